@@ -1,0 +1,380 @@
+"""One socket to MetaApi: requests matched to answers, and the loop that keeps it open."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+import contextlib
+import random
+import secrets
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+
+from .endpoints import Zone, new_client_id, seed_page_params, socket_headers, socket_params
+from .errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    HandshakeRefusedError,
+    MetaApiError,
+    NoResponseError,
+    NotConnectedError,
+    TerminalTimeoutError,
+    TooManyPendingError,
+    UnauthorizedError,
+    from_name,
+)
+from .timing import Timing
+from .token import redact
+from .wire import Wire, WireCounters
+
+MAX_PENDING = 1000
+"""Requests that may wait for an answer on one socket."""
+
+_REFUSED_FOR_LONG = frozenset({401, 403, 429})
+
+
+def new_request_id() -> str:
+    """Return a new request id: 32 random characters (SDK behaviour)."""
+    return secrets.token_hex(16)
+
+
+class Channel:
+    """One open socket, with requests matched to their answers by `requestId`."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        token: str,
+        *,
+        application: str,
+        on_synchronization: Callable[[Mapping[str, Any]], None],
+        on_unauthorized: Callable[[], None],
+        timing: Timing,
+        instance: int | None = None,
+    ) -> None:
+        """Prepare a socket; `instance` goes into every request (SDK behaviour)."""
+        self.session_id = secrets.token_urlsafe(24)
+        self.unexpected = 0
+        """Answers nobody waits for, and events that cannot be read."""
+        self._token = token
+        self._application = application
+        self._instance = instance
+        self._on_synchronization = on_synchronization
+        self._on_unauthorized = on_unauthorized
+        self._timing = timing
+        self._pending: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
+        self._wire = Wire(session, self._event, timing=timing, redact=self._redact)
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the socket is open."""
+        return self._wire.connected
+
+    @property
+    def counters(self) -> WireCounters:
+        """Return what went over the socket."""
+        return self._wire.counters
+
+    async def connect(self, url: str, *, seed_page: bool = False) -> None:
+        """Open the socket; raises HandshakeRefusedError or CannotConnectError.
+
+        With `seed_page`, the URL's query is that of the documentation's example of `reconnect`.
+        """
+        if seed_page:
+            await self._wire.connect(url, seed_page_params(self._token))
+            return
+        client_id = new_client_id()
+        await self._wire.connect(
+            url, socket_params(self._token, client_id), socket_headers(client_id)
+        )
+
+    async def request(
+        self, kind: str, account_id: str, *, timeout: float | None = None, **fields: str
+    ) -> Mapping[str, Any]:
+        """Send a request and return MetaApi's `response`.
+
+        `timeout` is in seconds. Raises a RequestError when MetaApi answers with `processingError`,
+        NoResponseError, ConnectionLostError, NotConnectedError or TooManyPendingError.
+        Source: documentation, websocket API; `instanceIndex` and `sessionId`: SDK behaviour.
+        """
+        if len(self._pending) >= MAX_PENDING:
+            raise TooManyPendingError("Too many requests wait for an answer")
+        request_id = new_request_id()
+        payload: dict[str, Any] = {
+            "type": kind,
+            "accountId": account_id,
+            "requestId": request_id,
+            "application": self._application,
+            **fields,
+        }
+        if self._instance is not None:
+            payload["instanceIndex"] = self._instance
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pending[request_id] = answer
+        try:
+            await self._wire.emit("request", payload)
+            async with asyncio.timeout(self._timing.response if timeout is None else timeout):
+                return await answer
+        except TimeoutError:
+            raise NoResponseError(f"MetaApi did not answer the {kind} request in time") from None
+        finally:
+            del self._pending[request_id]
+
+    async def probe(self) -> None:
+        """Return when the server answered a ping sent now; raises ConnectionLostError."""
+        await self._wire.probe()
+
+    async def wait_closed(self) -> str:
+        """Return why the socket closed, once it did."""
+        return self._redact(await self._wire.wait_closed())
+
+    def fail_pending(self) -> None:
+        """Tell everybody who waits for an answer that none will come."""
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(ConnectionLostError("The connection to MetaApi was lost"))
+
+    async def close(self) -> None:
+        """Close the socket."""
+        self.fail_pending()
+        await self._wire.close()
+
+    def _redact(self, text: str) -> str:
+        """Take the token out of a text."""
+        return redact(text, self._token)
+
+    def _event(self, name: str, argument: object) -> None:
+        """Take one event of the socket; what cannot be read is counted."""
+        if isinstance(argument, str):  # the form that newer protocols use
+            try:
+                argument = orjson.loads(argument)
+            except orjson.JSONDecodeError:
+                argument = None
+        if not isinstance(argument, dict):
+            self.unexpected += 1
+        elif name == "synchronization":
+            self._on_synchronization(argument)
+        elif name == "response":
+            self._answer(argument, None)
+        elif name == "processingError":
+            message = argument.get("message")
+            error = from_name(
+                argument.get("error"),
+                self._redact(message) if isinstance(message, str) else None,
+                argument.get("details"),
+                argument.get("metadata"),
+            )
+            self._answer(argument, error)
+            if isinstance(error, UnauthorizedError):
+                self._on_unauthorized()
+        else:
+            self.unexpected += 1
+
+    def _answer(self, payload: Mapping[str, Any], error: MetaApiError | None) -> None:
+        """Hand an answer to the request that waits for it."""
+        request_id = payload.get("requestId")
+        answer = self._pending.get(request_id) if isinstance(request_id, str) else None
+        if answer is None or answer.done():
+            self.unexpected += 1
+        elif error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(payload)
+
+
+class ConnectionListener(Protocol):
+    """Who hears of a connection."""
+
+    def connection_up(self, connection: Connection) -> None:
+        """Hear that a socket is open, with a new session id."""
+
+    def connection_down(self, connection: Connection, reason: str) -> None:
+        """Hear that the socket is gone."""
+
+    def connection_event(self, connection: Connection, event: Mapping[str, Any]) -> None:
+        """Take a `synchronization` event."""
+
+    def connection_unauthorized(self, connection: Connection) -> None:
+        """Hear that MetaApi seems to refuse the token."""
+
+
+class Connection:
+    """A socket to one zone that is kept open: connect, serve, back off, again."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        zone: Zone,
+        token: str,
+        listener: ConnectionListener,
+        *,
+        application: str,
+        timing: Timing,
+    ) -> None:
+        """Prepare the loop; `start` runs it."""
+        self.zone = zone
+        self.attempts = 0
+        """Connects tried since the last back-off reset."""
+        self.last_error: MetaApiError | None = None
+        self.opened_at: float | None = None
+        self._session = session
+        self._token = token
+        self._listener = listener
+        self._application = application
+        self._timing = timing
+        self._channel: Channel | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the socket is open."""
+        return self._channel is not None
+
+    @property
+    def session_id(self) -> str:
+        """Return the session id of the open socket, or nothing."""
+        return self._channel.session_id if self._channel is not None else ""
+
+    @property
+    def counters(self) -> WireCounters:
+        """Return what went over the open socket."""
+        return self._channel.counters if self._channel is not None else WireCounters()
+
+    def start(self) -> None:
+        """Start to connect."""
+        self._task = asyncio.create_task(self._run(), name=f"metaapi socket {self.zone.name}")
+
+    def wake(self) -> None:
+        """Cut a back-off short, because a person asks; not one that follows a refusal."""
+        self._wake.set()
+
+    def reset_backoff(self) -> None:
+        """Start the back-off afresh: the link has proven itself."""
+        self.attempts = 0
+
+    async def request(
+        self, kind: str, account_id: str, *, timeout: float | None = None, **fields: str
+    ) -> Mapping[str, Any]:
+        """Send a request; see `Channel.request`."""
+        if self._channel is None:
+            raise NotConnectedError("No socket to MetaApi is open")
+        return await self._channel.request(kind, account_id, timeout=timeout, **fields)
+
+    async def probe(self) -> None:
+        """Return when the server answered a ping sent now; raises ConnectionLostError."""
+        if self._channel is None:
+            raise NotConnectedError("No socket to MetaApi is open")
+        await self._channel.probe()
+
+    async def close(self) -> None:
+        """Close the socket and end the loop, whatever it is doing."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+        self._task = None
+
+    async def _run(self) -> None:
+        """Keep the socket open until cancelled."""
+        while True:
+            floor = 0.0
+            try:
+                await self._serve()
+            except HandshakeRefusedError as err:
+                self.last_error = err
+                if err.status in _REFUSED_FOR_LONG:
+                    floor = self._timing.refused_floor
+                if err.status == 401:
+                    self._listener.connection_unauthorized(self)
+            except CannotConnectError as err:
+                self.last_error = err
+            await self._back_off(floor)
+
+    async def _serve(self) -> None:
+        """Connect once and stay until the socket is gone."""
+        channel = Channel(
+            self._session,
+            self._token,
+            application=self._application,
+            on_synchronization=self._event,
+            on_unauthorized=lambda: self._listener.connection_unauthorized(self),
+            timing=self._timing,
+            instance=self.zone.instance,
+        )
+        self.attempts += 1
+        await channel.connect(self.zone.url)
+        clock = asyncio.get_running_loop().time
+        self._channel = channel
+        self.last_error = None
+        self.opened_at = opened_at = clock()
+        reason = "closed by us"
+        try:
+            self._listener.connection_up(self)
+            reason = await channel.wait_closed()
+        finally:
+            self._channel = None
+            self.opened_at = None
+            if clock() - opened_at >= self._timing.backoff_reset:
+                self.attempts = 0
+            channel.fail_pending()
+            self._listener.connection_down(self, reason)
+            await channel.close()
+
+    async def _back_off(self, floor: float) -> None:
+        """Pause with full jitter, or for the whole floor after a refusal."""
+        longest = min(
+            self._timing.backoff_first * 2.0 ** min(max(self.attempts - 1, 0), 30),
+            self._timing.backoff_max,
+        )
+        if floor:
+            await asyncio.sleep(floor + random.uniform(0, longest))  # noqa: S311
+            return
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311
+                await self._wake.wait()
+
+    def _event(self, event: Mapping[str, Any]) -> None:
+        """Hand a `synchronization` event on."""
+        self._listener.connection_event(self, event)
+
+
+async def try_subscribe(
+    session: aiohttp.ClientSession,
+    token: str,
+    zone: Zone,
+    account_id: str,
+    *,
+    application: str,
+    timing: Timing | None = None,
+) -> None:
+    """Judge a token and an account id by a subscribe on a socket that is closed again.
+
+    For tokens that may not use the provisioning API. A terminal that is away is no error here. Raises
+    HandshakeRefusedError, CannotConnectError, UnauthorizedError, ForbiddenError, NotFoundError,
+    ValidationError, TooManyRequestsError, or another MetaApiError.
+    """
+    timing = timing or Timing()
+    channel = Channel(
+        session,
+        token,
+        application=application,
+        on_synchronization=lambda event: None,
+        on_unauthorized=lambda: None,
+        timing=timing,
+        instance=zone.instance,
+    )
+    try:
+        await channel.connect(zone.url)
+        with contextlib.suppress(TerminalTimeoutError):
+            await channel.request(
+                "subscribe",
+                account_id,
+                timeout=timing.try_response,
+                sessionId=channel.session_id,
+            )
+            with contextlib.suppress(MetaApiError):
+                await channel.request("unsubscribe", account_id, timeout=timing.close)
+    finally:
+        await channel.close()

@@ -1,0 +1,128 @@
+"""Which URL serves which region and zone.
+
+Sources: the seed page (global URL, path), SDK behaviour (region and zone hosts, query, header).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import ipaddress
+import random
+from urllib.parse import urlsplit
+
+from .model import ServerSettings
+
+GLOBAL_URL = "https://mt-client-api-v1.agiliumtrade.agiliumtrade.ai"
+PROVISIONING_URL = "https://mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
+SOCKET_PATH = "ws"
+PROTOCOL = "3"
+ZONE_LETTERS = ("a", "b")
+
+
+class InvalidUrlError(ValueError):
+    """The text is not a base URL that the token may be sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One place that serves accounts: a region's zone, or a single server for everything."""
+
+    url: str
+    region: str = ""
+    instance: int | None = None
+    """Instance number that requests must carry and events may carry; None where there are no zones."""
+
+    @property
+    def name(self) -> str:
+        """Return a short name for diagnostics."""
+        if self.instance is None:
+            return self.region or "global"
+        return f"{self.region}-{ZONE_LETTERS[self.instance]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """All addresses that one token uses."""
+
+    api_url: str | None = None
+    """One base URL that serves REST and the socket (a simulator, a proxy)."""
+    settings: ServerSettings = field(default_factory=ServerSettings)
+    overrides: Mapping[str, tuple[Zone, ...]] = field(default_factory=dict)
+    """Zones by region, for tests."""
+
+    @property
+    def provisioning_url(self) -> str:
+        """Return the base URL of the provisioning API."""
+        return self.api_url or PROVISIONING_URL
+
+    @property
+    def global_zone(self) -> Zone:
+        """Return the server of the seed page, which knows no zones."""
+        return Zone(self.api_url or GLOBAL_URL)
+
+    def zones(self, region: str) -> tuple[Zone, ...]:
+        """Return the zones that can serve an account of a region ("" when the region is not known)."""
+        if region in self.overrides:
+            return self.overrides[region]
+        if self.api_url or not region:
+            return (self.global_zone,)
+        return tuple(
+            Zone(
+                f"https://{self.settings.hostname}.{region}-{letter}.{self.settings.domain}",
+                region,
+                instance,
+            )
+            for instance, letter in enumerate(ZONE_LETTERS)
+        )
+
+
+def new_client_id() -> str:
+    """Return a new client id: a random decimal between 0 and 1, as text (SDK behaviour)."""
+    return f"{random.random():.17f}"  # noqa: S311 - it steers load balancing, nothing secret
+
+
+def socket_params(token: str, client_id: str) -> dict[str, str]:
+    """Return the query of a socket's URL, as today's clients send it (SDK behaviour)."""
+    return {"auth-token": token, "clientId": client_id, "protocol": PROTOCOL}
+
+
+def socket_headers(client_id: str) -> dict[str, str]:
+    """Return the headers of a socket's upgrade request (SDK behaviour)."""
+    return {"Client-Id": client_id}
+
+
+def seed_page_params(token: str) -> dict[str, str]:
+    """Return the query that the documentation's own example of `reconnect` sends."""
+    return {"auth-token": token}
+
+
+def check_api_url(text: str) -> str:
+    """Return a base URL without a trailing slash.
+
+    Plain http is taken only for `localhost` and for literal loopback or private addresses, since the
+    token travels in the URL. Raises InvalidUrlError for anything else.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise InvalidUrlError("not a URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise InvalidUrlError("not an http or https URL")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidUrlError("user, query and fragment have no place here")
+    if any(char.isspace() for char in text.strip()):
+        raise InvalidUrlError("not a URL")
+    if parts.scheme == "http" and not _is_near(host):
+        raise InvalidUrlError("plain http to a public host")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _is_near(host: str) -> bool:
+    """Tell whether a host is this machine or a literal private address."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return (address.is_loopback or address.is_private) and not address.is_unspecified

@@ -1,0 +1,580 @@
+"""The state machine of one account: events and clock in, what is true of the terminal out.
+
+It does no I/O and knows no clock but the one passed in (`now`, in seconds of a monotonic clock). What it
+wants done it leaves in `wishes`, for the monitor to fulfil and report back.
+
+Two facts are kept apart (documentation, "status"): the *terminal* is authenticated for this client, and
+the terminal is connected to its *broker*. On needs an `authenticated`; off needs evidence about the
+account; the loss of a socket of ours is neither.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from math import inf
+import random
+
+from .errors import (
+    ForbiddenError,
+    MetaApiError,
+    NotFoundError,
+    TerminalTimeoutError,
+    TooManyRequestsError,
+    ValidationError,
+)
+from .timing import Timing
+
+
+class Status(StrEnum):
+    """Why the terminal is on, off or out of sight."""
+
+    CONNECTED = "connected"
+    BROKER_DISCONNECTED = "broker_disconnected"
+    DISCONNECTED = "disconnected"
+    SILENT = "silent"
+    RECONNECTING = "reconnecting"
+    RECONNECT_FAILED = "reconnect_failed"
+    NEVER_AUTHENTICATED = "never_authenticated"
+    NOT_DEPLOYED = "not_deployed"
+    NOT_FOUND = "not_found"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    FORBIDDEN = "forbidden"
+    NO_CONNECTION = "no_connection"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """What a link shows to the outside."""
+
+    available: bool = True
+    """False while we cannot see the account at all."""
+    terminal: bool | None = None
+    """Whether the terminal is authenticated; None until the first round decides."""
+    broker: bool | None = None
+    """Whether the terminal is connected to its broker; None while that is not known."""
+    status: Status | None = Status.UNKNOWN
+    """The reason; None while MetaApi refuses the token."""
+
+
+class Wish(Enum):
+    """What a link wants its monitor to do on a zone's socket."""
+
+    SUBSCRIBE = "subscribe"
+    PROBE = "probe"
+
+
+type HostKey = tuple[int | None, str | None]
+"""Instance number and host of an event; None matches any."""
+
+
+@dataclass(slots=True)
+class _Host:
+    """A terminal process that is authenticated, as far as we know."""
+
+    sign: float
+    """When it last gave a sign of life."""
+    fresh: bool = True
+    """False for what an earlier socket showed, until this socket shows it as well."""
+    broker: bool | None = None
+
+
+@dataclass(slots=True)
+class _ZoneLink:
+    """What one zone knows of the account."""
+
+    down_since: float
+    alive: bool = False
+    session_id: str | None = None
+    hosts: dict[HostKey, _Host] = field(default_factory=dict)
+    ever_up: bool = False
+    last_up: bool = False
+    """Whether this zone is one of those where the account was up when it was last up anywhere."""
+    round_started: float | None = None
+    """When the first subscribe of the running round went out."""
+    answered: bool = False
+    """Whether a subscribe of the running round was accepted, or answered for a terminal that is away."""
+    refusal: Status | None = None
+    in_flight: bool = False
+    subscribe_at: float | None = None
+    delay: float = 0.0
+    nudged: bool = False
+    probing: bool = False
+
+    def find(self, key: HostKey) -> list[HostKey]:
+        """Return the hosts that an event means."""
+        if key in self.hosts:
+            return [key]
+        return [known for known in self.hosts if _matches(known, key)]
+
+
+class Link:
+    """The link to one account."""
+
+    def __init__(
+        self,
+        zones: Iterable[str],
+        now: float,
+        *,
+        timing: Timing | None = None,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Start without knowing anything; `zones` are names of the sockets that can see the account."""
+        self.wishes: list[tuple[Wish, str]] = []
+        self.state = LinkState()
+        self.deadline = now
+        """When `tick` has something to do at the earliest."""
+        self._timing = timing or Timing()
+        self._jitter = jitter
+        self._started = now
+        self._zones = {name: _ZoneLink(down_since=now) for name in zones}
+        self._terminal: bool | None = None
+        self._reason = Status.UNKNOWN
+        self._blind = False
+        self._ever_on = False
+        self._deployed: bool | None = None
+        self._exists = True
+        self._token_refused = False
+        self._reconnecting = False
+        self._authenticated_since = False
+        self.tick(now)
+
+    @property
+    def reconnecting(self) -> bool:
+        """Tell whether a `reconnect` is under way, during which nothing subscribes."""
+        return self._reconnecting
+
+    @property
+    def deployed(self) -> bool | None:
+        """Return what REST last said about the account's deployment."""
+        return self._deployed
+
+    @property
+    def up_zones(self) -> list[str]:
+        """Return the zones where the account was up when it was last up."""
+        return [name for name, zone in self._zones.items() if zone.last_up]
+
+    # -- our sockets ---------------------------------------------------------------------------
+
+    def set_zones(self, zones: Iterable[str], now: float) -> None:
+        """Take a new set of zones; what is known of those that stay is kept."""
+        self._zones = {
+            name: self._zones.get(name) or _ZoneLink(down_since=now) for name in zones
+        }
+        self.tick(now)
+
+    def socket_up(self, zone: str, session_id: str, now: float, spread: float = 0.0) -> None:
+        """Hear that a zone's socket is open, with a session of its own; subscribe within `spread`."""
+        link = self._zones[zone]
+        self._forget_socket(link)
+        link.alive = True
+        link.session_id = session_id
+        link.delay = self._timing.subscribe_first
+        link.subscribe_at = now + (self._jitter(0.0, spread) if spread else 0.0)
+        self.tick(now)
+
+    def socket_down(self, zone: str, now: float) -> None:
+        """Hear that a zone's socket is gone: no news about the account, its clocks stop."""
+        link = self._zones[zone]
+        if not link.alive:
+            return
+        self._forget_socket(link)
+        link.alive = False
+        link.down_since = now
+        self.tick(now)
+
+    def probe_answered(self, zone: str, sent_at: float, now: float) -> None:
+        """Hear that the socket answered a ping sent at `sent_at`: what is silent since is gone."""
+        link = self._zones[zone]
+        link.probing = False
+        silent = [
+            key
+            for key, host in link.hosts.items()
+            if host.fresh and host.sign + self._timing.silence <= sent_at
+        ]
+        if silent:
+            self._remove(link, silent, Status.SILENT, now, pause=0.0)
+        self.tick(now)
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def subscribe_answered(
+        self,
+        zone: str,
+        now: float,
+        error: MetaApiError | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Hear the answer to a subscribe; `retry_after` is what a 429 recommends, in seconds."""
+        link = self._zones[zone]
+        link.in_flight = False
+        if not link.alive:
+            return
+        pause: float | None = link.delay
+        link.delay = min(link.delay * 2, self._timing.subscribe_max)
+        if error is None or isinstance(error, TerminalTimeoutError):
+            link.answered = True
+            link.refusal = None
+        else:
+            link.round_started = None
+            link.answered = False
+            if isinstance(error, TooManyRequestsError):
+                link.refusal = Status.QUOTA_EXHAUSTED
+                pause = max(retry_after or 0.0, self._timing.refused_floor)
+            elif isinstance(error, ForbiddenError | NotFoundError | ValidationError):
+                link.refusal = _REFUSALS.get(type(error))
+                pause = None
+        if any(host.fresh for host in link.hosts.values()):
+            # the terminal authenticated before the answer came
+            link.refusal = None
+        elif pause is not None:
+            link.subscribe_at = now + pause
+        self.tick(now)
+
+    def reconnect_sent(self, now: float) -> None:
+        """Hear that a `reconnect` goes out: nothing subscribes until it ended."""
+        self._reconnecting = True
+        self._authenticated_since = False
+        self.tick(now)
+
+    def reconnect_accepted(self, now: float) -> None:
+        """Hear that MetaApi took the `reconnect`: off until the next `authenticated`."""
+        if not self._authenticated_since:
+            self._drop_everything(Status.RECONNECTING)
+        self.tick(now)
+
+    def reconnect_ended(
+        self, now: float, *, authenticated: bool, elsewhere: bool = False
+    ) -> None:
+        """Hear the outcome; without an `authenticated` on a socket of ours, subscribe again at once."""
+        self._reconnecting = False
+        if not authenticated and self._terminal is False:
+            self._reason = Status.RECONNECT_FAILED
+        for link in self._zones.values():
+            if (
+                link.alive
+                and link.refusal is not Status.QUOTA_EXHAUSTED
+                and (elsewhere or not any(host.fresh for host in link.hosts.values()))
+            ):
+                link.delay = self._timing.subscribe_first
+                link.subscribe_at = now
+                link.nudged = False
+        self.tick(now)
+
+    # -- events of the account -----------------------------------------------------------------
+
+    def authenticated(
+        self, zone: str, key: HostKey, session_id: str | None, now: float
+    ) -> bool:
+        """Take an `authenticated`; return False for a stale answer to an earlier socket."""
+        link = self._zones[zone]
+        if session_id is not None and link.session_id is not None and session_id != link.session_id:
+            self._nudge(link, now)
+            self.tick(now)
+            return False
+        for known in link.find(key):
+            host = link.hosts[known]
+            host.sign = now
+            host.fresh = True
+            _rename(link.hosts, known, key)
+        if not link.find(key):
+            link.hosts[key] = _Host(now)
+        link.ever_up = True
+        link.refusal = None
+        link.nudged = False
+        link.subscribe_at = None
+        link.delay = self._timing.subscribe_first
+        for other in self._zones.values():
+            other.last_up = bool(other.hosts)
+        self._terminal = True
+        self._reason = Status.CONNECTED
+        self._ever_on = True
+        self._blind = False
+        self._exists = True
+        self._authenticated_since = True
+        if self._deployed is False:
+            self._deployed = None
+        self.tick(now)
+        return True
+
+    def status(
+        self,
+        zone: str,
+        key: HostKey,
+        *,
+        connected: bool | None,
+        authenticated: bool | None,
+        now: float,
+    ) -> None:
+        """Take a `status`, the periodic sign of life of a terminal."""
+        link = self._zones[zone]
+        host = link.hosts.get(key)
+        if (
+            host is not None
+            and host.fresh
+            and authenticated is not False
+            and (connected is None or connected is host.broker)
+        ):
+            host.sign = now
+            return
+        found = link.find(key)
+        if authenticated is False:
+            self._remove(link, found, Status.DISCONNECTED, now, pause=self._timing.subscribe_first)
+        elif fresh := [known for known in found if link.hosts[known].fresh]:
+            for known in fresh:
+                host = link.hosts[known]
+                host.sign = now
+                if connected is not None:
+                    host.broker = connected
+                _rename(link.hosts, known, key)
+        elif not any(other.fresh for other in link.hosts.values()):
+            self._nudge(link, now)
+        self.tick(now)
+
+    def disconnected(self, zone: str, key: HostKey, now: float) -> None:
+        """Take a `disconnected`: that terminal process has gone from MetaApi's server."""
+        link = self._zones[zone]
+        if found := link.find(key):
+            first = self._timing.subscribe_first
+            pause = self._jitter(first / 3, first * 5 / 3)
+            self._remove(link, found, Status.DISCONNECTED, now, pause=pause)
+        self.tick(now)
+
+    # -- facts that do not come by a socket ----------------------------------------------------
+
+    def facts(self, now: float, *, deployed: bool | None = None, exists: bool = True) -> None:
+        """Take what REST says; `deployed` None means that REST cannot be asked."""
+        was_held = self._deployed is False or not self._exists
+        self._exists = exists
+        if exists:
+            self._deployed = deployed
+        if self._deployed is False and (self._terminal is not False or self._blind):
+            self._drop_everything(Status.NOT_DEPLOYED)
+        held = self._deployed is False or not self._exists
+        if was_held and not held and self._reason is Status.NOT_DEPLOYED:
+            self._reason = Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
+        for link in self._zones.values():
+            if held:
+                link.subscribe_at = None
+            elif link.alive and (was_held or (deployed and link.refusal is Status.NOT_FOUND)):
+                link.delay = self._timing.subscribe_first
+                link.subscribe_at = now
+        self.tick(now)
+
+    def token_refused(self, now: float) -> None:
+        """Hear that MetaApi refuses the token: nothing is known any more."""
+        self._token_refused = True
+        self.tick(now)
+
+    # -- the clock -----------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Let the clock decide what is due, and work out the state anew."""
+        self._decide_round(now)
+        self._look_around(now)
+        self._make_wishes(now)
+        self.state = self._make_state()
+        self.deadline = self._next_deadline()
+
+    def _decide_round(self, now: float) -> None:
+        """Judge the subscribe rounds that are over."""
+        if any(host.fresh for link in self._zones.values() for host in link.hosts.values()):
+            for link in self._zones.values():
+                if self._round_over(link, now):
+                    link.hosts = {key: host for key, host in link.hosts.items() if host.fresh}
+            return
+        if self._terminal is False and not self._blind:
+            return
+        judges = [
+            link
+            for link in self._zones.values()
+            if link.ever_up or (link.alive and link.refusal is not Status.NOT_FOUND)
+        ]
+        if judges and all(self._round_over(link, now) for link in judges):
+            self._drop_everything(
+                Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
+            )
+
+    def _round_over(self, link: _ZoneLink, now: float) -> bool:
+        """Tell whether a zone's round lasted its time and every subscribe of it got an answer."""
+        return (
+            link.alive
+            and link.answered
+            and link.round_started is not None
+            and now >= link.round_started + self._timing.round
+        )
+
+    def _look_around(self, now: float) -> None:
+        """Find out whether we can see the account; once blind, only evidence makes us see again."""
+        if self._terminal is None and now >= self._started + self._timing.unknown:
+            self._blind = True
+        if self._deployed is False:
+            self._blind = False
+            return
+        eyes = [link for link in self._zones.values() if link.last_up] or self._zones.values()
+        if all(self._is_blind(link, now) for link in eyes):
+            self._blind = True
+
+    def _is_blind(self, link: _ZoneLink, now: float) -> bool:
+        """Tell whether one zone shows nothing of the account."""
+        if link.alive:
+            return link.refusal is not None
+        return now >= link.down_since + self._timing.blind
+
+    def _may_subscribe(self) -> bool:
+        """Tell whether anything may subscribe now."""
+        return not (
+            self._reconnecting
+            or self._token_refused
+            or self._deployed is False
+            or not self._exists
+        )
+
+    def _make_wishes(self, now: float) -> None:
+        """Ask for the subscribes and probes that are due."""
+        may_subscribe = self._may_subscribe()
+        for name, link in self._zones.items():
+            if not link.alive:
+                continue
+            if (
+                may_subscribe
+                and not link.in_flight
+                and link.subscribe_at is not None
+                and now >= link.subscribe_at
+            ):
+                link.in_flight = True
+                link.subscribe_at = None
+                if link.round_started is None:
+                    link.round_started = now
+                self.wishes.append((Wish.SUBSCRIBE, name))
+            if not link.probing and any(
+                host.fresh and now >= host.sign + self._timing.silence
+                for host in link.hosts.values()
+            ):
+                link.probing = True
+                self.wishes.append((Wish.PROBE, name))
+
+    def _make_state(self) -> LinkState:
+        """Put together what is shown."""
+        if self._token_refused:
+            return LinkState(available=False, status=None)
+        if self._blind or not self._exists:
+            return LinkState(available=False, status=self._blind_status())
+        if not self._terminal:
+            status = self._reason
+            if self._reconnecting:
+                status = Status.RECONNECTING
+            elif self._deployed is False:
+                status = Status.NOT_DEPLOYED
+            return LinkState(terminal=self._terminal, status=status)
+        brokers = {host.broker for link in self._zones.values() for host in link.hosts.values()}
+        broker = True if True in brokers else False if False in brokers else None
+        return LinkState(
+            terminal=True,
+            broker=broker,
+            status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,
+        )
+
+    def _blind_status(self) -> Status:
+        """Say why nothing can be seen."""
+        if not self._exists:
+            return Status.NOT_FOUND
+        if self._reconnecting:
+            return Status.RECONNECTING
+        refusals = [link.refusal for link in self._zones.values() if link.alive and link.refusal]
+        if refusals:
+            return refusals[0]
+        if any(link.alive for link in self._zones.values()):
+            return Status.UNKNOWN
+        return Status.NO_CONNECTION
+
+    def _next_deadline(self) -> float:
+        """Return when the clock alone can change something."""
+        deadline = inf
+        may_subscribe = self._may_subscribe()
+        if self._terminal is None and not self._blind:
+            deadline = self._started + self._timing.unknown
+        for link in self._zones.values():
+            if not link.alive:
+                if not self._blind:
+                    deadline = min(deadline, link.down_since + self._timing.blind)
+                continue
+            if may_subscribe and not link.in_flight and link.subscribe_at is not None:
+                deadline = min(deadline, link.subscribe_at)
+            if link.answered and link.round_started is not None:
+                deadline = min(deadline, link.round_started + self._timing.round)
+            if not link.probing:
+                for host in link.hosts.values():
+                    if host.fresh:
+                        deadline = min(deadline, host.sign + self._timing.silence)
+        return deadline
+
+    # -- helpers -------------------------------------------------------------------------------
+
+    def _forget_socket(self, link: _ZoneLink) -> None:
+        """Stop every clock that runs on a zone's socket."""
+        link.round_started = None
+        link.answered = False
+        link.refusal = None
+        link.in_flight = False
+        link.subscribe_at = None
+        link.nudged = False
+        link.probing = False
+        for host in link.hosts.values():
+            host.fresh = False
+
+    def _remove(
+        self, link: _ZoneLink, keys: Iterable[HostKey], reason: Status, now: float, *, pause: float
+    ) -> None:
+        """Take hosts out on evidence; the last one turns the terminal off."""
+        for key in keys:
+            del link.hosts[key]
+        if not link.hosts:
+            link.round_started = None
+            link.answered = False
+            link.nudged = False
+            link.delay = self._timing.subscribe_first
+            due = now + pause
+            if link.subscribe_at is None or link.subscribe_at > due:
+                link.subscribe_at = due
+        if any(other.hosts for other in self._zones.values()):
+            return
+        if self._terminal is not False or self._blind:
+            self._terminal = False
+            self._reason = reason
+            self._blind = False
+
+    def _drop_everything(self, reason: Status) -> None:
+        """Turn the terminal off on evidence about the account as a whole."""
+        for link in self._zones.values():
+            link.hosts.clear()
+        self._terminal = False
+        self._reason = reason
+        self._blind = False
+
+    def _nudge(self, link: _ZoneLink, now: float) -> None:
+        """Subscribe at once where MetaApi shows a terminal that is not ours (any longer), but once only."""
+        if link.alive and not link.nudged and link.refusal is None:
+            link.nudged = True
+            link.subscribe_at = now
+
+
+_REFUSALS = {
+    ForbiddenError: Status.FORBIDDEN,
+    NotFoundError: Status.NOT_FOUND,
+}
+
+
+def _matches(one: HostKey, other: HostKey) -> bool:
+    """Tell whether two keys can mean the same host."""
+    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+
+
+def _rename(hosts: dict[HostKey, _Host], known: HostKey, key: HostKey) -> None:
+    """Learn the full key of a host that an earlier event named only in part."""
+    full = (
+        known[0] if key[0] is None else key[0],
+        known[1] if key[1] is None else key[1],
+    )
+    if full != known and full not in hosts:
+        hosts[full] = hosts.pop(known)

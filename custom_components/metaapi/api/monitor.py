@@ -1,0 +1,503 @@
+"""All sockets and accounts of one token: subscriptions, sessions, reconnects; tells its listeners."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+import contextlib
+from datetime import UTC, datetime
+import logging
+from math import inf
+from typing import Any, override
+
+import aiohttp
+
+from .connection import Channel, Connection, ConnectionListener
+from .endpoints import Endpoints, Zone
+from .errors import (
+    MetaApiError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
+from .link import Link, LinkState, Wish
+from .provisioning import Provisioning
+from .reconnect import Attempt, ReconnectResult
+from .timing import Timing
+from .token import read_claims
+
+_LOGGER = logging.getLogger(__name__)
+
+ACCOUNTS_PER_SOCKET = 100
+"""SDK behaviour; not documented as a limit of the server."""
+
+type Listener = Callable[[], None]
+
+
+class Watch:
+    """One account under watch."""
+
+    def __init__(self, account_id: str, link: Link) -> None:
+        """Start without sockets."""
+        self.account_id = account_id
+        self.link = link
+        self.shown = link.state
+        self.sockets: dict[str, Connection] = {}
+        """The sockets that can see the account, by the name of their zone."""
+        self.flights: dict[str, asyncio.Task[None]] = {}
+        """Subscribes that wait for an answer, by zone."""
+        self.accepted_at = -inf
+        """When a subscribe was last accepted."""
+        self.subscribed: set[str] = set()
+        """Zones whose open socket holds a subscription."""
+        self.attempt: Attempt | None = None
+        self.listeners: list[Listener] = []
+
+
+class Monitor(ConnectionListener):
+    """Keeps the links to all accounts of one token alive and knows their state."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        token: str,
+        *,
+        endpoints: Endpoints | None = None,
+        application: str = "MetaApi",
+        timing: Timing | None = None,
+    ) -> None:
+        """Prepare; nothing is opened before an account is added."""
+        self.endpoints = endpoints or Endpoints()
+        self.timing = timing or Timing()
+        self.token_refused = False
+        """Whether MetaApi refuses the token; final, a new token needs a new monitor."""
+        self.reconnect_form: str | None = None
+        """Which form of `reconnect` MetaApi accepted last."""
+        self.ignored_events = 0
+        """Events that made no sense, or were for accounts that nobody asked for."""
+        self._session = session
+        self._token = token
+        self._application = application
+        self._watches: dict[str, Watch] = {}
+        self._connections: dict[str, list[Connection]] = {}
+        self._load: dict[Connection, int] = {}
+        self._hub_listeners: list[Listener] = []
+        self._link_lost_at: float | None = None
+        self._hub_shown: bool | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._connection_waiters: set[asyncio.Future[None]] = set()
+        self._checking_token = False
+        self._closed = False
+        self._clock = asyncio.get_running_loop().time
+
+    # -- what callers use ----------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool | None:
+        """Tell whether the link to MetaApi is up: False after no socket was open for a minute.
+
+        None while that is not decided yet, or no account needs a socket.
+        """
+        return self._hub_shown
+
+    def state(self, account_id: str) -> LinkState:
+        """Return what is known of an account."""
+        return self._watches[account_id].link.state
+
+    def listen(self, account_id: str, listener: Listener) -> Callable[[], None]:
+        """Call back on every change of an account's state; returns what ends it."""
+        listeners = self._watches[account_id].listeners
+        listeners.append(listener)
+        return lambda: listeners.remove(listener) if listener in listeners else None
+
+    def listen_hub(self, listener: Listener) -> Callable[[], None]:
+        """Call back when the link to MetaApi changes or the token is refused; returns what ends it."""
+        self._hub_listeners.append(listener)
+        return lambda: self._hub_listeners.remove(listener)
+
+    def add_account(
+        self, account_id: str, region: str = "", *, deployed: bool | None = None
+    ) -> None:
+        """Watch an account; "" means that its region is not known."""
+        zones = self.endpoints.zones(region)
+        now = self._clock()
+        watch = Watch(
+            account_id, Link((zone.name for zone in zones), now, timing=self.timing)
+        )
+        self._watches[account_id] = watch
+        if deployed is not None:
+            watch.link.facts(now, deployed=deployed)
+            watch.shown = watch.link.state
+        if self._link_lost_at is None and not self._any_open():
+            self._link_lost_at = now
+        for zone in zones:
+            connection = self._connection_for(zone)
+            watch.sockets[zone.name] = connection
+            if connection.connected:
+                watch.link.socket_up(zone.name, connection.session_id, now)
+        self.pump(watch)
+
+    async def remove_account(self, account_id: str) -> None:
+        """Stop to watch an account: give its subscriptions back, close sockets that nobody needs."""
+        watch = self._watches.pop(account_id, None)
+        if watch is None:
+            return
+        self._stop_watch(watch)
+        await self._unsubscribe([watch])
+        for connection in watch.sockets.values():
+            self._load[connection] -= 1
+            if not self._load[connection]:
+                del self._load[connection]
+                self._connections[connection.zone.name].remove(connection)
+                await connection.close()
+
+    def set_facts(
+        self, account_id: str, *, deployed: bool | None = None, exists: bool = True
+    ) -> None:
+        """Take what the provisioning API says about an account."""
+        if (watch := self._watches.get(account_id)) is not None:
+            watch.link.facts(self._clock(), deployed=deployed, exists=exists)
+            self.pump(watch)
+
+    async def reconnect(self, account_id: str, timeout: float = 60.0) -> ReconnectResult:
+        """Reconnect an account's terminal and tell how it went; never raises for an outcome.
+
+        `timeout` is in seconds. A second caller joins an attempt that is under way.
+        Source: documentation, "Reconnect".
+        """
+        watch = self._watches[account_id]
+        if watch.attempt is None:
+            watch.attempt = Attempt(self, watch)
+        return await watch.attempt.join(timeout)
+
+    async def close(self) -> None:
+        """Give subscriptions back, close every socket, end every task and timer."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        watches = list(self._watches.values())
+        for watch in watches:
+            self._stop_watch(watch)
+        for task in self._tasks:
+            task.cancel()
+        try:
+            await self._unsubscribe(watches)
+        finally:
+            await asyncio.gather(*(connection.close() for connection in self._load))
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        self._connections.clear()
+        self._load.clear()
+
+    # -- what connections tell -----------------------------------------------------------------
+
+    @override
+    def connection_up(self, connection: Connection) -> None:
+        """Subscribe every account of the socket, spread over a while."""
+        now = self._clock()
+        spread = min(
+            self._load[connection] * self.timing.jitter_per_account, self.timing.jitter_max
+        )
+        self._link_lost_at = None
+        for waiter in self._connection_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        zone = connection.zone.name
+        for watch in self._watches.values():
+            if watch.sockets.get(zone) is connection:
+                watch.link.socket_up(zone, connection.session_id, now, spread)
+                self.pump(watch)
+        self._show_hub()
+
+    @override
+    def connection_down(self, connection: Connection, reason: str) -> None:
+        """Stop the clocks that ran on the socket."""
+        now = self._clock()
+        zone = connection.zone.name
+        _LOGGER.debug("Socket to %s is gone: %s", zone, reason)
+        if not self._any_open():
+            self._link_lost_at = now
+        for watch in self._watches.values():
+            if watch.sockets.get(zone) is connection:
+                watch.subscribed.discard(zone)
+                watch.link.socket_down(zone, now)
+                if watch.attempt is not None:
+                    watch.attempt.socket_lost(zone)
+                self.pump(watch)
+        self._arm(now + self.timing.blind)
+
+    @override
+    def connection_event(self, connection: Connection, event: Mapping[str, Any]) -> None:
+        """Hand an event to the link of its account."""
+        account_id = event.get("accountId")
+        watch = self._watches.get(account_id) if isinstance(account_id, str) else None
+        zone = connection.zone
+        if watch is None or watch.sockets.get(zone.name) is not connection:
+            self.ignored_events += 1
+            return
+        instance = event.get("instanceIndex")
+        if zone.instance is not None and isinstance(instance, int) and instance != zone.instance:
+            self.ignored_events += 1
+            return
+        if self.account_event(watch, zone.name, event):
+            connection.reset_backoff()
+
+    @override
+    def connection_unauthorized(self, connection: Connection) -> None:
+        """Let REST confirm that the token is refused."""
+        if not (self._checking_token or self.token_refused or self._closed):
+            self._checking_token = True
+            self._spawn(self._check_token(), "metaapi token check")
+
+    # -- what the parts of this package use ----------------------------------------------------
+
+    def account_event(self, watch: Watch, zone: str, event: Mapping[str, Any]) -> bool:
+        """Feed one event to a link; return whether it was an `authenticated` that counts."""
+        kind = event.get("type")
+        instance = event.get("instanceIndex")
+        host = event.get("host")
+        key = (
+            instance if isinstance(instance, int) else None,
+            host if isinstance(host, str) else None,
+        )
+        now = self._clock()
+        counted = False
+        if kind == "status":
+            watch.link.status(
+                zone,
+                key,
+                connected=_flag(event.get("connected")),
+                authenticated=_flag(event.get("authenticated")),
+                now=now,
+            )
+        elif kind == "authenticated":
+            session_id = event.get("sessionId")
+            counted = watch.link.authenticated(
+                zone, key, session_id if isinstance(session_id, str) else None, now
+            )
+            if counted and watch.attempt is not None:
+                watch.attempt.authenticated()
+        elif kind == "disconnected":
+            watch.link.disconnected(zone, key, now)
+        else:
+            self.ignored_events += 1
+            return False
+        self.pump(watch)
+        return counted
+
+    def pump(self, watch: Watch) -> None:
+        """Fulfil what a link wishes for, tell listeners of a change, mind its next deadline."""
+        link = watch.link
+        if self._closed:
+            return
+        if link.wishes:
+            wishes, link.wishes = link.wishes, []
+            for wish, zone in wishes:
+                if wish is Wish.SUBSCRIBE:
+                    flight = self._spawn(self._subscribe(watch, zone), "metaapi subscribe")
+                    watch.flights[zone] = flight
+                else:
+                    self._spawn(self._probe(watch, zone), "metaapi probe")
+        if link.deadline < inf:
+            self._arm(link.deadline)
+        if link.state != watch.shown:
+            watch.shown = link.state
+            for listener in tuple(watch.listeners):
+                listener()
+
+    def attempt_ended(self, watch: Watch, attempt: Attempt) -> None:
+        """Forget an attempt that has its outcome."""
+        if watch.attempt is attempt:
+            watch.attempt = None
+
+    def note_form(self, form: str | None) -> None:
+        """Remember which form of `reconnect` was accepted."""
+        self.reconnect_form = form
+
+    def new_channel(self, on_synchronization: Callable[[Mapping[str, Any]], None]) -> Channel:
+        """Return a socket of its own, not opened yet."""
+        return Channel(
+            self._session,
+            self._token,
+            application=self._application,
+            on_synchronization=on_synchronization,
+            on_unauthorized=lambda: None,
+            timing=self.timing,
+        )
+
+    async def next_connection(self) -> None:
+        """Return when the next socket has opened."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection_waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._connection_waiters.discard(waiter)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _connection_for(self, zone: Zone) -> Connection:
+        """Return a socket to a zone that has room, or a new one."""
+        connections = self._connections.setdefault(zone.name, [])
+        for connection in connections:
+            if self._load[connection] < ACCOUNTS_PER_SOCKET:
+                self._load[connection] += 1
+                return connection
+        connection = Connection(
+            self._session,
+            zone,
+            self._token,
+            self,
+            application=self._application,
+            timing=self.timing,
+        )
+        connections.append(connection)
+        self._load[connection] = 1
+        connection.start()
+        return connection
+
+    async def _subscribe(self, watch: Watch, zone: str) -> None:
+        """Subscribe an account on a zone's socket and tell the link what came of it."""
+        connection = watch.sockets[zone]
+        session_id = connection.session_id
+        error: MetaApiError | None = None
+        try:
+            await connection.request("subscribe", watch.account_id, sessionId=session_id)
+        except MetaApiError as err:
+            error = err
+        finally:
+            if watch.flights.get(zone) is asyncio.current_task():
+                del watch.flights[zone]
+        if connection.session_id != session_id:
+            return
+        now = self._clock()
+        if error is None:
+            watch.accepted_at = now
+            watch.subscribed.add(zone)
+        watch.link.subscribe_answered(zone, now, error, _retry_after(error))
+        self.pump(watch)
+
+    async def _probe(self, watch: Watch, zone: str) -> None:
+        """Ask a zone's socket for a sign of life and tell the link of it."""
+        connection = watch.sockets[zone]
+        session_id = connection.session_id
+        sent_at = self._clock()
+        try:
+            await connection.probe()
+        except MetaApiError:
+            return
+        if connection.session_id == session_id:
+            watch.link.probe_answered(zone, sent_at, self._clock())
+            self.pump(watch)
+
+    async def _unsubscribe(self, watches: list[Watch]) -> None:
+        """Give subscriptions back, as the user's bots share the quota; for a bounded time."""
+        requests = [
+            watch.sockets[zone].request("unsubscribe", watch.account_id)
+            for watch in watches
+            for zone in watch.subscribed
+        ]
+        if requests:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.timing.close):
+                    await asyncio.gather(*requests, return_exceptions=True)
+
+    async def _check_token(self) -> None:
+        """Find out whether the token is really refused; where it is, stop everything, once."""
+        try:
+            claims = read_claims(self._token)
+            if claims.can_list_accounts is not False:
+                try:
+                    await Provisioning(self._session, self._token, self.endpoints).check()
+                except UnauthorizedError:
+                    pass
+                except MetaApiError:
+                    return
+                else:
+                    return
+        finally:
+            self._checking_token = False
+        self.token_refused = True
+        now = self._clock()
+        for watch in self._watches.values():
+            watch.link.token_refused(now)
+            if watch.attempt is not None:
+                watch.attempt.cancel()
+            self.pump(watch)
+        await asyncio.gather(*(connection.close() for connection in self._load))
+        self._show_hub()
+
+    def _stop_watch(self, watch: Watch) -> None:
+        """End what is under way for an account."""
+        watch.listeners.clear()
+        for flight in watch.flights.values():
+            flight.cancel()
+        if watch.attempt is not None:
+            watch.attempt.cancel()
+
+    def _any_open(self) -> bool:
+        """Tell whether any socket is open."""
+        return any(connection.connected for connection in self._load)
+
+    def _show_hub(self) -> None:
+        """Work out the state of the link to MetaApi and tell listeners of a change."""
+        shown = self._hub_shown
+        if self.token_refused:
+            shown = False
+        elif self._any_open():
+            shown = True
+        elif not self._load:
+            shown = None
+        elif self._link_lost_at is not None and (
+            self._clock() >= self._link_lost_at + self.timing.blind
+        ):
+            shown = False
+        if shown is not self._hub_shown or self.token_refused:
+            self._hub_shown = shown
+            for listener in tuple(self._hub_listeners):
+                listener()
+
+    def _arm(self, deadline: float) -> None:
+        """Look at the clock of all links at a deadline, or soon after."""
+        if self._closed:
+            return
+        when = max(deadline, self._clock() + self.timing.sweep)
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._sweep)
+
+    def _sweep(self) -> None:
+        """Let the clock decide what is due."""
+        self._timer = None
+        now = self._clock()
+        nearest = inf
+        for watch in tuple(self._watches.values()):
+            if watch.link.deadline <= now:
+                watch.link.tick(now)
+                self.pump(watch)
+            nearest = min(nearest, watch.link.deadline)
+        self._show_hub()
+        if self._link_lost_at is not None and self._hub_shown is not False:
+            nearest = min(nearest, self._link_lost_at + self.timing.blind)
+        if nearest < inf:
+            self._arm(nearest)
+
+    def _spawn(self, coroutine: Any, name: str) -> asyncio.Task[None]:
+        """Run a task that ends with the monitor."""
+        task: asyncio.Task[None] = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _flag(value: object) -> bool | None:
+    """Return a value when it is a truth value."""
+    return value if isinstance(value, bool) else None
+
+
+def _retry_after(error: MetaApiError | None) -> float | None:
+    """Return how many seconds a 429 asks us to wait."""
+    if not isinstance(error, TooManyRequestsError) or error.retry_at is None:
+        return None
+    return (error.retry_at - datetime.now(UTC)).total_seconds()

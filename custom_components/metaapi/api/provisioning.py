@@ -1,0 +1,126 @@
+"""The provisioning API: accounts and server settings, over REST."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+import json
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from .endpoints import Endpoints
+from .errors import (
+    CannotConnectError,
+    RequestError,
+    TooManyRequestsError,
+    from_status,
+)
+from .model import Account, ServerSettings
+from .token import redact
+
+TIMEOUT = 10.0
+"""Seconds for one call, connecting included."""
+
+PAGE_SIZE = 1000
+_PAGES_MAX = 20
+
+
+class Provisioning:
+    """A client of MetaApi's provisioning API (documentation, `/provisioning/api/…`)."""
+
+    def __init__(self, session: aiohttp.ClientSession, token: str, endpoints: Endpoints) -> None:
+        """Use a session of the caller's; it is never closed here."""
+        self._session = session
+        self._token = token
+        self._base_url = endpoints.provisioning_url
+
+    async def accounts(self) -> list[Account]:
+        """Return every account that the token may see, replicas left out.
+
+        Raises CannotConnectError, UnauthorizedError, ForbiddenError, TooManyRequestsError or another
+        RequestError. Source: documentation, `readAccounts`.
+        """
+        accounts: dict[str, Account] = {}
+        for page in range(_PAGES_MAX):
+            items = await self._get(
+                "/users/current/accounts",
+                params={"limit": str(PAGE_SIZE), "offset": str(page * PAGE_SIZE)},
+            )
+            if isinstance(items, Mapping):  # the form of api-version 2
+                items = items.get("items")
+            if not isinstance(items, list):
+                raise CannotConnectError("The list of accounts is not a list")
+            for item in items:
+                account = Account.from_json(item)
+                if account is not None and not item.get("primaryAccountId"):
+                    accounts[account.account_id] = account
+            if len(items) < PAGE_SIZE:
+                break
+        return list(accounts.values())
+
+    async def check(self) -> None:
+        """Make the cheapest call that needs a valid token; raises as `accounts` does."""
+        await self._get("/users/current/accounts", params={"limit": "1"})
+
+    async def account(self, account_id: str) -> Account:
+        """Return one account; raises NotFoundError when it is gone, and whatever `accounts` raises.
+
+        Source: documentation, `readAccount`.
+        """
+        path = f"/users/current/accounts/{quote(account_id, safe='')}"
+        account = Account.from_json(await self._get(path))
+        if account is None:
+            raise CannotConnectError("The account has no id")
+        return account
+
+    async def server_settings(self) -> ServerSettings:
+        """Return where the client API of this user runs; raises as `accounts` does.
+
+        Source: SDK behaviour.
+        """
+        return ServerSettings.from_json(await self._get("/users/current/servers/mt-client-api"))
+
+    async def _get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """Make one call and return its JSON."""
+        try:
+            async with self._session.get(
+                self._base_url + path,
+                params=params,
+                headers={"auth-token": self._token, "Accept": "application/json"},
+                # aiohttp would carry the auth-token header to another host
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            ) as response:
+                status = response.status
+                retry_after = response.headers.get("Retry-After")
+                body = _decode(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
+            # the library's text may hold the URL or a header
+            raise CannotConnectError(f"No answer from MetaApi ({type(err).__name__})") from None
+        if status == HTTPStatus.OK:
+            if body is None:
+                raise CannotConnectError("The answer is not JSON")
+            return body
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            raise CannotConnectError("The server wants to send us elsewhere")
+        raise self._error(status, body, retry_after)
+
+    def _error(self, status: int, body: object, retry_after: str | None) -> RequestError:
+        """Build the exception for an error answer, whose status counts more than its name."""
+        fields = body if isinstance(body, Mapping) else {}
+        message = fields.get("message")
+        if isinstance(message, str):
+            message = redact(message, self._token)
+        metadata = fields.get("metadata")
+        error = from_status(status, message, fields.get("details"), metadata)
+        if isinstance(error, TooManyRequestsError) and retry_after is not None:
+            error.metadata.setdefault("retryAfter", retry_after)
+        return error
+
+
+def _decode(body: bytes) -> Any:
+    """Return a body as JSON, or nothing."""
+    try:
+        return json.loads(body)
+    except ValueError, RecursionError:
+        return None

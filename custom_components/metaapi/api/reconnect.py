@@ -1,0 +1,256 @@
+"""One `reconnect` of one account, from the request to its outcome.
+
+Protocol: the documentation's page "Reconnect". MetaApi's SDKs no longer send this request, so a server
+that does not take it is asked once more in that page's own form.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from .connection import Channel, Connection
+from .errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    MetaApiError,
+    NoResponseError,
+    NotConnectedError,
+    RequestError,
+    ValidationError,
+)
+
+if TYPE_CHECKING:
+    from .monitor import Monitor, Watch
+
+
+class Outcome(StrEnum):
+    """How a reconnect ended."""
+
+    AUTHENTICATED = "authenticated"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    NOT_DEPLOYED = "not_deployed"
+    NO_CONNECTION = "no_connection"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectResult:
+    """What a caller is told."""
+
+    outcome: Outcome
+    seconds: float
+    error: str | None = None
+    """What MetaApi said of a refusal, without the token."""
+
+
+class _LostError(Exception):
+    """The sockets that the request went out on are gone."""
+
+
+class Attempt:
+    """One attempt that any number of callers wait for, each for as long as it likes."""
+
+    def __init__(self, monitor: Monitor, watch: Watch) -> None:
+        """Prepare the attempt; `run` makes it."""
+        self.form: str | None = None
+        """Which form of the request was accepted: `socket` or `seed_page`."""
+        self._monitor = monitor
+        self._watch = watch
+        self._timing = monitor.timing
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = 0.0
+        self._phase = Outcome.NO_CONNECTION
+        self._armed = False
+        self._zones: set[str] = set()
+        loop = asyncio.get_running_loop()
+        self._authenticated: asyncio.Future[None] = loop.create_future()
+        self._lost: asyncio.Future[None] = loop.create_future()
+        self._task: asyncio.Task[ReconnectResult] | None = None
+
+    async def join(self, timeout: float) -> ReconnectResult:
+        """Wait for the outcome, for at most `timeout` seconds of this caller's own."""
+        started = self._clock()
+        self._deadline = max(self._deadline, started + timeout)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="metaapi reconnect")
+        await asyncio.wait((self._task,), timeout=timeout)
+        seconds = self._clock() - started
+        if not self._task.done():
+            return ReconnectResult(self._phase, seconds)
+        if self._task.cancelled():
+            return ReconnectResult(Outcome.NO_CONNECTION, seconds)
+        result = self._task.result()
+        return ReconnectResult(result.outcome, seconds, result.error)
+
+    def cancel(self) -> None:
+        """Give up: the account or the whole monitor is going away."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def authenticated(self) -> None:
+        """Hear that an `authenticated` of the account counted."""
+        if self._armed and not self._authenticated.done():
+            self._authenticated.set_result(None)
+
+    def socket_lost(self, zone: str) -> None:
+        """Hear that a zone's socket is gone."""
+        self._zones.discard(zone)
+        if self._armed and not self._zones and not self._lost.done():
+            self._lost.set_result(None)
+
+    async def _run(self) -> ReconnectResult:
+        """Make the attempt and tell the link how it ended."""
+        link = self._watch.link
+        outcome = Outcome.NO_CONNECTION
+        error: str | None = None
+        try:
+            if link.deployed is False:
+                return ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
+            sockets = await self._sockets()
+            link.reconnect_sent(self._clock())
+            self._monitor.pump(self._watch)
+            await self._settle_subscribes(sockets)
+            await self._reconnect(sockets)
+            outcome = Outcome.AUTHENTICATED
+        except RequestError as err:
+            outcome, error = Outcome.REFUSED, err.message
+        except TimeoutError, NoResponseError:
+            outcome = self._phase
+        except _LostError, ConnectionLostError, NotConnectedError, CannotConnectError:
+            outcome = Outcome.NO_CONNECTION
+        finally:
+            self._monitor.attempt_ended(self._watch, self)
+            if link.reconnecting:
+                link.reconnect_ended(
+                    self._clock(),
+                    authenticated=outcome is Outcome.AUTHENTICATED,
+                    elsewhere=self.form == "seed_page",
+                )
+                self._monitor.pump(self._watch)
+        return ReconnectResult(outcome, 0.0, error)
+
+    async def _sockets(self) -> dict[str, Connection]:
+        """Return the open sockets to use, once there is one: where the account was up, else all."""
+        for connection in self._watch.sockets.values():
+            connection.wake()
+        while True:
+            opened = {
+                zone: connection
+                for zone, connection in self._watch.sockets.items()
+                if connection.connected
+            }
+            if opened:
+                up = {zone: opened[zone] for zone in self._watch.link.up_zones if zone in opened}
+                return up or opened
+            await self._within(self._monitor.next_connection())
+
+    async def _settle_subscribes(self, sockets: Mapping[str, Connection]) -> None:
+        """Wait for a subscribe in flight: an `authenticated` that it causes proves no reconnect."""
+        self._phase = Outcome.TIMED_OUT
+        patience = (self._deadline - self._clock()) / 2
+        if flights := [self._watch.flights[zone] for zone in sockets if zone in self._watch.flights]:
+            await asyncio.wait(flights, timeout=patience)
+        if self._watch.link.state.terminal:
+            return
+        settled = self._watch.accepted_at + self._timing.subscribe_settle
+        if (pause := min(settled - self._clock(), patience)) > 0:
+            await asyncio.sleep(pause)
+
+    async def _reconnect(self, sockets: Mapping[str, Connection]) -> None:
+        """Send the request, in its second form if need be, and wait for the new `authenticated`."""
+        self._zones = {zone for zone, connection in sockets.items() if connection.connected}
+        if not self._zones:
+            raise _LostError
+        self._watch.link.reconnect_sent(self._clock())
+        self._armed = True
+        refusal = await self._ask(sockets)
+        if refusal is None:
+            self.form = "socket"
+            self._accepted()
+            await self._outcome()
+        elif not self._authenticated.done():
+            await self._ask_like_the_seed_page(refusal)
+
+    async def _ask(self, sockets: Mapping[str, Connection]) -> MetaApiError | None:
+        """Send the request on our sockets; return the error that calls for the second form."""
+        account_id = self._watch.account_id
+        answers = await self._within(
+            asyncio.gather(
+                *(
+                    sockets[zone].request(
+                        "reconnect", account_id, timeout=self._timing.reconnect_response
+                    )
+                    for zone in self._zones
+                ),
+                return_exceptions=True,
+            )
+        )
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        if len(errors) < len(answers):
+            return None
+        for error in errors:
+            if not isinstance(error, ValidationError | NoResponseError):
+                raise error
+        return next((error for error in errors if isinstance(error, ValidationError)), None) or (
+            NoResponseError("MetaApi did not answer the reconnect request in time")
+        )
+
+    async def _ask_like_the_seed_page(self, refusal: MetaApiError) -> None:
+        """Send the request as the documentation's example does, on a socket of its own."""
+        channel = self._monitor.new_channel(self._synchronization)
+        try:
+            try:
+                await self._within(
+                    channel.connect(self._monitor.endpoints.global_zone.url, seed_page=True)
+                )
+                await self._within(
+                    channel.request(
+                        "reconnect",
+                        self._watch.account_id,
+                        timeout=self._timing.reconnect_response,
+                    )
+                )
+            except CannotConnectError, ConnectionLostError, NoResponseError:
+                if self._authenticated.done():
+                    return
+                raise refusal from None
+            self.form = "seed_page"
+            self._accepted()
+            await self._outcome()
+        finally:
+            await channel.close()
+
+    def _accepted(self) -> None:
+        """Tell the link that MetaApi took the request."""
+        self._monitor.note_form(self.form)
+        self._watch.link.reconnect_accepted(self._clock())
+        self._monitor.pump(self._watch)
+
+    def _synchronization(self, event: Mapping[str, Any]) -> None:
+        """Take an event of the extra socket."""
+        zone = next(iter(self._watch.link.up_zones or self._watch.sockets))
+        if event.get("type") == "authenticated":
+            self._monitor.account_event(self._watch, zone, {**event, "sessionId": None})
+
+    async def _outcome(self) -> None:
+        """Wait for the `authenticated`; raises TimeoutError or when every socket is lost."""
+        await self._within(
+            asyncio.wait((self._authenticated, self._lost), return_when=asyncio.FIRST_COMPLETED)
+        )
+        if not self._authenticated.done():
+            raise _LostError
+
+    async def _within[ResultT](self, awaitable: Awaitable[ResultT]) -> ResultT:
+        """Await something until the deadline, which a later caller may move; raises TimeoutError."""
+        task = asyncio.ensure_future(awaitable)
+        try:
+            while not task.done():
+                left = self._deadline - self._clock()
+                if left <= 0:
+                    raise TimeoutError
+                await asyncio.wait((task,), timeout=left)
+            return task.result()
+        finally:
+            task.cancel()

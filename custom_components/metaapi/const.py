@@ -1,0 +1,24 @@
+"""Names that the modules of the integration share."""
+
+from datetime import timedelta
+import logging
+
+DOMAIN = "metaapi"
+LOGGER = logging.getLogger(__package__)
+
+CONF_ACCOUNT_ID = "account_id"
+CONF_ACCOUNTS = "accounts"
+CONF_ADVANCED = "advanced"
+CONF_API_URL = "api_url"
+CONF_APPLICATION = "application"
+CONF_REGION = "region"
+
+DEFAULT_APPLICATION = "MetaApi"
+DEFAULT_TIMEOUT = 60
+
+SUBENTRY_ACCOUNT = "account"
+
+REREAD_INTERVAL = timedelta(minutes=15)
+REREAD_PAUSE = timedelta(minutes=1)
+
+WEB_APP_URL = "https://app.metaapi.cloud"
