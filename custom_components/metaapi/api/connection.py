@@ -10,10 +10,17 @@ from typing import Any, Protocol
 import aiohttp
 import orjson
 
-from .endpoints import Zone, new_client_id, seed_page_params, socket_headers, socket_params
+from .endpoints import (
+    Zone,
+    new_client_id,
+    seed_page_params,
+    socket_headers,
+    socket_params,
+)
 from .errors import (
     CannotConnectError,
     ConnectionLostError,
+    HandshakeEndedError,
     HandshakeRefusedError,
     MetaApiError,
     NoResponseError,
@@ -29,6 +36,10 @@ from .wire import Wire, WireCounters
 
 MAX_PENDING = 1000
 """Requests that may wait for an answer on one socket."""
+
+_SHORT_LIFE = 5.0
+_SUSPICIOUS = 3
+"""So many sockets in a row that live for less than these seconds may mean a refused token."""
 
 _REFUSED_FOR_LONG = frozenset({401, 403, 429})
 
@@ -109,14 +120,20 @@ class Channel:
         }
         if self._instance is not None:
             payload["instanceIndex"] = self._instance
-        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Mapping[str, Any]] = (
+            asyncio.get_running_loop().create_future()
+        )
         self._pending[request_id] = answer
         try:
             await self._wire.emit("request", payload)
-            async with asyncio.timeout(self._timing.response if timeout is None else timeout):
+            async with asyncio.timeout(
+                self._timing.response if timeout is None else timeout
+            ):
                 return await answer
         except TimeoutError:
-            raise NoResponseError(f"MetaApi did not answer the {kind} request in time") from None
+            raise NoResponseError(
+                f"MetaApi did not answer the {kind} request in time"
+            ) from None
         finally:
             del self._pending[request_id]
 
@@ -132,7 +149,9 @@ class Channel:
         """Tell everybody who waits for an answer that none will come."""
         for answer in self._pending.values():
             if not answer.done():
-                answer.set_exception(ConnectionLostError("The connection to MetaApi was lost"))
+                answer.set_exception(
+                    ConnectionLostError("The connection to MetaApi was lost")
+                )
 
     async def close(self) -> None:
         """Close the socket."""
@@ -191,11 +210,13 @@ class ConnectionListener(Protocol):
     def connection_down(self, connection: Connection, reason: str) -> None:
         """Hear that the socket is gone."""
 
-    def connection_event(self, connection: Connection, event: Mapping[str, Any]) -> None:
+    def connection_event(
+        self, connection: Connection, event: Mapping[str, Any]
+    ) -> None:
         """Take a `synchronization` event."""
 
-    def connection_unauthorized(self, connection: Connection) -> None:
-        """Hear that MetaApi seems to refuse the token."""
+    def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
+        """Hear that MetaApi refuses the token: it said so, or closes every socket at once."""
 
 
 class Connection:
@@ -225,6 +246,7 @@ class Connection:
         self._channel: Channel | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._short_lives = 0
 
     @property
     def connected(self) -> bool:
@@ -243,7 +265,9 @@ class Connection:
 
     def start(self) -> None:
         """Start to connect."""
-        self._task = asyncio.create_task(self._run(), name=f"metaapi socket {self.zone.name}")
+        self._task = asyncio.create_task(
+            self._run(), name=f"metaapi socket {self.zone.name}"
+        )
 
     def wake(self) -> None:
         """Cut a back-off short, because a person asks; not one that follows a refusal."""
@@ -277,19 +301,35 @@ class Connection:
 
     async def _run(self) -> None:
         """Keep the socket open until cancelled."""
+        clock = asyncio.get_running_loop().time
         while True:
             floor = 0.0
+            started = clock()
             try:
                 await self._serve()
             except HandshakeRefusedError as err:
                 self.last_error = err
+                self._short_lives = 0
                 if err.status in _REFUSED_FOR_LONG:
                     floor = self._timing.refused_floor
                 if err.status == 401:
-                    self._listener.connection_unauthorized(self)
+                    self._listener.connection_unauthorized(self, said=True)
+            except HandshakeEndedError as err:
+                self.last_error = err
+                self._lived(0.0)
             except CannotConnectError as err:
                 self.last_error = err
+                self._short_lives = 0
+            else:
+                self._lived(clock() - started)
             await self._back_off(floor)
+
+    def _lived(self, seconds: float) -> None:
+        """Suspect the token when one socket after the other is closed as soon as it is open."""
+        self._short_lives = self._short_lives + 1 if seconds < _SHORT_LIFE else 0
+        if self._short_lives >= _SUSPICIOUS:
+            self._short_lives = 0
+            self._listener.connection_unauthorized(self, said=False)
 
     async def _serve(self) -> None:
         """Connect once and stay until the socket is gone."""
@@ -298,7 +338,9 @@ class Connection:
             self._token,
             application=self._application,
             on_synchronization=self._event,
-            on_unauthorized=lambda: self._listener.connection_unauthorized(self),
+            on_unauthorized=lambda: self._listener.connection_unauthorized(
+                self, said=True
+            ),
             timing=self._timing,
             instance=self.zone.instance,
         )
@@ -328,11 +370,11 @@ class Connection:
             self._timing.backoff_max,
         )
         if floor:
-            await asyncio.sleep(floor + random.uniform(0, longest))  # noqa: S311
+            await asyncio.sleep(floor + random.uniform(0, longest))
             return
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(random.uniform(0, longest)):  # noqa: S311
+            async with asyncio.timeout(random.uniform(0, longest)):
                 await self._wake.wait()
 
     def _event(self, event: Mapping[str, Any]) -> None:

@@ -77,7 +77,7 @@ class Endpoints:
 
 def new_client_id() -> str:
     """Return a new client id: a random decimal between 0 and 1, as text (SDK behaviour)."""
-    return f"{random.random():.17f}"  # noqa: S311 - it steers load balancing, nothing secret
+    return f"{random.random():.17f}"
 
 
 def socket_params(token: str, client_id: str) -> dict[str, str]:

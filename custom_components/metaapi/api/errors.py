@@ -30,6 +30,10 @@ class HandshakeRefusedError(CannotConnectError):
         self.status = status
 
 
+class HandshakeEndedError(CannotConnectError):
+    """The server took the socket and ended it before its namespace was connected."""
+
+
 class ConnectionLostError(MetaApiError):
     """The socket went away while somebody waited for an answer on it."""
 

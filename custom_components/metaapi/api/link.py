@@ -8,7 +8,7 @@ the terminal is connected to its *broker*. On needs an `authenticated`; off need
 account; the loss of a socket of ours is neither.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from math import inf
@@ -163,7 +163,9 @@ class Link:
         }
         self.tick(now)
 
-    def socket_up(self, zone: str, session_id: str, now: float, spread: float = 0.0) -> None:
+    def socket_up(
+        self, zone: str, session_id: str, now: float, spread: float = 0.0
+    ) -> None:
         """Hear that a zone's socket is open, with a session of its own; subscribe within `spread`."""
         link = self._zones[zone]
         self._forget_socket(link)
@@ -268,7 +270,11 @@ class Link:
     ) -> bool:
         """Take an `authenticated`; return False for a stale answer to an earlier socket."""
         link = self._zones[zone]
-        if session_id is not None and link.session_id is not None and session_id != link.session_id:
+        if (
+            session_id is not None
+            and link.session_id is not None
+            and session_id != link.session_id
+        ):
             self._nudge(link, now)
             self.tick(now)
             return False
@@ -319,7 +325,13 @@ class Link:
             return
         found = link.find(key)
         if authenticated is False:
-            self._remove(link, found, Status.DISCONNECTED, now, pause=self._timing.subscribe_first)
+            self._remove(
+                link,
+                found,
+                Status.DISCONNECTED,
+                now,
+                pause=self._timing.subscribe_first,
+            )
         elif fresh := [known for known in found if link.hosts[known].fresh]:
             for known in fresh:
                 host = link.hosts[known]
@@ -342,7 +354,9 @@ class Link:
 
     # -- facts that do not come by a socket ----------------------------------------------------
 
-    def facts(self, now: float, *, deployed: bool | None = None, exists: bool = True) -> None:
+    def facts(
+        self, now: float, *, deployed: bool | None = None, exists: bool = True
+    ) -> None:
         """Take what REST says; `deployed` None means that REST cannot be asked."""
         was_held = self._deployed is False or not self._exists
         self._exists = exists
@@ -352,11 +366,15 @@ class Link:
             self._drop_everything(Status.NOT_DEPLOYED)
         held = self._deployed is False or not self._exists
         if was_held and not held and self._reason is Status.NOT_DEPLOYED:
-            self._reason = Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
+            self._reason = (
+                Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
+            )
         for link in self._zones.values():
             if held:
                 link.subscribe_at = None
-            elif link.alive and (was_held or (deployed and link.refusal is Status.NOT_FOUND)):
+            elif link.alive and (
+                was_held or (deployed and link.refusal is Status.NOT_FOUND)
+            ):
                 link.delay = self._timing.subscribe_first
                 link.subscribe_at = now
         self.tick(now)
@@ -374,14 +392,20 @@ class Link:
         self._look_around(now)
         self._make_wishes(now)
         self.state = self._make_state()
-        self.deadline = self._next_deadline()
+        self.deadline = min(
+            (when for when in self._moments() if when > now), default=inf
+        )
 
     def _decide_round(self, now: float) -> None:
         """Judge the subscribe rounds that are over."""
-        if any(host.fresh for link in self._zones.values() for host in link.hosts.values()):
+        if any(
+            host.fresh for link in self._zones.values() for host in link.hosts.values()
+        ):
             for link in self._zones.values():
                 if self._round_over(link, now):
-                    link.hosts = {key: host for key, host in link.hosts.items() if host.fresh}
+                    link.hosts = {
+                        key: host for key, host in link.hosts.items() if host.fresh
+                    }
             return
         if self._terminal is False and not self._blind:
             return
@@ -411,7 +435,9 @@ class Link:
         if self._deployed is False:
             self._blind = False
             return
-        eyes = [link for link in self._zones.values() if link.last_up] or self._zones.values()
+        eyes = [
+            link for link in self._zones.values() if link.last_up
+        ] or self._zones.values()
         if all(self._is_blind(link, now) for link in eyes):
             self._blind = True
 
@@ -467,7 +493,9 @@ class Link:
             elif self._deployed is False:
                 status = Status.NOT_DEPLOYED
             return LinkState(terminal=self._terminal, status=status)
-        brokers = {host.broker for link in self._zones.values() for host in link.hosts.values()}
+        brokers = {
+            host.broker for link in self._zones.values() for host in link.hosts.values()
+        }
         broker = True if True in brokers else False if False in brokers else None
         return LinkState(
             terminal=True,
@@ -481,33 +509,32 @@ class Link:
             return Status.NOT_FOUND
         if self._reconnecting:
             return Status.RECONNECTING
-        refusals = [link.refusal for link in self._zones.values() if link.alive and link.refusal]
+        refusals = [
+            link.refusal for link in self._zones.values() if link.alive and link.refusal
+        ]
         if refusals:
             return refusals[0]
         if any(link.alive for link in self._zones.values()):
             return Status.UNKNOWN
         return Status.NO_CONNECTION
 
-    def _next_deadline(self) -> float:
-        """Return when the clock alone can change something."""
-        deadline = inf
+    def _moments(self) -> Iterator[float]:
+        """Yield when the clock alone can change something; what is past was looked at."""
+        if self._terminal is None:
+            yield self._started + self._timing.unknown
         may_subscribe = self._may_subscribe()
-        if self._terminal is None and not self._blind:
-            deadline = self._started + self._timing.unknown
         for link in self._zones.values():
             if not link.alive:
-                if not self._blind:
-                    deadline = min(deadline, link.down_since + self._timing.blind)
+                yield link.down_since + self._timing.blind
                 continue
             if may_subscribe and not link.in_flight and link.subscribe_at is not None:
-                deadline = min(deadline, link.subscribe_at)
-            if link.answered and link.round_started is not None:
-                deadline = min(deadline, link.round_started + self._timing.round)
+                yield link.subscribe_at
+            if link.round_started is not None:
+                yield link.round_started + self._timing.round
             if not link.probing:
                 for host in link.hosts.values():
                     if host.fresh:
-                        deadline = min(deadline, host.sign + self._timing.silence)
-        return deadline
+                        yield host.sign + self._timing.silence
 
     # -- helpers -------------------------------------------------------------------------------
 
@@ -524,7 +551,13 @@ class Link:
             host.fresh = False
 
     def _remove(
-        self, link: _ZoneLink, keys: Iterable[HostKey], reason: Status, now: float, *, pause: float
+        self,
+        link: _ZoneLink,
+        keys: Iterable[HostKey],
+        reason: Status,
+        now: float,
+        *,
+        pause: float,
     ) -> None:
         """Take hosts out on evidence; the last one turns the terminal off."""
         for key in keys:
@@ -567,7 +600,9 @@ _REFUSALS = {
 
 def _matches(one: HostKey, other: HostKey) -> bool:
     """Tell whether two keys can mean the same host."""
-    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+    return all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )
 
 
 def _rename(hosts: dict[HostKey, _Host], known: HostKey, key: HostKey) -> None:

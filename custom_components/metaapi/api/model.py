@@ -47,7 +47,9 @@ class Account:
             name=_string(data, "name").strip(),
             login=_string(data, "login"),
             server=_string(data, "server"),
-            version=version if isinstance(version, int) and not isinstance(version, bool) else None,
+            version=version
+            if isinstance(version, int) and not isinstance(version, bool)
+            else None,
             type=_string(data, "type"),
             region=_string(data, "region"),
             state=_string(data, "state"),

@@ -157,7 +157,9 @@ class Monitor(ConnectionListener):
             watch.link.facts(self._clock(), deployed=deployed, exists=exists)
             self.pump(watch)
 
-    async def reconnect(self, account_id: str, timeout: float = 60.0) -> ReconnectResult:
+    async def reconnect(
+        self, account_id: str, timeout: float = 60.0
+    ) -> ReconnectResult:
         """Reconnect an account's terminal and tell how it went; never raises for an outcome.
 
         `timeout` is in seconds. A second caller joins an attempt that is under way.
@@ -195,7 +197,8 @@ class Monitor(ConnectionListener):
         """Subscribe every account of the socket, spread over a while."""
         now = self._clock()
         spread = min(
-            self._load[connection] * self.timing.jitter_per_account, self.timing.jitter_max
+            self._load[connection] * self.timing.jitter_per_account,
+            self.timing.jitter_max,
         )
         self._link_lost_at = None
         for waiter in self._connection_waiters:
@@ -226,7 +229,9 @@ class Monitor(ConnectionListener):
         self._arm(now + self.timing.blind)
 
     @override
-    def connection_event(self, connection: Connection, event: Mapping[str, Any]) -> None:
+    def connection_event(
+        self, connection: Connection, event: Mapping[str, Any]
+    ) -> None:
         """Hand an event to the link of its account."""
         account_id = event.get("accountId")
         watch = self._watches.get(account_id) if isinstance(account_id, str) else None
@@ -235,18 +240,22 @@ class Monitor(ConnectionListener):
             self.ignored_events += 1
             return
         instance = event.get("instanceIndex")
-        if zone.instance is not None and isinstance(instance, int) and instance != zone.instance:
+        if (
+            zone.instance is not None
+            and isinstance(instance, int)
+            and instance != zone.instance
+        ):
             self.ignored_events += 1
             return
         if self.account_event(watch, zone.name, event):
             connection.reset_backoff()
 
     @override
-    def connection_unauthorized(self, connection: Connection) -> None:
+    def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
         """Let REST confirm that the token is refused."""
         if not (self._checking_token or self.token_refused or self._closed):
             self._checking_token = True
-            self._spawn(self._check_token(), "metaapi token check")
+            self._spawn(self._check_token(said=said), "metaapi token check")
 
     # -- what the parts of this package use ----------------------------------------------------
 
@@ -287,13 +296,15 @@ class Monitor(ConnectionListener):
     def pump(self, watch: Watch) -> None:
         """Fulfil what a link wishes for, tell listeners of a change, mind its next deadline."""
         link = watch.link
-        if self._closed:
+        if self._closed or self._watches.get(watch.account_id) is not watch:
             return
         if link.wishes:
             wishes, link.wishes = link.wishes, []
             for wish, zone in wishes:
                 if wish is Wish.SUBSCRIBE:
-                    flight = self._spawn(self._subscribe(watch, zone), "metaapi subscribe")
+                    flight = self._spawn(
+                        self._subscribe(watch, zone), "metaapi subscribe"
+                    )
                     watch.flights[zone] = flight
                 else:
                     self._spawn(self._probe(watch, zone), "metaapi probe")
@@ -313,7 +324,9 @@ class Monitor(ConnectionListener):
         """Remember which form of `reconnect` was accepted."""
         self.reconnect_form = form
 
-    def new_channel(self, on_synchronization: Callable[[Mapping[str, Any]], None]) -> Channel:
+    def new_channel(
+        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+    ) -> Channel:
         """Return a socket of its own, not opened yet."""
         return Channel(
             self._session,
@@ -361,7 +374,9 @@ class Monitor(ConnectionListener):
         session_id = connection.session_id
         error: MetaApiError | None = None
         try:
-            await connection.request("subscribe", watch.account_id, sessionId=session_id)
+            await connection.request(
+                "subscribe", watch.account_id, sessionId=session_id
+            )
         except MetaApiError as err:
             error = err
         finally:
@@ -401,21 +416,14 @@ class Monitor(ConnectionListener):
                 async with asyncio.timeout(self.timing.close):
                     await asyncio.gather(*requests, return_exceptions=True)
 
-    async def _check_token(self) -> None:
+    async def _check_token(self, *, said: bool) -> None:
         """Find out whether the token is really refused; where it is, stop everything, once."""
         try:
-            claims = read_claims(self._token)
-            if claims.can_list_accounts is not False:
-                try:
-                    await Provisioning(self._session, self._token, self.endpoints).check()
-                except UnauthorizedError:
-                    pass
-                except MetaApiError:
-                    return
-                else:
-                    return
+            refused = await self._is_token_refused(said=said)
         finally:
             self._checking_token = False
+        if not refused:
+            return
         self.token_refused = True
         now = self._clock()
         for watch in self._watches.values():
@@ -425,6 +433,18 @@ class Monitor(ConnectionListener):
             self.pump(watch)
         await asyncio.gather(*(connection.close() for connection in self._load))
         self._show_hub()
+
+    async def _is_token_refused(self, *, said: bool) -> bool:
+        """Ask REST, which is the judge unless the token may not use it."""
+        if read_claims(self._token).can_list_accounts is False:
+            return said
+        try:
+            await Provisioning(self._session, self._token, self.endpoints).check()
+        except UnauthorizedError:
+            return True
+        except MetaApiError:
+            return False
+        return False
 
     def _stop_watch(self, watch: Watch) -> None:
         """End what is under way for an account."""

@@ -28,7 +28,9 @@ _PAGES_MAX = 20
 class Provisioning:
     """A client of MetaApi's provisioning API (documentation, `/provisioning/api/…`)."""
 
-    def __init__(self, session: aiohttp.ClientSession, token: str, endpoints: Endpoints) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, token: str, endpoints: Endpoints
+    ) -> None:
         """Use a session of the caller's; it is never closed here."""
         self._session = session
         self._token = token
@@ -78,7 +80,9 @@ class Provisioning:
 
         Source: SDK behaviour.
         """
-        return ServerSettings.from_json(await self._get("/users/current/servers/mt-client-api"))
+        return ServerSettings.from_json(
+            await self._get("/users/current/servers/mt-client-api")
+        )
 
     async def _get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """Make one call and return its JSON."""
@@ -96,7 +100,9 @@ class Provisioning:
                 body = _decode(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
             # the library's text may hold the URL or a header
-            raise CannotConnectError(f"No answer from MetaApi ({type(err).__name__})") from None
+            raise CannotConnectError(
+                f"No answer from MetaApi ({type(err).__name__})"
+            ) from None
         if status == HTTPStatus.OK:
             if body is None:
                 raise CannotConnectError("The answer is not JSON")
@@ -105,7 +111,9 @@ class Provisioning:
             raise CannotConnectError("The server wants to send us elsewhere")
         raise self._error(status, body, retry_after)
 
-    def _error(self, status: int, body: object, retry_after: str | None) -> RequestError:
+    def _error(
+        self, status: int, body: object, retry_after: str | None
+    ) -> RequestError:
         """Build the exception for an error answer, whose status counts more than its name."""
         fields = body if isinstance(body, Mapping) else {}
         message = fields.get("message")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .connection import Channel, Connection
+from .connection import Connection
 from .errors import (
     CannotConnectError,
     ConnectionLostError,
@@ -142,7 +142,11 @@ class Attempt:
                 if connection.connected
             }
             if opened:
-                up = {zone: opened[zone] for zone in self._watch.link.up_zones if zone in opened}
+                up = {
+                    zone: opened[zone]
+                    for zone in self._watch.link.up_zones
+                    if zone in opened
+                }
                 return up or opened
             await self._within(self._monitor.next_connection())
 
@@ -150,7 +154,9 @@ class Attempt:
         """Wait for a subscribe in flight: an `authenticated` that it causes proves no reconnect."""
         self._phase = Outcome.TIMED_OUT
         patience = (self._deadline - self._clock()) / 2
-        if flights := [self._watch.flights[zone] for zone in sockets if zone in self._watch.flights]:
+        if flights := [
+            self._watch.flights[zone] for zone in sockets if zone in self._watch.flights
+        ]:
             await asyncio.wait(flights, timeout=patience)
         if self._watch.link.state.terminal:
             return
@@ -160,7 +166,9 @@ class Attempt:
 
     async def _reconnect(self, sockets: Mapping[str, Connection]) -> None:
         """Send the request, in its second form if need be, and wait for the new `authenticated`."""
-        self._zones = {zone for zone, connection in sockets.items() if connection.connected}
+        self._zones = {
+            zone for zone, connection in sockets.items() if connection.connected
+        }
         if not self._zones:
             raise _LostError
         self._watch.link.reconnect_sent(self._clock())
@@ -193,9 +201,9 @@ class Attempt:
         for error in errors:
             if not isinstance(error, ValidationError | NoResponseError):
                 raise error
-        return next((error for error in errors if isinstance(error, ValidationError)), None) or (
-            NoResponseError("MetaApi did not answer the reconnect request in time")
-        )
+        return next(
+            (error for error in errors if isinstance(error, ValidationError)), None
+        ) or (NoResponseError("MetaApi did not answer the reconnect request in time"))
 
     async def _ask_like_the_seed_page(self, refusal: MetaApiError) -> None:
         """Send the request as the documentation's example does, on a socket of its own."""
@@ -203,7 +211,9 @@ class Attempt:
         try:
             try:
                 await self._within(
-                    channel.connect(self._monitor.endpoints.global_zone.url, seed_page=True)
+                    channel.connect(
+                        self._monitor.endpoints.global_zone.url, seed_page=True
+                    )
                 )
                 await self._within(
                     channel.request(
@@ -237,7 +247,9 @@ class Attempt:
     async def _outcome(self) -> None:
         """Wait for the `authenticated`; raises TimeoutError or when every socket is lost."""
         await self._within(
-            asyncio.wait((self._authenticated, self._lost), return_when=asyncio.FIRST_COMPLETED)
+            asyncio.wait(
+                (self._authenticated, self._lost), return_when=asyncio.FIRST_COMPLETED
+            )
         )
         if not self._authenticated.done():
             raise _LostError

@@ -44,7 +44,11 @@ def read_claims(token: str) -> TokenClaims:
     if claims is None:
         return TokenClaims(owner_id=_hashed(token))
     owner = next(
-        (claims[key] for key in _OWNER_CLAIMS if isinstance(claims.get(key), str) and claims[key]),
+        (
+            claims[key]
+            for key in _OWNER_CLAIMS
+            if isinstance(claims.get(key), str) and claims[key]
+        ),
         None,
     )
     return TokenClaims(
@@ -70,7 +74,9 @@ def _payload(token: str) -> Mapping[str, Any] | None:
     if len(parts) != 3:
         return None
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = json.loads(
+            base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        )
     except binascii.Error, ValueError, RecursionError:
         return None
     return claims if isinstance(claims, dict) else None
@@ -96,5 +102,7 @@ def _applications(rules: object) -> frozenset[str] | None:
     if not isinstance(rules, list) or not rules:
         return None
     return frozenset(
-        rule["id"] for rule in rules if isinstance(rule, dict) and isinstance(rule.get("id"), str)
+        rule["id"]
+        for rule in rules
+        if isinstance(rule, dict) and isinstance(rule.get("id"), str)
     )

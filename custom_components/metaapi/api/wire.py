@@ -27,6 +27,7 @@ from .endpoints import SOCKET_PATH
 from .errors import (
     CannotConnectError,
     ConnectionLostError,
+    HandshakeEndedError,
     HandshakeRefusedError,
     MetaApiError,
     NotConnectedError,
@@ -78,7 +79,10 @@ class Wire:
         self._client: _SocketIO2 | None = None
 
     async def connect(
-        self, url: str, params: Mapping[str, str], headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Open the socket and wait until its namespace is connected.
 
@@ -113,7 +117,9 @@ class Wire:
                     )
                     await client.wait_ready(self._timing.namespace)
             except TimeoutError:
-                raise CannotConnectError("MetaApi did not finish the handshake in time") from None
+                raise CannotConnectError(
+                    "MetaApi did not finish the handshake in time"
+                ) from None
         except BaseException:
             client.engine.lose("connect failed")
             await self.close()
@@ -220,7 +226,9 @@ class _EngineIO3(engineio.AsyncClient):
 
     def _start(self, loop: Any, name: str) -> asyncio.Task[None]:
         """Run one of the socket's loops; when it ends, so does the socket."""
-        task: asyncio.Task[None] = asyncio.create_task(loop, name=f"metaapi socket {name}")
+        task: asyncio.Task[None] = asyncio.create_task(
+            loop, name=f"metaapi socket {name}"
+        )
         self._tasks.append(task)
         task.add_done_callback(self._loop_ended)
         return task
@@ -228,7 +236,11 @@ class _EngineIO3(engineio.AsyncClient):
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         """Lose the socket with the first of its loops."""
         failure = None if task.cancelled() else task.exception()
-        self.lose(f"the connection broke ({type(failure).__name__})" if failure else "it ended")
+        self.lose(
+            f"the connection broke ({type(failure).__name__})"
+            if failure
+            else "it ended"
+        )
 
     def _read_open(self, message: aiohttp.WSMessage) -> None:
         """Take the session id and the ping times from the open packet."""
@@ -240,10 +252,14 @@ class _EngineIO3(engineio.AsyncClient):
             interval = float(opened["pingInterval"]) / 1000
             timeout = float(opened["pingTimeout"]) / 1000
             low, high = _PING_INTERVAL_BOUNDS
-            if not (isinstance(sid, str) and low <= interval <= high and 0 < timeout <= high):
+            if not (
+                isinstance(sid, str) and low <= interval <= high and 0 < timeout <= high
+            ):
                 raise ValueError("no usable open packet")
         except ValueError, TypeError, KeyError:
-            raise CannotConnectError("What answered is not an Engine.IO 3 server") from None
+            raise CannotConnectError(
+                "What answered is not an Engine.IO 3 server"
+            ) from None
         self.sid = sid
         self.upgrades = []
         self.ping_interval = interval
@@ -283,7 +299,9 @@ class _EngineIO3(engineio.AsyncClient):
         elif kind == "1":
             self.lose("the server closed it")
         elif kind == "2":
-            self.queue.put_nowait(engineio_packet.Packet(engineio_packet.PONG, frame[1:]))
+            self.queue.put_nowait(
+                engineio_packet.Packet(engineio_packet.PONG, frame[1:])
+            )
         elif kind != "6":
             self.wire.counters.malformed += 1
 
@@ -356,7 +374,9 @@ class _EngineIO3(engineio.AsyncClient):
 
     async def _tasks_end(self) -> None:
         """Wait for the loops, which were cancelled."""
-        if tasks := [task for task in self._tasks if task is not asyncio.current_task()]:
+        if tasks := [
+            task for task in self._tasks if task is not asyncio.current_task()
+        ]:
             await asyncio.wait(tasks)
 
 
@@ -385,7 +405,7 @@ class _SocketIO2(socketio.AsyncClient):
             return_when=asyncio.FIRST_COMPLETED,
         )
         if self.engine.closed.done():
-            raise CannotConnectError(
+            raise HandshakeEndedError(
                 f"MetaApi ended the handshake: {self._rejection or self.engine.closed.result()}"
             )
         if not self._ready.done():
@@ -415,7 +435,9 @@ class _SocketIO2(socketio.AsyncClient):
         elif packet.packet_type == socketio_packet.DISCONNECT:
             self.engine.lose("the server disconnected the namespace")
         elif packet.packet_type == socketio_packet.CONNECT_ERROR:
-            self._rejection = f"error packet {self.wire.redact(str(packet.data))[:200]!r}"
+            self._rejection = (
+                f"error packet {self.wire.redact(str(packet.data))[:200]!r}"
+            )
             self.engine.lose(f"the server sent an {self._rejection}")
         else:
             self.wire.counters.malformed += 1
@@ -428,7 +450,9 @@ class _SocketIO2(socketio.AsyncClient):
             self._ready.set_result(None)
 
 
-def _abort(ws: aiohttp.ClientWebSocketResponse, transport: asyncio.Transport | None) -> None:
+def _abort(
+    ws: aiohttp.ClientWebSocketResponse, transport: asyncio.Transport | None
+) -> None:
     """Free a websocket's connection at once; its public close can wait for a buffer nobody reads."""
     if transport is not None:
         transport.abort()

@@ -1,0 +1,1 @@
+"""Tests of the client, which load it without Home Assistant."""

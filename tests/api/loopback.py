@@ -1,0 +1,204 @@
+"""What tests on real sockets share: fixtures, waiting, and a look at what is left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+import gc
+import logging
+from pathlib import Path
+import traceback
+from typing import Any
+
+import aiohttp
+from api.endpoints import socket_headers, socket_params
+from api.timing import Timing
+from api.wire import Wire
+import pytest
+import pytest_socket
+
+PATIENCE = 10.0
+"""A condition that takes longer than this, in seconds, never comes."""
+
+TOKEN = "eyJhbGciOiJub25lIn0.eyJfaWQiOiJvd25lciJ9.c2VjcmV0LXNpZ25hdHVyZQ"
+
+OURS = ("metaapi", "socketio", "engineio", "aiohttp")
+
+
+async def eventually[T](condition: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Wait until a condition holds, and return what it gave."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while not (found := condition()):
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(
+                f"still not so after {patience} s: {_source(condition)}"
+            )
+        await asyncio.sleep(0.002)
+    return found
+
+
+def _source(condition: Callable[[], Any]) -> str:
+    """Say where a condition stands."""
+    code = condition.__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def own_connections() -> dict[str, tuple[int, int]]:
+    """Return this process's TCP connections, as the operating system knows them.
+
+    Key: the socket's inode; value: local and remote port. Listening sockets are left out.
+    """
+    inodes = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            target = str(entry.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = {}
+    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, *rest = line.split()
+        if (inode := rest[5]) in inodes and state != "0A":
+            found[inode] = (int(local[-4:], 16), int(remote[-4:], 16))
+    return found
+
+
+def connections_to(port: int) -> list[str]:
+    """Return the sockets of this process that are connected to a port."""
+    return [inode for inode, (_, remote) in own_connections().items() if remote == port]
+
+
+def find_leaks(secret: str, error: BaseException) -> list[str]:
+    """Return every place in an exception, and in all that hang on it, where a secret stands."""
+    found = []
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        waiting += [link.__cause__, link.__context__]
+        texts = {
+            "str": str(link),
+            "repr": repr(link),
+            "args": repr(link.args),
+            "vars": repr(vars(link)),
+            "notes": repr(getattr(link, "__notes__", "")),
+            "doc": repr(getattr(link, "doc", "")),
+            "traceback": "".join(traceback.format_exception(link)),
+        }
+        found += [
+            f"{type(link).__name__}: {where}"
+            for where, text in texts.items()
+            if secret in text
+        ]
+    return found
+
+
+def find_logged(secret: str, records: list[logging.LogRecord]) -> list[str]:
+    """Return every log record that holds a secret: message, arguments or traceback."""
+    found = []
+    for record in records:
+        texts = [
+            record.getMessage(),
+            repr(record.msg),
+            repr(record.args),
+            repr(vars(record)),
+        ]
+        if record.exc_info and record.exc_info[1]:
+            error = record.exc_info[1]
+            texts += [
+                "".join(traceback.format_exception(error)),
+                *find_leaks(secret, error),
+            ]
+        if any(secret in text for text in texts):
+            found.append(f"{record.name}: {record.getMessage()}")
+    return found
+
+
+class Events(list[tuple[str, Any]]):
+    """What a wire handed over, as it came."""
+
+    def __call__(self, name: str, argument: Any) -> None:
+        """Take an event."""
+        self.append((name, argument))
+
+
+class Sockets:
+    """Make wires; all of them are closed when the test ends."""
+
+    def __init__(self, session: aiohttp.ClientSession, events: Events) -> None:
+        """Start with none."""
+        self.session = session
+        self.events = events
+        self.made: list[Wire] = []
+
+    def make(self, **options: Any) -> Wire:
+        """Make a wire that is not connected; `timing` and `redact` as for `Wire`."""
+        timing = options.pop("timing", Timing())
+        on_event = options.pop("on_event", self.events)
+        wire = Wire(self.session, on_event, timing=timing, **options)
+        self.made.append(wire)
+        return wire
+
+    async def connect(self, url: str, token: str = TOKEN, **options: Any) -> Wire:
+        """Make a wire and connect it as the client does."""
+        wire = self.make(**options)
+        await wire.connect(url, socket_params(token, "0.5"), socket_headers("0.5"))
+        return wire
+
+
+@pytest.fixture(autouse=True)
+def loopback() -> None:
+    """Allow connections to this machine, which Home Assistant's plugin forbids, and no others."""
+    pytest_socket.enable_socket()
+    pytest_socket.socket_allow_hosts(["127.0.0.1"])
+
+
+@pytest.fixture
+async def nothing_left(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    """Fail a test that leaves tasks, sockets, faults that nobody took, or worrying log records.
+
+    A test that expects such records looks at them and then clears `caplog`.
+    """
+    loop = asyncio.get_running_loop()
+    faults: list[str] = []
+    handler = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: faults.append(str(context)))
+    connections = own_connections()
+    yield
+    await eventually(lambda: own_connections().keys() <= connections.keys())
+    await eventually(lambda: asyncio.all_tasks() <= {asyncio.current_task()})
+    gc.collect()
+    await asyncio.sleep(0)
+    loop.set_exception_handler(handler)
+    assert not faults
+    worrying = [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.WARNING and record.name.startswith(OURS)
+    ]
+    assert not worrying
+
+
+@pytest.fixture
+async def session(nothing_left: None) -> AsyncIterator[aiohttp.ClientSession]:
+    """Return an HTTP session; nothing that a test starts on it may outlive it."""
+    async with aiohttp.ClientSession() as client_session:
+        yield client_session
+
+
+@pytest.fixture
+def events() -> Events:
+    """Return what the wires handed over."""
+    return Events()
+
+
+@pytest.fixture
+async def sockets(
+    session: aiohttp.ClientSession, events: Events
+) -> AsyncIterator[Sockets]:
+    """Make wires."""
+    made = Sockets(session, events)
+    yield made
+    for wire in made.made:
+        await wire.close()

@@ -1,0 +1,128 @@
+"""A monitor under test, against the simulator, with every pause compressed."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+from api.endpoints import Endpoints
+from api.link import LinkState
+from api.monitor import Monitor
+from api.timing import Timing
+
+from simulator import Simulator
+
+FAST = Timing(
+    silence=0.4,
+    round=0.4,
+    unknown=0.9,
+    blind=0.4,
+    subscribe_first=0.05,
+    subscribe_max=0.4,
+    refused_floor=2.0,
+    backoff_first=0.02,
+    backoff_max=0.2,
+    connect=2.0,
+    namespace=0.5,
+    close=0.5,
+    response=1.0,
+    reconnect_response=0.3,
+    subscribe_settle=0.05,
+    sweep=0.01,
+    jitter_per_account=0.0,
+)
+"""A minute becomes 0.4 s."""
+
+SIMULATOR: dict[str, Any] = {
+    "status_interval": 0.05,
+    "reconnect_delay": 0.05,
+    "subscribe_timeout": 0.02,
+    "ping_interval": 0.1,
+    "ping_timeout": 0.1,
+}
+
+
+class Witness:
+    """Writes down every state that a monitor shows."""
+
+    def __init__(self, sim: Simulator, monitor: Monitor) -> None:
+        """Start with nothing."""
+        self.sim = sim
+        self.monitor = monitor
+        self.seen: dict[str, list[LinkState]] = {}
+        self.hub: list[bool | None] = []
+        monitor.listen_hub(lambda: self.hub.append(monitor.connected))
+
+    @property
+    def id(self) -> str:
+        """Return the id of the first account."""
+        return self.sim.account.id
+
+    @property
+    def state(self) -> LinkState:
+        """Return the state of the first account."""
+        return self.monitor.state(self.id)
+
+    def terminals(self, account_id: str | None = None) -> list[bool | None | str]:
+        """Return what a terminal showed, one entry a change."""
+        shown: list[bool | None | str] = []
+        for state in self.seen[account_id or self.id]:
+            value = state.terminal if state.available else "unavailable"
+            if not shown or shown[-1] != value:
+                shown.append(value)
+        return shown
+
+    def add(self, account_id: str, region: str = "", **facts: bool) -> None:
+        """Watch an account."""
+        self.monitor.add_account(account_id, region, **facts)
+        states = self.seen.setdefault(account_id, [self.monitor.state(account_id)])
+        self.monitor.listen(
+            account_id, lambda: states.append(self.monitor.state(account_id))
+        )
+
+    async def until[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:
+        """Wait for a condition."""
+        return await self.sim.wait_for(condition, timeout)
+
+    async def terminal(self, value: bool | None | str, timeout: float = 5.0) -> None:
+        """Wait until the first account's terminal shows a value."""
+        await self.until(
+            lambda: (
+                (self.state.terminal if self.state.available else "unavailable")
+                == value
+            ),
+            timeout,
+        )
+
+
+@asynccontextmanager
+async def watched(
+    *,
+    accounts: int = 1,
+    timing: dict[str, float] | None = None,
+    add: bool = True,
+    token: str | None = None,
+    application: str = "MetaApi",
+    **settings: Any,
+) -> AsyncIterator[Witness]:
+    """Run a simulator and a monitor of its accounts."""
+    async with (
+        Simulator(accounts=accounts, **(SIMULATOR | settings)) as sim,
+        aiohttp.ClientSession() as session,
+    ):
+        monitor = Monitor(
+            session,
+            token or sim.token,
+            endpoints=Endpoints(api_url=sim.url),
+            application=application,
+            timing=replace(FAST, **(timing or {})),
+        )
+        witness = Witness(sim, monitor)
+        try:
+            if add:
+                for account_id in sim.accounts:
+                    witness.add(account_id)
+            yield witness
+        finally:
+            await monitor.close()

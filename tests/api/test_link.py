@@ -1,0 +1,796 @@
+"""The state machine of one account: each rule of on, off, unavailable and unknown by name."""
+
+from api.errors import (
+    ForbiddenError,
+    InternalError,
+    MetaApiError,
+    NoResponseError,
+    NotFoundError,
+    TerminalTimeoutError,
+    TooManyRequestsError,
+    ValidationError,
+)
+from api.link import Link, LinkState, Status, Wish
+import pytest
+
+ANY = (None, None)
+ONE = (None, "ps-1")
+TWO = (None, "ps-2")
+
+
+class Bench:
+    """A link with a clock of its own, whose wishes are collected."""
+
+    def __init__(self, *zones: str) -> None:
+        """Start at time zero."""
+        self.now = 0.0
+        self.sent: list[tuple[float, Wish, str]] = []
+        self.link = Link(
+            zones or ("a",), 0.0, jitter=lambda low, high: (low + high) / 2
+        )
+
+    @property
+    def state(self) -> LinkState:
+        """Return the state shown now."""
+        return self.link.state
+
+    @property
+    def terminal(self) -> bool | None | str:
+        """Return the terminal as an entity would show it."""
+        return self.state.terminal if self.state.available else "unavailable"
+
+    def to(self, now: float) -> None:
+        """Move the clock, stopping wherever the link wants to look at it."""
+        assert now >= self.now
+        while self.link.deadline <= now:
+            step = max(self.link.deadline, self.now)
+            self.now = step
+            self.link.tick(step)
+            self._collect()
+            assert self.link.deadline > step, "the link asks for the same moment again"
+        self.now = now
+        self.link.tick(now)
+        self._collect()
+
+    def _collect(self) -> None:
+        for wish, zone in self.link.wishes:
+            self.sent.append((self.now, wish, zone))
+        self.link.wishes.clear()
+
+    def subscribes(self, zone: str = "a") -> list[float]:
+        """Return when subscribes went out to a zone."""
+        return [
+            when
+            for when, wish, name in self.sent
+            if wish is Wish.SUBSCRIBE and name == zone
+        ]
+
+    def probes(self) -> list[float]:
+        """Return when pings of our own went out."""
+        return [when for when, wish, _ in self.sent if wish is Wish.PROBE]
+
+    def up(self, zone: str = "a", session: str = "s1") -> None:
+        """Open a zone's socket; the subscribe goes out at once."""
+        self.link.socket_up(zone, session, self.now)
+        self._collect()
+
+    def down(self, zone: str = "a") -> None:
+        """Lose a zone's socket."""
+        self.link.socket_down(zone, self.now)
+        self._collect()
+
+    def answer(
+        self,
+        error: MetaApiError | None = None,
+        zone: str = "a",
+        retry_after: float | None = None,
+    ) -> None:
+        """Answer the subscribe in flight."""
+        self.link.subscribe_answered(zone, self.now, error, retry_after)
+        self._collect()
+
+    def authenticated(
+        self,
+        key: tuple[int | None, str | None] = ONE,
+        session: str | None = "s1",
+        zone: str = "a",
+    ) -> bool:
+        """Let an `authenticated` arrive."""
+        counted = self.link.authenticated(zone, key, session, self.now)
+        self._collect()
+        return counted
+
+    def status(
+        self,
+        key: tuple[int | None, str | None] = ONE,
+        *,
+        zone: str = "a",
+        connected: bool | None = True,
+        authenticated: bool | None = True,
+    ) -> None:
+        """Let a `status` arrive."""
+        self.link.status(
+            zone, key, connected=connected, authenticated=authenticated, now=self.now
+        )
+        self._collect()
+
+    def disconnected(
+        self, key: tuple[int | None, str | None] = ONE, zone: str = "a"
+    ) -> None:
+        """Let a `disconnected` arrive."""
+        self.link.disconnected(zone, key, self.now)
+        self._collect()
+
+    def facts(self, *, deployed: bool | None = None, exists: bool = True) -> None:
+        """Let REST speak."""
+        self.link.facts(self.now, deployed=deployed, exists=exists)
+        self._collect()
+
+    def come_up(self, zone: str = "a", session: str = "s1") -> None:
+        """Go all the way to a terminal that is on."""
+        self.up(zone, session)
+        self.answer(zone=zone)
+        self.authenticated(zone=zone, session=session)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return a link with one zone, at time zero."""
+    return Bench()
+
+
+# -- on ------------------------------------------------------------------------------------------
+
+
+def test_on_only_at_authenticated(bench: Bench) -> None:
+    """A socket, an accepted subscribe and a status do not turn the terminal on."""
+    bench.up()
+    bench.answer()
+    bench.status()
+    assert bench.terminal is None
+    assert bench.authenticated()
+    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+
+
+def test_on_with_the_two_fields_of_the_seed_page(bench: Bench) -> None:
+    """An `authenticated` without host, instance and session counts."""
+    bench.up()
+    assert bench.authenticated(ANY, None)
+    assert bench.terminal is True
+
+
+def test_foreign_session_is_not_on_but_subscribes_at_once(bench: Bench) -> None:
+    """A stale `authenticated` only makes us subscribe, and only once."""
+    bench.up()
+    bench.answer()
+    bench.to(1)
+    assert not bench.authenticated(session="of another socket")
+    assert bench.terminal is None
+    assert bench.subscribes() == [0, 1]
+    bench.answer()
+    bench.authenticated(session="of another socket")
+    bench.to(2)
+    assert bench.subscribes() == [0, 1]
+
+
+def test_authenticated_before_the_response_counts(bench: Bench) -> None:
+    """The order of `authenticated` and the answer does not matter."""
+    bench.up()
+    bench.authenticated()
+    bench.answer()
+    bench.to(59)
+    assert bench.terminal is True
+    assert bench.subscribes() == [0]
+
+
+def test_authenticated_ends_the_subscribing(bench: Bench) -> None:
+    """Once authenticated, nothing subscribes any more."""
+    bench.come_up()
+    for now in range(10, 1000, 10):
+        bench.to(now)
+        bench.status()
+    assert bench.subscribes() == [0]
+
+
+# -- off needs evidence --------------------------------------------------------------------------
+
+
+def test_off_when_the_last_host_disconnects(bench: Bench) -> None:
+    """`disconnected` of the only host is evidence."""
+    bench.come_up()
+    bench.disconnected()
+    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+
+
+def test_disconnected_of_one_of_two_hosts_is_no_outage(bench: Bench) -> None:
+    """The account is up while any host is."""
+    bench.come_up()
+    bench.authenticated(TWO)
+    bench.disconnected(ONE)
+    assert bench.terminal is True
+    bench.disconnected(TWO)
+    assert bench.terminal is False
+
+
+def test_disconnected_of_one_of_two_zones_is_no_outage() -> None:
+    """The account is up while any zone shows it."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    bench.disconnected(zone="a")
+    assert bench.terminal is True
+    bench.disconnected(zone="b")
+    assert bench.terminal is False
+
+
+def test_missing_host_matches_any(bench: Bench) -> None:
+    """A `disconnected` without a host means all of them; an unnamed host is learnt."""
+    bench.come_up()
+    bench.authenticated(TWO)
+    bench.disconnected(ANY)
+    assert bench.terminal is False
+    bench.authenticated(ANY, None)
+    bench.status(TWO)
+    bench.disconnected(ONE)
+    assert bench.terminal is True
+    bench.disconnected(TWO)
+    assert bench.terminal is False
+
+
+def test_instances_on_one_socket_are_apart(bench: Bench) -> None:
+    """The same host name in two instances is two hosts."""
+    bench.up()
+    bench.authenticated((0, "ps-1"))
+    bench.authenticated((1, "ps-1"))
+    bench.disconnected((0, "ps-1"))
+    assert bench.terminal is True
+    bench.disconnected((1, "ps-1"))
+    assert bench.terminal is False
+
+
+def test_off_after_silence_on_a_living_socket(bench: Bench) -> None:
+    """60 s without status and a ping that was answered afterwards are evidence."""
+    bench.come_up()
+    bench.to(5)
+    bench.status()
+    bench.to(64.9)
+    assert bench.probes() == []
+    bench.to(66)
+    assert bench.probes() == [65]
+    assert bench.terminal is True
+    bench.link.probe_answered("a", 65, 66)
+    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+    bench.to(66)
+    assert bench.subscribes()[-1] == 66
+
+
+def test_silence_without_an_answered_ping_is_no_evidence(bench: Bench) -> None:
+    """A network that goes silent as a whole says nothing about the terminal."""
+    bench.come_up()
+    bench.to(300)
+    assert bench.terminal is True
+    assert bench.probes() == [60]
+
+
+def test_a_ping_answered_that_was_sent_too_early_is_no_evidence(bench: Bench) -> None:
+    """Only a ping sent after the 60 s counts."""
+    bench.come_up()
+    bench.to(61)
+    bench.link.probe_answered("a", 59.9, 61)
+    assert bench.terminal is True
+
+
+def test_status_during_the_ping_keeps_it_on(bench: Bench) -> None:
+    """A status that was on its way when we asked is a sign of life."""
+    bench.come_up()
+    bench.to(60)
+    bench.to(60.5)
+    bench.status()
+    bench.link.probe_answered("a", 60, 60.6)
+    assert bench.terminal is True
+
+
+def test_off_when_status_says_not_authenticated(bench: Bench) -> None:
+    """`status.authenticated: false` is evidence."""
+    bench.come_up()
+    bench.status(authenticated=False)
+    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+
+
+def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
+    """Once MetaApi took the request, the terminal is off until it is authenticated anew."""
+    bench.come_up()
+    bench.link.reconnect_sent(1)
+    assert bench.terminal is True
+    bench.link.reconnect_accepted(1)
+    assert bench.state == LinkState(terminal=False, status=Status.RECONNECTING)
+    bench.status()
+    assert bench.terminal is False
+    bench.authenticated()
+    assert bench.terminal is True
+
+
+def test_on_when_authenticated_came_before_the_reconnects_response(
+    bench: Bench,
+) -> None:
+    """An `authenticated` between request and response counts as the new one."""
+    bench.come_up()
+    bench.link.reconnect_sent(1)
+    bench.authenticated()
+    bench.link.reconnect_accepted(1)
+    assert bench.terminal is True
+
+
+def test_off_when_rest_says_not_deployed(bench: Bench) -> None:
+    """REST is evidence, and nothing subscribes to an account that does not run."""
+    bench.come_up()
+    bench.facts(deployed=False)
+    assert bench.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+    bench.down()
+    bench.up(session="s2")
+    bench.to(500)
+    assert bench.subscribes() == [0]
+    bench.facts(deployed=True)
+    assert bench.subscribes() == [0, 500]
+    assert bench.state.status is Status.DISCONNECTED
+
+
+def test_not_deployed_stays_off_while_our_sockets_are_down(bench: Bench) -> None:
+    """What REST says does not need a socket."""
+    bench.facts(deployed=False)
+    bench.to(1000)
+    assert bench.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+
+
+@pytest.mark.parametrize("error", [None, TerminalTimeoutError("away")])
+def test_off_after_a_round_that_got_nowhere(
+    bench: Bench, error: MetaApiError | None
+) -> None:
+    """A terminal that is down at start is off within 90 s."""
+    bench.to(20)
+    bench.up()
+    bench.answer(error)
+    while bench.now < 79:
+        bench.to(bench.now + 1)
+        bench.answer(error)
+    assert bench.terminal is None
+    bench.to(80)
+    assert bench.state == LinkState(terminal=False, status=Status.NEVER_AUTHENTICATED)
+
+
+def test_round_needs_an_answer(bench: Bench) -> None:
+    """A socket on which no subscribe was answered says nothing."""
+    bench.up()
+    bench.to(89)
+    assert bench.terminal is None
+    bench.answer(NoResponseError("none"))
+    bench.to(91)
+    assert bench.terminal == "unavailable"
+
+
+@pytest.mark.parametrize("error", [InternalError("fault"), NoResponseError("none")])
+def test_other_errors_break_a_round(bench: Bench, error: MetaApiError) -> None:
+    """An error of MetaApi's own is no evidence about the terminal."""
+    bench.come_up()
+    bench.down()
+    bench.up(session="s2")
+    bench.answer()
+    bench.to(3)
+    bench.answer(error)
+    bench.to(62)
+    assert bench.terminal is True
+
+
+def test_a_zone_never_seen_does_not_count() -> None:
+    """The other zone's socket never came up: the first zone decides alone."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.answer(TerminalTimeoutError("away"))
+    bench.to(61)
+    assert bench.terminal is False
+
+
+def test_a_zone_where_it_was_up_must_agree() -> None:
+    """Where the account was ever up, its socket must be alive before a round decides."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    bench.down("a")
+    bench.down("b")
+    bench.to(10)
+    bench.up("a", "s2")
+    bench.answer(zone="a")
+    bench.to(200)
+    assert bench.terminal is True
+    bench.up("b", "s3")
+    bench.answer(zone="b")
+    bench.to(259)
+    assert bench.terminal is True
+    bench.to(261)
+    assert bench.terminal is False
+
+
+def test_a_host_that_does_not_come_back_is_forgotten(bench: Bench) -> None:
+    """What an earlier socket showed does not keep the account on beside a living host."""
+    bench.come_up()
+    bench.authenticated(TWO)
+    bench.down()
+    bench.up(session="s2")
+    bench.answer()
+    bench.authenticated(ONE, "s2")
+    for now in range(10, 71, 10):
+        bench.to(now)
+        bench.status(ONE)
+    bench.disconnected(ONE)
+    assert bench.terminal is False
+
+
+# -- unavailable means that we cannot see --------------------------------------------------------
+
+
+def test_unavailable_after_sixty_seconds_without_a_socket(bench: Bench) -> None:
+    """A short loss shows nothing at all; a long one is our blindness, not an outage."""
+    bench.come_up()
+    bench.to(10)
+    bench.down()
+    bench.to(69.9)
+    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+    bench.to(70)
+    assert bench.state == LinkState(available=False, status=Status.NO_CONNECTION)
+
+
+def test_network_loss_is_on_unavailable_on_and_never_off(bench: Bench) -> None:
+    """The terminal never shows off while only our own link was broken."""
+    bench.come_up()
+    seen: list[bool | None | str] = []
+    bench.down()
+    for now in range(1, 200):
+        bench.to(now)
+        seen.append(bench.terminal)
+    bench.up(session="s2")
+    bench.answer()
+    seen.append(bench.terminal)
+    bench.authenticated(session="s2")
+    seen.append(bench.terminal)
+    assert False not in seen
+    assert seen[-1] is True
+    assert "unavailable" in seen
+
+
+def test_loss_of_one_of_two_zones_where_it_was_up_is_seen_by_the_other() -> None:
+    """One eye is enough."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    bench.down("a")
+    for now in range(10, 200, 10):
+        bench.to(now)
+        bench.status(zone="b")
+    assert bench.terminal is True
+
+
+def test_loss_of_the_zone_where_it_was_up_blinds_us() -> None:
+    """A zone that does not have the account is no eye."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.up("b")
+    bench.answer(TerminalTimeoutError("elsewhere"), "b")
+    bench.down("a")
+    bench.to(61)
+    assert bench.terminal == "unavailable"
+
+
+def test_unavailable_stays_until_the_round_decides(bench: Bench) -> None:
+    """The socket alone does not make us see again."""
+    bench.come_up()
+    bench.down()
+    bench.to(100)
+    bench.up(session="s2")
+    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    bench.answer()
+    bench.to(159)
+    assert bench.terminal == "unavailable"
+    bench.to(160)
+    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+
+
+def test_short_loss_then_terminal_gone_is_off_after_the_round(bench: Bench) -> None:
+    """An outage during a gap of ours is not missed."""
+    bench.come_up()
+    bench.down()
+    bench.to(30)
+    bench.up(session="s2")
+    bench.answer(TerminalTimeoutError("away"))
+    bench.to(89)
+    assert bench.terminal is True
+    bench.to(90)
+    assert bench.terminal is False
+
+
+def test_status_after_a_gap_subscribes_but_proves_nothing(bench: Bench) -> None:
+    """Only `authenticated` confirms what an earlier socket showed."""
+    bench.come_up()
+    bench.down()
+    bench.up(session="s2")
+    bench.answer(TerminalTimeoutError("away"))
+    bench.to(1)
+    bench.status()
+    assert bench.subscribes() == [0, 0, 1]
+    bench.answer(TerminalTimeoutError("away"))
+    for now in range(2, 61):
+        bench.to(now)
+        bench.status()
+    assert bench.terminal is False
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (TooManyRequestsError("slow down"), Status.QUOTA_EXHAUSTED),
+        (ForbiddenError("no"), Status.FORBIDDEN),
+        (NotFoundError("who"), Status.NOT_FOUND),
+    ],
+)
+def test_unavailable_while_the_subscribe_is_refused(
+    bench: Bench, error: MetaApiError, status: Status
+) -> None:
+    """A refused subscribe leaves us without eyes; the status says why."""
+    bench.up()
+    bench.answer(error)
+    assert bench.state == LinkState(available=False, status=status)
+
+
+def test_a_refusal_in_one_zone_does_not_blind_the_other() -> None:
+    """An account that one zone does not know can be on in the other."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.up("b")
+    bench.answer(NotFoundError("not here"), "b")
+    assert bench.terminal is None
+    bench.answer(zone="a")
+    bench.authenticated(zone="a")
+    assert bench.terminal is True
+    bench.disconnected(zone="a")
+    assert bench.terminal is False
+
+
+def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
+    """NotFound in a zone that never had the account does not keep us from deciding."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.up("b")
+    bench.answer(NotFoundError("not here"), "b")
+    bench.answer(TerminalTimeoutError("away"), "a")
+    bench.to(61)
+    assert bench.terminal is False
+
+
+def test_unavailable_and_no_status_when_the_token_is_refused(bench: Bench) -> None:
+    """Nothing is known with a refused token, for good."""
+    bench.come_up()
+    bench.link.token_refused(1)
+    assert bench.state == LinkState(available=False, status=None)
+    bench.authenticated()
+    bench.to(1000)
+    assert bench.state == LinkState(available=False, status=None)
+
+
+def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
+    """A deleted account is out of sight, and nobody subscribes to it."""
+    bench.come_up()
+    bench.facts(exists=False)
+    assert bench.state == LinkState(available=False, status=Status.NOT_FOUND)
+    bench.down()
+    bench.up(session="s2")
+    bench.to(400)
+    assert bench.subscribes() == [0]
+    bench.facts(deployed=True)
+    assert bench.subscribes() == [0, 400]
+
+
+# -- unknown -------------------------------------------------------------------------------------
+
+
+def test_unknown_until_the_first_round_decides(bench: Bench) -> None:
+    """Nothing is claimed at start."""
+    assert bench.state == LinkState(terminal=None, status=Status.UNKNOWN)
+    bench.up()
+    assert bench.terminal is None
+
+
+def test_unknown_for_ninety_seconds_at_most(bench: Bench) -> None:
+    """What cannot be decided by then is out of sight."""
+    bench.to(50)
+    bench.up()
+    bench.answer(InternalError("fault"))
+    bench.to(89.9)
+    assert bench.terminal is None
+    bench.to(90)
+    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+
+
+def test_unknown_becomes_unavailable_when_no_socket_ever_opens(bench: Bench) -> None:
+    """Without any socket it takes 60 s."""
+    bench.to(60)
+    assert bench.state == LinkState(available=False, status=Status.NO_CONNECTION)
+
+
+# -- broker --------------------------------------------------------------------------------------
+
+
+def test_broker_is_unknown_while_the_terminal_is_not_on(bench: Bench) -> None:
+    """The broker is only seen through a terminal that is on."""
+    bench.up()
+    bench.status(connected=False)
+    assert bench.state.broker is None
+    bench.authenticated()
+    assert bench.state.broker is None
+    bench.status(connected=False)
+    assert bench.state == LinkState(
+        terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
+    )
+    bench.status(connected=None)
+    assert bench.state.broker is False
+    bench.status(connected=True)
+    assert bench.state == LinkState(terminal=True, broker=True, status=Status.CONNECTED)
+    bench.disconnected()
+    assert bench.state.broker is None
+
+
+def test_broker_is_connected_when_any_host_says_so(bench: Bench) -> None:
+    """Two hosts, one with a broker."""
+    bench.come_up()
+    bench.authenticated(TWO)
+    bench.status(ONE, connected=False)
+    bench.status(TWO, connected=True)
+    assert bench.state.broker is True
+
+
+# -- subscribing ---------------------------------------------------------------------------------
+
+
+def test_subscribe_repeats_three_seconds_doubling_to_three_hundred(
+    bench: Bench,
+) -> None:
+    """Also after a response, until `authenticated`."""
+    bench.up()
+    bench.answer()
+    while bench.now < 1300:
+        bench.to(bench.now + 1)
+        if len(bench.sent) and bench.sent[-1][0] == bench.now:
+            bench.answer()
+    pauses = [
+        b - a for a, b in zip(bench.subscribes(), bench.subscribes()[1:], strict=False)
+    ]
+    assert pauses == [3, 6, 12, 24, 48, 96, 192, 300, 300, 300]
+
+
+def test_one_subscribe_at_a_time(bench: Bench) -> None:
+    """Nothing goes out while an answer is awaited."""
+    bench.up()
+    bench.status()
+    bench.to(1000)
+    assert bench.subscribes() == [0]
+
+
+@pytest.mark.parametrize("recommended", [None, 20.0, 400.0])
+def test_too_many_requests_waits_for_the_longer_of_time_and_floor(
+    bench: Bench, recommended: float | None
+) -> None:
+    """A 429 is tried again at the recommended time, and never before 300 s."""
+    bench.up()
+    bench.answer(TooManyRequestsError("slow down"), retry_after=recommended)
+    bench.status()
+    bench.to(1000)
+    assert bench.subscribes() == [0, max(recommended or 0, 300)]
+
+
+@pytest.mark.parametrize(
+    "error", [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
+)
+def test_a_refusal_is_not_tried_again_on_the_same_socket(
+    bench: Bench, error: MetaApiError
+) -> None:
+    """Forbidden, NotFound and Validation end the subscribing."""
+    bench.up()
+    bench.answer(error)
+    bench.to(5000)
+    assert bench.subscribes() == [0]
+    bench.down()
+    bench.up(session="s2")
+    assert bench.subscribes() == [0, 5000]
+
+
+def test_not_found_is_tried_again_when_rest_knows_the_account(bench: Bench) -> None:
+    """New evidence makes it a new question."""
+    bench.up()
+    bench.answer(NotFoundError("who"))
+    bench.to(10)
+    bench.facts(deployed=True)
+    assert bench.subscribes() == [0, 10]
+
+
+def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None:
+    """A random one to five seconds, here their middle."""
+    bench.come_up()
+    bench.to(10)
+    bench.disconnected()
+    bench.to(20)
+    assert bench.subscribes() == [0, 13]
+
+
+def test_status_of_a_link_not_authenticated_any_longer_subscribes_at_once(
+    bench: Bench,
+) -> None:
+    """MetaApi shows a living terminal that is not ours: ask for it."""
+    bench.come_up()
+    bench.to(10)
+    bench.disconnected()
+    bench.to(10.5)
+    bench.status()
+    assert bench.subscribes() == [0, 10.5]
+
+
+def test_a_late_answer_of_a_lost_socket_is_ignored(bench: Bench) -> None:
+    """An answer that arrives after the loss changes nothing."""
+    bench.up()
+    bench.down()
+    bench.answer(ForbiddenError("no"))
+    assert bench.state.status is Status.UNKNOWN
+
+
+# -- reconnect -----------------------------------------------------------------------------------
+
+
+def test_nothing_subscribes_between_a_reconnect_and_its_outcome(bench: Bench) -> None:
+    """An `authenticated` that we provoked would prove no reconnect."""
+    bench.up()
+    bench.answer(TerminalTimeoutError("away"))
+    bench.link.reconnect_sent(1)
+    bench.link.reconnect_accepted(1)
+    bench.status()
+    bench.authenticated(session="of another socket")
+    bench.to(50)
+    assert bench.subscribes() == [0]
+    assert bench.state.status is Status.RECONNECTING
+    bench.link.reconnect_ended(50, authenticated=False)
+    bench.to(50)
+    assert bench.subscribes() == [0, 50]
+    assert bench.state.status is Status.RECONNECT_FAILED
+
+
+def test_a_refused_reconnect_of_a_terminal_that_is_on_leaves_it_on(
+    bench: Bench,
+) -> None:
+    """Nothing happened, so nothing is shown."""
+    bench.come_up()
+    bench.link.reconnect_sent(1)
+    bench.link.reconnect_ended(2, authenticated=False)
+    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+
+
+def test_a_reconnect_that_succeeded_elsewhere_renews_the_subscription(
+    bench: Bench,
+) -> None:
+    """The seed page's extra socket goes away; ours must hear of the terminal."""
+    bench.come_up()
+    bench.link.reconnect_sent(1)
+    bench.link.reconnect_accepted(1)
+    bench.authenticated(ANY, None)
+    bench.link.reconnect_ended(2, authenticated=True, elsewhere=True)
+    bench.to(2)
+    assert bench.subscribes() == [0, 2]
+
+
+def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None:
+    """However often a person asks, a quota is not asked more than 12 times an hour."""
+    bench.up()
+    bench.answer(TooManyRequestsError("slow down"))
+    for now in range(10, 300, 10):
+        bench.to(now)
+        bench.link.reconnect_sent(now)
+        bench.link.reconnect_ended(now, authenticated=False)
+    bench.to(299)
+    assert bench.subscribes() == [0]
+    bench.to(300)
+    assert bench.subscribes() == [0, 300]

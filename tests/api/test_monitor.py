@@ -1,0 +1,400 @@
+"""The monitor over real sockets: what a user would see of each fault."""
+
+import asyncio
+from dataclasses import replace
+import json
+
+import aiohttp
+from api.endpoints import Endpoints, Zone
+from api.link import LinkState, Status
+from api.monitor import Monitor
+import pytest
+
+from simulator import Simulator
+
+from .support import FAST, SIMULATOR, Witness, watched
+
+
+async def test_terminal_that_is_up_turns_on() -> None:
+    """Subscribe, authenticated, status."""
+    async with watched() as w:
+        await w.until(lambda: w.state.broker)
+        assert w.terminals() == [None, True]
+        assert w.state == LinkState(terminal=True, broker=True, status=Status.CONNECTED)
+
+
+async def test_subscribe_says_who_we_are() -> None:
+    """The frame holds what the protocol asks for, and a session id of our own."""
+    async with watched(application="HomeAssistant") as w:
+        await w.terminal(True)
+        (request,) = w.sim.requests_of("subscribe")
+        payload = dict(request.payload)
+        assert len(payload.pop("requestId")) == 32
+        assert payload.pop("sessionId")
+        assert payload == {
+            "type": "subscribe",
+            "accountId": w.id,
+            "application": "HomeAssistant",
+        }
+        query = request.socket.query
+        assert query["protocol"] == "3"
+        assert request.socket.headers["Client-Id"] == query["clientId"]
+
+
+async def test_terminal_down_at_start_is_off() -> None:
+    """The first round decides."""
+    async with watched(accounts=2, add=False) as w:
+        w.sim.set_terminal(w.id, up=False)
+        w.add(w.id)
+        await w.terminal(False)
+        assert w.terminals() == [None, False]
+        assert w.state.status is Status.NEVER_AUTHENTICATED
+
+
+async def test_disconnected_shows_at_once() -> None:
+    """The terminal drops, and later comes back by itself."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.set_terminal(w.id, up=False)
+        await w.terminal(False, timeout=2)
+        assert w.state.status is Status.DISCONNECTED
+        w.sim.set_terminal(w.id, up=True)
+        await w.terminal(True)
+
+
+async def test_silence_shows() -> None:
+    """A terminal without status on a living socket goes off; a status brings it back."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.set_silent(w.id)
+        await w.until(lambda: Status.SILENT in [s.status for s in w.seen[w.id]])
+        assert False in w.terminals()
+
+
+async def test_broker_is_a_fact_of_its_own() -> None:
+    """The terminal stays on while its broker is away."""
+    async with watched() as w:
+        await w.until(lambda: w.state.broker is True)
+        w.sim.set_broker(w.id, up=False)
+        await w.until(lambda: w.state.broker is False)
+        assert w.state.status is Status.BROKER_DISCONNECTED
+        assert w.terminals() == [None, True]
+
+
+async def test_network_that_goes_silent_and_comes_back_never_shows_off() -> None:
+    """Frozen: on, unavailable, on."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.freeze()
+        w.sim.refuse_sockets(502)
+        await w.terminal("unavailable")
+        w.sim.unfreeze()
+        w.sim.refuse_sockets(None)
+        await w.terminal(True)
+        assert w.terminals() == [None, True, "unavailable", True]
+
+
+async def test_short_loss_shows_nothing() -> None:
+    """A socket that is back soon changes nothing, with a new client and session id."""
+    async with watched() as w:
+        await w.terminal(True)
+        for loss in range(3):
+            w.sim.drop_sockets()
+            await w.until(
+                lambda loss=loss: len(w.sim.requests_of("subscribe")) == loss + 2
+            )
+            await w.until(lambda: w.state.broker)
+        assert w.terminals() == [None, True]
+        handshakes = [h.query["clientId"] for h in w.sim.handshakes]
+        sessions = [r.payload["sessionId"] for r in w.sim.requests_of("subscribe")]
+        assert len(set(handshakes)) == len(handshakes) == 4
+        assert len(set(sessions)) == len(sessions) == 4
+
+
+async def test_terminal_that_drops_while_we_are_away_is_off_afterwards() -> None:
+    """An outage behind a gap of our own is not missed."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.refuse_sockets(502)
+        w.sim.drop_sockets()
+        w.sim.set_terminal(w.id, up=False)
+        await w.terminal("unavailable")
+        w.sim.refuse_sockets(None)
+        await w.terminal(False)
+        assert w.terminals() == [None, True, "unavailable", False]
+
+
+async def test_hub_is_off_only_after_a_while_without_socket() -> None:
+    """The link sensor follows the sockets, with the same patience."""
+    async with watched() as w:
+        await w.terminal(True)
+        assert w.hub == [True]
+        await w.sim.stop_listening()
+        await w.until(lambda: w.monitor.connected is False)
+        await w.sim.resume_listening()
+        await w.until(lambda: w.monitor.connected)
+        assert w.hub == [True, False, True]
+
+
+async def test_back_off_is_jittered_and_bounded() -> None:
+    """Attempts against a dead server spread out to the longest pause."""
+    async with watched(refuse_status=502) as w:
+        await w.until(lambda: len(w.sim.handshakes) >= 12)
+        times = [h.time for h in w.sim.handshakes]
+        pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+        assert max(pauses) < FAST.backoff_max + 0.2
+        assert len({round(pause, 4) for pause in pauses}) > 6
+        w.sim.refuse_sockets(None)
+        await w.terminal(True)
+
+
+@pytest.mark.parametrize("status", [403, 429])
+async def test_refused_handshakes_have_a_floor(status: int) -> None:
+    """Nothing is tried again before the floor."""
+    async with watched(refuse_status=status, timing={"refused_floor": 0.5}) as w:
+        await w.until(lambda: len(w.sim.handshakes) == 3)
+        times = [h.time for h in w.sim.handshakes]
+        assert all(b - a >= 0.5 for a, b in zip(times, times[1:], strict=False))
+
+
+async def test_a_persons_action_does_not_break_the_floor() -> None:
+    """Reconnect while refused: no attempt before its time."""
+    async with watched(refuse_status=403, timing={"refused_floor": 30.0}) as w:
+        await w.until(lambda: len(w.sim.handshakes) == 1)
+        result = await w.monitor.reconnect(w.id, 0.2)
+        assert result.outcome == "no_connection"
+        assert len(w.sim.handshakes) == 1
+
+
+async def test_quota_makes_it_unavailable_and_says_so() -> None:
+    """A 429 to the subscribe is not tried again before the floor."""
+    async with watched(add=False, timing={"refused_floor": 0.4}) as w:
+        w.sim.limit_subscriptions(
+            "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", count=1, retry_after=0.1
+        )
+        w.add(w.id)
+        await w.until(lambda: w.state.status is Status.QUOTA_EXHAUSTED)
+        assert not w.state.available
+        await w.terminal(True)
+        first, second = (r.time for r in w.sim.requests_of("subscribe"))
+        assert second - first >= 0.4
+
+
+async def test_unknown_account_is_not_found() -> None:
+    """An id that MetaApi does not know."""
+    async with watched(add=False) as w:
+        w.add("00000000-0000-4000-8000-00000000dead")
+        await w.until(
+            lambda: (
+                w.monitor.state("00000000-0000-4000-8000-00000000dead").status
+                is Status.NOT_FOUND
+            )
+        )
+
+
+async def test_not_deployed_is_off_and_not_subscribed() -> None:
+    """What REST says is taken before the first subscribe."""
+    async with watched(add=False) as w:
+        w.sim.undeploy(w.id)
+        w.add(w.id, deployed=False)
+        await w.until(lambda: w.sim.sockets)
+        assert w.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+        w.sim.deploy(w.id)
+        w.monitor.set_facts(w.id, deployed=True)
+        await w.terminal(True)
+        assert len(w.sim.requests_of("subscribe")) == 1
+
+
+@pytest.mark.parametrize(
+    "form", ["http401", "close", "error_packet", "processing_error"]
+)
+async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> None:
+    """However the server refuses it, REST confirms and everything stops, once."""
+    async with watched(accounts=3, bad_token=form) as w:
+        await w.terminal(True)
+        w.sim.revoke()
+        w.sim.drop_sockets()
+        await w.until(lambda: w.monitor.token_refused)
+        await w.until(lambda: w.hub[-1] is False)
+        assert w.hub.count(False) == 1
+        assert w.state == LinkState(available=False, status=None)
+        attempts = len(w.sim.handshakes)
+        result = await w.monitor.reconnect(w.id, 0.1)
+        assert result.outcome == "no_connection"
+        assert len(w.sim.handshakes) == attempts
+
+
+async def test_401_that_rest_does_not_confirm_is_only_a_refusal() -> None:
+    """The token is still good: go on, slowly."""
+    async with watched(refuse_status=401, timing={"refused_floor": 0.3}) as w:
+        await w.until(lambda: len(w.sim.handshakes) == 2)
+        assert not w.monitor.token_refused
+        w.sim.refuse_sockets(None)
+        await w.terminal(True)
+
+
+@pytest.mark.parametrize("form", ["object", "string"])
+async def test_the_seed_pages_answers_turn_it_on(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two example responses, as they stand on the page."""
+    request_id = "9eb3a9fc-4cb4-4c1a-b7fb-1140a8ed29c9"
+    account_id = "865d3a4d-3803-486d-bdf3-a85679d9fad2"
+    first = f'{{"type": "response", "requestId": "{request_id}", "accountId": "{account_id}"}}'
+    second = f'{{"type": "authenticated", "accountId": "{account_id}"}}'
+    if form == "string":
+        first, second = json.dumps(first), json.dumps(second)
+    async with watched(add=False) as w:
+        w.add(w.id)
+        await w.terminal(True)
+        w.sim.add_account(
+            replace(w.sim.account, id=account_id, reconnect_mode="ignore")
+        )
+        w.sim.set_subscribe_mode(account_id, "ignore")
+        w.add(account_id)
+        await w.until(lambda: [r for r in w.sim.requests_of("subscribe", account_id)])
+        await w.until(
+            lambda: (
+                w.monitor.state(account_id).status
+                in (Status.UNKNOWN, Status.NO_CONNECTION)
+                and not w.monitor._watches[account_id].flights
+            ),
+            timeout=3,
+        )
+        monkeypatch.setattr("api.connection.new_request_id", lambda: request_id)
+        reconnect = asyncio.create_task(w.monitor.reconnect(account_id, 5))
+        await w.until(lambda: w.sim.requests_of("reconnect", account_id))
+        assert w.sim.requests_of("reconnect")[0].payload == {
+            "type": "reconnect",
+            "accountId": account_id,
+            "requestId": request_id,
+            "application": "MetaApi",
+        }
+        w.sim.inject(f'42["response",{first}]')
+        w.sim.inject(f'42["synchronization",{second}]')
+        result = await reconnect
+        assert result.outcome == "authenticated"
+        assert w.monitor.state(account_id).terminal is True
+
+
+async def test_junk_is_ignored_and_counted() -> None:
+    """Malformed frames, unknown types and accounts, answers nobody waits for."""
+    async with watched() as w:
+        await w.terminal(True)
+        before = w.monitor.ignored_events
+        for frame in (
+            '42["synchronization",{"type":"authenticated","accountId":"nobody"}]',
+            f'42["synchronization",{{"type":"prices","accountId":"{w.id}"}}]',
+            f'42["synchronization",{{"accountId":"{w.id}"}}]',
+            '42["synchronization",{"type":"status","accountId":7}]',
+            '42["synchronization",null]',
+            '42["synchronization"]',
+            '42["synchronization","no json"]',
+            '42["synchronization","[1,2]"]',
+            '42["response",{"requestId":"nobody"}]',
+            '42["response",{"requestId":["x"]}]',
+            '42["processingError",{"error":5,"message":7}]',
+            '42["processingError","x"]',
+            '42["metadata",{"clientApiHostname":"x"}]',
+            "42[",
+            "nonsense",
+        ):
+            w.sim.inject(frame)
+        for odd in ({"host": 5}, {"connected": "yes"}, {"instanceIndex": "0"}):
+            w.sim.inject_event(w.id, {"type": "status", **odd})
+        w.sim.drop_sockets()  # flushes what was sent
+        await w.until(lambda: w.monitor.ignored_events >= before)
+        await w.until(lambda: len(w.sim.requests_of("subscribe")) == 2)
+        assert w.terminals() == [None, True]
+
+
+async def test_unauthorized_from_a_stray_error_is_checked_by_rest() -> None:
+    """A processing error that says unauthorized does not by itself end everything."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
+        await w.until(lambda: w.sim.rest_calls)
+        await w.until(lambda: not w.monitor._checking_token)
+        assert not w.monitor.token_refused
+
+
+async def test_remove_gives_the_subscription_back() -> None:
+    """The quota is the user's; the socket closes with its last account."""
+    async with watched(accounts=2) as w:
+        await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
+        one, two = w.sim.accounts
+        await w.monitor.remove_account(one)
+        assert len(w.sim.requests_of("unsubscribe", one)) == 1
+        assert len(w.sim.sockets) == 1
+        await w.monitor.remove_account(two)
+        await w.until(lambda: not w.sim.sockets)
+        await w.monitor.remove_account(two)
+
+
+async def test_close_gives_everything_back_and_leaves_nothing() -> None:
+    """No task, no timer, no socket, from a monitor that was busy."""
+    async with watched(accounts=3) as w:
+        await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
+        await w.monitor.close()
+        assert len(w.sim.requests_of("unsubscribe")) == 3
+        await w.until(lambda: not w.sim.sockets)
+        assert not [
+            task for task in asyncio.all_tasks() if "metaapi" in task.get_name()
+        ]
+
+
+async def test_close_is_bounded_when_nobody_answers() -> None:
+    """A frozen server does not hold us up."""
+    async with watched(timing={"close": 0.2}, ping_interval=60.0) as w:
+        await w.terminal(True)
+        w.sim.freeze()
+        started = asyncio.get_running_loop().time()
+        await w.monitor.close()
+        assert asyncio.get_running_loop().time() - started < 1
+
+
+async def test_a_hundred_accounts_share_a_socket() -> None:
+    """The hundred and first gets another one."""
+    async with watched(accounts=101) as w:
+        await w.until(
+            lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts), 20
+        )
+        assert len(w.sim.sockets) == 2
+
+
+async def test_two_zones_see_one_account() -> None:
+    """Sockets to both zones; the one without the account does not matter."""
+    async with (
+        Simulator(accounts=1, **SIMULATOR) as sim,
+        aiohttp.ClientSession() as session,
+    ):
+        zones = (
+            Zone(await sim.listen("london", 0), "london", 0),
+            Zone(await sim.listen("london", 1), "london", 1),
+        )
+        monitor = Monitor(
+            session,
+            sim.token,
+            endpoints=Endpoints(api_url=sim.url, overrides={"london": zones}),
+            timing=FAST,
+        )
+        w = Witness(sim, monitor)
+        try:
+            w.add(sim.account.id, "london")
+            await w.terminal(True)
+            await w.until(lambda: len(sim.sockets) == 2)
+            await w.until(
+                lambda: (
+                    {r.payload["instanceIndex"] for r in sim.requests_of("subscribe")}
+                    == {0, 1}
+                )
+            )
+            sim.set_terminal(w.id, up=False)
+            await w.terminal(False)
+            result = await monitor.reconnect(w.id, 5)
+            assert result.outcome == "authenticated"
+            assert [
+                r.payload["instanceIndex"] for r in sim.requests_of("reconnect")
+            ] == [0]
+        finally:
+            await monitor.close()

@@ -1,0 +1,222 @@
+"""The provisioning API over real HTTP."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+import json
+
+import aiohttp
+from aiohttp import web
+from api.endpoints import Endpoints
+from api.errors import (
+    CannotConnectError,
+    ForbiddenError,
+    InternalError,
+    NotFoundError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    ValidationError,
+)
+from api.model import Account, ServerSettings
+from api.provisioning import Provisioning
+import pytest
+
+from simulator import Simulator
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    """Return a simulator with two accounts."""
+    async with Simulator(accounts=2) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Return a session."""
+    async with aiohttp.ClientSession() as client:
+        yield client
+
+
+@pytest.fixture
+def provisioning(sim: Simulator, session: aiohttp.ClientSession) -> Provisioning:
+    """Return a client of the simulator."""
+    return Provisioning(session, sim.token, Endpoints(api_url=sim.url))
+
+
+async def test_accounts(sim: Simulator, provisioning: Provisioning) -> None:
+    """Every field of an account is read."""
+    accounts = await provisioning.accounts()
+    assert [account.account_id for account in accounts] == list(sim.accounts)
+    one = accounts[0]
+    assert one.name == sim.account.name
+    assert one.login == sim.account.login
+    assert one.server == sim.account.server
+    assert (one.platform, one.type, one.region) == ("MT5", "cloud-g2", "london")
+    assert one.deployed
+    assert one.connection_status == "CONNECTED"
+
+
+async def test_accounts_come_in_pages(
+    sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one page is read to the end."""
+    monkeypatch.setattr("api.provisioning.PAGE_SIZE", 2)
+    for number in range(3):
+        sim.add_account(replace(sim.account, id=f"extra-{number}"))
+    assert len(await provisioning.accounts()) == 5
+    assert len(sim.rest_calls) == 3
+
+
+async def test_replicas_are_no_accounts(
+    sim: Simulator, provisioning: Provisioning
+) -> None:
+    """A replica belongs to its primary account."""
+    sim.add_account(replace(sim.account, id="replica", primary_id=sim.account.id))
+    accounts = {a.account_id: a for a in await provisioning.accounts()}
+    assert "replica" not in accounts
+    assert accounts[sim.account.id].replica_ids == ("replica",)
+
+
+async def test_one_account(sim: Simulator, provisioning: Provisioning) -> None:
+    """One account by id."""
+    account = await provisioning.account(sim.account.id)
+    assert account.account_id == sim.account.id
+    with pytest.raises(NotFoundError):
+        await provisioning.account("nobody/../x")
+
+
+async def test_check_and_settings(sim: Simulator, provisioning: Provisioning) -> None:
+    """The cheap call, and where the client API runs."""
+    await provisioning.check()
+    assert await provisioning.server_settings() == ServerSettings()
+    sim.server_settings = {"hostname": "mine", "domain": "example.org"}
+    assert await provisioning.server_settings() == ServerSettings(
+        hostname="mine", domain="example.org"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, ValidationError),
+        (401, UnauthorizedError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (429, TooManyRequestsError),
+        (500, InternalError),
+        (502, InternalError),
+    ],
+)
+async def test_errors(
+    sim: Simulator, provisioning: Provisioning, status: int, error: type[Exception]
+) -> None:
+    """Each status has its exception."""
+    sim.fail_rest(status, retry_after=7)
+    with pytest.raises(error) as caught:
+        await provisioning.accounts()
+    assert sim.token not in str(caught.value)
+    if isinstance(caught.value, TooManyRequestsError):
+        assert caught.value.retry_at is not None
+        assert caught.value.metadata["retryAfter"] == "7"
+
+
+async def test_refused_token(sim: Simulator, session: aiohttp.ClientSession) -> None:
+    """A wrong token is told apart from everything else."""
+    wrong = Provisioning(session, "wrong", Endpoints(api_url=sim.url))
+    with pytest.raises(UnauthorizedError):
+        await wrong.check()
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        lambda token: web.Response(text="<html>"),
+        lambda token: web.Response(text="[" * 100_000),
+        lambda token: web.json_response({"accounts": []}),
+        lambda token: web.json_response("text"),
+        lambda token: web.Response(
+            status=302, headers={"Location": "http://127.0.0.1:9/"}
+        ),
+        lambda token: web.Response(status=204),
+    ],
+)
+async def test_answers_that_are_not_metaapis(
+    session: aiohttp.ClientSession, handler: Callable[[str], web.Response]
+) -> None:
+    """What makes no sense is a connection problem, and no redirect is followed."""
+    seen = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return handler("")
+
+    async with serve(answer) as url:
+        client = Provisioning(session, "secret", Endpoints(api_url=url))
+        with pytest.raises((CannotConnectError, InternalError)):
+            await client.accounts()
+        assert len(seen) == 1
+
+
+async def test_entries_that_are_no_accounts_are_left_out(
+    session: aiohttp.ClientSession,
+) -> None:
+    """One odd entry does not cost the list."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(
+            {"items": [5, {}, {"_id": 5}, {"id": "x", "version": "5", "login": 7}]}
+        )
+
+    async with serve(answer) as url:
+        client = Provisioning(session, "secret", Endpoints(api_url=url))
+        accounts = await client.accounts()
+    assert [a.account_id for a in accounts] == ["5", "x"]
+    assert accounts[1] == Account(account_id="x", login="7")
+
+
+async def test_the_token_is_taken_out_of_what_the_server_says(
+    session: aiohttp.ClientSession,
+) -> None:
+    """A server that repeats the token does not make us show it."""
+
+    async def answer(request: web.Request) -> web.Response:
+        body = {"message": f"bad token {request.headers['auth-token']}"}
+        return web.Response(status=403, text=json.dumps(body))
+
+    async with serve(answer) as url:
+        client = Provisioning(session, "s3cr3t", Endpoints(api_url=url))
+        with pytest.raises(ForbiddenError) as caught:
+            await client.accounts()
+    assert str(caught.value) == "bad token **REDACTED**"
+
+
+async def test_nobody_there(session: aiohttp.ClientSession) -> None:
+    """A refused connection names no URL and no token."""
+    client = Provisioning(session, "s3cr3t", Endpoints(api_url="http://127.0.0.1:9"))
+    with pytest.raises(CannotConnectError) as caught:
+        await client.accounts()
+    assert caught.value.__cause__ is None
+    assert "s3cr3t" not in str(caught.value)
+
+
+class serve:  # noqa: N801
+    """Serve one handler for every path."""
+
+    def __init__(self, handler: Callable[..., object]) -> None:
+        """Keep the handler."""
+        self._handler = handler
+
+    async def __aenter__(self) -> str:
+        """Start and return the base URL."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handler)  # type: ignore[arg-type]
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{host}:{port}"
+
+    async def __aexit__(self, *args: object) -> None:
+        """Stop."""
+        await self._runner.cleanup()

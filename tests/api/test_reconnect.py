@@ -1,0 +1,268 @@
+"""`reconnect` over real sockets: each outcome, both forms, several callers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from api.link import Status
+from api.reconnect import Outcome
+import pytest
+
+from .support import Witness, watched
+
+
+async def down(w: Witness) -> None:
+    """Bring the first account up, then drop its terminal."""
+    await w.terminal(True)
+    w.sim.set_terminal(w.id, up=False)
+    await w.terminal(False)
+
+
+async def test_brings_a_terminal_back() -> None:
+    """The main job."""
+    async with watched() as w:
+        await down(w)
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert 0 < result.seconds < 5
+        assert result.error is None
+        assert w.state.terminal is True
+        assert w.monitor.reconnect_form == "socket"
+        (request,) = w.sim.requests_of("reconnect")
+        payload = dict(request.payload)
+        payload.pop("requestId")
+        assert payload == {
+            "type": "reconnect",
+            "accountId": w.id,
+            "application": "MetaApi",
+        }
+
+
+async def test_of_a_terminal_that_is_up_shows_off_then_on() -> None:
+    """What happens is shown as it happens."""
+    async with watched() as w:
+        await w.terminal(True)
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert w.terminals() == [None, True, False, True]
+        assert Status.RECONNECTING in [state.status for state in w.seen[w.id]]
+
+
+async def test_authenticated_before_the_response_keeps_it_on() -> None:
+    """The new `authenticated` may come first."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.set_reconnect_mode(w.id, "authenticated_first")
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert w.state.terminal is True
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["ForbiddenError", "NotFoundError", "TooManyRequestsError", "InternalError"],
+)
+async def test_refused_says_what_metaapi_said(error: str) -> None:
+    """The server's own words reach the caller, and nothing is asked twice."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "refuse", error=error)
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.REFUSED
+        assert result.error == "Refused by the simulator"
+        assert len(w.sim.requests_of("reconnect")) == 1
+        assert w.state.status is Status.RECONNECT_FAILED
+
+
+async def test_refused_in_both_forms() -> None:
+    """A ValidationError calls for the seed page's form, whose refusal is final."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "refuse", error="ValidationError")
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.REFUSED
+        first, second = w.sim.requests_of("reconnect")
+        assert first.socket is not second.socket
+
+
+async def test_second_form_is_exactly_the_seed_pages() -> None:
+    """A fresh socket, nothing but the token in its query, no subscribe on it."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "legacy_only")
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert w.monitor.reconnect_form == "seed_page"
+        second = w.sim.requests_of("reconnect")[1]
+        assert set(second.socket.query) - {"EIO", "transport"} == {"auth-token"}
+        assert [r.type for r in second.socket.requests] == ["reconnect"]
+        await w.until(lambda: len(w.sim.sockets) == 1)
+        await w.until(lambda: w.state.broker)
+        assert w.terminals()[-2:] == [False, True]
+
+
+async def test_silence_calls_for_the_second_form_and_then_times_out() -> None:
+    """Nobody answers either form."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "ignore")
+        result = await w.monitor.reconnect(w.id, 0.5)
+        assert result.outcome is Outcome.TIMED_OUT
+        assert 0.4 < result.seconds < 1
+        assert len(w.sim.requests_of("reconnect")) == 2
+
+
+async def test_timed_out_subscribes_again_at_once() -> None:
+    """Accepted, but never authenticated."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "never")
+        started = asyncio.get_running_loop().time()
+        result = await w.monitor.reconnect(w.id, 0.3)
+        assert result.outcome is Outcome.TIMED_OUT
+        assert w.state.status is Status.RECONNECT_FAILED
+        subscribes = len(w.sim.requests_of("subscribe"))
+        during = [
+            r
+            for r in w.sim.requests_of("subscribe")
+            if w.sim.requests_of("reconnect")[0].time < r.time < started + 0.3
+        ]
+        assert during == []
+        await w.until(lambda: len(w.sim.requests_of("subscribe")) > subscribes)
+
+
+async def test_not_deployed_is_told_without_asking() -> None:
+    """An account that does not run cannot be reconnected."""
+    async with watched(add=False) as w:
+        w.sim.undeploy(w.id)
+        w.add(w.id, deployed=False)
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.NOT_DEPLOYED
+        assert w.sim.requests_of("reconnect") == []
+
+
+async def test_no_connection_after_the_whole_timeout() -> None:
+    """The socket is waited for within the caller's timeout."""
+    async with watched() as w:
+        await w.terminal(True)
+        await w.sim.stop_listening()
+        await w.until(lambda: not w.monitor._any_open())
+        result = await w.monitor.reconnect(w.id, 0.3)
+        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.seconds >= 0.3
+
+
+async def test_wakes_the_back_off_and_waits_for_the_socket() -> None:
+    """A person does not wait for our pause."""
+    async with watched(timing={"backoff_first": 30.0, "backoff_max": 30.0}) as w:
+        await w.terminal(True)
+        w.sim.set_terminal(w.id, up=False)
+        await w.terminal(False)
+        w.sim.drop_sockets()
+        await w.until(lambda: not w.monitor._any_open())
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert result.seconds < 5
+
+
+async def test_socket_lost_while_waiting_is_no_connection() -> None:
+    """Told at once, not after the timeout."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "never")
+        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 20))
+        await w.until(lambda: w.state.status is Status.RECONNECTING)
+        await w.until(lambda: w.sim.requests_of("reconnect"))
+        w.sim.drop_sockets()
+        result = await attempt
+        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.seconds < 5
+
+
+async def test_second_caller_joins_and_keeps_its_own_timeout() -> None:
+    """One request on the wire, two answers, each in its own time."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "never")
+        impatient = asyncio.create_task(w.monitor.reconnect(w.id, 0.2))
+        patient = asyncio.create_task(w.monitor.reconnect(w.id, 5))
+        first = await impatient
+        assert first.outcome is Outcome.TIMED_OUT
+        assert first.seconds < 1
+        assert not patient.done()
+        w.sim.set_terminal(w.id, up=True)
+        second = await patient
+        assert second.outcome is Outcome.AUTHENTICATED
+        assert len(w.sim.requests_of("reconnect")) == 1
+
+
+async def test_a_cancelled_caller_does_not_end_the_attempt_of_another() -> None:
+    """The attempt belongs to all who wait."""
+    async with watched(reconnect_delay=0.3) as w:
+        await down(w)
+        one = asyncio.create_task(w.monitor.reconnect(w.id, 5))
+        two = asyncio.create_task(w.monitor.reconnect(w.id, 5))
+        await w.until(lambda: w.sim.requests_of("reconnect"))
+        one.cancel()
+        assert (await two).outcome is Outcome.AUTHENTICATED
+
+
+async def test_several_accounts_at_once() -> None:
+    """All are tried, each has its own outcome."""
+    async with watched(accounts=3) as w:
+        one, two, three = w.sim.accounts
+        await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
+        w.sim.set_reconnect_mode(two, "never")
+        w.sim.set_reconnect_mode(three, "refuse", error="ForbiddenError")
+        results = await asyncio.gather(
+            *(w.monitor.reconnect(i, 0.6) for i in (one, two, three))
+        )
+        assert [result.outcome for result in results] == [
+            Outcome.AUTHENTICATED,
+            Outcome.TIMED_OUT,
+            Outcome.REFUSED,
+        ]
+
+
+async def test_a_subscribe_in_flight_is_awaited_first() -> None:
+    """Its `authenticated` would prove no reconnect."""
+    async with watched(add=False, reply_delay=0.2) as w:
+        w.add(w.id)
+        await w.until(lambda: w.monitor._watches[w.id].flights)
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED
+        types = [request.type for request in w.sim.requests]
+        assert types == ["subscribe", "reconnect"]
+        subscribe, reconnect = w.sim.requests
+        assert reconnect.time - subscribe.time >= 0.2
+        assert w.sim.account.last_reconnect_outcome is not None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda w: w.monitor.close(),
+        lambda w: w.monitor.remove_account(w.id),
+    ],
+)
+async def test_going_away_ends_the_attempt(
+    end: Callable[[Witness], Awaitable[None]],
+) -> None:
+    """Callers are told that there is no connection."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "never")
+        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 20))
+        await w.until(lambda: w.sim.requests_of("reconnect"))
+        subscribes = len(w.sim.requests_of("subscribe"))
+        await end(w)
+        assert (await attempt).outcome is Outcome.NO_CONNECTION
+        await w.until(lambda: not w.sim.sockets)
+        assert len(w.sim.requests_of("subscribe")) == subscribes
+
+
+async def test_both_zones_are_asked_when_it_was_never_up() -> None:
+    """Nobody knows where it runs, so everybody is asked; see also the monitor's tests."""
+    async with watched() as w:
+        w.sim.set_terminal(w.id, up=False)
+        await w.terminal(False)
+        assert (await w.monitor.reconnect(w.id, 5)).outcome is Outcome.AUTHENTICATED
