@@ -72,7 +72,7 @@ class Peer:
         magic = (
             self.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         )
-        accept = base64.b64encode(hashlib.sha1(magic.encode()).digest()).decode()  # noqa: S324
+        accept = base64.b64encode(hashlib.sha1(magic.encode()).digest()).decode()
         lines = [
             "HTTP/1.1 101 Switching Protocols",
             "Upgrade: websocket",
@@ -126,7 +126,9 @@ class Peer:
 
     async def hold(self) -> None:
         """Neither read nor write any more: what a frozen server does."""
-        self.writer.transport.pause_reading()
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
         await asyncio.Event().wait()
 
     def reset(self) -> None:
@@ -175,7 +177,7 @@ class Raw:
 
     async def __aenter__(self) -> Self:
         """Listen."""
-        listener = socket.socket()
+        listener = socket.socket(proto=socket.IPPROTO_TCP)
         # small, so that a client's send buffer is soon full
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         listener.bind(("127.0.0.1", 0))

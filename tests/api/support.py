@@ -64,16 +64,16 @@ class Witness:
         """Return the state of the first account."""
         return self.monitor.state(self.id)
 
-    def terminals(self, account_id: str | None = None) -> list[bool | None | str]:
+    def terminals(self, account_id: str | None = None) -> list[bool | str | None]:
         """Return what a terminal showed, one entry a change."""
-        shown: list[bool | None | str] = []
+        shown: list[bool | str | None] = []
         for state in self.seen[account_id or self.id]:
             value = state.terminal if state.available else "unavailable"
             if not shown or shown[-1] != value:
                 shown.append(value)
         return shown
 
-    def add(self, account_id: str, region: str = "", **facts: bool) -> None:
+    def add(self, account_id: str, region: str = "", **facts: Any) -> None:
         """Watch an account."""
         self.monitor.add_account(account_id, region, **facts)
         states = self.seen.setdefault(account_id, [self.monitor.state(account_id)])
@@ -85,7 +85,7 @@ class Witness:
         """Wait for a condition."""
         return await self.sim.wait_for(condition, timeout)
 
-    async def terminal(self, value: bool | None | str, timeout: float = 5.0) -> None:
+    async def terminal(self, value: bool | str | None, timeout: float = 5.0) -> None:
         """Wait until the first account's terminal shows a value."""
         await self.until(
             lambda: (

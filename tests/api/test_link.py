@@ -35,7 +35,7 @@ class Bench:
         return self.link.state
 
     @property
-    def terminal(self) -> bool | None | str:
+    def terminal(self) -> bool | str | None:
         """Return the terminal as an entity would show it."""
         return self.state.terminal if self.state.available else "unavailable"
 
@@ -442,7 +442,7 @@ def test_unavailable_after_sixty_seconds_without_a_socket(bench: Bench) -> None:
 def test_network_loss_is_on_unavailable_on_and_never_off(bench: Bench) -> None:
     """The terminal never shows off while only our own link was broken."""
     bench.come_up()
-    seen: list[bool | None | str] = []
+    seen: list[bool | str | None] = []
     bench.down()
     for now in range(1, 200):
         bench.to(now)

@@ -1,12 +1,17 @@
 """The monitor over real sockets: what a user would see of each fault."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+import itertools
 import json
+from typing import Any
 
 import aiohttp
 from api.endpoints import Endpoints, Zone
 from api.link import LinkState, Status
+from api.model import Replica
 from api.monitor import Monitor
 import pytest
 
@@ -141,7 +146,7 @@ async def test_back_off_is_jittered_and_bounded() -> None:
     async with watched(refuse_status=502) as w:
         await w.until(lambda: len(w.sim.handshakes) >= 12)
         times = [h.time for h in w.sim.handshakes]
-        pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+        pauses = [b - a for a, b in itertools.pairwise(times)]
         assert max(pauses) < FAST.backoff_max + 0.2
         assert len({round(pause, 4) for pause in pauses}) > 6
         w.sim.refuse_sockets(None)
@@ -154,7 +159,7 @@ async def test_refused_handshakes_have_a_floor(status: int) -> None:
     async with watched(refuse_status=status, timing={"refused_floor": 0.5}) as w:
         await w.until(lambda: len(w.sim.handshakes) == 3)
         times = [h.time for h in w.sim.handshakes]
-        assert all(b - a >= 0.5 for a, b in zip(times, times[1:], strict=False))
+        assert all(b - a >= 0.5 for a, b in itertools.pairwise(times))
 
 
 async def test_a_persons_action_does_not_break_the_floor() -> None:
@@ -252,7 +257,7 @@ async def test_the_seed_pages_answers_turn_it_on(
         )
         w.sim.set_subscribe_mode(account_id, "ignore")
         w.add(account_id)
-        await w.until(lambda: [r for r in w.sim.requests_of("subscribe", account_id)])
+        await w.until(lambda: list(w.sim.requests_of("subscribe", account_id)))
         await w.until(
             lambda: (
                 w.monitor.state(account_id).status
@@ -301,7 +306,7 @@ async def test_junk_is_ignored_and_counted() -> None:
         ):
             w.sim.inject(frame)
         for odd in ({"host": 5}, {"connected": "yes"}, {"instanceIndex": "0"}):
-            w.sim.inject_event(w.id, {"type": "status", **odd})
+            w.sim.inject_event(w.id, {"type": "status", "accountId": w.id, **odd})
         w.sim.drop_sockets()  # flushes what was sent
         await w.until(lambda: w.monitor.ignored_events >= before)
         await w.until(lambda: len(w.sim.requests_of("subscribe")) == 2)
@@ -398,3 +403,184 @@ async def test_two_zones_see_one_account() -> None:
             ] == [0]
         finally:
             await monitor.close()
+
+
+async def zoned(sim: Simulator, *regions: str) -> dict[str, tuple[Zone, ...]]:
+    """Let the simulator serve two zones of each region."""
+    return {
+        region: tuple(
+            [
+                Zone(await sim.listen(region, instance), region, instance)
+                for instance in (0, 1)
+            ]
+        )
+        for region in regions
+    }
+
+
+@asynccontextmanager
+async def in_regions(*regions: str, accounts: int = 1) -> AsyncIterator[Witness]:
+    """Run a simulator with zones, and a monitor that watches nothing yet."""
+    async with (
+        Simulator(accounts=accounts, **SIMULATOR) as sim,
+        aiohttp.ClientSession() as session,
+    ):
+        monitor = Monitor(
+            session,
+            sim.token,
+            endpoints=Endpoints(api_url=sim.url, overrides=await zoned(sim, *regions)),
+            timing=FAST,
+        )
+        try:
+            yield Witness(sim, monitor)
+        finally:
+            await monitor.close()
+
+
+async def test_accounts_of_several_regions_have_sockets_of_their_own() -> None:
+    """Two zones a region; accounts of one region share them."""
+    async with in_regions("london", "new-york", accounts=4) as w:
+        ids = list(w.sim.accounts)
+        for account_id in ids[2:]:
+            w.sim.move(account_id, "new-york")
+        for account_id, account in w.sim.accounts.items():
+            w.add(account_id, account.region)
+        await w.until(lambda: all(w.monitor.state(i).terminal for i in ids))
+        await w.until(lambda: len(w.sim.sockets) == 4)
+        await w.monitor.remove_account(ids[0])
+        await w.monitor.remove_account(ids[1])
+        await w.until(lambda: len(w.sim.sockets) == 2)
+        assert {s.listener.region for s in w.sim.sockets} == {"new-york"}
+        assert all(w.monitor.state(i).terminal for i in ids[2:])
+        assert False not in w.terminals(ids[2])
+
+
+async def test_region_that_changed_upstream_moves_without_touching_others() -> None:
+    """The moved account is back in its new region; its neighbour saw nothing."""
+    async with in_regions("london", "new-york", accounts=2) as w:
+        one, two = w.sim.accounts
+        w.add(one, "london")
+        w.add(two, "london")
+        await w.until(lambda: all(w.monitor.state(i).terminal for i in (one, two)))
+        w.sim.move(one, "new-york")
+        w.monitor.place_account(one, "new-york")
+        await w.until(
+            lambda: {s.listener.region for s in w.sim.subscribed(one)} == {"new-york"}
+        )
+        await w.until(lambda: w.monitor.state(one).terminal)
+        assert w.terminals(two) == [None, True]
+        assert len({h.time for h in w.sim.handshakes}) == 4
+
+
+async def test_a_region_learnt_later_moves_from_the_global_url() -> None:
+    """A typed id starts at the global URL and moves once its region is known."""
+    async with in_regions("london") as w:
+        w.add(w.id)
+        await w.terminal(True)
+        w.monitor.place_account(w.id, "london")
+        await w.until(
+            lambda: (
+                w.sim.subscribed(w.id)
+                and {s.listener.region for s in w.sim.subscribed(w.id)} == {"london"}
+            )
+        )
+        await w.terminal(True)
+        await w.until(lambda: len(w.sim.sockets) == 2)
+        assert False not in w.terminals()
+
+
+async def test_a_replica_keeps_its_account_up() -> None:
+    """The replica in another region is the same account to the user."""
+    async with in_regions("london", "new-york", accounts=2) as w:
+        primary, replica = w.sim.accounts
+        w.sim.accounts[replica].primary_id = primary
+        w.sim.move(replica, "new-york")
+        w.sim.set_terminal(primary, up=False)
+        w.sim.set_terminal(replica, up=False)
+        twin = Replica(account_id=replica, region="new-york", state="DEPLOYED")
+        w.add(primary, "london", replicas=[twin])
+        await w.until(lambda: w.sim.requests_of("subscribe", replica))
+        w.sim.set_terminal(replica, up=True)
+        await w.terminal(True)
+        w.sim.set_terminal(primary, up=True)
+        await w.until(lambda: len(w.monitor._watches[primary].link.up_zones) == 2)
+        w.sim.set_terminal(replica, up=False)
+        await w.until(lambda: len(w.monitor._watches[primary].link.up_zones) == 1)
+        assert w.state.terminal is True
+        w.sim.set_terminal(primary, up=False)
+        await w.terminal(False)
+
+
+async def test_user_quota_holds_every_subscribe_back() -> None:
+    """What one account hears is true for all of them."""
+    async with watched(accounts=2, add=False, timing={"refused_floor": 0.6}) as w:
+        one, two = w.sim.accounts
+        w.sim.limit_subscriptions(
+            "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER",
+            count=1,
+            retry_after=0.1,
+            accounts=[one],
+        )
+        w.add(one)
+        await w.until(lambda: w.monitor.state(one).status is Status.QUOTA_EXHAUSTED)
+        w.add(two)
+        await w.until(lambda: w.monitor.state(two).terminal)
+        first, *later = w.sim.requests_of("subscribe")
+        assert all(r.time - first.time >= 0.6 for r in later)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER",
+        "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER",
+    ],
+)
+async def test_server_quota_uses_another_socket(limit: Any) -> None:
+    """Another Client-Id may reach another server; its neighbours stay where they are."""
+    async with watched(accounts=2, add=False, timing={"refused_floor": 5.0}) as w:
+        one, two = w.sim.accounts
+        w.add(one)
+        await w.until(lambda: w.monitor.state(one).terminal)
+        w.sim.limit_subscriptions(limit, count=1, accounts=[two])
+        w.add(two)
+        await w.until(lambda: w.monitor.state(two).terminal)
+        first, second = w.sim.requests_of("subscribe", two)
+        assert first.socket is not second.socket
+        assert first.socket.client_id != second.socket.client_id
+        assert w.terminals(one) == [None, True]
+
+
+async def test_server_quota_that_stays_is_not_asked_more_than_its_floor() -> None:
+    """Another socket is tried once, then the floor holds."""
+    async with watched(add=False, timing={"refused_floor": 0.5}) as w:
+        w.sim.limit_subscriptions(
+            "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER", retry_after=0.1
+        )
+        w.add(w.id)
+        await w.until(lambda: len(w.sim.requests_of("subscribe")) >= 5, 10)
+        times = [r.time for r in w.sim.requests_of("subscribe")]
+        assert times[4] - times[0] >= 1.0
+
+
+async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
+    """A server that makes up hosts costs a bounded amount of memory."""
+    async with watched() as w:
+        await w.terminal(True)
+        for number in range(100):
+            w.sim.inject_event(
+                w.id,
+                {
+                    "type": "authenticated",
+                    "accountId": w.id,
+                    "host": f"made-up-{number}",
+                },
+            )
+        link = w.monitor._watches[w.id].link
+        await w.until(
+            lambda: (
+                (None, "made-up-99") in link._zones["global"].hosts
+                or (0, "made-up-99") in link._zones["global"].hosts
+            )
+        )
+        assert len(link._zones["global"].hosts) <= 16

@@ -16,7 +16,7 @@ from api.errors import (
     UnauthorizedError,
     ValidationError,
 )
-from api.model import Account, ServerSettings
+from api.model import Account, Replica, ServerSettings
 from api.provisioning import Provisioning
 import pytest
 
@@ -74,7 +74,9 @@ async def test_replicas_are_no_accounts(
     sim.add_account(replace(sim.account, id="replica", primary_id=sim.account.id))
     accounts = {a.account_id: a for a in await provisioning.accounts()}
     assert "replica" not in accounts
-    assert accounts[sim.account.id].replica_ids == ("replica",)
+    assert accounts[sim.account.id].replicas == (
+        Replica(account_id="replica", region="london", state="DEPLOYED"),
+    )
 
 
 async def test_one_account(sim: Simulator, provisioning: Provisioning) -> None:
@@ -199,7 +201,7 @@ async def test_nobody_there(session: aiohttp.ClientSession) -> None:
     assert "s3cr3t" not in str(caught.value)
 
 
-class serve:  # noqa: N801
+class serve:
     """Serve one handler for every path."""
 
     def __init__(self, handler: Callable[..., object]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 import contextlib
+from datetime import UTC, datetime
 import random
 import secrets
 from typing import Any, Protocol
@@ -29,7 +30,9 @@ from .errors import (
     TooManyPendingError,
     UnauthorizedError,
     from_name,
+    read_retry_after,
 )
+from .policy import HANDSHAKE, Retry
 from .timing import Timing
 from .token import redact
 from .wire import Wire, WireCounters
@@ -40,8 +43,6 @@ MAX_PENDING = 1000
 _SHORT_LIFE = 5.0
 _SUSPICIOUS = 3
 """So many sockets in a row that live for less than these seconds may mean a refused token."""
-
-_REFUSED_FOR_LONG = frozenset({401, 403, 429})
 
 
 def new_request_id() -> str:
@@ -310,8 +311,11 @@ class Connection:
             except HandshakeRefusedError as err:
                 self.last_error = err
                 self._short_lives = 0
-                if err.status in _REFUSED_FOR_LONG:
-                    floor = self._timing.refused_floor
+                if HANDSHAKE.get(err.status) is Retry.LATER:
+                    floor = max(
+                        read_retry_after(err.retry_after, datetime.now(UTC)) or 0.0,
+                        self._timing.refused_floor,
+                    )
                 if err.status == 401:
                     self._listener.connection_unauthorized(self, said=True)
             except HandshakeEndedError as err:

@@ -5,6 +5,7 @@ No exception holds the token: text that a server or a library wrote goes through
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 
@@ -24,10 +25,11 @@ class CannotConnectError(MetaApiError):
 class HandshakeRefusedError(CannotConnectError):
     """The socket was refused with an HTTP status."""
 
-    def __init__(self, status: int) -> None:
-        """Keep the HTTP status."""
+    def __init__(self, status: int, retry_after: str | None = None) -> None:
+        """Keep the HTTP status, and what the header Retry-After says."""
         super().__init__(f"The server refused the socket with HTTP status {status}")
         self.status = status
+        self.retry_after = retry_after
 
 
 class HandshakeEndedError(CannotConnectError):
@@ -141,6 +143,12 @@ class TooManyRequestsError(RequestError):
             return None
         return when if when.tzinfo else when.replace(tzinfo=UTC)
 
+    def seconds_to_wait(self, now: datetime) -> float | None:
+        """Return what the server recommends, in seconds from `now`: in its body, else its header."""
+        if self.retry_at is not None:
+            return max(0.0, (self.retry_at - now).total_seconds())
+        return read_retry_after(self.metadata.get("retryAfter"), now)
+
     @property
     def limit(self) -> str | None:
         """Return which subscription limit was hit: `metadata.type` (SDK behaviour)."""
@@ -195,6 +203,21 @@ def from_status(
         details=details,
         metadata=metadata if isinstance(metadata, Mapping) else None,
     )
+
+
+def read_retry_after(text: object, now: datetime) -> float | None:
+    """Read the header Retry-After, seconds or an HTTP date, as seconds from `now`."""
+    if not isinstance(text, str):
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - now).total_seconds())
 
 
 def _text(message: object) -> str:

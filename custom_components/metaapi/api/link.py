@@ -10,37 +10,19 @@ account; the loss of a socket of ours is neither.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from math import inf
 import random
 
-from .errors import (
-    ForbiddenError,
-    MetaApiError,
-    NotFoundError,
-    TerminalTimeoutError,
-    TooManyRequestsError,
-    ValidationError,
-)
+from .errors import MetaApiError
+from .model import Status
+from .policy import Retry, Rule, subscribe_rule
 from .timing import Timing
 
+__all__ = ["HostKey", "Link", "LinkState", "Status", "Wish"]
 
-class Status(StrEnum):
-    """Why the terminal is on, off or out of sight."""
-
-    CONNECTED = "connected"
-    BROKER_DISCONNECTED = "broker_disconnected"
-    DISCONNECTED = "disconnected"
-    SILENT = "silent"
-    RECONNECTING = "reconnecting"
-    RECONNECT_FAILED = "reconnect_failed"
-    NEVER_AUTHENTICATED = "never_authenticated"
-    NOT_DEPLOYED = "not_deployed"
-    NOT_FOUND = "not_found"
-    QUOTA_EXHAUSTED = "quota_exhausted"
-    FORBIDDEN = "forbidden"
-    NO_CONNECTION = "no_connection"
-    UNKNOWN = "unknown"
+_HOSTS_MAX = 16
+"""Terminals of one account in one zone that are kept apart; more is not MetaApi any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +117,7 @@ class Link:
         self._deployed: bool | None = None
         self._exists = True
         self._token_refused = False
+        self._hold_until = now
         self._reconnecting = False
         self._authenticated_since = False
         self.tick(now)
@@ -212,20 +195,17 @@ class Link:
         link.in_flight = False
         if not link.alive:
             return
-        pause: float | None = link.delay
-        link.delay = min(link.delay * 2, self._timing.subscribe_max)
-        if error is None or isinstance(error, TerminalTimeoutError):
-            link.answered = True
-            link.refusal = None
-        else:
+        rule = _ACCEPTED if error is None else subscribe_rule(error)
+        link.refusal = rule.refusal
+        link.answered = rule.evidence
+        if not rule.evidence:
             link.round_started = None
-            link.answered = False
-            if isinstance(error, TooManyRequestsError):
-                link.refusal = Status.QUOTA_EXHAUSTED
-                pause = max(retry_after or 0.0, self._timing.refused_floor)
-            elif isinstance(error, ForbiddenError | NotFoundError | ValidationError):
-                link.refusal = _REFUSALS.get(type(error))
-                pause = None
+        pause: float | None = None
+        if rule.retry is Retry.BACKOFF:
+            pause = link.delay
+            link.delay = min(link.delay * 2, self._timing.subscribe_max)
+        elif rule.retry is Retry.LATER:
+            pause = max(retry_after or 0.0, self._timing.refused_floor)
         if any(host.fresh for host in link.hosts.values()):
             # the terminal authenticated before the answer came
             link.refusal = None
@@ -284,14 +264,15 @@ class Link:
             host.fresh = True
             _rename(link.hosts, known, key)
         if not link.find(key):
+            if len(link.hosts) >= _HOSTS_MAX:
+                del link.hosts[min(link.hosts, key=lambda one: link.hosts[one].sign)]
             link.hosts[key] = _Host(now)
         link.ever_up = True
         link.refusal = None
         link.nudged = False
         link.subscribe_at = None
         link.delay = self._timing.subscribe_first
-        for other in self._zones.values():
-            other.last_up = bool(other.hosts)
+        self._note_where_up()
         self._terminal = True
         self._reason = Status.CONNECTED
         self._ever_on = True
@@ -379,6 +360,11 @@ class Link:
                 link.subscribe_at = now
         self.tick(now)
 
+    def hold(self, until: float, now: float) -> None:
+        """Send no subscribe before a moment: the user's quota of subscriptions is used up."""
+        self._hold_until = until
+        self.tick(now)
+
     def token_refused(self, now: float) -> None:
         """Hear that MetaApi refuses the token: nothing is known any more."""
         self._token_refused = True
@@ -435,10 +421,10 @@ class Link:
         if self._deployed is False:
             self._blind = False
             return
-        eyes = [
-            link for link in self._zones.values() if link.last_up
-        ] or self._zones.values()
-        if all(self._is_blind(link, now) for link in eyes):
+        eyes = [link for link in self._zones.values() if link.last_up] or list(
+            self._zones.values()
+        )
+        if eyes and all(self._is_blind(link, now) for link in eyes):
             self._blind = True
 
     def _is_blind(self, link: _ZoneLink, now: float) -> bool:
@@ -466,7 +452,7 @@ class Link:
                 may_subscribe
                 and not link.in_flight
                 and link.subscribe_at is not None
-                and now >= link.subscribe_at
+                and now >= max(link.subscribe_at, self._hold_until)
             ):
                 link.in_flight = True
                 link.subscribe_at = None
@@ -528,7 +514,7 @@ class Link:
                 yield link.down_since + self._timing.blind
                 continue
             if may_subscribe and not link.in_flight and link.subscribe_at is not None:
-                yield link.subscribe_at
+                yield max(link.subscribe_at, self._hold_until)
             if link.round_started is not None:
                 yield link.round_started + self._timing.round
             if not link.probing:
@@ -571,11 +557,16 @@ class Link:
             if link.subscribe_at is None or link.subscribe_at > due:
                 link.subscribe_at = due
         if any(other.hosts for other in self._zones.values()):
-            return
-        if self._terminal is not False or self._blind:
+            self._note_where_up()
+        elif self._terminal is not False or self._blind:
             self._terminal = False
             self._reason = reason
             self._blind = False
+
+    def _note_where_up(self) -> None:
+        """Remember in which zones the account is up, for when it is up nowhere any more."""
+        for link in self._zones.values():
+            link.last_up = bool(link.hosts)
 
     def _drop_everything(self, reason: Status) -> None:
         """Turn the terminal off on evidence about the account as a whole."""
@@ -592,10 +583,8 @@ class Link:
             link.subscribe_at = now
 
 
-_REFUSALS = {
-    ForbiddenError: Status.FORBIDDEN,
-    NotFoundError: Status.NOT_FOUND,
-}
+_ACCEPTED = Rule(Retry.BACKOFF, evidence=True)
+"""A `response` is no `authenticated`: subscribe again until that comes (SDK behaviour)."""
 
 
 def _matches(one: HostKey, other: HostKey) -> bool:

@@ -2,9 +2,53 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Self
 
 DEPLOYED = "DEPLOYED"
+
+
+class Status(StrEnum):
+    """Why the terminal is on, off or out of sight."""
+
+    CONNECTED = "connected"
+    BROKER_DISCONNECTED = "broker_disconnected"
+    DISCONNECTED = "disconnected"
+    SILENT = "silent"
+    RECONNECTING = "reconnecting"
+    RECONNECT_FAILED = "reconnect_failed"
+    NEVER_AUTHENTICATED = "never_authenticated"
+    NOT_DEPLOYED = "not_deployed"
+    NOT_FOUND = "not_found"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    FORBIDDEN = "forbidden"
+    NO_CONNECTION = "no_connection"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """A copy of an account that MetaApi runs in another region (documentation, `accountReplica`)."""
+
+    account_id: str
+    region: str = ""
+    state: str = ""
+
+    @property
+    def deployed(self) -> bool:
+        """Tell whether MetaApi runs a terminal for this replica."""
+        return self.state == DEPLOYED
+
+    @classmethod
+    def from_json(cls, data: object) -> Self | None:
+        """Read one replica; None when it has no id."""
+        if not isinstance(data, Mapping) or not (account_id := _string(data, "_id")):
+            return None
+        return cls(
+            account_id=account_id,
+            region=_string(data, "region"),
+            state=_string(data, "state"),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +64,17 @@ class Account:
     region: str = ""
     state: str = ""
     connection_status: str = ""
-    replica_ids: tuple[str, ...] = ()
+    replicas: tuple[Replica, ...] = ()
 
     @property
     def deployed(self) -> bool:
         """Tell whether MetaApi runs a terminal for this account."""
         return self.state == DEPLOYED
+
+    @property
+    def title(self) -> str:
+        """Return what to call the account: its name, or its id when the name says nothing."""
+        return self.name if any(map(str.isalpha, self.name)) else self.account_id
 
     @property
     def platform(self) -> str:
@@ -54,10 +103,10 @@ class Account:
             region=_string(data, "region"),
             state=_string(data, "state"),
             connection_status=_string(data, "connectionStatus"),
-            replica_ids=tuple(
-                replica["_id"]
-                for replica in (replicas if isinstance(replicas, list) else ())
-                if isinstance(replica, Mapping) and isinstance(replica.get("_id"), str)
+            replicas=tuple(
+                replica
+                for item in (replicas if isinstance(replicas, list) else ())
+                if (replica := Replica.from_json(item)) is not None
             ),
         )
 

@@ -1,7 +1,7 @@
 """All sockets and accounts of one token: subscriptions, sessions, reconnects; tells its listeners."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 import contextlib
 from datetime import UTC, datetime
 import logging
@@ -12,21 +12,17 @@ import aiohttp
 
 from .connection import Channel, Connection, ConnectionListener
 from .endpoints import Endpoints, Zone
-from .errors import (
-    MetaApiError,
-    TooManyRequestsError,
-    UnauthorizedError,
-)
+from .errors import MetaApiError, TooManyRequestsError, UnauthorizedError
 from .link import Link, LinkState, Wish
+from .model import Replica
+from .policy import Limit, Retry, limit_of, subscribe_rule
 from .provisioning import Provisioning
 from .reconnect import Attempt, ReconnectResult
+from .sockets import Sockets
 from .timing import Timing
 from .token import read_claims
 
 _LOGGER = logging.getLogger(__name__)
-
-ACCOUNTS_PER_SOCKET = 100
-"""SDK behaviour; not documented as a limit of the server."""
 
 type Listener = Callable[[], None]
 
@@ -40,13 +36,17 @@ class Watch:
         self.link = link
         self.shown = link.state
         self.sockets: dict[str, Connection] = {}
-        """The sockets that can see the account, by the name of their zone."""
+        """The sockets that can see the account, by place: a zone, for one of its replicas."""
+        self.ids: dict[str, str] = {}
+        """The id that requests carry in a place: the account's own, or that of its replica."""
         self.flights: dict[str, asyncio.Task[None]] = {}
-        """Subscribes that wait for an answer, by zone."""
+        """Subscribes that wait for an answer, by place."""
         self.accepted_at = -inf
         """When a subscribe was last accepted."""
         self.subscribed: set[str] = set()
-        """Zones whose open socket holds a subscription."""
+        """Places whose open socket may hold a subscription."""
+        self.moved_at: dict[str, float] = {}
+        """When a place was last given another socket because of a limit."""
         self.attempt: Attempt | None = None
         self.listeners: list[Listener] = []
 
@@ -76,8 +76,7 @@ class Monitor(ConnectionListener):
         self._token = token
         self._application = application
         self._watches: dict[str, Watch] = {}
-        self._connections: dict[str, list[Connection]] = {}
-        self._load: dict[Connection, int] = {}
+        self._sockets = Sockets(self._make_connection)
         self._hub_listeners: list[Listener] = []
         self._link_lost_at: float | None = None
         self._hub_shown: bool | None = None
@@ -85,6 +84,7 @@ class Monitor(ConnectionListener):
         self._timer: asyncio.TimerHandle | None = None
         self._connection_waiters: set[asyncio.Future[None]] = set()
         self._checking_token = False
+        self._hold_until = -inf
         self._closed = False
         self._clock = asyncio.get_running_loop().time
 
@@ -114,25 +114,51 @@ class Monitor(ConnectionListener):
         return lambda: self._hub_listeners.remove(listener)
 
     def add_account(
-        self, account_id: str, region: str = "", *, deployed: bool | None = None
+        self,
+        account_id: str,
+        region: str = "",
+        *,
+        deployed: bool | None = None,
+        replicas: Iterable[Replica] = (),
     ) -> None:
-        """Watch an account; "" means that its region is not known."""
-        zones = self.endpoints.zones(region)
+        """Watch an account; a region of "" means that it is not known."""
         now = self._clock()
-        watch = Watch(
-            account_id, Link((zone.name for zone in zones), now, timing=self.timing)
-        )
+        watch = Watch(account_id, Link((), now, timing=self.timing))
         self._watches[account_id] = watch
+        watch.link.hold(self._hold_until, now)
         if deployed is not None:
             watch.link.facts(now, deployed=deployed)
             watch.shown = watch.link.state
-        if self._link_lost_at is None and not self._any_open():
+        if self._link_lost_at is None and not self._sockets.any_open:
             self._link_lost_at = now
-        for zone in zones:
-            connection = self._connection_for(zone)
-            watch.sockets[zone.name] = connection
-            if connection.connected:
-                watch.link.socket_up(zone.name, connection.session_id, now)
+        self.place_account(account_id, region, replicas)
+
+    def place_account(
+        self, account_id: str, region: str, replicas: Iterable[Replica] = ()
+    ) -> None:
+        """Take where an account runs; it moves there without touching the others."""
+        if (watch := self._watches.get(account_id)) is None:
+            return
+        places = {
+            zone.name: (account_id, zone) for zone in self.endpoints.zones(region)
+        }
+        for replica in replicas:
+            if replica.deployed:
+                for zone in self.endpoints.zones(replica.region):
+                    name = f"{zone.name} {replica.account_id}"
+                    places[name] = (replica.account_id, zone)
+        now = self._clock()
+        gone = [
+            place
+            for place, connection in watch.sockets.items()
+            if places.get(place) != (watch.ids[place], connection.zone)
+        ]
+        for place in gone:
+            self._leave(watch, place, now)
+        watch.link.set_zones(places, now)
+        for place, (place_id, zone) in places.items():
+            if place not in watch.sockets:
+                self._enter(watch, place, place_id, zone, now)
         self.pump(watch)
 
     async def remove_account(self, account_id: str) -> None:
@@ -142,12 +168,13 @@ class Monitor(ConnectionListener):
             return
         self._stop_watch(watch)
         await self._unsubscribe([watch])
-        for connection in watch.sockets.values():
-            self._load[connection] -= 1
-            if not self._load[connection]:
-                del self._load[connection]
-                self._connections[connection.zone.name].remove(connection)
-                await connection.close()
+        unneeded = [
+            connection
+            for place, connection in watch.sockets.items()
+            if self._sockets.release(connection, watch.ids[place])
+        ]
+        await asyncio.gather(*(connection.close() for connection in unneeded))
+        self._show_hub()
 
     def set_facts(
         self, account_id: str, *, deployed: bool | None = None, exists: bool = True
@@ -184,11 +211,17 @@ class Monitor(ConnectionListener):
         try:
             await self._unsubscribe(watches)
         finally:
-            await asyncio.gather(*(connection.close() for connection in self._load))
-            if self._tasks:
+            await asyncio.gather(
+                *(connection.close() for connection in self._sockets.clear())
+            )
+            while self._tasks:
                 await asyncio.wait(self._tasks)
-        self._connections.clear()
-        self._load.clear()
+
+    def check_token(self, *, said: bool = False) -> None:
+        """Let REST confirm that the token is refused; `said` when a socket was told so in words."""
+        if not (self._checking_token or self.token_refused or self._closed):
+            self._checking_token = True
+            self.spawn(self._check_token(said=said), "metaapi token check")
 
     # -- what connections tell -----------------------------------------------------------------
 
@@ -196,36 +229,29 @@ class Monitor(ConnectionListener):
     def connection_up(self, connection: Connection) -> None:
         """Subscribe every account of the socket, spread over a while."""
         now = self._clock()
+        routes = self._sockets.routes(connection)
         spread = min(
-            self._load[connection] * self.timing.jitter_per_account,
-            self.timing.jitter_max,
+            len(routes) * self.timing.jitter_per_account, self.timing.jitter_max
         )
         self._link_lost_at = None
         for waiter in self._connection_waiters:
             if not waiter.done():
                 waiter.set_result(None)
-        zone = connection.zone.name
-        for watch in self._watches.values():
-            if watch.sockets.get(zone) is connection:
-                watch.link.socket_up(zone, connection.session_id, now, spread)
-                self.pump(watch)
+        for watch, place in routes:
+            watch.link.socket_up(place, connection.session_id, now, spread)
+            self.pump(watch)
         self._show_hub()
 
     @override
     def connection_down(self, connection: Connection, reason: str) -> None:
         """Stop the clocks that ran on the socket."""
         now = self._clock()
-        zone = connection.zone.name
-        _LOGGER.debug("Socket to %s is gone: %s", zone, reason)
-        if not self._any_open():
+        _LOGGER.debug("Socket to %s is gone: %s", connection.zone.name, reason)
+        if not self._sockets.any_open:
             self._link_lost_at = now
-        for watch in self._watches.values():
-            if watch.sockets.get(zone) is connection:
-                watch.subscribed.discard(zone)
-                watch.link.socket_down(zone, now)
-                if watch.attempt is not None:
-                    watch.attempt.socket_lost(zone)
-                self.pump(watch)
+        for watch, place in self._sockets.routes(connection):
+            self._socket_gone(watch, place, now)
+            self.pump(watch)
         self._arm(now + self.timing.blind)
 
     @override
@@ -234,28 +260,25 @@ class Monitor(ConnectionListener):
     ) -> None:
         """Hand an event to the link of its account."""
         account_id = event.get("accountId")
-        watch = self._watches.get(account_id) if isinstance(account_id, str) else None
-        zone = connection.zone
-        if watch is None or watch.sockets.get(zone.name) is not connection:
-            self.ignored_events += 1
-            return
+        route = (
+            self._sockets.route(connection, account_id)
+            if isinstance(account_id, str)
+            else None
+        )
+        served = connection.zone.instance
         instance = event.get("instanceIndex")
-        if (
-            zone.instance is not None
-            and isinstance(instance, int)
-            and instance != zone.instance
+        if route is None or (
+            served is not None and isinstance(instance, int) and instance != served
         ):
             self.ignored_events += 1
             return
-        if self.account_event(watch, zone.name, event):
+        if self.account_event(*route, event):
             connection.reset_backoff()
 
     @override
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
         """Let REST confirm that the token is refused."""
-        if not (self._checking_token or self.token_refused or self._closed):
-            self._checking_token = True
-            self._spawn(self._check_token(said=said), "metaapi token check")
+        self.check_token(said=said)
 
     # -- what the parts of this package use ----------------------------------------------------
 
@@ -302,12 +325,12 @@ class Monitor(ConnectionListener):
             wishes, link.wishes = link.wishes, []
             for wish, zone in wishes:
                 if wish is Wish.SUBSCRIBE:
-                    flight = self._spawn(
+                    flight = self.spawn(
                         self._subscribe(watch, zone), "metaapi subscribe"
                     )
                     watch.flights[zone] = flight
                 else:
-                    self._spawn(self._probe(watch, zone), "metaapi probe")
+                    self.spawn(self._probe(watch, zone), "metaapi probe")
         if link.deadline < inf:
             self._arm(link.deadline)
         if link.state != watch.shown:
@@ -337,6 +360,15 @@ class Monitor(ConnectionListener):
             timing=self.timing,
         )
 
+    def spawn[ResultT](
+        self, coroutine: Coroutine[Any, Any, ResultT], name: str
+    ) -> asyncio.Task[ResultT]:
+        """Run a task that ends with the monitor."""
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def next_connection(self) -> None:
         """Return when the next socket has opened."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -348,14 +380,9 @@ class Monitor(ConnectionListener):
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _connection_for(self, zone: Zone) -> Connection:
-        """Return a socket to a zone that has room, or a new one."""
-        connections = self._connections.setdefault(zone.name, [])
-        for connection in connections:
-            if self._load[connection] < ACCOUNTS_PER_SOCKET:
-                self._load[connection] += 1
-                return connection
-        connection = Connection(
+    def _make_connection(self, zone: Zone) -> Connection:
+        """Build a socket to a zone."""
+        return Connection(
             self._session,
             zone,
             self._token,
@@ -363,53 +390,124 @@ class Monitor(ConnectionListener):
             application=self._application,
             timing=self.timing,
         )
-        connections.append(connection)
-        self._load[connection] = 1
-        connection.start()
-        return connection
 
-    async def _subscribe(self, watch: Watch, zone: str) -> None:
-        """Subscribe an account on a zone's socket and tell the link what came of it."""
-        connection = watch.sockets[zone]
+    def _enter(
+        self, watch: Watch, place: str, place_id: str, zone: Zone, now: float
+    ) -> None:
+        """Put an account on a socket that can see it in a place."""
+        connection = self._sockets.take(zone, place_id, (watch, place), now)
+        watch.sockets[place] = connection
+        watch.ids[place] = place_id
+        if connection.connected:
+            watch.link.socket_up(place, connection.session_id, now)
+
+    def _leave(self, watch: Watch, place: str, now: float) -> None:
+        """Take an account off the socket of a place, and give the subscription there back."""
+        connection = watch.sockets.pop(place)
+        place_id = watch.ids.pop(place)
+        subscribed = place in watch.subscribed
+        if (flight := watch.flights.pop(place, None)) is not None:
+            flight.cancel()
+        self._socket_gone(watch, place, now)
+        unneeded = self._sockets.release(connection, place_id)
+        self.spawn(
+            self._say_goodbye(
+                connection, place_id, unsubscribe=subscribed, close=unneeded
+            ),
+            "metaapi goodbye",
+        )
+
+    async def _say_goodbye(
+        self, connection: Connection, place_id: str, *, unsubscribe: bool, close: bool
+    ) -> None:
+        """Give a subscription back on a socket, and close it if nobody needs it any more."""
+        try:
+            if unsubscribe:
+                with contextlib.suppress(MetaApiError):
+                    await connection.request(
+                        "unsubscribe", place_id, timeout=self.timing.close
+                    )
+        finally:
+            if close:
+                await connection.close()
+
+    def _socket_gone(self, watch: Watch, place: str, now: float) -> None:
+        """Let an account hear that the socket of a place is gone."""
+        watch.subscribed.discard(place)
+        watch.link.socket_down(place, now)
+        if watch.attempt is not None:
+            watch.attempt.socket_lost(place)
+
+    def _mind_limit(
+        self, watch: Watch, place: str, error: TooManyRequestsError, now: float
+    ) -> None:
+        """React to a subscription limit."""
+        wait = max(_retry_after(error) or 0.0, self.timing.refused_floor)
+        limit = limit_of(error)
+        if limit is Limit.HOLD:
+            self._hold_until = now + wait
+            for other in self._watches.values():
+                other.link.hold(self._hold_until, now)
+                self.pump(other)
+        elif limit is Limit.MOVE and (
+            now >= watch.moved_at.get(place, -inf) + self.timing.refused_floor
+        ):
+            watch.moved_at[place] = now
+            connection, place_id = watch.sockets[place], watch.ids[place]
+            self._sockets.lock(connection, now + wait)
+            self._leave(watch, place, now)
+            self._enter(watch, place, place_id, connection.zone, now)
+            self.pump(watch)
+
+    async def _subscribe(self, watch: Watch, place: str) -> None:
+        """Subscribe an account on the socket of a place and tell the link what came of it."""
+        connection = watch.sockets[place]
         session_id = connection.session_id
         error: MetaApiError | None = None
+        watch.subscribed.add(place)
         try:
             await connection.request(
-                "subscribe", watch.account_id, sessionId=session_id
+                "subscribe", watch.ids[place], sessionId=session_id
             )
         except MetaApiError as err:
             error = err
         finally:
-            if watch.flights.get(zone) is asyncio.current_task():
-                del watch.flights[zone]
+            if watch.flights.get(place) is asyncio.current_task():
+                del watch.flights[place]
         if connection.session_id != session_id:
             return
         now = self._clock()
         if error is None:
             watch.accepted_at = now
-            watch.subscribed.add(zone)
-        watch.link.subscribe_answered(zone, now, error, _retry_after(error))
+        elif subscribe_rule(error).retry is not Retry.BACKOFF:
+            watch.subscribed.discard(place)
+        watch.link.subscribe_answered(place, now, error, _retry_after(error))
         self.pump(watch)
+        if isinstance(error, TooManyRequestsError):
+            self._mind_limit(watch, place, error, now)
 
-    async def _probe(self, watch: Watch, zone: str) -> None:
-        """Ask a zone's socket for a sign of life and tell the link of it."""
-        connection = watch.sockets[zone]
+    async def _probe(self, watch: Watch, place: str) -> None:
+        """Ask the socket of a place for a sign of life and tell the link of it."""
+        connection = watch.sockets[place]
         session_id = connection.session_id
         sent_at = self._clock()
         try:
             await connection.probe()
         except MetaApiError:
             return
-        if connection.session_id == session_id:
-            watch.link.probe_answered(zone, sent_at, self._clock())
+        if (
+            connection.session_id == session_id
+            and watch.sockets.get(place) is connection
+        ):
+            watch.link.probe_answered(place, sent_at, self._clock())
             self.pump(watch)
 
     async def _unsubscribe(self, watches: list[Watch]) -> None:
         """Give subscriptions back, as the user's bots share the quota; for a bounded time."""
         requests = [
-            watch.sockets[zone].request("unsubscribe", watch.account_id)
+            watch.sockets[place].request("unsubscribe", watch.ids[place])
             for watch in watches
-            for zone in watch.subscribed
+            for place in watch.subscribed
         ]
         if requests:
             with contextlib.suppress(TimeoutError):
@@ -431,7 +529,7 @@ class Monitor(ConnectionListener):
             if watch.attempt is not None:
                 watch.attempt.cancel()
             self.pump(watch)
-        await asyncio.gather(*(connection.close() for connection in self._load))
+        await asyncio.gather(*(connection.close() for connection in self._sockets))
         self._show_hub()
 
     async def _is_token_refused(self, *, said: bool) -> bool:
@@ -454,18 +552,14 @@ class Monitor(ConnectionListener):
         if watch.attempt is not None:
             watch.attempt.cancel()
 
-    def _any_open(self) -> bool:
-        """Tell whether any socket is open."""
-        return any(connection.connected for connection in self._load)
-
     def _show_hub(self) -> None:
         """Work out the state of the link to MetaApi and tell listeners of a change."""
         shown = self._hub_shown
         if self.token_refused:
             shown = False
-        elif self._any_open():
+        elif self._sockets.any_open:
             shown = True
-        elif not self._load:
+        elif not len(self._sockets):
             shown = None
         elif self._link_lost_at is not None and (
             self._clock() >= self._link_lost_at + self.timing.blind
@@ -503,13 +597,6 @@ class Monitor(ConnectionListener):
         if nearest < inf:
             self._arm(nearest)
 
-    def _spawn(self, coroutine: Any, name: str) -> asyncio.Task[None]:
-        """Run a task that ends with the monitor."""
-        task: asyncio.Task[None] = asyncio.create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
 
 def _flag(value: object) -> bool | None:
     """Return a value when it is a truth value."""
@@ -518,6 +605,6 @@ def _flag(value: object) -> bool | None:
 
 def _retry_after(error: MetaApiError | None) -> float | None:
     """Return how many seconds a 429 asks us to wait."""
-    if not isinstance(error, TooManyRequestsError) or error.retry_at is None:
+    if not isinstance(error, TooManyRequestsError):
         return None
-    return (error.retry_at - datetime.now(UTC)).total_seconds()
+    return error.seconds_to_wait(datetime.now(UTC))

@@ -20,6 +20,7 @@ from .errors import (
     RequestError,
     ValidationError,
 )
+from .policy import SECOND_FORM
 
 if TYPE_CHECKING:
     from .monitor import Monitor, Watch
@@ -74,11 +75,13 @@ class Attempt:
         started = self._clock()
         self._deadline = max(self._deadline, started + timeout)
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="metaapi reconnect")
+            self._task = self._monitor.spawn(self._run(), "metaapi reconnect")
         await asyncio.wait((self._task,), timeout=timeout)
+        if not self._task.done() and self._deadline > started + timeout:
+            return ReconnectResult(self._phase, self._clock() - started)
+        # the attempt ends now as well: let it, so that the state tells the same story
+        await asyncio.wait((self._task,))
         seconds = self._clock() - started
-        if not self._task.done():
-            return ReconnectResult(self._phase, seconds)
         if self._task.cancelled():
             return ReconnectResult(Outcome.NO_CONNECTION, seconds)
         result = self._task.result()
@@ -183,12 +186,13 @@ class Attempt:
 
     async def _ask(self, sockets: Mapping[str, Connection]) -> MetaApiError | None:
         """Send the request on our sockets; return the error that calls for the second form."""
-        account_id = self._watch.account_id
         answers = await self._within(
             asyncio.gather(
                 *(
                     sockets[zone].request(
-                        "reconnect", account_id, timeout=self._timing.reconnect_response
+                        "reconnect",
+                        self._watch.ids.get(zone, self._watch.account_id),
+                        timeout=self._timing.reconnect_response,
                     )
                     for zone in self._zones
                 ),
@@ -199,7 +203,7 @@ class Attempt:
         if len(errors) < len(answers):
             return None
         for error in errors:
-            if not isinstance(error, ValidationError | NoResponseError):
+            if not isinstance(error, SECOND_FORM):
                 raise error
         return next(
             (error for error in errors if isinstance(error, ValidationError)), None
@@ -230,7 +234,7 @@ class Attempt:
             self._accepted()
             await self._outcome()
         finally:
-            await channel.close()
+            self._monitor.spawn(channel.close(), "metaapi seed page goodbye")
 
     def _accepted(self) -> None:
         """Tell the link that MetaApi took the request."""

@@ -10,6 +10,7 @@ Protocol facts: the public Engine.IO 3 and Socket.IO protocol 4 descriptions, ch
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 import logging
 from math import inf
@@ -40,6 +41,14 @@ MAX_FRAME_SIZE = 4 * 1024 * 1024
 _PING_INTERVAL_BOUNDS = (0.05, 3600.0)
 _STALL = 0.5
 """A timer that fires this late means that our own loop stood still, not that the server is gone."""
+_NEVER = 86_400.0
+"""The library ends a socket on which nothing was sent for long; that is for our pings to judge."""
+_SAID_LIMIT = 200
+"""How much of what a server said of a refusal is told on."""
+
+_CLOSED_BY_US = "closed by us"
+_SILENT = "the server stopped answering"
+_BROKEN = "the connection broke"
 
 _ENGINEIO_LOGGER = logging.getLogger("engineio.metaapi")
 _SOCKETIO_LOGGER = logging.getLogger("socketio.metaapi")
@@ -127,8 +136,8 @@ class Wire:
 
     @property
     def connected(self) -> bool:
-        """Tell whether the socket is open."""
-        return self._client is not None and self._client.engine.state == "connected"
+        """Tell whether the socket is open and its namespace connected."""
+        return self._client is not None and self._client.usable
 
     async def emit(self, event: str, payload: Mapping[str, Any]) -> None:
         """Queue an event; raises NotConnectedError when the socket is not open."""
@@ -153,20 +162,23 @@ class Wire:
         if self._client is not None:
             await self._client.engine.shut(self._timing.close)
 
-    def dispatch(self, frame: str) -> bool:
-        """Hand the event of a `42…` frame on; return False when it holds none."""
+    def dispatch(self, frame: str) -> None:
+        """Hand the event of a `42…` frame on; a frame that holds none is counted."""
         try:
-            event = orjson.loads(frame[2:])
+            # an event may carry a number, to be acknowledged with; nobody here has a use for it
+            event = orjson.loads(frame[2:].lstrip("0123456789"))
         except orjson.JSONDecodeError:
-            return False
+            event = None
         if not isinstance(event, list) or not event or not isinstance(event[0], str):
-            return False
+            self.counters.malformed += 1
+            return
         self.counters.events += 1
         try:
             self._on_event(event[0], event[1] if len(event) > 1 else None)
         except Exception:  # a fault of ours must not cost the socket
-            _SOCKETIO_LOGGER.exception("Error in the handler of %s", event[0])
-        return True
+            _SOCKETIO_LOGGER.exception(
+                "Error in the handler of %r", self.redact(event[0])[:_SAID_LIMIT]
+            )
 
 
 class _EngineIO3(engineio.AsyncClient):
@@ -180,12 +192,18 @@ class _EngineIO3(engineio.AsyncClient):
         super().__init__(**kwargs)
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
-        self._ping_task: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._last_frame = 0.0
+        self._clock = asyncio.get_running_loop().time
+        self._interval = 0.0
+        self._patience = 0.0
+        self._last_heard = 0.0
         self._pings = 0
         self._pongs = 0
         self._probes: list[tuple[int, asyncio.Future[None]]] = []
+
+    @override
+    def __del__(self) -> None:
+        """Leave the session to its owner; the library's finalizer tries to close it."""
 
     @override
     def _get_engineio_url(self, url: str, engineio_path: str, transport: str) -> str:
@@ -202,27 +220,47 @@ class _EngineIO3(engineio.AsyncClient):
         """Open the websocket, read the open packet, start the loops."""
         error: MetaApiError
         try:
-            self.ws = await self.http.ws_connect(
+            ws = await self.http.ws_connect(
                 self._get_engineio_url(url, engineio_path, "websocket"),
                 headers=headers,
                 **self.websocket_extra_options,
             )
-        except aiohttp.WSServerHandshakeError as err:
-            error = HandshakeRefusedError(err.status)
-        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as err:
+        except aiohttp.ClientResponseError as err:
+            error = _refusal(err)
+        except (
+            aiohttp.ClientError,
+            OSError,
+            ValueError,
+            TimeoutError,
+            RuntimeError,  # the session was closed
+        ) as err:
             error = CannotConnectError(f"No socket to MetaApi ({type(err).__name__})")
         else:
-            self._transport = self.ws._response.connection.transport  # noqa: SLF001
-            self._read_open(await self.ws.receive())
+            self._adopt(ws)
+            self._read_open(await ws.receive())
             self.state = "connected"
             self.current_transport = "websocket"
             await self._trigger_event("connect", run_async=False)
             self.write_loop_task = self._start(self._write_loop(), "write")
             self.read_loop_task = self._start(self._read_loop_websocket(), "read")
-            self._ping_task = self._start(self._ping_loop(), "ping")
+            self._start(self._ping_loop(), "ping")
             return True
         # raised here, not above: the library's exception holds the URL with the token
         raise error
+
+    def _adopt(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        """Keep a websocket, and hear of each of its bytes: a large frame may take long to come."""
+        self.ws = ws
+        connection = ws._response.connection  # noqa: SLF001
+        if connection is not None and (protocol := connection.protocol) is not None:
+            self._transport = connection.transport
+            protocol._data_received_cb = self._heard  # noqa: SLF001
+        if history := ws._response.history:  # noqa: SLF001
+            raise HandshakeRefusedError(history[0].status)
+
+    def _heard(self) -> None:
+        """Note that the server is alive."""
+        self._last_heard = self._clock()
 
     def _start(self, loop: Any, name: str) -> asyncio.Task[None]:
         """Run one of the socket's loops; when it ends, so does the socket."""
@@ -236,59 +274,59 @@ class _EngineIO3(engineio.AsyncClient):
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
         """Lose the socket with the first of its loops."""
         failure = None if task.cancelled() else task.exception()
-        self.lose(
-            f"the connection broke ({type(failure).__name__})"
-            if failure
-            else "it ended"
-        )
+        if self.state == "connected":
+            self.lose(f"{_BROKEN} ({type(failure).__name__})" if failure else _BROKEN)
 
     def _read_open(self, message: aiohttp.WSMessage) -> None:
         """Take the session id and the ping times from the open packet."""
-        try:
-            if message.type is not aiohttp.WSMsgType.TEXT or message.data[:1] != "0":
-                raise ValueError("no open packet")
-            opened = orjson.loads(message.data[1:])
-            sid = opened["sid"]
-            interval = float(opened["pingInterval"]) / 1000
-            timeout = float(opened["pingTimeout"]) / 1000
+        if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
+            raise HandshakeEndedError(
+                f"MetaApi ended the handshake: {_why_closed(message)}"
+            )
+        opened: Any = None
+        if message.type is aiohttp.WSMsgType.TEXT and message.data[:1] == "0":
+            with suppress(orjson.JSONDecodeError):
+                opened = orjson.loads(message.data[1:])
+        if isinstance(opened, dict):
+            sid = opened.get("sid")
+            interval = _seconds(opened.get("pingInterval"))
+            timeout = _seconds(opened.get("pingTimeout"))
             low, high = _PING_INTERVAL_BOUNDS
-            if not (
-                isinstance(sid, str) and low <= interval <= high and 0 < timeout <= high
-            ):
-                raise ValueError("no usable open packet")
-        except ValueError, TypeError, KeyError:
-            raise CannotConnectError(
-                "What answered is not an Engine.IO 3 server"
-            ) from None
-        self.sid = sid
-        self.upgrades = []
-        self.ping_interval = interval
-        self.ping_timeout = timeout
+            if isinstance(sid, str) and low <= interval <= high and 0 < timeout <= high:
+                self.sid = sid
+                self.upgrades = []
+                self.ping_interval = self.ping_timeout = _NEVER
+                self._interval = interval
+                self._patience = timeout
+                return
+        # raised here: an error of the parser's would quote what the server said
+        raise CannotConnectError("What answered is not an Engine.IO 3 server")
 
     @override
     async def _read_loop_websocket(self) -> None:
         """Read frames until the socket ends."""
         assert self.ws is not None
         receive = self.ws.receive
-        clock = asyncio.get_running_loop().time
         counters = self.wire.counters
         while self.state == "connected":
             message = await receive()
-            self._last_frame = clock()
+            self._heard()
             counters.frames += 1
             if message.type is aiohttp.WSMsgType.TEXT:
                 frame: str = message.data
-                if not (frame.startswith("42") and self.wire.dispatch(frame)):
+                if frame.startswith("42"):
+                    self.wire.dispatch(frame)
+                else:
                     await self._take(frame)
             elif message.type is aiohttp.WSMsgType.BINARY:
                 counters.malformed += 1
             else:
-                self.lose(_why_closed(self.ws, message))
+                self.lose(_why_closed(message))
 
     async def _take(self, frame: str) -> None:
         """Handle a frame that is not an ordinary event."""
         kind = frame[:1]
-        if kind == "3":
+        if kind == "3" and self._pongs < self._pings:
             self._pongs += 1
             while self._probes and self._probes[0][0] <= self._pongs:
                 _, probe = self._probes.pop(0)
@@ -307,27 +345,26 @@ class _EngineIO3(engineio.AsyncClient):
 
     async def _ping_loop(self) -> None:
         """Ping at the server's interval; a ping that is followed by nothing at all ends the socket."""
-        clock = asyncio.get_running_loop().time
-        next_ping = clock() + self.ping_interval
+        next_ping = self._clock() + self._interval
         sent = 0.0
         deadline = inf
         while self.state == "connected":
             due = min(next_ping, deadline)
-            await asyncio.sleep(max(0.0, due - clock()))
-            now = clock()
-            if self._last_frame > sent:
+            await asyncio.sleep(max(0.0, due - self._clock()))
+            now = self._clock()
+            if self._last_heard > sent:
                 deadline = inf
             elif now >= deadline:
                 if now - due < _STALL:
-                    self.lose("the server stopped answering")
+                    self.lose(_SILENT)
                     return
-                deadline = now + self.ping_timeout
+                deadline = now + self._patience
             if now >= next_ping:
                 self._send_ping()
-                next_ping = now + self.ping_interval
+                next_ping = now + self._interval
                 if deadline == inf:
                     sent = now
-                    deadline = now + self.ping_timeout
+                    deadline = now + self._patience
 
     def _send_ping(self) -> int:
         """Queue a ping and return its number; pongs come back in the same order."""
@@ -361,7 +398,6 @@ class _EngineIO3(engineio.AsyncClient):
             if self.state == "connected" and self.ws is not None:
                 self.state = "disconnecting"
                 for task in self._tasks:
-                    task.remove_done_callback(self._loop_ended)
                     task.cancel()
                 async with asyncio.timeout(patience):
                     await self._tasks_end()
@@ -369,7 +405,7 @@ class _EngineIO3(engineio.AsyncClient):
         except TimeoutError, aiohttp.ClientError, OSError:
             pass
         finally:
-            self.lose("closed by us")
+            self.lose(_CLOSED_BY_US)
         await self._tasks_end()
 
     async def _tasks_end(self) -> None:
@@ -397,6 +433,11 @@ class _SocketIO2(socketio.AsyncClient):
         engine: _EngineIO3 = self.eio
         return engine
 
+    @property
+    def usable(self) -> bool:
+        """Tell whether the socket is open and its namespace connected."""
+        return self._ready.done() and self.engine.state == "connected"
+
     async def wait_ready(self, patience: float) -> None:
         """Wait for the server's unasked `40`; raises CannotConnectError."""
         await asyncio.wait(
@@ -405,9 +446,10 @@ class _SocketIO2(socketio.AsyncClient):
             return_when=asyncio.FIRST_COMPLETED,
         )
         if self.engine.closed.done():
-            raise HandshakeEndedError(
-                f"MetaApi ended the handshake: {self._rejection or self.engine.closed.result()}"
-            )
+            reason = self._rejection or self.engine.closed.result()
+            if reason in (_CLOSED_BY_US, _SILENT):
+                raise CannotConnectError(f"No socket to MetaApi: {reason}")
+            raise HandshakeEndedError(f"MetaApi ended the handshake: {reason}")
         if not self._ready.done():
             raise CannotConnectError("MetaApi did not connect the namespace in time")
 
@@ -435,9 +477,8 @@ class _SocketIO2(socketio.AsyncClient):
         elif packet.packet_type == socketio_packet.DISCONNECT:
             self.engine.lose("the server disconnected the namespace")
         elif packet.packet_type == socketio_packet.CONNECT_ERROR:
-            self._rejection = (
-                f"error packet {self.wire.redact(str(packet.data))[:200]!r}"
-            )
+            said = packet.data if isinstance(packet.data, str) else data[1:]
+            self._rejection = f"error packet {self.wire.redact(said)[:_SAID_LIMIT]!r}"
             self.engine.lose(f"the server sent an {self._rejection}")
         else:
             self.wire.counters.malformed += 1
@@ -459,8 +500,28 @@ def _abort(
     ws._response.close()  # noqa: SLF001
 
 
-def _why_closed(ws: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage) -> str:
+def _why_closed(message: aiohttp.WSMessage) -> str:
     """Say why a websocket ended."""
     if message.type is aiohttp.WSMsgType.ERROR:
         return f"websocket error ({type(message.data).__name__})"
-    return f"the server closed it (websocket code {ws.close_code})"
+    if message.type is not aiohttp.WSMsgType.CLOSE:
+        return _BROKEN
+    code = f" (websocket code {message.data})" if message.data else ""
+    return f"the server closed it{code}"
+
+
+def _refusal(err: aiohttp.ClientResponseError) -> MetaApiError:
+    """Translate an answer that is no websocket; a redirect is one, whatever came of it."""
+    if err.history:
+        return HandshakeRefusedError(err.history[0].status)
+    if isinstance(err, aiohttp.WSServerHandshakeError) and err.status != 101:
+        retry_after = err.headers.get("Retry-After") if err.headers else None
+        return HandshakeRefusedError(err.status, retry_after)
+    return CannotConnectError(f"No socket to MetaApi ({type(err).__name__})")
+
+
+def _seconds(milliseconds: object) -> float:
+    """Return milliseconds as seconds, and 0 for what is no number."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return 0.0
+    return milliseconds / 1000
