@@ -1,0 +1,196 @@
+"""A MetaTrader account as MetaApi's cloud knows it: state that tests and people may change."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from .tokens import DEFAULT_OWNER
+
+type ReconnectMode = Literal[
+    "accept", "refuse", "ignore", "never", "authenticated_first", "legacy_only"
+]
+type SubscribeMode = Literal["normal", "response_first", "refuse", "ignore"]
+
+DEPLOYED = "DEPLOYED"
+STATES = (
+    "CREATED",
+    "DEPLOYING",
+    DEPLOYED,
+    "DEPLOY_FAILED",
+    "UNDEPLOYING",
+    "UNDEPLOYED",
+    "UNDEPLOY_FAILED",
+    "DELETING",
+    "DELETE_FAILED",
+    "REDEPLOY_FAILED",
+    "DRAFT",
+)
+
+
+@dataclass(slots=True)
+class SimHost:
+    """One terminal process."""
+
+    name: str
+    zone: int = 0
+    up: bool = True
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class SimAccount:
+    """One account; what is changed here directly is told to clients with the next status."""
+
+    id: str = field(default_factory=lambda: str(uuid4()))
+    name: str = "Account"
+    login: str | None = "90210"
+    server: str = "Broker-Live"
+    version: int = 5
+    type: str = "cloud-g2"
+    region: str = "london"
+    zones: tuple[int, ...] = (0,)
+    owner: str = DEFAULT_OWNER
+    state: str = DEPLOYED
+    reliability: str = "regular"
+    tags: list[str] = field(default_factory=list)
+    primary_id: str | None = None
+    hosts: list[SimHost] = field(default_factory=list)
+    broker: bool = True
+    silent: bool = False
+    status_authenticated: bool = True
+    health: dict[str, Any] = field(default_factory=lambda: {"rpcApiHealthy": True})
+    replicas: int | None = None
+    subscribe_mode: SubscribeMode = "normal"
+    subscribe_error: str = "ForbiddenError"
+    reconnect_mode: ReconnectMode = "accept"
+    reconnect_error: str = "ValidationError"
+    reconnect_error_details: Any = None
+    reconnect_delay: float | None = None
+    rest: dict[str, Any] = field(default_factory=dict)
+    reconnects: int = 0
+    last_reconnect: float | None = None
+    last_reconnect_outcome: str | None = None
+
+    def __post_init__(self) -> None:
+        """Give the account one terminal process in each of its zones."""
+        if self.hosts:
+            self.zones = tuple(sorted({host.zone for host in self.hosts}))
+        else:
+            self.run_in(self.zones)
+
+    def run_in(self, zones: Iterable[int]) -> None:
+        """Start over with one terminal process in each zone, up if any was."""
+        up = self.up or not self.hosts
+        self.zones = tuple(zones)
+        self.hosts = [
+            SimHost(f"ps-mp{'abcdefgh'[zone]}-1", zone, up) for zone in self.zones
+        ]
+
+    @property
+    def up(self) -> bool:
+        """Tell whether any terminal process is up."""
+        return any(host.up for host in self.hosts)
+
+    @property
+    def deployed(self) -> bool:
+        """Tell whether the account runs at all."""
+        return self.state == DEPLOYED
+
+    @property
+    def connection_status(self) -> str:
+        """Return what the REST API calls the state of the link."""
+        if not (self.deployed and self.up):
+            return "DISCONNECTED"
+        return "CONNECTED" if self.broker else "DISCONNECTED_FROM_BROKER"
+
+    def set_up(self, up: bool, host: str | None = None) -> None:
+        """Start or stop one terminal process, or all of them."""
+        for each in self.hosts:
+            if host in (None, each.name):
+                each.up = up
+
+
+def account_id(number: int) -> str:
+    """Return the same id for the same number, in every run."""
+    return str(uuid5(NAMESPACE_URL, f"metaapi-simulator/{number}"))
+
+
+NAMES = ("Swing", "Scalper", "Gold", "Night Owl", "Trend", "Grid", "Hedge", "News")
+
+
+def plain_accounts(count: int) -> list[SimAccount]:
+    """Return accounts that are all well, with the same ids in every run."""
+    return [
+        SimAccount(
+            id=account_id(number),
+            name=NAMES[number] if number < len(NAMES) else f"Account {number + 1}",
+            login=str(90210 + number),
+        )
+        for number in range(count)
+    ]
+
+
+def demo_accounts(count: int) -> list[SimAccount]:
+    """Return accounts of which the first four are up, terminal down, broker down, undeployed."""
+    accounts = plain_accounts(count)
+    for account, condition in zip(
+        accounts, ("up", "terminal", "broker", "undeployed"), strict=False
+    ):
+        if condition == "terminal":
+            account.set_up(False)
+        elif condition == "broker":
+            account.broker = False
+        elif condition == "undeployed":
+            account.state = "UNDEPLOYED"
+    return accounts
+
+
+def account_json(
+    account: SimAccount,
+    replicas: Iterable[SimAccount],
+    connections: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the account as the provisioning API tells it."""
+    result: dict[str, Any] = {
+        "_id": account.id,
+        "name": account.name,
+        "server": account.server,
+        "version": account.version,
+        "type": account.type,
+        "region": account.region,
+        "state": account.state,
+        "connectionStatus": account.connection_status,
+        "reliability": account.reliability,
+        "primaryReplica": account.primary_id is None,
+        "accountReplicas": [replica_json(replica) for replica in replicas],
+        "connections": connections,
+        "tags": list(account.tags),
+        "userId": account.owner,
+        "createdAt": "2026-01-05T10:00:00.000Z",
+        "magic": 0,
+        "baseCurrency": "USD",
+        "copyFactoryRoles": [],
+        "resourceSlots": 1,
+        "manualTrades": False,
+        "metastatsApiEnabled": False,
+        "riskManagementApiEnabled": False,
+    }
+    if account.login is not None:
+        result["login"] = account.login
+    if account.primary_id is not None:
+        result["primaryAccountId"] = account.primary_id
+    return result | account.rest
+
+
+def replica_json(replica: SimAccount) -> dict[str, Any]:
+    """Return a replica as its primary account lists it."""
+    return {
+        "_id": replica.id,
+        "state": replica.state,
+        "region": replica.region,
+        "connectionStatus": replica.connection_status,
+        "reliability": replica.reliability,
+        "tags": list(replica.tags),
+        "magic": 0,
+        "createdAt": "2026-01-05T10:00:00.000Z",
+    } | replica.rest

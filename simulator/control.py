@@ -1,0 +1,379 @@
+"""The control API under `/simulator/` and the page at `/`: what a person does to the simulator."""
+
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+import time
+from typing import TYPE_CHECKING, Any, get_args
+
+from aiohttp import web
+
+from .account import STATES, ReconnectMode, SimAccount, SubscribeMode
+from .limits import LIMIT_TYPES
+from .settings import BadToken, PayloadForm
+from .tokens import DEFAULT_OWNER
+
+if TYPE_CHECKING:
+    from .server import Simulator
+
+type Action = Callable[[Simulator, Body], Any]
+type AccountAction = Callable[[Simulator, str, Body], Any]
+
+PAGE = Path(__file__).with_name("page.html")
+
+RECONNECT_MODES = get_args(ReconnectMode.__value__)
+SUBSCRIBE_MODES = get_args(SubscribeMode.__value__)
+
+# Settings that may be changed from outside: those of a type, or of a list of words.
+SETTINGS: dict[str, type | Collection[str]] = {
+    "ping_interval": float,
+    "ping_timeout": float,
+    "status_interval": float,
+    "subscribe_timeout": float,
+    "reconnect_delay": float,
+    "reply_delay": float,
+    "handshake_delay": float,
+    "rest_delay": float,
+    "quota_retry_after": float,
+    "minimal_authenticated": bool,
+    "max_accounts_per_user": int,
+    "max_accounts_per_user_per_server": int,
+    "max_accounts_per_server": int,
+    "provisioning_refusal": int,
+    "payload_form": get_args(PayloadForm.__value__),
+    "bad_token": get_args(BadToken.__value__),
+}
+NULLABLE = {name for name in SETTINGS if name.startswith("max_accounts")}
+
+
+class BodyError(ValueError):
+    """A body that asks for nothing sensible."""
+
+
+class Body:
+    """The JSON body of a control call."""
+
+    def __init__(self, data: Any) -> None:
+        """Take an object."""
+        if not isinstance(data, dict):
+            raise BodyError("the body must be a JSON object")
+        self.data: dict[str, Any] = data
+
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        """Return true or false."""
+        value = self.data.get(name, default)
+        if not isinstance(value, bool):
+            raise BodyError(f"{name} must be true or false")
+        return value
+
+    def text(self, name: str, choices: Collection[str] | None = None) -> str:
+        """Return a string, one of some if choices are given."""
+        value = self.data.get(name)
+        if not isinstance(value, str) or not value:
+            raise BodyError(f"{name} must be a string")
+        if choices is not None and value not in choices:
+            raise BodyError(f"{name} must be one of {', '.join(choices)}")
+        return value
+
+    def maybe_text(
+        self, name: str, choices: Collection[str] | None = None
+    ) -> str | None:
+        """Return a string, or None if it is not there."""
+        return None if self.data.get(name) is None else self.text(name, choices)
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """Return a number that is not negative."""
+        value = self.data.get(name, default)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 <= value < 1e9
+        ):
+            raise BodyError(f"{name} must be a number of 0 or more")
+        return value
+
+    def maybe_number(self, name: str) -> float | None:
+        """Return a number, or None if it is not there."""
+        return None if self.data.get(name) is None else self.number(name)
+
+    def maybe_count(self, name: str) -> int | None:
+        """Return a whole number, or None if it is not there."""
+        value = self.maybe_number(name)
+        return None if value is None else int(value)
+
+    def status(self) -> int | None:
+        """Return an HTTP status of an error, or None."""
+        value = self.maybe_count("status")
+        if value is not None and not 200 <= value < 600:
+            raise BodyError("status must be an HTTP status or null")
+        return value
+
+    def maybe_texts(self, name: str) -> list[str] | None:
+        """Return a list of strings, or None if it is not there."""
+        value = self.data.get(name)
+        if value is not None and not (
+            isinstance(value, list) and all(isinstance(each, str) for each in value)
+        ):
+            raise BodyError(f"{name} must be a list of strings")
+        return value
+
+
+def snapshot(sim: Simulator) -> dict[str, Any]:
+    """Return all that a person wants to see; no token is in it."""
+    return {
+        "url": sim.url,
+        "frozen": sim.frozen,
+        "refuse": sim.refuse_status,
+        "limit": sim.limit.type if sim.limit else None,
+        "rest": sim.rest_fault.status if sim.rest_fault else None,
+        "accounts": [_account(sim, account) for account in sim.accounts.values()],
+        "sockets": [
+            {
+                "sid": socket.sid,
+                "region": socket.listener.region,
+                "instance": socket.listener.instance,
+                "protocol": socket.query.get("protocol"),
+                "seconds": round(time.monotonic() - socket.opened_at, 1),
+                "pings": socket.pings,
+                "requests": len(socket.requests),
+                "bad_frames": socket.bad_frames,
+            }
+            for socket in sim.sockets
+        ],
+        "requests": len(sim.requests),
+        "handshakes": len(sim.handshakes),
+        "rest_calls": len(sim.rest_calls),
+        "settings": {name: getattr(sim, name) for name in SETTINGS},
+    }
+
+
+def _account(sim: Simulator, account: SimAccount) -> dict[str, Any]:
+    """Return what there is to see of an account."""
+    return {
+        "id": account.id,
+        "name": account.name,
+        "login": account.login,
+        "server": account.server,
+        "region": account.region,
+        "state": account.state,
+        "terminal": account.deployed and account.up,
+        "hosts": [
+            {"name": each.name, "zone": each.zone, "up": each.up}
+            for each in account.hosts
+        ],
+        "broker": account.broker,
+        "silent": account.silent,
+        "status_authenticated": account.status_authenticated,
+        "connectionStatus": account.connection_status,
+        "subscribe_mode": account.subscribe_mode,
+        "reconnect_mode": account.reconnect_mode,
+        "reconnects": account.reconnects,
+        "last_reconnect": account.last_reconnect,
+        "last_reconnect_outcome": account.last_reconnect_outcome,
+        "subscribed": len(sim.subscribed(account.id)),
+    }
+
+
+def _zones(body: Body) -> list[int] | None:
+    """Return a list of zones, or None if there is none."""
+    zones = body.data.get("zones")
+    if zones is None:
+        return None
+    if (
+        not isinstance(zones, list)
+        or not zones
+        or not all(zone in (0, 1) for zone in zones)
+    ):
+        raise BodyError("zones must be a list of 0 and 1")
+    return [int(zone) for zone in zones]
+
+
+def _rest_fields(sim: Simulator, account_id: str, body: Body) -> None:
+    """Have REST tell something else; an empty object: the truth."""
+    sim.set_rest(account_id, **body.data)
+
+
+def _set(sim: Simulator, body: Body) -> dict[str, Any]:
+    """Change settings, all of them or none."""
+    values: dict[str, Any] = {}
+    for name in body.data:
+        kind = SETTINGS.get(name)
+        if kind is None:
+            raise BodyError(f"no such setting: {name[:50]}")
+        if body.data[name] is None and name in NULLABLE:
+            values[name] = None
+        elif kind is bool:
+            values[name] = body.flag(name)
+        elif kind is float:
+            values[name] = body.number(name)
+        elif kind is int:
+            values[name] = int(body.number(name))
+        elif not isinstance(kind, type):
+            values[name] = body.text(name, kind)
+    if min(values.get(name, 1) for name in ("status_interval", "ping_interval")) <= 0:
+        raise BodyError("intervals must be more than 0")
+    for name, value in values.items():
+        setattr(sim, name, value)
+    return {name: getattr(sim, name) for name in SETTINGS}
+
+
+def _add(sim: Simulator, body: Body) -> dict[str, Any]:
+    """Create an account."""
+    account = SimAccount(
+        name=body.text("name"), login=body.maybe_text("login") or "90210"
+    )
+    account.region = body.maybe_text("region") or account.region
+    account.run_in(_zones(body) or account.zones)
+    return {"id": sim.add_account(account).id}
+
+
+def _grant(sim: Simulator, body: Body) -> dict[str, Any]:
+    """Accept a token."""
+    token = sim.grant(
+        body.maybe_text("token"),
+        owner=body.maybe_text("owner") or DEFAULT_OWNER,
+        provisioning=body.flag("provisioning", True),
+        streaming=body.flag("streaming", True),
+        accounts=body.maybe_texts("accounts"),
+        expires=body.maybe_count("expires"),
+    )
+    return {"token": token}
+
+
+def _revoke(sim: Simulator, body: Body) -> None:
+    """Accept a token no longer."""
+    token = body.maybe_text("token")
+    if token is not None and token not in sim.tokens:
+        raise BodyError("no such token")
+    sim.revoke(token, drop=body.flag("drop", False))
+
+
+def _event(sim: Simulator, account_id: str, body: Body) -> dict[str, Any]:
+    """Send an event as if the account had caused it."""
+    return {"sockets": sim.inject_event(account_id, body.data)}
+
+
+ACCOUNT_ACTIONS: dict[str, AccountAction] = {
+    "terminal": lambda sim, account, body: sim.set_terminal(
+        account,
+        body.flag("up"),
+        host=body.maybe_text("host"),
+        announce=body.flag("announce", True),
+    ),
+    "broker": lambda sim, account, body: sim.set_broker(account, body.flag("up")),
+    "silence": lambda sim, account, body: sim.set_silent(
+        account, body.flag("silent", True)
+    ),
+    "authenticated": lambda sim, account, body: sim.set_status_authenticated(
+        account, body.flag("authenticated")
+    ),
+    "state": lambda sim, account, body: sim.set_state(
+        account, body.text("state", STATES)
+    ),
+    "reconnect_mode": lambda sim, account, body: sim.set_reconnect_mode(
+        account,
+        body.text("mode", RECONNECT_MODES),  # type: ignore[arg-type]
+        error=body.maybe_text("error"),
+        details=body.data.get("details"),
+        delay=body.maybe_number("delay"),
+    ),
+    "subscribe_mode": lambda sim, account, body: sim.set_subscribe_mode(
+        account,
+        body.text("mode", SUBSCRIBE_MODES),  # type: ignore[arg-type]
+        error=body.maybe_text("error"),
+    ),
+    "name": lambda sim, account, body: sim.rename(account, body.text("name")),
+    "region": lambda sim, account, body: sim.move(
+        account, body.maybe_text("region"), _zones(body)
+    ),
+    "rest": _rest_fields,
+    "event": _event,
+    "delete": lambda sim, account, body: sim.delete_account(account),
+}
+
+ACTIONS: dict[str, Action] = {
+    "accounts": _add,
+    "sockets/drop": lambda sim, body: sim.drop_sockets(body.maybe_text("account")),
+    "sockets/close": lambda sim, body: sim.close_sockets(
+        body.maybe_text("account"),
+        namespace=body.flag("namespace", True),
+        packet=body.flag("packet", True),
+    ),
+    "sockets/disconnect": lambda sim, body: sim.disconnect_sockets(
+        body.maybe_text("account")
+    ),
+    "sockets/error": lambda sim, body: sim.send_error_packet(
+        body.data.get("data", "Error"), body.maybe_text("account")
+    ),
+    "sockets/inject": lambda sim, body: sim.inject(
+        body.text("text"), body.maybe_text("account")
+    ),
+    "sockets/freeze": lambda sim, body: sim.freeze(rest=body.flag("rest", False)),
+    "sockets/unfreeze": lambda sim, body: sim.unfreeze(),
+    "sockets/refuse": lambda sim, body: sim.refuse_sockets(
+        body.status(), retry_after=body.maybe_number("retry_after")
+    ),
+    "tokens/grant": _grant,
+    "tokens/revoke": _revoke,
+    "rest": lambda sim, body: sim.fail_rest(
+        body.status(),
+        path=body.maybe_text("path") or "/",
+        count=body.maybe_count("count"),
+        retry_after=body.maybe_number("retry_after"),
+    ),
+    "limit": lambda sim, body: sim.limit_subscriptions(
+        body.maybe_text("type", LIMIT_TYPES),  # type: ignore[arg-type]
+        retry_after=body.number("retry_after", 10),
+        count=body.maybe_count("count"),
+        accounts=body.maybe_texts("accounts"),
+    ),
+    "settings": _set,
+}
+
+
+def routes(sim: Simulator) -> list[web.RouteDef]:
+    """Return the page and the control API."""
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text=PAGE.read_text("utf-8"), content_type="text/html")
+
+    async def state(request: web.Request) -> web.Response:
+        return web.json_response(snapshot(sim))
+
+    async def account(request: web.Request) -> web.Response:
+        account_id = request.match_info["id"]
+        action = ACCOUNT_ACTIONS.get(request.match_info["action"])
+        if action is None or account_id not in sim.accounts:
+            return web.json_response({"error": "no such account or action"}, status=404)
+        return await _answer(request, lambda body: action(sim, account_id, body))
+
+    def act(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handler(request: web.Request) -> web.Response:
+            return await _answer(request, lambda body: action(sim, body))
+
+        return handler
+
+    return [
+        web.get("/", page),
+        web.get("/simulator/state", state),
+        web.post("/simulator/accounts/{id}/{action}", account),
+        *(
+            web.post(f"/simulator/{path}", act(action))
+            for path, action in ACTIONS.items()
+        ),
+    ]
+
+
+async def _answer(request: web.Request, act: Callable[[Body], Any]) -> web.Response:
+    """Do what a body asks for."""
+    # A page of somebody else's, open in the same browser, has no business here.
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{request.host}":
+        return web.json_response({"error": "not from another site"}, status=403)
+    try:
+        body = Body(await request.json() if await request.read() else {})
+        result = act(body)
+    except (ValueError, RecursionError) as err:
+        return web.json_response({"error": str(err)}, status=400)
+    if isinstance(result, int):
+        result = {"sockets": result}
+    return web.json_response({"ok": True} | (result or {}))

@@ -1,0 +1,216 @@
+"""The endpoint `/ws/`: Engine.IO 3 over websocket and polling, refusals as engine.io makes them."""
+
+import asyncio
+from collections import deque
+import time
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from . import framing
+from .records import Handshake, Listener
+from .session import CLOSE_TIMEOUT, Owner, SimSocket
+from .settings import Settings
+from .tokens import SimToken
+
+LISTENER = web.AppKey("listener", Listener)
+
+# engine.io gives a websocket on a foreign path this long before it ends the connection.
+DESTROY_UPGRADE_AFTER = 1.0
+
+_ERRORS = (
+    "Transport unknown",
+    "Session ID unknown",
+    "Bad handshake method",
+    "Bad request",
+    "Forbidden",
+)
+
+
+class Engine:
+    """All sessions of a simulator, whichever port they came in by."""
+
+    def __init__(
+        self, settings: Settings, owner: Owner, tokens: dict[str, SimToken]
+    ) -> None:
+        """Start with no session."""
+        self.sessions: dict[str, SimSocket] = {}
+        self.past: deque[SimSocket] = deque(maxlen=10_000)
+        self.handshakes: deque[Handshake] = deque(maxlen=100_000)
+        self._settings = settings
+        self._owner = owner
+        self._tokens = tokens
+        self._thawed = asyncio.Event()
+        self._thawed.set()
+
+    @property
+    def frozen(self) -> bool:
+        """Tell whether new sockets are left without an answer."""
+        return not self._thawed.is_set()
+
+    def freeze(self) -> None:
+        """Answer nothing: neither on sockets nor to those who come."""
+        self._thawed.clear()
+        for session in self.sessions.values():
+            session.freeze()
+
+    def unfreeze(self) -> None:
+        """Answer again, what was held back first."""
+        for session in self.sessions.values():
+            session.unfreeze()
+        self._thawed.set()
+
+    def forget(self, session: SimSocket) -> None:
+        """Drop a closed session from the books."""
+        if self.sessions.pop(session.sid, None):
+            self.past.append(session)
+
+    def close(self) -> None:
+        """Abort all that is open."""
+        for session in list(self.sessions.values()):
+            session.drop("simulator closed")
+
+    async def lost(self, request: web.Request) -> web.StreamResponse:
+        """Serve the path without its slash: nobody there, as with engine.io."""
+        if not _is_upgrade(request):
+            raise web.HTTPNotFound
+        await asyncio.sleep(DESTROY_UPGRADE_AFTER)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one HTTP request or websocket of a session."""
+        await self._thawed.wait()
+        if self._settings.handshake_delay and "sid" not in request.query:
+            await asyncio.sleep(self._settings.handshake_delay)
+        transport = request.query.get("transport")
+        if transport not in ("websocket", "polling"):
+            return _refuse(0)
+        if (transport == "websocket") != _is_upgrade(request):
+            return _refuse(3)
+        if "sid" in request.query:
+            session = self.sessions.get(request.query["sid"])
+            if session is None or session.listener is not request.app[LISTENER]:
+                return _refuse(1)
+            return await self._again(session, request)
+        if request.method != "GET":
+            return _refuse(2)
+        if self._settings.refuse_status is not None:
+            return self._refused(request)
+        if self._settings.bad_token == "http401" and not self._knows(request):
+            self._note(request, 401)
+            return web.json_response(
+                {
+                    "id": 1,
+                    "error": "UnauthorizedError",
+                    "message": "Invalid auth-token",
+                },
+                status=401,
+            )
+        return await self._first(request, polling=transport == "polling")
+
+    async def _first(
+        self, request: web.Request, *, polling: bool
+    ) -> web.StreamResponse:
+        """Open a new session."""
+        self._note(request, 200 if polling else 101)
+        ws = None if polling else await _websocket(request)
+        session = SimSocket(
+            self._settings,
+            self._owner,
+            request.app[LISTENER],
+            request.query,
+            request.headers,
+        )
+        self.sessions[session.sid] = session
+        refusal = None
+        if self._settings.bad_token == "error_packet" and not self._knows(request):
+            refusal = framing.error("Authentication error")
+        session.open(polling=polling, refusal=refusal)
+        if self._settings.bad_token == "close" and not self._knows(request):
+            session.close(packet=False)
+        if ws is None:
+            return await self._poll(session, request)
+        assert request.transport is not None
+        await session.serve(ws, request.transport)
+        return ws
+
+    async def _again(
+        self, session: SimSocket, request: web.Request
+    ) -> web.StreamResponse:
+        """Serve a session that came by polling."""
+        if _is_upgrade(request):
+            if session.upgraded:
+                return _refuse(3)
+            ws = await _websocket(request)
+            assert request.transport is not None
+            await session.upgrade(ws, request.transport)
+            return ws
+        if session.upgraded:
+            return _refuse(3)
+        if request.method == "POST":
+            if not await session.post(await request.read()):
+                return _refuse(3)
+            return web.Response(text="ok", content_type="text/html")
+        if session.polling:
+            session.drop("overlap from client")
+            return _refuse(3)
+        return await self._poll(session, request)
+
+    async def _poll(self, session: SimSocket, request: web.Request) -> web.Response:
+        """Answer a poll."""
+        assert request.transport is not None
+        return web.Response(text=await session.poll(request.transport))
+
+    def _knows(self, request: web.Request) -> bool:
+        """Tell whether the client's token is good."""
+        token = self._tokens.get(request.query.get("auth-token", ""))
+        return token is not None and not token.revoked
+
+    def _refused(self, request: web.Request) -> web.Response:
+        """Refuse a socket as told."""
+        status = self._settings.refuse_status or 500
+        self._note(request, status)
+        headers = {}
+        if self._settings.refuse_retry_after is not None:
+            headers["Retry-After"] = str(round(self._settings.refuse_retry_after))
+        return web.json_response({"message": "refused"}, status=status, headers=headers)
+
+    def _note(self, request: web.Request, status: int) -> None:
+        """Book an attempt."""
+        self.handshakes.append(
+            Handshake(
+                time.monotonic(),
+                request.app[LISTENER],
+                status,
+                dict(request.query),
+                CIMultiDict(request.headers),
+            )
+        )
+
+
+async def _websocket(request: web.Request) -> web.WebSocketResponse:
+    """Accept a websocket."""
+    # Pings and closes are left to the session, which must not answer while it is frozen.
+    ws = web.WebSocketResponse(
+        timeout=CLOSE_TIMEOUT,
+        autoping=False,
+        autoclose=False,
+        compress=False,
+        max_msg_size=framing.MAX_FRAME,
+    )
+    await ws.prepare(request)
+    return ws
+
+
+def _is_upgrade(request: web.Request) -> bool:
+    """Tell whether a request asks for a websocket."""
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _refuse(code: int) -> web.Response:
+    """Refuse a request with engine.io's own words."""
+    return web.json_response(
+        {"code": code, "message": _ERRORS[code]}, status=403 if code == 4 else 400
+    )

@@ -1,0 +1,69 @@
+"""A listening port on loopback, which may be closed and opened again."""
+
+import asyncio
+import logging
+from typing import override
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from .engine import LISTENER
+from .records import Listener
+
+HOST = "127.0.0.1"
+
+
+class _NoUrl(logging.Filter):
+    """Keeps the traceback of a request that cannot be read, which quotes its URL, out of logs."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take the traceback off."""
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+            record.exc_info = None
+        return True
+
+
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.addFilter(_NoUrl())
+
+
+class Port:
+    """One listening port, which may be closed and opened again."""
+
+    def __init__(self, app: web.Application, listener: Listener, port: int) -> None:
+        """Prepare to listen."""
+        self.listener = listener
+        app[LISTENER] = listener
+        self._port = port
+        # No access log: its lines would hold the query, and so the token.
+        self._runner = web.AppRunner(
+            app, access_log=None, logger=_LOGGER, shutdown_timeout=0.1
+        )
+        self._site: web.TCPSite | None = None
+
+    async def open(self) -> None:
+        """Listen."""
+        if self._site is not None:
+            return
+        if self._runner.server is None:
+            await self._runner.setup()
+        self._site = web.TCPSite(self._runner, HOST, self._port)
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+        self.listener.url = f"http://{HOST}:{self._port}"
+
+    async def close(self) -> None:
+        """Refuse connections, and abort those that there are."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+        if self._runner.server is not None:
+            for connection in self._runner.server.connections:
+                if isinstance(connection.transport, asyncio.WriteTransport):
+                    connection.transport.abort()
+
+    async def end(self) -> None:
+        """Close for good."""
+        await self.close()
+        await self._runner.cleanup()

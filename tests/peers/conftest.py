@@ -1,0 +1,142 @@
+"""Real Socket.IO servers, each a process of its own that a test steers."""
+
+import asyncio
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+import json
+from pathlib import Path
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "custom_components" / "metaapi"
+
+if str(CLIENT) not in sys.path:
+    sys.path.append(str(CLIENT))
+
+from tests.api.loopback import (  # noqa: E402 - it needs the path
+    events,
+    eventually,
+    loopback,
+    nothing_left,
+    session,
+    sockets,
+)
+
+__all__ = ["events", "loopback", "nothing_left", "session", "sockets"]
+
+ENVIRONMENT = ROOT / ".venvs" / "node"
+NODE = ENVIRONMENT / "node"
+MODULES = ENVIRONMENT / "node_modules"
+SCRIPT = Path(__file__).parent / "node" / "server.js"
+
+VERSIONS = {"2": "2.5.1", "4": "4.8.4"}
+"""The servers: `socket.io` 2, and 4 with `allowEIO3`."""
+
+INTERVAL = 1.0
+TIMEOUT = 0.5
+
+
+class Server:
+    """A Socket.IO server: what it reports, and what it is told to do."""
+
+    def __init__(self, version: str, process: Process) -> None:
+        """Take a process that was started."""
+        self.version = version
+        self.process = process
+        self.reports: list[dict[str, Any]] = []
+        self.port = 0
+        self._reading = asyncio.create_task(self._read())
+
+    @property
+    def url(self) -> str:
+        """Return the base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def seen(self, what: str) -> list[dict[str, Any]]:
+        """Return the reports of one kind."""
+        return [report for report in self.reports if report["what"] == what]
+
+    async def wait(self, what: str, count: int = 1) -> dict[str, Any]:
+        """Return a report of one kind, once it came."""
+        await eventually(lambda: len(self.seen(what)) >= count or self._reading.done())
+        found = self.seen(what)
+        assert len(found) >= count, f"the server ended; it said {self.reports}"
+        return found[count - 1]
+
+    def tell(self, order: str, **more: Any) -> None:
+        """Give an order."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"order": order, **more}).encode() + b"\n")
+
+    def freeze(self) -> None:
+        """Stop the process where it stands; its connections stay open."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    async def kill(self) -> None:
+        """End the process without a goodbye."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        await self._reading
+
+    async def _read(self) -> None:
+        """Keep the reports."""
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.reports.append(json.loads(line))
+
+
+type Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Return Node's real binary; fail where it or a server is missing, for a skip judges nothing."""
+    for number, version in VERSIONS.items():
+        package = MODULES / f"socket.io-{number}" / "package.json"
+        if not NODE.exists() or not package.exists():
+            pytest.fail(
+                f"{package.parent} or {NODE} is missing: scripts/test makes them"
+            )
+        assert json.loads(package.read_text("utf-8"))["version"] == version
+    return str(NODE.resolve())
+
+
+@pytest.fixture
+async def serve(node: str, nothing_left: None) -> AsyncIterator[Serve]:
+    """Start servers; they end with the test."""
+    servers: list[Server] = []
+
+    async def start(version: str, **options: Any) -> Server:
+        options = {
+            "pingInterval": int(INTERVAL * 1000),
+            "pingTimeout": int(TIMEOUT * 1000),
+        } | options
+        process = await asyncio.create_subprocess_exec(
+            node,
+            SCRIPT,
+            version,
+            json.dumps(options),
+            stdin=PIPE,
+            stdout=PIPE,
+            env={"NODE_PATH": str(MODULES)},
+        )
+        server = Server(version, process)
+        servers.append(server)
+        server.port = (await server.wait("listening"))["port"]
+        return server
+
+    yield start
+    for server in servers:
+        await server.kill()
+
+
+@pytest.fixture(params=VERSIONS)
+async def server(request: pytest.FixtureRequest, serve: Serve) -> Server:
+    """Return a server of each version."""
+    return await serve(request.param)

@@ -1,0 +1,123 @@
+"""Drives MetaApi's SDK 29.1.1: what happens goes out as lines of JSON, what to do comes in as such.
+
+It runs in the SDK's own environment, so it imports nothing of the project.
+"""
+
+import asyncio
+from importlib import import_module
+import json
+import sys
+from typing import Any
+
+from metaapi_cloud_sdk import MetaApi, SynchronizationListener
+from metaapi_cloud_sdk.clients.metaapi.reconnect_listener import ReconnectListener
+
+
+def say(event: str, **data: Any) -> None:
+    """Tell the test."""
+    sys.stdout.write(json.dumps({"event": event, **data}) + "\n")
+    sys.stdout.flush()
+
+
+class Listener(SynchronizationListener):  # type: ignore[misc]
+    """Tells what the SDK makes of events."""
+
+    async def on_connected(self, instance_index: str, replicas: int) -> None:
+        """Tell that a terminal is there."""
+        say("connected", instance=instance_index, replicas=replicas)
+
+    async def on_disconnected(self, instance_index: str) -> None:
+        """Tell that it has gone."""
+        say("disconnected", instance=instance_index)
+
+    async def on_broker_connection_status_changed(
+        self, instance_index: str, connected: bool
+    ) -> None:
+        """Tell of its link to the broker."""
+        say("broker", instance=instance_index, connected=connected)
+
+    async def on_health_status(
+        self, instance_index: str, status: dict[str, Any]
+    ) -> None:
+        """Tell of its health."""
+        say("health", instance=instance_index, status=status)
+
+
+class Reconnects(ReconnectListener):  # type: ignore[misc]
+    """Without one the SDK does not subscribe again."""
+
+    async def on_reconnected(self, region: str, instance_number: int) -> None:
+        """Tell that a socket is back."""
+        say("reconnected", region=region, instance=instance_number)
+
+
+def websocket_only() -> None:
+    """Take from Socket.IO's client what the SDK has no option for."""
+    # Its types are those of another version, which the project's own environment has.
+    client: Any = import_module("socketio").AsyncClient
+    connect = client.connect
+
+    async def without_polling(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return await connect(self, *args, transports=["websocket"], **kwargs)
+
+    client.connect = without_polling
+
+
+async def act(api: Any, client: Any, order: dict[str, Any]) -> None:
+    """Do one thing."""
+    account_id = order["account"]
+    client.add_account_cache(account_id, {"london": account_id})
+    if order["do"] == "follow":
+        client.add_synchronization_listener(account_id, Listener())
+        client.add_reconnect_listener(Reconnects(), account_id)
+        client.ensure_subscribe(account_id, order["instance"])
+    elif order["do"] == "subscribe":
+        try:
+            await client.subscribe(account_id, 0)
+        except Exception as err:  # noqa: BLE001
+            say(
+                "raised",
+                error=type(err).__name__,
+                metadata=getattr(err, "metadata", None),
+            )
+        else:
+            say("subscribed")
+    elif order["do"] == "unsubscribe":
+        await client.unsubscribe(account_id)
+        say("unsubscribed")
+    elif order["do"] == "read":
+        account = await api.metatrader_account_api.get_account(account_id)
+        say(
+            "account",
+            id=account.id,
+            name=account.name,
+            region=account.region,
+            state=account.state,
+            status=account.connection_status,
+        )
+
+
+async def main() -> None:
+    """Follow orders until there are no more."""
+    options = json.loads(sys.argv[1])
+    if options["websocket"]:
+        websocket_only()
+    api = MetaApi(options["token"], {"requestTimeout": 10})
+    client = api._metaapi_websocket_client
+    client.set_url(options["url"])
+    api.metatrader_account_api._metatrader_account_client._host = options["url"]
+    accounts = (
+        await api.metatrader_account_api.get_accounts_with_infinite_scroll_pagination()
+    )
+    say("accounts", names=[account.name for account in accounts])
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    while line := await reader.readline():
+        await act(api, client, json.loads(line))
+    await client.close()
+    api.close()
+
+
+asyncio.run(main())

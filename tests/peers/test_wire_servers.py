@@ -1,0 +1,295 @@
+"""The wire against the servers it is meant for: real `socket.io` 2 and 4."""
+
+import asyncio
+from contextlib import suppress
+import os
+from urllib.parse import parse_qsl, urlsplit
+
+from api.errors import CannotConnectError, HandshakeEndedError, NotConnectedError
+from api.timing import Timing
+import pytest
+
+from tests.api.loopback import TOKEN, Events, Sockets, connections_to, eventually
+
+from .conftest import INTERVAL, TIMEOUT, VERSIONS, Serve, Server
+from .relay import Relay
+
+pytestmark = pytest.mark.peers
+
+SLACK = 0.4
+"""How much later than promised is still in time, in seconds: machines are busy."""
+
+REQUEST = {
+    "type": "reconnect",
+    "accountId": "865d3a4d-3803-486d-bdf3-a85679d9fad2",
+    "requestId": "9eb3a9fc-4cb4-4c1a-b7fb-1140a8ed29c9",
+    "application": "MetaApi",
+}
+
+
+def now() -> float:
+    """Return the loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+async def is_gone(server: Server) -> None:
+    """Wait until nothing of the socket is left on our side."""
+    await eventually(lambda: not connections_to(server.port))
+    running = {task.get_name() for task in asyncio.all_tasks()}
+    assert not {name for name in running if name.startswith("metaapi socket")}
+
+
+async def test_one_connection(sockets: Sockets, server: Server) -> None:
+    """A connect is one connection: path, query and header as today's clients send them."""
+    wire = await sockets.connect(server.url)
+    await wire.probe()
+    assert len(server.seen("connection")) == 1
+    assert len(server.seen("engine")) == 1
+    assert not server.seen("poll")
+    (upgrade,) = server.seen("upgrade")
+    parts = urlsplit(upgrade["url"])
+    assert parts.path == "/ws/"
+    query = dict(parse_qsl(parts.query))
+    assert query == {
+        "EIO": "3",
+        "transport": "websocket",
+        "auth-token": TOKEN,
+        "clientId": "0.5",
+        "protocol": "3",
+    }
+    assert upgrade["headers"]["client-id"] == "0.5"
+    assert (
+        server.seen("connection")[0]["query"] | query
+        == server.seen("connection")[0]["query"]
+    )
+    await wire.close()
+    assert (await server.wait("disconnect"))["reason"] in (
+        "transport close",
+        "client namespace disconnect",
+    )
+    await is_gone(server)
+
+
+async def test_lives_ten_ping_periods(sockets: Sockets, serve: Serve) -> None:
+    """A link that nobody uses stays: ten ping periods, on both servers at once."""
+    servers = [await serve(version) for version in VERSIONS]
+    wires = [await sockets.connect(server.url) for server in servers]
+    start = now()
+    await asyncio.gather(
+        *(eventually(lambda s=s: len(s.seen("ping")) >= 10, 15) for s in servers)
+    )
+    assert now() - start >= 10 * INTERVAL - SLACK
+    for server, wire in zip(servers, wires, strict=True):
+        assert wire.connected, server.version
+        assert not server.seen("disconnect"), server.version
+        assert len(server.seen("connection")) == 1, server.version
+        await wire.probe()
+
+
+async def test_frozen_server_is_known_in_time(sockets: Sockets, server: Server) -> None:
+    """A server that froze is known dead within pingInterval + pingTimeout; no socket stays open."""
+    wire = await sockets.connect(server.url)
+    await server.wait("ping")
+    server.freeze()
+    start = now()
+    assert await wire.wait_closed() == "the server stopped answering"
+    took = now() - start
+    assert took < INTERVAL + TIMEOUT + SLACK
+    assert not wire.connected
+    await is_gone(server)
+    with pytest.raises(NotConnectedError):
+        await wire.emit("request", REQUEST)
+
+
+async def test_close_on_a_frozen_server(sockets: Sockets, server: Server) -> None:
+    """A close ends in time though nobody answers, with and without unsent megabytes."""
+    for megabytes in (0, 32):
+        wire = await sockets.connect(server.url)
+        if megabytes:
+            server.freeze()
+            for _ in range(megabytes):
+                await wire.emit("request", REQUEST | {"text": "x" * 1_000_000})
+        start = now()
+        await wire.close()
+        assert now() - start < 2 + SLACK
+        await is_gone(server)
+
+
+async def test_request_arrives_as_an_object(sockets: Sockets, server: Server) -> None:
+    """The server gets one argument, an object with just what was sent."""
+    wire = await sockets.connect(server.url)
+    await wire.emit("request", REQUEST)
+    report = await server.wait("request")
+    assert report["args"] == [REQUEST]
+    assert report["kinds"] == ["object"]
+
+
+@pytest.mark.parametrize("event", ["response", "processingError", "synchronization"])
+async def test_events_arrive(
+    sockets: Sockets, server: Server, events: Events, event: str
+) -> None:
+    """Each event arrives as the server sent it: an object, and a JSON string."""
+    payload = {
+        "type": event,
+        "accountId": "a",
+        "requestId": "r",
+        "text": "\u00e9\u2603\U0001f600\u0000",
+    }
+    text = '{"type":"\\u00e9"}'
+    wire = await sockets.connect(server.url)
+    server.tell("emit", event=event, args=[payload])
+    server.tell("emit", event=event, args=[text])
+    await eventually(lambda: len(events) == 2)
+    assert events == [(event, payload), (event, text)]
+    assert wire.counters.malformed == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "reasons"),
+    [
+        ("drop", ["the server disconnected the namespace", "the server closed it"]),
+        ("leave", ["the server disconnected the namespace"]),
+        ("close", ["the server disconnected the namespace", "the server closed it"]),
+        ("error", ["the server sent an error packet 'quota used up'"]),
+    ],
+)
+async def test_server_ends_it(
+    sockets: Sockets, server: Server, order: str, reasons: list[str]
+) -> None:
+    """Each way in which a server can end a link is told, and nothing is left."""
+    wire = await sockets.connect(server.url)
+    await wire.probe()
+    server.tell(order, message="quota used up")
+    reason = await asyncio.wait_for(wire.wait_closed(), 1)
+    assert reason.partition(" (")[0] in reasons
+    assert not wire.connected
+    await is_gone(server)
+    await server.wait("engine closed")
+
+
+async def test_server_is_killed(sockets: Sockets, server: Server) -> None:
+    """A server that is killed takes the link with it, at once."""
+    wire = await sockets.connect(server.url)
+    await server.kill()
+    assert "the connection broke" in await asyncio.wait_for(wire.wait_closed(), 1)
+    await is_gone(server)
+    with pytest.raises(CannotConnectError):
+        await sockets.connect(server.url)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_refused_by_middleware(
+    sockets: Sockets, serve: Serve, version: str
+) -> None:
+    """An error packet in place of the namespace is a refusal that says why, at once."""
+    server = await serve(version, refuse="Not authorized")
+    start = now()
+    with pytest.raises(HandshakeEndedError, match="Not authorized"):
+        await sockets.connect(server.url)
+    assert now() - start < 1
+    await server.wait("engine closed")
+    await is_gone(server)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_wrong_path_is_refused(
+    sockets: Sockets, serve: Serve, version: str
+) -> None:
+    """A server that serves another path is an error, not an endless wait."""
+    server = await serve(version, destroyUpgradeTimeout=100)
+    with pytest.raises(CannotConnectError):
+        await sockets.connect(f"{server.url}/elsewhere", timing=Timing(connect=5))
+    await is_gone(server)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_large_frame(
+    sockets: Sockets, serve: Serve, events: Events, version: str
+) -> None:
+    """A frame of 2 MB is dispatched, and the pings go on."""
+    server = await serve(version, pingInterval=200)
+    wire = await sockets.connect(server.url)
+    for number in range(1, 5):
+        server.tell("large", event="synchronization", size=2_000_000)
+        await eventually(lambda: len(events) == number)  # noqa: B023
+        assert len(events[-1][1]["text"]) == 2_000_000
+        await server.wait("ping", number)
+    await wire.probe()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_large_frame_over_a_slow_line(
+    sockets: Sockets, serve: Serve, events: Events, version: str
+) -> None:
+    """A frame of 2 MB that takes several ping periods: the pings go on, and it is dispatched."""
+    interval, timeout = 0.3, 0.2
+    server = await serve(version, pingInterval=300, pingTimeout=200)
+    async with Relay(server.port) as relay:
+        wire = await sockets.connect(relay.url)
+        pings = len(server.seen("ping"))
+        relay.bytes_per_second = 1_300_000
+        server.tell("large", event="synchronization", size=2_000_000)
+        start = now()
+        await eventually(lambda: events or not wire.connected)
+        took = now() - start
+        assert wire.connected
+        assert took > 4 * interval > timeout
+        assert len(server.seen("ping")) - pings >= 4
+        assert not server.seen("disconnect")
+        relay.bytes_per_second = None
+        await wire.probe()
+        await wire.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_line_that_goes_silent(
+    sockets: Sockets, serve: Serve, version: str
+) -> None:
+    """A network that swallows everything is known within pingInterval + pingTimeout."""
+    server = await serve(version, pingInterval=300, pingTimeout=300)
+    async with Relay(server.port) as relay:
+        wire = await sockets.connect(relay.url)
+        await server.wait("ping")
+        relay.silent = True
+        start = now()
+        assert await wire.wait_closed() == "the server stopped answering"
+        assert now() - start < 0.6 + SLACK
+        await eventually(lambda: not connections_to(relay.port))
+
+
+async def test_frame_over_the_limit(
+    sockets: Sockets, server: Server, events: Events
+) -> None:
+    """A frame over the limit ends the socket, and a new one can be made."""
+    wire = await sockets.connect(server.url)
+    server.tell("large", event="synchronization", size=4 * 1024 * 1024)
+    assert "websocket error" in await wire.wait_closed()
+    assert not events
+    await is_gone(server)
+    again = await sockets.connect(server.url)
+    await again.probe()
+
+
+async def test_connect_cancelled_on_a_frozen_server(
+    sockets: Sockets, server: Server
+) -> None:
+    """A connect to a server that accepts and says nothing can be given up."""
+    server.freeze()
+    task = asyncio.create_task(sockets.connect(server.url))
+    await eventually(lambda: connections_to(server.port))
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await is_gone(server)
+
+
+async def test_many_sockets_in_a_row(sockets: Sockets, server: Server) -> None:
+    """Sockets come and go without a trace in the process's table of open files."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for count in range(1, 21):
+        wire = await sockets.connect(server.url)
+        await wire.close()
+        await server.wait("engine closed", count)
+    await is_gone(server)
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+    assert len(server.seen("connection")) == 20

@@ -1,0 +1,796 @@
+"""Terminals, subscriptions, requests and events."""
+
+import asyncio
+from datetime import UTC, datetime
+import json
+import time
+from typing import Any
+
+import pytest
+
+from simulator import (
+    PER_SERVER,
+    PER_USER,
+    PER_USER_PER_SERVER,
+    LimitType,
+    SimAccount,
+    SimHost,
+    Simulator,
+)
+
+from .client import Clients
+
+# A subscribe of an account whose terminal is down says nothing before its timeout.
+SOON = 0.05
+
+
+async def test_subscribe_of_a_terminal_that_is_up(
+    sim: Simulator, connect: Clients
+) -> None:
+    """A response, `authenticated` at once, then statuses."""
+    client = await connect(sim)
+    account = sim.account
+    request_id = await client.request(
+        "subscribe", account.id, sessionId="s1", instanceIndex=1
+    )
+    assert await client.event() == (
+        "response",
+        {"type": "response", "requestId": request_id, "accountId": account.id},
+    )
+    assert await client.event() == (
+        "synchronization",
+        {
+            "type": "authenticated",
+            "accountId": account.id,
+            "instanceIndex": 1,
+            "host": "ps-mpa-1",
+            "replicas": 1,
+            "sessionId": "s1",
+        },
+    )
+    assert await client.event() == (
+        "synchronization",
+        {
+            "type": "status",
+            "accountId": account.id,
+            "instanceIndex": 1,
+            "host": "ps-mpa-1",
+            "connected": True,
+            "authenticated": True,
+            "healthStatus": {"rpcApiHealthy": True},
+        },
+    )
+    assert sim.subscribed(account.id) == sim.sockets
+
+
+async def test_no_session_id_unless_asked(sim: Simulator, connect: Clients) -> None:
+    """Nor an instance other than 0."""
+    client = await connect(sim)
+    authenticated = await client.subscribe(sim.account.id)
+    assert "sessionId" not in authenticated
+    assert authenticated["instanceIndex"] == 0
+
+
+async def test_minimal_authenticated(sim: Simulator, connect: Clients) -> None:
+    """The form of the seed page."""
+    sim.minimal_authenticated = True
+    client = await connect(sim)
+    authenticated = await client.subscribe(sim.account.id, sessionId="s1")
+    assert authenticated == {"type": "authenticated", "accountId": sim.account.id}
+
+
+async def test_statuses_come_at_their_interval(
+    sim: Simulator, connect: Clients
+) -> None:
+    """Neither more nor fewer."""
+    sim.status_interval = 0.1
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    await client.until("status")
+    assert 4 <= len(await client.collect(0.55)) <= 6
+
+
+async def test_subscribe_of_a_terminal_that_is_down(
+    sim: Simulator, connect: Clients
+) -> None:
+    """TimeoutError after the timeout; `authenticated` all the same when it comes up."""
+    sim.set_terminal(sim.account.id, False)
+    client = await connect(sim)
+    start = time.monotonic()
+    request_id = await client.request("subscribe", sim.account.id)
+    name, error = await client.event()
+    assert time.monotonic() - start >= 0.09
+    assert (name, error["error"], error["requestId"]) == (
+        "processingError",
+        "TimeoutError",
+        request_id,
+    )
+    assert sim.account.id in error["message"]
+    assert await client.collect(2 * SOON) == []
+    sim.set_terminal(sim.account.id, True)
+    assert (await client.event())[1]["type"] == "authenticated"
+
+
+async def test_terminal_comes_up_while_a_subscribe_waits(
+    sim: Simulator, connect: Clients
+) -> None:
+    """The response comes then, and no error later."""
+    sim.set_terminal(sim.account.id, False)
+    client = await connect(sim)
+    first = await client.request("subscribe", sim.account.id)
+    second = await client.request("subscribe", sim.account.id, sessionId="s2")
+    await sim.wait_for(lambda: len(sim.requests) == 2)
+    sim.set_terminal(sim.account.id, True)
+    assert (await client.event())[1]["requestId"] == first
+    assert (await client.event())[1]["requestId"] == second
+    assert (await client.event())[1]["sessionId"] == "s2"
+    assert {payload["type"] for _, payload in await client.collect(0.2)} == {"status"}
+
+
+async def test_subscribing_again(sim: Simulator, connect: Clients) -> None:
+    """Gives `authenticated` again, with the new session."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id, sessionId="s1")
+    assert (await client.subscribe(sim.account.id, sessionId="s2"))["sessionId"] == "s2"
+
+
+async def test_account_that_is_not_deployed(sim: Simulator, connect: Clients) -> None:
+    """TimeoutError; `authenticated` when it is deployed; `disconnected` when no longer."""
+    sim.undeploy(sim.account.id)
+    client = await connect(sim)
+    await client.request("subscribe", sim.account.id)
+    assert (await client.event())[1]["error"] == "TimeoutError"
+    sim.deploy(sim.account.id)
+    assert (await client.event())[1]["type"] == "authenticated"
+    sim.undeploy(sim.account.id)
+    assert await client.until("disconnected") == {
+        "type": "disconnected",
+        "accountId": sim.account.id,
+        "instanceIndex": 0,
+        "host": "ps-mpa-1",
+    }
+    assert await client.collect(SOON) == []
+
+
+async def test_accounts_that_a_token_may_not_see(
+    sim: Simulator, connect: Clients
+) -> None:
+    """Unknown, another owner's, outside of a narrowed token: NotFoundError, all."""
+    other = sim.add_account(SimAccount(owner="somebody else"))
+    mine, outside, _ = sim.accounts.values()
+    narrow = await connect(sim, token=sim.grant(accounts=[mine.id]))
+    client = await connect(sim)
+    for each, account_id in (
+        (client, "nobody"),
+        (client, other.id),
+        (narrow, outside.id),
+    ):
+        await each.request("subscribe", account_id)
+        assert (await each.event())[1]["error"] == "NotFoundError"
+    await narrow.subscribe(mine.id)
+    theirs = await connect(sim, token=sim.grant(owner="somebody else"))
+    await theirs.subscribe(other.id)
+
+
+async def test_token_without_streaming_permission(
+    sim: Simulator, connect: Clients
+) -> None:
+    """ForbiddenError to every request."""
+    client = await connect(sim, token=sim.grant(streaming=False))
+    await client.request("reconnect", sim.account.id)
+    assert (await client.event())[1]["error"] == "ForbiddenError"
+
+
+async def test_token_without_provisioning_permission(
+    sim: Simulator, connect: Clients
+) -> None:
+    """Works on the socket."""
+    client = await connect(sim, token=sim.grant(provisioning=False))
+    await client.subscribe(sim.account.id)
+
+
+async def test_token_is_revoked(sim: Simulator, connect: Clients) -> None:
+    """An open socket stays, and gets UnauthorizedError; or is dropped."""
+    client = await connect(sim)
+    sim.revoke()
+    await client.request("subscribe", sim.account.id)
+    assert (await client.event())[1]["error"] == "UnauthorizedError"
+    assert len(sim.sockets) == 1
+    sim.revoke(drop=True)
+    await client.ended()
+    sim.grant(sim.token)
+    await (await connect(sim)).subscribe(sim.account.id)
+
+
+@pytest.mark.parametrize(
+    ("payload", "parameter"),
+    [
+        (None, "request"),
+        ("text", "request"),
+        ([], "request"),
+        ({}, "type"),
+        ({"type": "subscribe"}, "accountId"),
+        ({"type": "subscribe", "accountId": "x"}, "requestId"),
+        ({"type": 1, "accountId": "x", "requestId": "r"}, "type"),
+        ({"type": "subscribe", "accountId": {}, "requestId": "r"}, "accountId"),
+        ({"type": "subscribe", "accountId": "x", "requestId": ["r"]}, "requestId"),
+        ({"type": "redeploy", "accountId": "x", "requestId": "r"}, "type"),
+        (
+            {"type": "subscribe", "accountId": "x", "requestId": "r", "application": 1},
+            "application",
+        ),
+        (
+            {
+                "type": "subscribe",
+                "accountId": "x",
+                "requestId": "r",
+                "sessionId": None,
+            },
+            "sessionId",
+        ),
+        (
+            {
+                "type": "subscribe",
+                "accountId": "x",
+                "requestId": "r",
+                "instanceIndex": "0",
+            },
+            "instanceIndex",
+        ),
+        (
+            {
+                "type": "subscribe",
+                "accountId": "x",
+                "requestId": "r",
+                "instanceIndex": True,
+            },
+            "instanceIndex",
+        ),
+    ],
+)
+async def test_bad_requests(
+    sim: Simulator, connect: Clients, payload: Any, parameter: str
+) -> None:
+    """ValidationError, with the parameter that is wrong."""
+    client = await connect(sim)
+    await client.send(payload)
+    name, error = await client.event()
+    assert (name, error["error"]) == ("processingError", "ValidationError")
+    assert [each["parameter"] for each in error["details"]] == [parameter]
+    request_id = payload.get("requestId") if isinstance(payload, dict) else None
+    assert error.get("requestId") == (
+        request_id if isinstance(request_id, str) else None
+    )
+
+
+async def test_requests_of_other_clients(sim: Simulator, connect: Clients) -> None:
+    """What MetaApi's own clients ask for besides gets a response."""
+    client = await connect(sim)
+    request_id = await client.request("synchronize", sim.account.id)
+    assert (await client.event())[1]["requestId"] == request_id
+
+
+async def test_replies_are_slow(sim: Simulator, connect: Clients) -> None:
+    """For clients that wait in vain; and none comes after the socket has gone."""
+    sim.reply_delay = 0.2
+    client = await connect(sim)
+    start = time.monotonic()
+    await client.subscribe(sim.account.id)
+    assert time.monotonic() - start >= 0.2
+    await client.request("unsubscribe", sim.account.id)
+    await client.ws.close()
+    await sim.wait_for(lambda: not sim.sockets)
+
+
+async def test_unsubscribe(sim: Simulator, connect: Clients) -> None:
+    """A response, and no more events; unsubscribing twice is no error."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    for _ in range(2):
+        request_id = await client.request("unsubscribe", sim.account.id)
+        assert (await client.until("response"))["requestId"] == request_id
+    sim.set_terminal(sim.account.id, False)
+    assert await client.collect(2 * SOON) == []
+    assert sim.subscribed(sim.account.id) == []
+
+
+async def test_terminal_drops_and_comes_back(sim: Simulator, connect: Clients) -> None:
+    """`disconnected`, no status meanwhile, `authenticated`."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id, sessionId="s1")
+    sim.set_terminal(sim.account.id, False)
+    await client.until("disconnected")
+    assert await client.collect(2 * SOON) == []
+    sim.set_terminal(sim.account.id, True)
+    _, event = await client.event()
+    assert (event["type"], event["sessionId"]) == ("authenticated", "s1")
+
+
+async def test_terminal_dies_without_a_word(sim: Simulator, connect: Clients) -> None:
+    """Only the statuses are missing."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    sim.set_terminal(sim.account.id, False, announce=False)
+    await client.collect(SOON)
+    assert await client.collect(2 * SOON) == []
+
+
+async def test_state_that_is_changed_directly(sim: Simulator, connect: Clients) -> None:
+    """Clients hear of it with the next status."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    sim.account.hosts[0].up = False
+    await client.until("disconnected", timeout=1)
+    sim.account.state = "UNDEPLOYED"
+    sim.account.hosts[0].up = True
+    assert await client.collect(2 * SOON) == []
+    sim.account.state = "DEPLOYED"
+    await client.until("authenticated", timeout=1)
+
+
+async def test_two_terminals(sim: Simulator, connect: Clients) -> None:
+    """Each has its events and statuses."""
+    account = sim.add_account(SimAccount(hosts=[SimHost("one"), SimHost("two")]))
+    client = await connect(sim)
+    await client.request("subscribe", account.id)
+    up = [await client.until("authenticated"), await client.until("authenticated")]
+    assert [(each["host"], each["replicas"]) for each in up] == [("one", 2), ("two", 2)]
+    sim.set_terminal(account.id, False, host="one")
+    assert (await client.until("disconnected"))["host"] == "one"
+    assert {event["host"] for _, event in await client.collect(2 * SOON)} == {"two"}
+    assert account.up
+    sim.set_terminal(account.id, True, host="one")
+    assert (await client.until("authenticated"))["host"] == "one"
+
+
+async def test_broker_goes_and_returns(sim: Simulator, connect: Clients) -> None:
+    """A status tells of it at once."""
+    sim.status_interval = 60
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    await client.collect(SOON)
+    for up in (False, True):
+        sim.set_broker(sim.account.id, up)
+        assert (await client.until("status", timeout=1))["connected"] is up
+
+
+async def test_silence(sim: Simulator, connect: Clients) -> None:
+    """No statuses of that account, while the socket and the others live."""
+    client = await connect(sim)
+    first, second = sim.accounts
+    await client.subscribe(first)
+    await client.subscribe(second)
+    sim.set_silent(first)
+    await client.collect(SOON)
+    assert {event["accountId"] for _, event in await client.collect(2 * SOON)} == {
+        second
+    }
+    sim.set_silent(first, False)
+    async with asyncio.timeout(1):
+        while (await client.until("status"))["accountId"] != first:
+            pass
+
+
+async def test_status_that_is_not_authenticated(
+    sim: Simulator, connect: Clients
+) -> None:
+    """On demand, and at once."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    sim.set_status_authenticated(sim.account.id, False)
+    async with asyncio.timeout(1):
+        while (await client.until("status"))["authenticated"]:
+            pass
+    sim.set_status_authenticated(sim.account.id, True)
+    async with asyncio.timeout(1):
+        while not (await client.until("status"))["authenticated"]:
+            pass
+
+
+async def test_account_is_deleted(sim: Simulator, connect: Clients) -> None:
+    """`disconnected`, then NotFoundError."""
+    client = await connect(sim)
+    account_id = sim.account.id
+    await client.subscribe(account_id)
+    sim.delete_account(account_id)
+    await client.until("disconnected")
+    await client.request("subscribe", account_id)
+    assert (await client.until("processingError"))["error"] == "NotFoundError"
+
+
+async def test_event_is_injected(sim: Simulator, connect: Clients) -> None:
+    """Into the sockets that are subscribed."""
+    client, other = await connect(sim), await connect(sim)
+    first, second = sim.accounts
+    await client.subscribe(first)
+    await other.subscribe(second)
+    assert sim.inject_event(first, {"type": "odd", "accountId": "unknown"}) == 1
+    assert (await client.until("odd"))["accountId"] == "unknown"
+    assert {event["type"] for _, event in await other.collect(SOON)} == {"status"}
+
+
+# Reconnect.
+
+
+async def test_reconnect_as_on_the_seed_page(sim: Simulator, connect: Clients) -> None:
+    """A socket that never subscribed gets the response, then `authenticated`."""
+    client = await connect(sim)
+    account_id = sim.account.id
+    await client.send(
+        {"accountId": account_id, "type": "reconnect", "requestId": "9eb3a9fc"}
+    )
+    start = time.monotonic()
+    assert await client.event() == (
+        "response",
+        {"type": "response", "requestId": "9eb3a9fc", "accountId": account_id},
+    )
+    name, event = await client.event()
+    assert time.monotonic() - start >= 0.04
+    assert name == "synchronization"
+    assert (event["type"], event["accountId"]) == ("authenticated", account_id)
+    assert await client.collect(2 * SOON) == []
+    assert sim.account.reconnects == 1
+    assert sim.account.last_reconnect_outcome == "authenticated"
+
+
+async def test_reconnect_of_a_subscribed_account(
+    sim: Simulator, connect: Clients
+) -> None:
+    """The others hear of it too: `disconnected`, then `authenticated`, once each."""
+    client, other = await connect(sim), await connect(sim)
+    await client.subscribe(sim.account.id, sessionId="s1")
+    await other.subscribe(sim.account.id, sessionId="s2")
+    await client.request("reconnect", sim.account.id)
+    for each in (client, other):
+        events = [payload for _, payload in await each.collect(0.2)]
+        kinds = [event["type"] for event in events if event["type"] != "status"]
+        assert kinds == ["response"] * (each is client) + [
+            "disconnected",
+            "authenticated",
+        ]
+    assert sim.account.up
+
+
+async def test_reconnect_mends_a_terminal(sim: Simulator, connect: Clients) -> None:
+    """One that is down comes up; there is no `disconnected` then."""
+    sim.set_terminal(sim.account.id, False)
+    client = await connect(sim)
+    await client.request("subscribe", sim.account.id)
+    await client.until("processingError")
+    await client.request("reconnect", sim.account.id)
+    assert (await client.event())[1]["type"] == "response"
+    assert (await client.event())[1]["type"] == "authenticated"
+
+
+async def test_two_reconnects_at_once(sim: Simulator, connect: Clients) -> None:
+    """Each gets its response; the terminal restarts once; both get `authenticated`."""
+    client, other = await connect(sim), await connect(sim)
+    await client.request("reconnect", sim.account.id)
+    await client.until("response")
+    await other.request("reconnect", sim.account.id)
+    await other.until("response")
+    for each in (client, other):
+        kinds = [payload["type"] for _, payload in await each.collect(0.2)]
+        assert kinds == ["authenticated"]
+
+
+async def test_requester_leaves(sim: Simulator, connect: Clients) -> None:
+    """The reconnect goes on without it."""
+    client, other = await connect(sim), await connect(sim)
+    await other.subscribe(sim.account.id)
+    await client.request("reconnect", sim.account.id)
+    await client.until("response")
+    await client.ws.close()
+    await other.until("authenticated")
+
+
+@pytest.mark.parametrize(
+    ("error", "given", "details"),
+    [
+        (
+            "ValidationError",
+            None,
+            [{"parameter": "accountId", "message": "Refused by the simulator"}],
+        ),
+        ("ValidationError", "E_SOME", "E_SOME"),
+        ("ForbiddenError", None, None),
+        ("NotFoundError", None, None),
+        ("InternalError", None, None),
+    ],
+)
+async def test_reconnect_is_refused(
+    sim: Simulator, connect: Clients, error: str, given: Any, details: Any
+) -> None:
+    """With any error."""
+    sim.set_reconnect_mode(sim.account.id, "refuse", error=error, details=given)
+    client = await connect(sim)
+    request_id = await client.request("reconnect", sim.account.id)
+    name, payload = await client.event()
+    assert name == "processingError"
+    assert (payload["error"], payload["requestId"]) == (error, request_id)
+    assert payload.get("details") == details
+    assert sim.account.up
+
+
+async def test_reconnect_is_one_too_many(sim: Simulator, connect: Clients) -> None:
+    """TooManyRequestsError says when to come again."""
+    sim.set_reconnect_mode(sim.account.id, "refuse", error="TooManyRequestsError")
+    sim.quota_retry_after = 30
+    client = await connect(sim)
+    await client.request("reconnect", sim.account.id)
+    metadata = (await client.event())[1]["metadata"]
+    assert 25 < seconds_until(metadata["recommendedRetryTime"]) <= 30
+
+
+async def test_reconnect_is_ignored(sim: Simulator, connect: Clients) -> None:
+    """Silence."""
+    sim.set_reconnect_mode(sim.account.id, "ignore")
+    client = await connect(sim)
+    await client.request("reconnect", sim.account.id)
+    assert await client.collect(0.2) == []
+
+
+async def test_reconnect_never_ends(sim: Simulator, connect: Clients) -> None:
+    """A response; the terminal is gone for good."""
+    sim.set_reconnect_mode(sim.account.id, "never")
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    await client.request("reconnect", sim.account.id)
+    await client.until("response")
+    await client.until("disconnected")
+    assert await client.collect(0.2) == []
+    assert not sim.account.up
+
+
+async def test_authenticated_comes_before_the_response(
+    sim: Simulator, connect: Clients
+) -> None:
+    """On demand."""
+    sim.set_reconnect_mode(sim.account.id, "authenticated_first")
+    client = await connect(sim)
+    await client.request("reconnect", sim.account.id)
+    kinds = [payload["type"] for _, payload in await client.collect(0.2)]
+    assert kinds == ["authenticated", "response"]
+
+
+async def test_reconnect_in_its_old_form_only(sim: Simulator, connect: Clients) -> None:
+    """Taken on sockets that name no protocol, as on the seed page."""
+    sim.set_reconnect_mode(sim.account.id, "legacy_only")
+    new, old = await connect(sim, protocol="3"), await connect(sim)
+    await new.request("reconnect", sim.account.id)
+    error = (await new.event())[1]
+    assert error["error"] == "ValidationError"
+    assert error["details"][0]["parameter"] == "type"
+    await old.request("reconnect", sim.account.id)
+    assert (await old.event())[1]["type"] == "response"
+    assert (await old.event())[1]["type"] == "authenticated"
+
+
+async def test_reconnect_of_what_is_not_deployed(
+    sim: Simulator, connect: Clients
+) -> None:
+    """TimeoutError."""
+    sim.undeploy(sim.account.id)
+    client = await connect(sim)
+    await client.request("reconnect", sim.account.id)
+    assert (await client.event())[1]["error"] == "TimeoutError"
+
+
+@pytest.mark.parametrize("up", [True, False])
+async def test_somebody_decides_a_reconnect(
+    sim: Simulator, connect: Clients, up: bool
+) -> None:
+    """The terminal is brought up, or dropped, before its time."""
+    sim.set_reconnect_mode(sim.account.id, "accept", delay=60 if up else 0.1)
+    client = await connect(sim)
+    await client.request("reconnect", sim.account.id)
+    await client.until("response")
+    sim.set_terminal(sim.account.id, up)
+    kinds = [payload["type"] for _, payload in await client.collect(0.2)]
+    assert kinds == (["authenticated"] if up else [])
+    assert sim.account.up is up
+
+
+# What becomes of a subscribe.
+
+
+async def test_subscribe_is_answered_first(sim: Simulator, connect: Clients) -> None:
+    """A response though the terminal is down; `authenticated` when it is up."""
+    sim.set_terminal(sim.account.id, False)
+    sim.set_subscribe_mode(sim.account.id, "response_first")
+    client = await connect(sim)
+    await client.request("subscribe", sim.account.id)
+    assert (await client.event())[1]["type"] == "response"
+    assert await client.collect(0.2) == []
+    sim.set_terminal(sim.account.id, True)
+    assert (await client.event())[1]["type"] == "authenticated"
+
+
+async def test_subscribe_is_refused(sim: Simulator, connect: Clients) -> None:
+    """With any error, and no subscription."""
+    sim.set_subscribe_mode(sim.account.id, "refuse", error="NotFoundError")
+    client = await connect(sim)
+    await client.request("subscribe", sim.account.id)
+    assert (await client.event())[1]["error"] == "NotFoundError"
+    assert sim.subscribed(sim.account.id) == []
+
+
+async def test_subscribe_is_ignored(sim: Simulator, connect: Clients) -> None:
+    """Silence."""
+    sim.set_subscribe_mode(sim.account.id, "ignore")
+    client = await connect(sim)
+    await client.request("subscribe", sim.account.id)
+    assert await client.collect(0.2) == []
+
+
+def seconds_until(moment: str) -> float:
+    """Return how far off a time is."""
+    assert moment.endswith("Z")
+    return (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (PER_USER, {"maxAccountsPerUser", "accountsCount"}),
+        (PER_USER_PER_SERVER, {"maxAccountsPerUserPerServer", "accountsCount"}),
+        (PER_SERVER, {"changeClientIdHeader"}),
+    ],
+)
+async def test_limit_on_demand(
+    sim: Simulator, connect: Clients, kind: LimitType, fields: set[str]
+) -> None:
+    """Each kind, until it is lifted."""
+    sim.limit_subscriptions(kind, retry_after=20)
+    client = await connect(sim, clientId="0.1")
+    await client.request("subscribe", sim.account.id)
+    error = (await client.event())[1]
+    assert error["error"] == "TooManyRequestsError"
+    metadata = error["metadata"]
+    assert 15 < seconds_until(metadata.pop("recommendedRetryTime")) <= 20
+    assert metadata.pop("type") == kind
+    assert set(metadata) == fields
+    if kind == PER_SERVER:
+        # The server has asked for another Client-Id, and takes it.
+        await (await connect(sim, clientId="0.2")).subscribe(sim.account.id)
+        await client.request("subscribe", sim.account.id)
+        assert (await client.event())[1]["error"] == "TooManyRequestsError"
+    sim.limit_subscriptions(None)
+    await client.subscribe(sim.account.id)
+
+
+async def test_limit_for_a_while(sim: Simulator, connect: Clients) -> None:
+    """So many times, or for some accounts."""
+    first, second = sim.accounts
+    client = await connect(sim)
+    sim.limit_subscriptions(PER_USER, count=1, accounts=[second])
+    await client.subscribe(first)
+    await client.request("subscribe", second)
+    assert (await client.until("processingError"))["error"] == "TooManyRequestsError"
+    await client.request("subscribe", second)
+    async with asyncio.timeout(1):
+        while (await client.until("authenticated"))["accountId"] != second:
+            pass
+
+
+async def test_quota_of_a_user(sim: Simulator, connect: Clients) -> None:
+    """Counts accounts over all of the owner's sockets, and nobody else's."""
+    sim.max_accounts_per_user = 1
+    other = sim.add_account(SimAccount(owner="other"))
+    theirs = await connect(sim, token=sim.grant(owner="other"))
+    await theirs.subscribe(other.id)
+    first, second, _ = sim.accounts
+    one, two = await connect(sim), await connect(sim)
+    await one.subscribe(first)
+    await two.subscribe(first)
+    await two.request("subscribe", second)
+    error = await two.until("processingError")
+    assert error["metadata"]["type"] == PER_USER
+    assert (
+        error["metadata"]["maxAccountsPerUser"]
+        == error["metadata"]["accountsCount"]
+        == 1
+    )
+    for client in (one, two):
+        await client.request("unsubscribe", first)
+        await client.until("response")
+    await two.subscribe(second)
+
+
+async def test_quotas_of_a_server(sim: Simulator, connect: Clients) -> None:
+    """Count what came in by the same port."""
+    first, second = sim.accounts
+    london = await sim.listen("london")
+    sim.max_accounts_per_user_per_server = 1
+    await (await connect(sim)).subscribe(first)
+    client = await connect(sim, url=london)
+    await client.subscribe(second)
+    await client.request("subscribe", first)
+    error = await client.until("processingError")
+    assert error["metadata"]["type"] == PER_USER_PER_SERVER
+    sim.max_accounts_per_user_per_server = None
+    sim.max_accounts_per_server = 1
+    await client.request("subscribe", first)
+    error = await client.until("processingError")
+    assert error["metadata"]["type"] == PER_SERVER
+
+
+# Regions and zones.
+
+
+async def test_zones(sim: Simulator, connect: Clients) -> None:
+    """An account answers in its region and in the zones where it runs, and nowhere else."""
+    account = sim.add_account(SimAccount(region="london", zones=(1,)))
+    a, b = await sim.listen("london", 0), await sim.listen("london", 1)
+    elsewhere = await sim.listen("new-york", 1)
+    for url, instance in ((a, 0), (elsewhere, 1)):
+        client = await connect(sim, url=url)
+        await client.request("subscribe", account.id, instanceIndex=instance)
+        assert (await client.event())[1]["error"] == "TimeoutError"
+        await client.request("reconnect", account.id, instanceIndex=instance)
+        assert (await client.event())[1]["error"] == "TimeoutError"
+    client = await connect(sim, url=b)
+    authenticated = await client.subscribe(account.id, instanceIndex=1)
+    assert (authenticated["host"], authenticated["instanceIndex"]) == ("ps-mpb-1", 1)
+    await client.request("subscribe", account.id, instanceIndex=0)
+    assert (await client.until("processingError"))["error"] == "TimeoutError"
+    # The base URL serves every region and zone.
+    authenticated = await (await connect(sim)).subscribe(account.id)
+    assert (authenticated["host"], authenticated["instanceIndex"]) == ("ps-mpb-1", 0)
+
+
+async def test_account_in_two_zones(sim: Simulator, connect: Clients) -> None:
+    """Each zone sees its own terminal; a reconnect restarts the one of its zone."""
+    account = sim.add_account(SimAccount(zones=(0, 1), reliability="high"))
+    clients = [
+        await connect(sim, url=await sim.listen("london", instance))
+        for instance in (0, 1)
+    ]
+    for instance, client in enumerate(clients):
+        authenticated = await client.subscribe(account.id, instanceIndex=instance)
+        assert authenticated["host"] == ("ps-mpa-1", "ps-mpb-1")[instance]
+        assert authenticated["replicas"] == 2
+    sim.set_terminal(account.id, False, host="ps-mpa-1")
+    await clients[0].until("disconnected")
+    kinds = {payload["type"] for _, payload in await clients[1].collect(2 * SOON)}
+    assert kinds == {"status"}
+    await clients[1].request("reconnect", account.id, instanceIndex=1)
+    await clients[1].until("disconnected")
+    await clients[1].until("authenticated")
+    assert [host.up for host in account.hosts] == [False, True]
+
+
+async def test_account_moves(sim: Simulator, connect: Clients) -> None:
+    """It leaves its region and turns up in the other."""
+    here = await connect(sim, url=await sim.listen("london"))
+    there = await connect(sim, url=await sim.listen("new-york"))
+    await here.subscribe(sim.account.id)
+    await there.request("subscribe", sim.account.id)
+    await there.until("processingError")
+    sim.move(sim.account.id, "new-york")
+    await here.until("disconnected")
+    await there.until("authenticated")
+    sim.move(sim.account.id, zones=[1])
+    await there.until("disconnected")
+    assert sim.account.zones == (1,)
+
+
+async def test_replica(sim: Simulator, connect: Clients) -> None:
+    """It has an id of its own, and a narrowed token covers it with its primary."""
+    replica = sim.add_account(SimAccount(region="new-york", primary_id=sim.account.id))
+    client = await connect(sim, token=sim.grant(accounts=[sim.account.id]))
+    assert (await client.subscribe(replica.id))["accountId"] == replica.id
+
+
+async def test_text_beyond_ascii(sim: Simulator, connect: Clients) -> None:
+    """Goes as it is, but for what UTF-8 cannot carry."""
+    client = await connect(sim)
+    await client.request("subscribe", sim.account.id, sessionId="ä😀")
+    assert (await client.until("authenticated"))["sessionId"] == "ä😀"
+    request = {
+        "type": "unsubscribe",
+        "accountId": sim.account.id,
+        "requestId": "\ud800",
+    }
+    await client.ws.send_str("42" + json.dumps(["request", request]))
+    assert (await client.until("response"))["requestId"] == "\ud800"

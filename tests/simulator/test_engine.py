@@ -1,0 +1,659 @@
+"""The endpoint `/ws/`: Engine.IO 3 and Socket.IO 2 as their servers speak it."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from simulator import Simulator
+
+from .client import Client, Clients
+
+
+async def test_open_packet_and_namespace_come_unasked(
+    sim: Simulator, connect: Clients
+) -> None:
+    """The server speaks first, and connects the namespace by itself."""
+    client = await connect.raw(sim)
+    opened = await client.frame()
+    assert opened[0] == "0"
+    packet = json.loads(opened[1:])
+    assert packet.pop("sid") == sim.sockets[0].sid
+    assert packet == {"upgrades": [], "pingInterval": 25000, "pingTimeout": 5000}
+    assert await client.frame() == "40"
+
+
+async def test_pings_are_answered_with_what_they_carry(
+    sim: Simulator, connect: Clients
+) -> None:
+    """`2` gets `3`, `2x` gets `3x`."""
+    client = await connect(sim)
+    await client.ws.send_str("2")
+    assert await client.frame() == "3"
+    await client.ws.send_str("2probe")
+    assert await client.frame() == "3probe"
+    assert sim.sockets[0].pings == 2
+
+
+async def test_websocket_pings_are_answered(sim: Simulator, connect: Clients) -> None:
+    """The websocket's own pings are none of Engine.IO's, but get their pong."""
+    client = await connect(sim)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", int(sim.url.rsplit(":", 1)[1])
+    )
+    writer.write(
+        f"GET /ws/?EIO=3&transport=websocket&auth-token={sim.token} HTTP/1.1\r\nHost: x\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\x89\x81\0\0\0\0x")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\x8a\x01x")
+    writer.transport.abort()
+    await client.ws.close()
+
+
+async def test_client_that_does_not_ping_is_dropped(
+    sim: Simulator, connect: Clients
+) -> None:
+    """It has pingInterval and pingTimeout, no more and no less."""
+    sim.ping_interval, sim.ping_timeout = 0.2, 0.1
+    client = await connect(sim)
+    start = time.monotonic()
+    await client.ended(timeout=2)
+    assert 0.28 < time.monotonic() - start < 0.6
+    await sim.wait_for(lambda: sim.past_sockets)
+    assert sim.past_sockets[0].close_reason == "ping timeout"
+
+
+async def test_client_that_pings_lives_on(sim: Simulator, connect: Clients) -> None:
+    """Ten periods and more."""
+    sim.ping_interval, sim.ping_timeout = 0.05, 0.05
+    client = await connect(sim)
+    for _ in range(12):
+        await asyncio.sleep(0.05)
+        await client.ws.send_str("2")
+        assert await client.frame() == "3"
+    assert len(sim.sockets) == 1
+
+
+@pytest.mark.parametrize("upgrade", [True, False])
+async def test_path_without_slash_is_nobodys(
+    sim: Simulator, connect: Clients, monkeypatch: pytest.MonkeyPatch, upgrade: bool
+) -> None:
+    """A websocket there is dropped without an answer; anything else is not found."""
+    monkeypatch.setattr("simulator.engine.DESTROY_UPGRADE_AFTER", 0.05)
+    if upgrade:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await connect.raw(sim, path="/ws")
+    else:
+        async with connect.session.get(sim.url + "/ws") as response:
+            assert response.status == 404
+    assert not sim.handshakes
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "message"),
+    [
+        (("GET", {"transport": "flashsocket"}), 0, "Transport unknown"),
+        (("GET", {}), 0, "Transport unknown"),
+        (("GET", {"transport": "polling", "sid": "nobody"}), 1, "Session ID unknown"),
+        (("POST", {"transport": "polling"}), 2, "Bad handshake method"),
+        (("GET", {"transport": "websocket"}), 3, "Bad request"),
+    ],
+)
+async def test_bad_handshakes_get_engine_ios_words(
+    sim: Simulator,
+    session: aiohttp.ClientSession,
+    asked: tuple[str, dict[str, str]],
+    code: int,
+    message: str,
+) -> None:
+    """Each with its code."""
+    method, query = asked
+    async with session.request(method, sim.url + "/ws/", params=query) as response:
+        assert response.status == 400
+        assert await response.json() == {"code": code, "message": message}
+
+
+async def test_handshake_is_recorded(sim: Simulator, connect: Clients) -> None:
+    """Query and headers are there for tests to look at."""
+    client = await connect(
+        sim, headers={"Client-Id": "0.5"}, clientId="0.5", protocol="3"
+    )
+    await client.request("subscribe", sim.account.id, extra=1)
+    await client.until("response")
+    socket = sim.sockets[0]
+    assert socket.query["protocol"] == "3"
+    assert socket.token == sim.token
+    assert socket.headers["client-id"] == socket.client_id == "0.5"
+    assert [each.status for each in sim.handshakes] == [101]
+    assert sim.handshakes[0].query == socket.query
+    assert sim.requests[0].socket is socket
+    assert sim.requests[0].payload["extra"] == 1
+    assert sim.requests_of("subscribe", sim.account.id) == list(socket.requests)
+    assert sim.requests_of("unsubscribe") == []
+    assert json.loads(socket.frames[-1][2:])[0] == "request"
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "text"),
+    [
+        ({}, "auto", False),
+        ({"protocol": "1"}, "auto", False),
+        ({"protocol": "2"}, "auto", True),
+        ({"protocol": "3"}, "auto", True),
+        ({"protocol": "x"}, "auto", False),
+        ({"protocol": "3"}, "object", False),
+        ({}, "string", True),
+    ],
+)
+async def test_payloads_are_text_or_objects(
+    sim: Simulator, connect: Clients, query: dict[str, str], form: Any, text: bool
+) -> None:
+    """As the protocol of the query says, unless told; errors are objects always."""
+    sim.payload_form = form
+    client = await connect(sim, **query)
+    await client.request("subscribe", sim.account.id)
+    for name in ("response", "synchronization", "synchronization"):
+        event, payload = json.loads((await client.frame())[2:])
+        assert event == name
+        assert isinstance(payload, str if text else dict)
+    await client.send({})
+    while (frame := json.loads((await client.frame())[2:]))[0] != "processingError":
+        pass
+    assert isinstance(frame[1], dict)
+
+
+async def test_namespace_asked_for_again(sim: Simulator, connect: Clients) -> None:
+    """A client of Socket.IO 3 that sends `40` is connected twice, as by the real server."""
+    client = await connect(sim)
+    await client.ws.send_str("40")
+    assert await client.frame() == "40"
+    assert sim.sockets[0].connects == 2
+
+
+async def test_other_namespaces_are_refused(sim: Simulator, connect: Clients) -> None:
+    """There is the default one only."""
+    client = await connect(sim)
+    await client.ws.send_str("40/admin?x=1,")
+    assert await client.frame() == '44/admin,"Invalid namespace"'
+
+
+async def test_client_leaves_the_namespace(sim: Simulator, connect: Clients) -> None:
+    """Its subscriptions end; the socket stays."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    await client.ws.send_str("41")
+    await sim.wait_for(lambda: not sim.subscribed(sim.account.id))
+    await client.request("subscribe", sim.account.id)
+    await client.ws.send_str("2")
+    while (frame := await client.frame()) != "3":
+        assert "status" in frame
+    assert not sim.subscribed(sim.account.id)
+
+
+async def test_client_closes(sim: Simulator, connect: Clients) -> None:
+    """By `1`."""
+    client = await connect(sim)
+    await client.ws.send_str("1")
+    assert await client.ended() == []
+    await sim.wait_for(lambda: not sim.sockets)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "4",
+        "42",
+        "42{",
+        "42[]",
+        "42[1]",
+        '42["request"',
+        '42{"a":1}',
+        "43",
+        "47",
+        "45-[]",
+        "451-[]",
+        "46",
+        "49x",
+        "42" + "[" * 100_000,
+        '42["request",' + "9" * 10_000 + "]",
+        "42/nowhere,",
+        '42/nowhere,["request",{}]',
+        '42["unknown",{"a":1}]',
+        '42["request"]',
+        '42["request",1,2]',
+        '42["request",null]',
+        '42["request",[]]',
+        '42["request","text"]',
+        '42["request",{"requestId":1}]',
+        '42["request",{"requestId":"\\ud800","accountId":"\\ud800","type":"\\ud800"}]',
+        '4217["request",{}]',
+        "0{}",
+        "3",
+        "5",
+        "6",
+    ],
+)
+async def test_senseless_frames_harm_nobody(
+    sim: Simulator, connect: Clients, frame: str
+) -> None:
+    """The socket goes on."""
+    client = await connect(sim)
+    await client.ws.send_str(frame)
+    authenticated = await client.subscribe(sim.account.id)
+    assert authenticated["accountId"] == sim.account.id
+
+
+@pytest.mark.parametrize("frame", ["", "x", "7", "hello", "{}", "b4AAAA", "😀"])
+async def test_text_that_is_no_packet_ends_the_socket(
+    sim: Simulator, connect: Clients, frame: str
+) -> None:
+    """As Engine.IO ends it: a parse error."""
+    client, other = await connect(sim), await connect(sim)
+    await client.ws.send_str(frame)
+    assert await client.ended() == []
+    await sim.wait_for(lambda: sim.past_sockets)
+    assert sim.past_sockets[0].close_reason == "parse error"
+    await other.subscribe(sim.account.id)
+
+
+async def test_binary_frame_ends_the_socket(sim: Simulator, connect: Clients) -> None:
+    """There is no binary event here."""
+    client = await connect(sim)
+    await client.ws.send_bytes(b"\x04abc")
+    assert await client.ended() == []
+    await sim.wait_for(lambda: sim.past_sockets)
+
+
+async def test_frame_over_the_limit_ends_the_socket(
+    sim: Simulator, connect: Clients
+) -> None:
+    """4 MB and no more; just below it is read."""
+    client = await connect(sim)
+    await client.ws.send_str('42["x","' + "x" * (4 * 1024 * 1024 - 100) + '"]')
+    await client.subscribe(sim.account.id)
+    await client.ws.send_str("4" + "x" * (4 * 1024 * 1024))
+    assert all("status" in frame for frame in await client.ended())
+    assert client.ws.close_code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+    await sim.wait_for(lambda: not sim.sockets)
+
+
+async def test_big_frame_is_sent(sim: Simulator, connect: Clients) -> None:
+    """2 MB, and pongs go on."""
+    client = await connect(sim)
+    assert (
+        sim.inject(
+            '42["synchronization",{"type":"x","data":"' + "x" * 2_000_000 + '"}]'
+        )
+        == 1
+    )
+    await client.ws.send_str("2")
+    assert len(await client.frame()) > 2_000_000
+    assert await client.frame() == "3"
+
+
+async def test_bad_token_gets_401(sim: Simulator, connect: Clients) -> None:
+    """By default, before there is a socket."""
+    with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+        await connect.raw(sim, token="nobody's")
+    assert error.value.status == 401
+    assert [each.status for each in sim.handshakes] == [401]
+    assert not sim.sockets
+
+
+async def test_bad_token_is_closed(sim: Simulator, connect: Clients) -> None:
+    """Connected first, then closed."""
+    sim.bad_token = "close"
+    client = await connect(sim, token="nobody's")
+    assert await client.ended() == ["41"]
+
+
+async def test_bad_token_gets_error_packet(sim: Simulator, connect: Clients) -> None:
+    """As by a middleware of Socket.IO: no namespace, and the socket stays."""
+    sim.bad_token = "error_packet"
+    client = await connect.raw(sim, token="nobody's")
+    assert (await client.frame())[0] == "0"
+    assert await client.frame() == '44"Authentication error"'
+    await client.ws.send_str("2")
+    assert await client.frame() == "3"
+    assert not sim.sockets[0].connected
+
+
+async def test_bad_token_gets_error_to_its_request(
+    sim: Simulator, connect: Clients
+) -> None:
+    """The socket opens, the first request fails."""
+    sim.bad_token = "processing_error"
+    client = await connect(sim, token="nobody's")
+    request_id = await client.request("subscribe", sim.account.id)
+    error = await client.until("processingError")
+    assert (error["error"], error["requestId"]) == ("UnauthorizedError", request_id)
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 502])
+async def test_sockets_are_refused_on_demand(
+    sim: Simulator, connect: Clients, status: int
+) -> None:
+    """With any HTTP status, until told otherwise."""
+    sim.refuse_sockets(status, retry_after=7)
+    with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+        await connect.raw(sim)
+    assert error.value.status == status
+    assert error.value.headers is not None
+    assert error.value.headers["Retry-After"] == "7"
+    sim.refuse_sockets(None)
+    await connect(sim)
+    assert [each.status for each in sim.handshakes] == [status, 101]
+
+
+async def test_namespace_is_withheld(sim: Simulator, connect: Clients) -> None:
+    """For clients that wait for it."""
+    sim.connect_packet = None
+    client = await connect.raw(sim)
+    await client.frame()
+    await client.ws.send_str("2")
+    assert await client.frame() == "3"
+
+
+async def test_open_packet_is_spoiled(sim: Simulator, connect: Clients) -> None:
+    """For clients that believe what they read."""
+    sim.open_packet = "0{}"
+    assert await (await connect.raw(sim)).frame() == "0{}"
+
+
+async def test_handshake_is_slow(sim: Simulator, connect: Clients) -> None:
+    """For clients that give up."""
+    sim.handshake_delay = 0.2
+    start = time.monotonic()
+    await connect(sim)
+    assert time.monotonic() - start >= 0.2
+
+
+async def test_sockets_are_dropped(sim: Simulator, connect: Clients) -> None:
+    """All, or those of an account; without a word."""
+    one, two = await connect(sim), await connect(sim)
+    first, second = sim.accounts
+    await one.subscribe(first)
+    await two.subscribe(second)
+    assert sim.drop_sockets(first) == 1
+    frames = await one.ended()
+    assert all("status" in frame for frame in frames)
+    assert one.ws.close_code == 1006
+    assert len(sim.sockets) == 1
+    assert sim.drop_sockets() == 1
+    await two.ended()
+    assert sim.sockets == []
+    assert [each.close_reason for each in sim.past_sockets] == ["dropped", "dropped"]
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "code"),
+    [
+        ({}, ["41", "1"], 1000),
+        ({"packet": False}, ["41"], 1000),
+        ({"namespace": False}, ["1"], 1000),
+        ({"namespace": False, "packet": False, "code": 1012}, [], 1012),
+    ],
+)
+async def test_sockets_are_closed(
+    sim: Simulator,
+    connect: Clients,
+    options: dict[str, Any],
+    frames: list[str],
+    code: int,
+) -> None:
+    """As gracefully as asked for."""
+    client = await connect(sim)
+    assert sim.close_sockets(**options) == 1
+    assert await client.ended() == frames
+    assert client.ws.close_code == code
+    await sim.wait_for(lambda: not sim.sockets)
+
+
+async def test_close_ends_though_the_client_says_nothing(
+    sim: Simulator, connect: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that does not answer the close does not keep the socket."""
+    monkeypatch.setattr("simulator.engine.CLOSE_TIMEOUT", 0.1)
+    await connect(sim)
+    sim.close_sockets()
+    await sim.wait_for(lambda: not sim.sockets, timeout=1)
+
+
+async def test_close_ends_though_the_client_reads_nothing(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one whose buffers are full."""
+    monkeypatch.setattr("simulator.session.CLOSE_TIMEOUT", 0.1)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", int(sim.url.rsplit(":", 1)[1])
+    )
+    writer.write(
+        f"GET /ws/?EIO=3&transport=websocket&auth-token={sim.token} HTTP/1.1\r\nHost: x\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"40")
+    assert isinstance(writer.transport, asyncio.Transport)
+    writer.transport.pause_reading()
+    for _ in range(20):
+        sim.inject("4" + "x" * 2_000_000)
+    await asyncio.sleep(0.05)
+    sim.close_sockets()
+    await sim.wait_for(lambda: not sim.sockets, timeout=2)
+    assert sim.past_sockets[0].close_reason == "close timed out"
+    writer.transport.abort()
+
+
+async def test_namespace_is_ended(sim: Simulator, connect: Clients) -> None:
+    """`41` and no more: the socket answers pings still, and has no subscription."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    assert sim.disconnect_sockets() == 1
+    await client.ws.send_str("2")
+    frames = [await client.frame()]
+    while frames[-1] != "3":
+        frames.append(await client.frame())
+    assert "41" in frames
+    assert not any("42" in frame for frame in frames[frames.index("41") :])
+    assert sim.subscribed(sim.account.id) == []
+
+
+async def test_error_packet_is_sent(sim: Simulator, connect: Clients) -> None:
+    """With whatever data."""
+    client = await connect(sim)
+    sim.send_error_packet("no")
+    sim.send_error_packet({"message": "no"})
+    assert await client.frame() == '44"no"'
+    assert await client.frame() == '44{"message":"no"}'
+
+
+async def test_raw_frames_are_sent(sim: Simulator, connect: Clients) -> None:
+    """Whatever they are, but for what no websocket can carry."""
+    client = await connect(sim)
+    assert sim.inject("42{ü") == 1
+    assert await client.frame() == "42{ü"
+    with pytest.raises(ValueError, match="surrogate"):
+        sim.inject("\ud800")
+
+
+async def test_frozen_servers_answer_nothing(sim: Simulator, connect: Clients) -> None:
+    """No pong, no response, no event, no new socket; all of it comes when they thaw."""
+    sim.ping_interval, sim.ping_timeout = 0.1, 0.1
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    sim.freeze()
+    assert sim.frozen
+    await client.ws.send_str("2")
+    request_id = await client.request("unsubscribe", sim.account.id)
+    sim.set_terminal(sim.account.id, False)
+    late = asyncio.create_task(connect.raw(sim))
+    # A status that was on its way may arrive; three ping periods pass, and nobody is dropped.
+    while frame := await client.maybe_frame(0.6):
+        assert "status" in frame
+    assert len(sim.sockets) == 1
+    assert not late.done()
+    async with connect.session.get(
+        sim.url + "/users/current/regions", headers={"auth-token": sim.token}
+    ) as response:
+        assert response.status == 200
+    sim.unfreeze()
+    events = []
+    while (frame := await client.frame()) != "3":
+        events.append(frame)
+    assert any("disconnected" in each for each in events)
+    assert (await client.until("response"))["requestId"] == request_id
+    await (await late).start()
+
+
+async def test_frozen_rest(sim: Simulator, session: aiohttp.ClientSession) -> None:
+    """REST freezes when asked to."""
+    sim.freeze(rest=True)
+    url, headers = sim.url + "/users/current/regions", {"auth-token": sim.token}
+    call = asyncio.create_task(session.get(url, headers=headers))
+    await asyncio.sleep(0.1)
+    assert not call.done()
+    sim.unfreeze()
+    async with asyncio.timeout(5):
+        assert (await call).status == 200
+
+
+async def test_one_socket_is_frozen(sim: Simulator, connect: Clients) -> None:
+    """And the others are not."""
+    one, two = await connect(sim), await connect(sim)
+    sim.sockets[0].freeze()
+    await one.ws.send_str("2")
+    await two.ws.send_str("2")
+    assert await two.frame() == "3"
+    assert await one.maybe_frame(0.1) is None
+    sim.sockets[0].unfreeze()
+
+
+async def test_dropping_frozen_sockets(sim: Simulator, connect: Clients) -> None:
+    """It needs no thaw."""
+    client = await connect(sim)
+    sim.freeze()
+    sim.drop_sockets()
+    await client.ended()
+    assert not sim.sockets
+
+
+async def poll(
+    session: aiohttp.ClientSession, sim: Simulator, sid: str, **options: Any
+) -> str:
+    """Poll once, or post."""
+    params = {"EIO": "3", "transport": "polling", "sid": sid}
+    method = "POST" if options else "GET"
+    async with session.request(
+        method, sim.url + "/ws/", params=params, **options
+    ) as response:
+        assert response.status == 200, await response.text()
+        return await response.text()
+
+
+async def test_polling(sim: Simulator, session: aiohttp.ClientSession) -> None:
+    """The transport that clients start with by default; with both kinds of payload."""
+    sim.set_silent(sim.account.id)
+    params = {"EIO": "3", "transport": "polling", "auth-token": sim.token}
+    async with session.get(sim.url + "/ws/", params=params) as response:
+        text = await response.text()
+    assert text.endswith("2:40")
+    opened = json.loads(text[text.index("{") : -4])
+    assert opened["upgrades"] == ["websocket"]
+    sid = opened["sid"]
+    request = {"type": "subscribe", "accountId": sim.account.id, "requestId": "ä😀"}
+    frame = "42" + json.dumps(["request", request], ensure_ascii=False)
+    units = len(frame.encode("utf-16-le")) // 2
+    assert await poll(session, sim, sid, data=f"{units}:{frame}1:2".encode()) == "ok"
+    answer = await poll(session, sim, sid)
+    first = answer.partition(":")[2]
+    assert first.startswith('42["response"')
+    assert '"requestId":"ä😀"' in first
+    assert "authenticated" in answer
+    assert answer.endswith("1:3")
+    await poll(session, sim, sid, data=b"\0\x01\xff2")
+    while "3" not in answer.partition(":")[2][:1]:
+        answer = await poll(session, sim, sid)
+    assert sim.sockets[0].pings == 2
+    sim.close_sockets()
+    while not (answer := await poll(session, sim, sid)).endswith("2:411:1"):
+        assert "status" in answer
+    assert not sim.sockets
+
+
+async def open_polling(session: aiohttp.ClientSession, sim: Simulator) -> str:
+    """Open a polling session; return its id."""
+    params = {"EIO": "3", "transport": "polling", "auth-token": sim.token}
+    async with session.get(sim.url + "/ws/", params=params) as response:
+        assert response.status == 200
+    return sim.sockets[-1].sid
+
+
+async def test_two_polls_at_once(
+    sim: Simulator, session: aiohttp.ClientSession
+) -> None:
+    """Engine.IO allows one: the session ends, and so does the first poll."""
+    sid = await open_polling(session, sim)
+    first = asyncio.create_task(poll(session, sim, sid))
+    await sim.wait_for(lambda: sim.sockets[0].polling)
+    params = {"EIO": "3", "transport": "polling", "sid": sid}
+    async with session.get(sim.url + "/ws/", params=params) as response:
+        assert response.status == 400
+    assert sim.past_sockets[0].close_reason == "overlap from client"
+    async with asyncio.timeout(5):
+        # The first is dropped; aiohttp asks again, and finds nobody.
+        with pytest.raises(AssertionError, match="Session ID unknown"):
+            await first
+
+
+async def test_bad_post(sim: Simulator, session: aiohttp.ClientSession) -> None:
+    """A payload that is none ends the session."""
+    sid = await open_polling(session, sim)
+    params = {"EIO": "3", "transport": "polling", "sid": sid}
+    async with session.post(sim.url + "/ws/", params=params, data=b"5:ab") as response:
+        assert response.status == 400
+    assert sim.past_sockets[0].close_reason == "parse error"
+
+
+async def test_polling_client_that_has_gone(
+    sim: Simulator, session: aiohttp.ClientSession
+) -> None:
+    """It is dropped like any other that does not ping."""
+    sim.ping_interval = sim.ping_timeout = 0.05
+    await open_polling(session, sim)
+    await sim.wait_for(lambda: not sim.sockets, timeout=1)
+    assert sim.past_sockets[0].close_reason == "ping timeout"
+
+
+async def test_upgrade(sim: Simulator, connect: Clients) -> None:
+    """A poll that is open is answered with a noop; then all goes by the websocket."""
+    sid = await open_polling(connect.session, sim)
+    waiting = asyncio.create_task(poll(connect.session, sim, sid))
+    await sim.wait_for(lambda: sim.sockets[0].polling)
+    client = await connect.raw(sim, sid=sid)
+    await client.ws.send_str("2probe")
+    assert await client.frame() == "3probe"
+    assert await waiting == "1:6"
+    await client.ws.send_str("5")
+    await client.subscribe(sim.account.id)
+    assert len(sim.handshakes) == 1
+    assert sim.sockets[0].upgraded
+    params = {"EIO": "3", "transport": "polling", "sid": sid}
+    async with connect.session.get(sim.url + "/ws/", params=params) as response:
+        assert response.status == 400
+
+
+async def test_upgrade_that_fails(sim: Simulator, connect: Clients) -> None:
+    """The session polls on."""
+    sid = await open_polling(connect.session, sim)
+    client: Client = await connect.raw(sim, sid=sid)
+    await client.ws.send_str("nonsense")
+    assert await client.ended() == []
+    await poll(connect.session, sim, sid, data="1:2")
+    assert await poll(connect.session, sim, sid) == "1:3"

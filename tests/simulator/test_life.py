@@ -1,0 +1,201 @@
+"""Start and end, what is logged, and what it costs."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from simulator import Simulator, plain_accounts
+
+from .client import Client, Clients
+
+
+def open_files() -> int:
+    """Return how many files and sockets this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+async def settled(tasks: set[asyncio.Task[Any]], files: int) -> None:
+    """Wait until nothing is left but what there was."""
+    async with asyncio.timeout(5):
+        while asyncio.all_tasks() - tasks or open_files() > files:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def visit(sim: Simulator, manner: str) -> None:
+    """Leave the simulator in some state."""
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        connect = Clients(session)
+        client: Client | None = None
+        if manner != "unused":
+            client = await connect(sim)
+            await client.subscribe(sim.account.id)
+        if manner == "pending":
+            assert client is not None
+            sim.set_terminal(sim.account.id, False)
+            await client.request("subscribe", sim.account.id)
+            await client.request("reconnect", sim.account.id)
+            await client.until("response")
+        if manner == "frozen":
+            sim.freeze(rest=True)
+            for opening in (
+                connect.raw(sim),
+                session.get(sim.url + "/users/current/regions"),
+            ):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(opening, 0.05)
+        if manner == "polling":
+            params = {"EIO": "3", "transport": "polling", "auth-token": sim.token}
+            async with session.get(sim.url + "/ws/", params=params) as response:
+                await response.read()
+            params["sid"] = sim.sockets[-1].sid
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(
+                    session.get(sim.url + "/ws/", params=params), 0.05
+                )
+        if manner == "lost":
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(connect.raw(sim, path="/ws"), 0.05)
+        if manner == "slow":
+            sim.rest_delay = sim.handshake_delay = 30
+            for opening in (
+                connect.raw(sim),
+                session.get(sim.url + "/users/current/regions"),
+            ):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(opening, 0.05)
+        if manner == "closing":
+            sim.close_sockets()
+        if manner == "zones":
+            assert client is not None
+            await connect(sim, url=await sim.listen("london"))
+        start = time.monotonic()
+        await sim.close()
+        assert time.monotonic() - start < 1
+        if client is not None:
+            await client.ended()
+
+
+@pytest.mark.parametrize(
+    "manner",
+    [
+        "unused",
+        "idle",
+        "pending",
+        "frozen",
+        "polling",
+        "lost",
+        "slow",
+        "closing",
+        "zones",
+    ],
+)
+async def test_nothing_is_left(manner: str) -> None:
+    """No task, no socket, from whatever state; and it takes no time."""
+    tasks, files = asyncio.all_tasks(), open_files()
+    sim = Simulator(status_interval=0.02, reconnect_delay=30, subscribe_timeout=30)
+    await sim.start()
+    await visit(sim, manner)
+    await settled(tasks, files)
+    assert sim.sockets == []
+
+
+async def test_server_stops_and_comes_back(sim: Simulator, connect: Clients) -> None:
+    """Refused meanwhile; then on the same port, with what it knew."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    url = sim.url
+    await sim.stop_listening()
+    await client.ended()
+    assert sim.past_sockets[0].close_reason == "server stopped"
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await connect.raw(sim)
+    sim.set_broker(sim.account.id, False)
+    await sim.resume_listening()
+    assert sim.url == url
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    assert (await client.until("status"))["connected"] is False
+
+
+async def test_one_zone_stops(sim: Simulator, connect: Clients) -> None:
+    """And the others do not."""
+    zone = await sim.listen("london")
+    client, other = await connect(sim, url=zone), await connect(sim)
+    await sim.stop_listening(zone)
+    await client.ended()
+    await other.subscribe(sim.account.id)
+    await sim.resume_listening(zone)
+    await connect(sim, url=zone)
+
+
+async def test_token_is_never_logged(
+    sim: Simulator, connect: Clients, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at the lowest level, nor in what is printed of its objects."""
+    caplog.set_level(logging.DEBUG)
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    await client.ws.send_str("garbage")
+    await client.ended()
+    for bad in (f"bad-{sim.token}", "x"):
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await connect.raw(sim, token=bad)
+    headers = {"auth-token": sim.token}
+    async with connect.session.get(
+        sim.url + "/users/current/regions", headers=headers
+    ) as answer:
+        assert answer.status == 200
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", int(sim.url.rsplit(":", 1)[1])
+    )
+    writer.write(
+        f"GET /ws/?auth-token={sim.token}\x01 HTTP/1.1\r\nA B\r\n\r\n".encode()
+    )
+    await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    sim.drop_sockets()
+    objects = (sim, *sim.past_sockets, *sim.handshakes, *sim.requests, *sim.rest_calls)
+    for text in (caplog.text, *map(repr, (*objects, *sim.tokens.values()))):
+        assert sim.token not in text
+        assert sim.token[:40] not in text
+    logging.getLogger("simulator").warning("a canary: %s", sim.token)
+    assert sim.token in caplog.text
+
+
+async def test_a_thousand_accounts(connect: Clients) -> None:
+    """One status a second each is no burden: under a tenth of a core, and none is late."""
+    accounts = plain_accounts(1000)
+    rounds = 6
+    async with Simulator(accounts=accounts, status_interval=1000) as sim:
+        clients = [await connect(sim, protocol="3") for _ in range(10)]
+        for number, account in enumerate(accounts):
+            await clients[number // 100].request("subscribe", account.id)
+        for client in clients:
+            for _ in range(100):
+                await client.until("authenticated")
+        # Time the simulator alone: what the clients cost is theirs.
+        cost = 0.0
+        for _ in range(rounds):
+            start = time.process_time()
+            for account in accounts:
+                sim._cloud.sync(account)
+                sim._cloud.status(account)
+            cost += time.process_time() - start
+        assert cost / rounds < 0.1
+        for client in clients:
+            for _ in range(100 * rounds):
+                assert (await client.event())[1]["type"] == "status"
+
+
+def test_modules_are_small() -> None:
+    """None is much over 400 lines."""
+    for path in (Path(__file__).parents[2] / "simulator").glob("*.py"):
+        assert len(path.read_text("utf-8").splitlines()) < 450, path.name

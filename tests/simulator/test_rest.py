@@ -1,0 +1,370 @@
+"""The provisioning API."""
+
+from base64 import urlsafe_b64decode
+from datetime import UTC, datetime
+import json
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from simulator import SimAccount, Simulator, make_jwt
+
+from .client import Clients
+
+ACCOUNTS = "/users/current/accounts"
+
+
+class Api:
+    """Calls with a token."""
+
+    def __init__(self, sim: Simulator, session: aiohttp.ClientSession) -> None:
+        """Use the simulator's own token."""
+        self.sim = sim
+        self.session = session
+        self.headers = {"auth-token": sim.token}
+
+    async def get(
+        self, path: str = ACCOUNTS, api_version: str | None = None, **query: Any
+    ) -> tuple[int, Any]:
+        """Return the status and the body of an answer."""
+        headers = self.headers | ({"api-version": api_version} if api_version else {})
+        async with self.session.get(
+            self.sim.url + path, params=query, headers=headers
+        ) as response:
+            return response.status, await response.json()
+
+    async def names(self, **query: Any) -> list[str]:
+        """Return the names of the accounts that a query finds."""
+        status, found = await self.get(**query)
+        assert status == 200
+        return [account["name"] for account in found]
+
+
+@pytest.fixture
+def api(sim: Simulator, session: aiohttp.ClientSession) -> Api:
+    """Return what calls the simulator."""
+    return Api(sim, session)
+
+
+async def test_list_in_both_versions(sim: Simulator, api: Api) -> None:
+    """An array, or a count and items."""
+    status, plain = await api.get()
+    assert (status, len(plain)) == (200, 2)
+    assert await api.get(api_version="1") == (200, plain)
+    assert await api.get(api_version="2") == (200, {"count": 2, "items": plain})
+    assert await api.get(api_version="2", limit="1", offset="1") == (
+        200,
+        {"count": 2, "items": plain[1:]},
+    )
+    assert (await api.get(api_version="3"))[0] == 400
+
+
+async def test_account_has_the_documented_fields(sim: Simulator, api: Api) -> None:
+    """All that a client may look at."""
+    account = sim.account
+    status, found = await api.get(f"{ACCOUNTS}/{account.id}")
+    assert status == 200
+    expected = {
+        "_id": account.id,
+        "name": "Swing",
+        "login": "90210",
+        "server": "Broker-Live",
+        "version": 5,
+        "type": "cloud-g2",
+        "region": "london",
+        "state": "DEPLOYED",
+        "connectionStatus": "CONNECTED",
+        "reliability": "regular",
+        "primaryReplica": True,
+        "accountReplicas": [],
+        "connections": [],
+        "tags": [],
+    }
+    assert expected.items() <= found.items()
+    account.login = None
+    assert "login" not in (await api.get(f"{ACCOUNTS}/{account.id}"))[1]
+
+
+async def test_connection_status_is_the_truth(sim: Simulator, api: Api) -> None:
+    """Unless REST is told to lie."""
+    path = f"{ACCOUNTS}/{sim.account.id}"
+
+    async def told() -> Any:
+        return (await api.get(path))[1]["connectionStatus"]
+
+    sim.set_broker(sim.account.id, False)
+    assert await told() == "DISCONNECTED_FROM_BROKER"
+    sim.set_terminal(sim.account.id, False)
+    assert await told() == "DISCONNECTED"
+    sim.set_rest(sim.account.id, connectionStatus="CONNECTED", state="DRAFT")
+    assert await told() == "CONNECTED"
+    assert (await api.get(path))[1]["state"] == "DRAFT"
+    sim.set_rest(sim.account.id)
+    assert await told() == "DISCONNECTED"
+    sim.set_terminal(sim.account.id, True)
+    sim.undeploy(sim.account.id)
+    assert await told() == "DISCONNECTED"
+
+
+async def test_connections_are_told(sim: Simulator, api: Api, connect: Clients) -> None:
+    """Who is subscribed, and where."""
+    client = await connect(sim, url=await sim.listen("london", 0))
+    await client.subscribe(sim.account.id, application="HomeAssistant")
+    found = (await api.get(f"{ACCOUNTS}/{sim.account.id}"))[1]
+    assert found["connections"] == [
+        {"region": "london", "zone": "a", "application": "HomeAssistant"}
+    ]
+
+
+async def test_queries(sim: Simulator, api: Api) -> None:
+    """By words, region, state, connection, type and version."""
+    sim.add_account(
+        SimAccount(
+            name="Gold",
+            login="77",
+            server="Other-Demo",
+            region="new-york",
+            version=4,
+            type="cloud-g1",
+        )
+    )
+    sim.undeploy(sim.account.id)
+    assert await api.names() == ["Swing", "Scalper", "Gold"]
+    assert await api.names(query="GOL") == ["Gold"]
+    assert await api.names(query="other-") == ["Gold"]
+    assert await api.names(query="9021") == ["Swing", "Scalper"]
+    assert await api.names(query=sim.account.id[:8]) == ["Swing"]
+    assert await api.names(query="nothing") == []
+    assert await api.names(region="new-york") == ["Gold"]
+    assert await api.names(region=["new-york", "london"]) == [
+        "Swing",
+        "Scalper",
+        "Gold",
+    ]
+    assert await api.names(region="paris,new-york") == ["Gold"]
+    assert await api.names(state="UNDEPLOYED") == ["Swing"]
+    assert await api.names(connectionStatus="DISCONNECTED") == ["Swing"]
+    assert await api.names(type="cloud-g1", version="4") == ["Gold"]
+    assert await api.names(limit="1", offset="2") == ["Gold"]
+    assert await api.names(offset="9") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"limit": "x"},
+        {"offset": "-1"},
+        {"limit": "²"},
+    ],
+)
+async def test_bad_queries(api: Api, query: dict[str, str]) -> None:
+    """ValidationError, with details."""
+    status, error = await api.get(**query)
+    assert (status, error["error"]) == (400, "ValidationError")
+    assert error["details"][0]["parameter"] in query
+
+
+async def test_renamed_moved_deleted(sim: Simulator, api: Api) -> None:
+    """REST tells it."""
+    account_id = sim.account.id
+    sim.rename(account_id, "Ünder")
+    sim.move(account_id, "new-york")
+    found = (await api.get(f"{ACCOUNTS}/{account_id}"))[1]
+    assert (found["name"], found["region"]) == ("Ünder", "new-york")
+    sim.delete_account(account_id)
+    status, error = await api.get(f"{ACCOUNTS}/{account_id}")
+    assert (status, error["error"]) == (404, "NotFoundError")
+    assert await api.names() == ["Scalper"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/users/current/nothing", "/users/", f"{ACCOUNTS}/a/b/c"]
+)
+async def test_unknown_paths(api: Api, path: str) -> None:
+    """NotFoundError."""
+    status, error = await api.get(path)
+    assert (status, error["error"]) == (404, "NotFoundError")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_nothing_is_deployed(
+    sim: Simulator, session: aiohttp.ClientSession, method: str
+) -> None:
+    """There is no call that changes anything, but it would be seen."""
+    path = f"{ACCOUNTS}/{sim.account.id}/deploy"
+    async with session.request(
+        method, sim.url + path, headers={"auth-token": sim.token}
+    ) as response:
+        assert response.status == 404
+    assert [(call.method, call.path) for call in sim.rest_calls] == [(method, path)]
+
+
+async def test_bad_token(sim: Simulator, api: Api) -> None:
+    """None, unknown, revoked: 401."""
+    sim.revoke()
+    for headers in ({}, {"auth-token": "nobody's"}, {"auth-token": sim.token}):
+        api.headers = headers
+        status, error = await api.get()
+        assert (status, error["error"]) == (401, "UnauthorizedError")
+        assert {"id", "error", "message"} == set(error)
+    assert [call.status for call in sim.rest_calls] == [401] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "name"), [(401, "UnauthorizedError"), (403, "ForbiddenError")]
+)
+async def test_token_without_permission(
+    sim: Simulator, api: Api, status: int, name: str
+) -> None:
+    """Is refused as told, by every call."""
+    sim.provisioning_refusal = status
+    api.headers = {"auth-token": sim.grant(provisioning=False)}
+    for path in (
+        ACCOUNTS,
+        "/users/current/servers/mt-client-api",
+        "/users/current/regions",
+    ):
+        got, error = await api.get(path)
+        assert (got, error["error"]) == (status, name)
+
+
+async def test_tokens_of_others(sim: Simulator, api: Api) -> None:
+    """Each sees its own accounts; a narrowed one only those that it names."""
+    other = sim.add_account(SimAccount(name="Theirs", owner="other"))
+    first, second, _ = sim.accounts
+    assert await api.names() == ["Swing", "Scalper"]
+    assert (await api.get(f"{ACCOUNTS}/{other.id}"))[0] == 404
+    api.headers = {"auth-token": sim.grant(owner="other")}
+    assert await api.names() == ["Theirs"]
+    api.headers = {"auth-token": sim.grant(accounts=[second])}
+    assert await api.names() == ["Scalper"]
+    assert (await api.get(f"{ACCOUNTS}/{first}"))[0] == 404
+
+
+async def test_replicas(sim: Simulator, api: Api) -> None:
+    """Listed with their primary, and by themselves, but not among the accounts."""
+    primary = sim.account
+    replica = sim.add_account(SimAccount(region="new-york", primary_id=primary.id))
+    status, found = await api.get(f"{ACCOUNTS}/{primary.id}/replicas")
+    assert status == 200
+    assert [(each["_id"], each["region"]) for each in found] == [
+        (replica.id, "new-york")
+    ]
+    assert await api.get(f"{ACCOUNTS}/{primary.id}/replicas/{replica.id}") == (
+        200,
+        found[0],
+    )
+    assert (await api.get(f"{ACCOUNTS}/{primary.id}/replicas/x"))[0] == 404
+    assert (await api.get(f"{ACCOUNTS}/{primary.id}"))[1]["accountReplicas"] == found
+    assert "accountReplicas" in (await api.get(f"{ACCOUNTS}/{primary.id}"))[1]
+    one = (await api.get(f"{ACCOUNTS}/{replica.id}"))[1]
+    assert (one["primaryReplica"], one["primaryAccountId"]) == (False, primary.id)
+    assert len(await api.names()) == 2
+
+
+async def test_server_settings_and_regions(sim: Simulator, api: Api) -> None:
+    """Where the client API is, as told."""
+    path = "/users/current/servers/mt-client-api"
+    expected = {
+        "url": sim.url,
+        "hostname": "mt-client-api-v1",
+        "domain": "agiliumtrade.ai",
+    }
+    assert await api.get(path) == (200, expected)
+    sim.server_settings = {"hostname": "dedicated"}
+    assert (await api.get(path))[1]["hostname"] == "dedicated"
+    sim.account.region = "vint-hill"
+    regions = (await api.get("/users/current/regions"))[1]
+    assert regions == ["london", "new-york", "vint-hill"]
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (401, "UnauthorizedError"),
+        (403, "ForbiddenError"),
+        (404, "NotFoundError"),
+        (500, "InternalError"),
+    ],
+)
+async def test_errors_on_demand(
+    sim: Simulator, api: Api, status: int, name: str
+) -> None:
+    """Until they end."""
+    sim.fail_rest(status)
+    got, error = await api.get()
+    assert (got, error["error"]) == (status, name)
+    assert "metadata" not in error
+    sim.fail_rest(None)
+    assert (await api.get())[0] == 200
+
+
+async def test_too_many_requests(
+    sim: Simulator, session: aiohttp.ClientSession
+) -> None:
+    """A header and metadata say when to come again; once, and on one path."""
+    sim.fail_rest(429, path="/users/current/regions", count=1, retry_after=30)
+    headers = {"auth-token": sim.token}
+    async with session.get(sim.url + ACCOUNTS, headers=headers) as response:
+        assert response.status == 200
+    async with session.get(
+        sim.url + "/users/current/regions", headers=headers
+    ) as response:
+        assert response.status == 429
+        assert response.headers["Retry-After"] == "30"
+        error = await response.json()
+    assert error["error"] == "TooManyRequestsError"
+    moment = datetime.fromisoformat(error["metadata"]["recommendedRetryTime"])
+    assert 25 < (moment - datetime.now(UTC)).total_seconds() <= 30
+    async with session.get(
+        sim.url + "/users/current/regions", headers=headers
+    ) as response:
+        assert response.status == 200
+    assert sim.rest_fault is None
+
+
+async def test_answer_that_is_no_json(
+    sim: Simulator, session: aiohttp.ClientSession
+) -> None:
+    """As a balancer gives it."""
+    sim.fail_rest(502, body="<html>Bad Gateway</html>")
+    async with session.get(sim.url + ACCOUNTS) as response:
+        assert (response.status, await response.text()) == (
+            502,
+            "<html>Bad Gateway</html>",
+        )
+
+
+async def test_slow_answers(sim: Simulator, api: Api) -> None:
+    """On demand."""
+    sim.rest_delay = 0.2
+    start = time.monotonic()
+    await api.get()
+    assert time.monotonic() - start >= 0.2
+
+
+def test_token_is_well_formed() -> None:
+    """Three parts, claims that say who, what and until when."""
+    token = make_jwt(
+        "me", provisioning=False, accounts=["b", "a"], expires=2_000_000_000
+    )
+    header, claims, signature = (
+        urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split(".")
+    )
+    assert json.loads(header)["typ"] == "JWT"
+    assert signature
+    told = json.loads(claims)
+    assert (told["_id"], told["sub"], told["exp"]) == ("me", "me", 2_000_000_000)
+    assert [rule["id"] for rule in told["accessRules"]] == [
+        "metaapi-real-time-streaming-api"
+    ]
+    assert told["accessRules"][0]["resources"] == [
+        "account:$USER_ID$:a",
+        "account:$USER_ID$:b",
+    ]
+    assert make_jwt() == make_jwt()
+    assert "=" not in token
