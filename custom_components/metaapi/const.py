@@ -15,10 +15,19 @@ CONF_REGION = "region"
 
 DEFAULT_APPLICATION = "MetaApi"
 DEFAULT_TIMEOUT = 60
+MAX_TIMEOUT = 300
+MIN_TIMEOUT = 1
+SETUP_TIMEOUT = 10
+
+SERVICE_RECONNECT = "reconnect"
 
 SUBENTRY_ACCOUNT = "account"
 
+MANUFACTURER = "MetaApi"
+
+REREAD_DELAY = timedelta(seconds=1)
 REREAD_INTERVAL = timedelta(minutes=15)
 REREAD_PAUSE = timedelta(minutes=1)
 
 WEB_APP_URL = "https://app.metaapi.cloud"
+ACCOUNT_URL = f"{WEB_APP_URL}/accounts"

@@ -1,0 +1,110 @@
+"""MetaApi: watches links to MetaTrader terminals in MetaApi's cloud and repairs them."""
+
+import asyncio
+
+from homeassistant.const import CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.aiohttp_client import (
+    async_create_clientsession,
+    async_get_clientsession,
+)
+from homeassistant.helpers.typing import ConfigType
+
+from .api.endpoints import Endpoints
+from .api.monitor import Monitor
+from .api.provisioning import Provisioning
+from .api.timing import Timing
+from .api.token import read_claims
+from .const import (
+    CONF_API_URL,
+    CONF_APPLICATION,
+    DEFAULT_APPLICATION,
+    DOMAIN,
+    MANUFACTURER,
+    SETUP_TIMEOUT,
+    WEB_APP_URL,
+)
+from .coordinator import MetaApiConfigEntry, MetaApiCoordinator, MetaApiData
+from .services import async_setup_services
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.SENSOR]
+TIMING = Timing()
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Set up what all entries share."""
+    async_setup_services(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> bool:
+    """Set up the accounts of one token."""
+    token = entry.data[CONF_TOKEN]
+    endpoints = Endpoints(api_url=entry.data.get(CONF_API_URL))
+    monitor = Monitor(
+        async_create_clientsession(hass),
+        token,
+        endpoints=endpoints,
+        application=entry.data.get(CONF_APPLICATION, DEFAULT_APPLICATION),
+        timing=TIMING,
+    )
+    # Runs after a failed set-up as well
+    entry.async_on_unload(monitor.close)
+    provisioning = Provisioning(async_get_clientsession(hass), token, endpoints)
+    coordinator = MetaApiCoordinator(
+        hass,
+        entry,
+        monitor,
+        provisioning,
+        can_list=read_claims(token).can_list_accounts is not False,
+    )
+    try:
+        async with asyncio.timeout(SETUP_TIMEOUT):
+            await coordinator.async_config_entry_first_refresh()
+    except TimeoutError as err:
+        raise ConfigEntryNotReady(
+            translation_domain=DOMAIN, translation_key="no_answer"
+        ) from err
+    entry.runtime_data = MetaApiData(monitor, provisioning, coordinator)
+    dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id,
+        identifiers={(DOMAIN, entry.entry_id)},
+        entry_type=dr.DeviceEntryType.SERVICE,
+        name=MANUFACTURER,
+        manufacturer=MANUFACTURER,
+        configuration_url=WEB_APP_URL,
+    )
+    coordinator.async_watch()
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+
+    async def async_stop(_event: Event) -> None:
+        """Close the sockets: Home Assistant does not unload entries when it stops."""
+        await monitor.close()
+
+    entry.async_on_unload(
+        hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, async_stop)
+    )
+    _async_reload_on_new_accounts(entry)
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> bool:
+    """Unload an entry; its sockets close by what set-up registered."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+def _async_reload_on_new_accounts(entry: MetaApiConfigEntry) -> None:
+    """Reload the entry when an account is added or removed, and at no other change."""
+    known = set(entry.subentries)
+
+    async def async_updated(hass: HomeAssistant, updated: MetaApiConfigEntry) -> None:
+        """Compare the accounts with those of the set-up."""
+        nonlocal known
+        before, known = known, set(updated.subentries)
+        if known != before:
+            hass.config_entries.async_schedule_reload(updated.entry_id)
+
+    entry.async_on_unload(entry.add_update_listener(async_updated))

@@ -1,0 +1,112 @@
+"""Binary sensors: an account's terminal and broker, and the link to MetaApi."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.binary_sensor import (
+    BinarySensorDeviceClass,
+    BinarySensorEntity,
+    BinarySensorEntityDescription,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .api.link import LinkState
+from .const import DOMAIN, SUBENTRY_ACCOUNT
+from .coordinator import MetaApiConfigEntry
+from .entity import MetaApiLinkEntity, MetaApiLinkEntityDescription
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaApiBinarySensorEntityDescription(
+    MetaApiLinkEntityDescription, BinarySensorEntityDescription
+):
+    """Describes a binary sensor of an account."""
+
+    value_fn: Callable[[LinkState], bool | None]
+
+
+BINARY_SENSORS = (
+    MetaApiBinarySensorEntityDescription(
+        key="terminal",
+        translation_key="terminal",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        value_fn=lambda link: link.terminal,
+    ),
+    MetaApiBinarySensorEntityDescription(
+        key="broker",
+        translation_key="broker",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda link: link.broker,
+    ),
+)
+
+LINK = BinarySensorEntityDescription(
+    key="link",
+    translation_key="link",
+    device_class=BinarySensorDeviceClass.CONNECTIVITY,
+    entity_category=EntityCategory.DIAGNOSTIC,
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MetaApiConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the binary sensors of an entry."""
+    async_add_entities([MetaApiHubBinarySensor(entry)])
+    for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT):
+        async_add_entities(
+            [
+                MetaApiBinarySensor(entry, subentry, description)
+                for description in BINARY_SENSORS
+            ],
+            config_subentry_id=subentry.subentry_id,
+        )
+
+
+class MetaApiBinarySensor(MetaApiLinkEntity, BinarySensorEntity):
+    """A binary sensor of an account."""
+
+    entity_description: MetaApiBinarySensorEntityDescription
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Return whether it is connected; None while that is not known."""
+        return self.entity_description.value_fn(self.link)
+
+
+class MetaApiHubBinarySensor(BinarySensorEntity):
+    """Our own link to MetaApi: always available, since its loss is what it is there to show."""
+
+    _attr_has_entity_name = True
+    _attr_should_poll = False
+    entity_description = LINK
+
+    def __init__(self, entry: MetaApiConfigEntry) -> None:
+        """Attach it to the hub's device."""
+        self._monitor = entry.runtime_data.monitor
+        self._attr_unique_id = f"{entry.entry_id}_{LINK.key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, entry.entry_id)})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen to the link to MetaApi."""
+        await super().async_added_to_hass()
+        self._attr_is_on = self._monitor.connected
+        self.async_on_remove(self._monitor.listen_hub(self._async_hub_changed))
+
+    @callback
+    def _async_hub_changed(self) -> None:
+        """Write the state when it changed."""
+        if self._monitor.connected is not self._attr_is_on:
+            self._attr_is_on = self._monitor.connected
+            self.async_write_ha_state()

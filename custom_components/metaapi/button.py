@@ -1,0 +1,51 @@
+"""Buttons: reconnect an account."""
+
+from typing import override
+
+from homeassistant.components.button import (
+    ButtonDeviceClass,
+    ButtonEntity,
+    ButtonEntityDescription,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import SUBENTRY_ACCOUNT
+from .coordinator import MetaApiConfigEntry
+from .entity import MetaApiAccountEntity
+from .services import Target, async_reconnect_or_raise
+
+# A press takes as long as the reconnect, and the accounts do not get in each other's way
+PARALLEL_UPDATES = 0
+
+BUTTONS = (
+    ButtonEntityDescription(
+        key="reconnect",
+        translation_key="reconnect",
+        device_class=ButtonDeviceClass.RESTART,
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: MetaApiConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the buttons of an entry."""
+    for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT):
+        async_add_entities(
+            [MetaApiButton(entry, subentry, description) for description in BUTTONS],
+            config_subentry_id=subentry.subentry_id,
+        )
+
+
+class MetaApiButton(MetaApiAccountEntity, ButtonEntity):
+    """Reconnects an account; always available, since it is needed when nothing else is."""
+
+    @override
+    async def async_press(self) -> None:
+        """Reconnect the account and tell how it went."""
+        await async_reconnect_or_raise(
+            self.hass, [Target(self.coordinator, self.account_id)]
+        )

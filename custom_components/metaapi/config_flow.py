@@ -1,0 +1,235 @@
+"""Config flow for MetaApi."""
+
+from collections.abc import Mapping
+from typing import Any, override
+
+from homeassistant.config_entries import (
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigFlow,
+    ConfigFlowResult,
+    ConfigSubentryData,
+    ConfigSubentryFlow,
+)
+from homeassistant.const import CONF_TOKEN
+from homeassistant.core import callback
+
+from .api.model import Account
+from .const import CONF_ACCOUNTS, DOMAIN, SUBENTRY_ACCOUNT
+from .flow_access import Access, Listing, entry_accounts, offered_accounts
+from .flow_forms import (
+    NOT_KNOWN,
+    REAUTH_SCHEMA,
+    Problem,
+    account_data,
+    accounts_schema,
+    credentials_schema,
+    expiry_text,
+    form,
+    read_credentials,
+    suggest_credentials,
+)
+from .subentry_flow import AccountSubentryFlow
+
+TITLE = "MetaApi"
+
+
+class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
+    """Ask for a token, then for accounts; later for a new token."""
+
+    VERSION = 1
+    MINOR_VERSION = 1
+
+    def __init__(self) -> None:
+        """Prepare what the first step hands to the second."""
+        self._access: Access
+        self._listing: Listing
+
+    @classmethod
+    @callback
+    @override
+    def async_get_supported_subentry_types(
+        cls, config_entry: ConfigEntry
+    ) -> dict[str, type[ConfigSubentryFlow]]:
+        """Return the kinds of subentries: accounts."""
+        return {SUBENTRY_ACCOUNT: AccountSubentryFlow}
+
+    @override
+    async def async_step_user(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for a token and test it."""
+        problem: Problem | None = None
+        if user_input is not None:
+            try:
+                access = Access(self.hass, read_credentials(user_input))
+                listing = await access.listing()
+            except Problem as err:
+                problem = err
+            else:
+                await self.async_set_unique_id(
+                    access.claims.owner_id, raise_on_progress=False
+                )
+                self._abort_if_unique_id_configured()
+                self._access = access
+                self._listing = listing
+                return await self.async_step_accounts()
+        return self._show_user(problem, user_input)
+
+    async def async_step_accounts(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask which accounts to watch."""
+        problem: Problem | None = None
+        selected: list[str] | None = None
+        if user_input is not None:
+            selected = user_input[CONF_ACCOUNTS]
+            try:
+                accounts = await self._async_find(selected)
+            except Problem as err:
+                if err.key == "invalid_auth":
+                    # Only the first step can mend it
+                    return self._show_user(err, suggest_credentials(self._access.data))
+                problem = err
+            else:
+                return self.async_create_entry(
+                    title=TITLE,
+                    data=self._access.data,
+                    subentries=[
+                        ConfigSubentryData(
+                            data=account_data(account),
+                            subentry_type=SUBENTRY_ACCOUNT,
+                            title=account.title,
+                            unique_id=account.account_id,
+                        )
+                        for account in accounts
+                    ],
+                )
+        offered = offered_accounts(self.hass, self._listing)
+        return self.async_show_form(
+            **form(
+                "accounts",
+                accounts_schema(offered, selected),
+                problem,
+                account_field=CONF_ACCOUNTS,
+                expires=expiry_text(self._access.token),
+                found=str(len(self._listing.accounts)),
+            )
+        )
+
+    async def async_step_reauth(
+        self, entry_data: Mapping[str, Any]
+    ) -> ConfigFlowResult:
+        """Start to ask for a new token because MetaApi refuses the old one."""
+        return await self.async_step_reauth_confirm()
+
+    async def async_step_reauth_confirm(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for a new token of the same owner."""
+        entry = self._get_reauth_entry()
+        problem: Problem | None = None
+        if user_input is not None:
+            try:
+                # The server and the application stay what they are
+                kept = suggest_credentials(entry.data)
+                return await self._async_renew(
+                    entry, read_credentials({**kept, **user_input})
+                )
+            except Problem as err:
+                problem = err
+        titles = [
+            subentry.title
+            for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
+        ]
+        return self.async_show_form(
+            **form(
+                "reauth_confirm",
+                self.add_suggested_values_to_schema(REAUTH_SCHEMA, user_input),
+                problem,
+                accounts=", ".join(titles) or NOT_KNOWN,
+                expires=expiry_text(entry.data[CONF_TOKEN]),
+                name=entry.title,
+            )
+        )
+
+    async def async_step_reconfigure(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Change the token, the server or the application."""
+        entry = self._get_reconfigure_entry()
+        problem: Problem | None = None
+        if user_input is not None:
+            try:
+                return await self._async_renew(
+                    entry,
+                    read_credentials(user_input, current_token=entry.data[CONF_TOKEN]),
+                )
+            except Problem as err:
+                problem = err
+        suggested = user_input or suggest_credentials(entry.data)
+        schema = credentials_schema(suggested, keep_token=True)
+        return self.async_show_form(
+            **form(
+                "reconfigure",
+                self.add_suggested_values_to_schema(schema, suggested),
+                problem,
+                expires=expiry_text(entry.data[CONF_TOKEN]),
+                name=entry.title,
+            )
+        )
+
+    async def _async_find(self, typed: list[str]) -> list[Account]:
+        """Return the chosen accounts, each once; raises Problem."""
+        accounts: dict[str, Account] = {}
+        for text in dict.fromkeys(filter(str.strip, typed)):
+            account = await self._access.find(self._listing, text)
+            accounts[account.account_id] = account
+        if not accounts:
+            raise Problem("no_accounts", CONF_ACCOUNTS)
+        if not self._access.may_stream:
+            await self._access.judge(next(iter(accounts)))
+        return list(accounts.values())
+
+    async def _async_renew(
+        self, entry: ConfigEntry, data: dict[str, str]
+    ) -> ConfigFlowResult:
+        """Test the new data of an entry, then use it; raises Problem."""
+        new, old = Access(self.hass, data), Access(self.hass, entry.data)
+        account_ids = entry_accounts(entry)
+        listing = await new.listing()
+        reaches = await new.reaches_any(listing, account_ids)
+        if new.token != old.token:
+            if new.opaque or old.opaque:
+                # No owner to compare: whoever sees its accounts is the same
+                if not reaches:
+                    return self.async_abort(reason="wrong_account")
+            else:
+                await self.async_set_unique_id(
+                    new.claims.owner_id, raise_on_progress=False
+                )
+                self._abort_if_unique_id_mismatch(reason="wrong_account")
+        if listing.limited and not reaches:
+            raise Problem("forbidden", account=account_ids[0])
+        return self._async_apply(entry, data)
+
+    @callback
+    def _async_apply(
+        self, entry: ConfigEntry, data: dict[str, str]
+    ) -> ConfigFlowResult:
+        """Keep the new data of an entry and reload it, exactly once."""
+        if entry.state is not ConfigEntryState.LOADED:
+            return self.async_update_reload_and_abort(entry, data=data)
+        # A loaded entry has an update listener: the helper that reloads would warn
+        result = self.async_update_and_abort(entry, data=data)
+        self.hass.config_entries.async_schedule_reload(entry.entry_id)
+        return result
+
+    def _show_user(
+        self, problem: Problem | None, suggested: Mapping[str, Any] | None
+    ) -> ConfigFlowResult:
+        """Show the form of the first step."""
+        schema = self.add_suggested_values_to_schema(
+            credentials_schema(suggested or {}), suggested
+        )
+        return self.async_show_form(**form("user", schema, problem))

@@ -1,0 +1,350 @@
+"""Joins the client and Home Assistant: facts by REST, names, the log, a refused token."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import override
+
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryAuthFailed
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.event import async_call_later
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+
+from .api.errors import (
+    ForbiddenError,
+    MetaApiError,
+    NotFoundError,
+    UnauthorizedError,
+)
+from .api.link import LinkState
+from .api.model import Account, Status
+from .api.monitor import Monitor
+from .api.provisioning import Provisioning
+from .api.reconnect import Outcome, ReconnectResult
+from .const import (
+    CONF_ACCOUNT_ID,
+    CONF_REGION,
+    DOMAIN,
+    LOGGER,
+    REREAD_DELAY,
+    REREAD_INTERVAL,
+    REREAD_PAUSE,
+    SUBENTRY_ACCOUNT,
+)
+
+IN_MOTION = frozenset({"DEPLOYING", "UNDEPLOYING", "DELETING"})
+"""States of an account that soon become another one, without an event that says so."""
+
+type MetaApiConfigEntry = ConfigEntry[MetaApiData]
+
+
+@dataclass(frozen=True, slots=True)
+class MetaApiData:
+    """What a loaded entry holds."""
+
+    monitor: Monitor
+    provisioning: Provisioning
+    coordinator: MetaApiCoordinator
+
+
+class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
+    """Keeps what REST says of the accounts of one token, and passes it on to the monitor.
+
+    Its data never decides whether an entity is available: only the monitor knows what is in sight.
+    """
+
+    config_entry: MetaApiConfigEntry
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: MetaApiConfigEntry,
+        monitor: Monitor,
+        provisioning: Provisioning,
+        *,
+        can_list: bool,
+    ) -> None:
+        """Prepare; a token that cannot list accounts goes without facts."""
+        super().__init__(
+            hass,
+            LOGGER,
+            config_entry=entry,
+            name=DOMAIN,
+            update_interval=REREAD_INTERVAL if can_list else None,
+        )
+        self.monitor = monitor
+        self.provisioning = provisioning
+        self.can_list = can_list
+        self._listed_at = 0.0
+        self._gone: set[str] = set()
+        self._seen: dict[str, LinkState] = {}
+        self._watching = False
+        self._cancel_reread: CALLBACK_TYPE | None = None
+        self._connected: bool | None = None
+        self._token_refused = False
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    @override
+    async def _async_setup(self) -> None:
+        """Read where MetaApi serves this token, unless an address was given."""
+        endpoints = self.monitor.endpoints
+        if endpoints.api_url:
+            return
+        try:
+            settings = await self.provisioning.server_settings()
+        except MetaApiError as err:
+            if err.retryable:
+                raise _update_failed(err) from err
+            return
+        self.monitor.endpoints = replace(endpoints, settings=settings)
+
+    @override
+    async def _async_update_data(self) -> dict[str, Account]:
+        """List the accounts; only the first listing may fail, a later one then changes nothing."""
+        if not self.can_list:
+            return self.data or {}
+        self._listed_at = self.hass.loop.time()
+        try:
+            accounts = await self._async_list()
+        except MetaApiError as err:
+            if self._watching:
+                LOGGER.debug("Could not read the accounts: %s", err)
+                if isinstance(err, UnauthorizedError):
+                    self.monitor.check_token()
+                return self.data
+            if isinstance(err, UnauthorizedError):
+                raise ConfigEntryAuthFailed(
+                    translation_domain=DOMAIN, translation_key="invalid_token"
+                ) from err
+            if isinstance(err, ForbiddenError):
+                self._async_stop_listing()
+                return {}
+            raise _update_failed(err) from err
+        for subentry in self._subentries():
+            self._async_take(subentry, accounts.get(subentry.data[CONF_ACCOUNT_ID]))
+        return accounts
+
+    async def _async_list(self) -> dict[str, Account]:
+        """Read all accounts at once; one that the listing lacks is read singly."""
+        listed = {
+            account.account_id: account
+            for account in await self.provisioning.accounts()
+        }
+        accounts = {}
+        self._gone.clear()
+        for subentry in self._subentries():
+            account_id = subentry.data[CONF_ACCOUNT_ID]
+            if account_id in listed:
+                accounts[account_id] = listed[account_id]
+                continue
+            try:
+                accounts[account_id] = await self.provisioning.account(account_id)
+            except NotFoundError:
+                self._gone.add(account_id)
+            except MetaApiError as err:
+                LOGGER.debug("Could not read account %s: %s", account_id, err)
+        return accounts
+
+    @callback
+    def _async_stop_listing(self) -> None:
+        """Leave REST alone: this token may not use it."""
+        self.can_list = False
+        self.update_interval = None
+
+    @callback
+    def _async_take(self, subentry: ConfigSubentry, account: Account | None) -> None:
+        """Pass on what is known of an account now."""
+        account_id = subentry.data[CONF_ACCOUNT_ID]
+        if account is not None:
+            self._async_follow(subentry, account)
+            if account.state in IN_MOTION:
+                self.async_request_reread()
+        if self._watching:
+            self._async_set_facts(account_id, account)
+
+    @callback
+    def _async_set_facts(self, account_id: str, account: Account | None) -> None:
+        """Tell the monitor what REST says; of an account that could not be read it says nothing."""
+        if account is not None:
+            if account.region:
+                self.monitor.place_account(account_id, account.region, account.replicas)
+            self.monitor.set_facts(account_id, deployed=account.deployed)
+        elif account_id in self._gone:
+            self.monitor.set_facts(account_id, exists=False)
+
+    @callback
+    def _async_follow(self, subentry: ConfigSubentry, account: Account) -> None:
+        """Follow an account that got another name or region at MetaApi."""
+        title = subentry.title
+        registry = dr.async_get(self.hass)
+        device = registry.async_get_device_by_identifier(
+            (DOMAIN, account.account_id), self.config_entry.entry_id
+        )
+        if device is not None:
+            name = account.title
+            if title == device.name:
+                title = name
+            registry.async_update_device(
+                device.id, name=name, model=account_model(account)
+            )
+        self.hass.config_entries.async_update_subentry(
+            self.config_entry,
+            subentry,
+            title=title,
+            data={
+                **subentry.data,
+                CONF_REGION: account.region or subentry.data[CONF_REGION],
+            },
+        )
+
+    @callback
+    def async_request_reread(self) -> None:
+        """List the accounts soon, but no more than once in a while."""
+        if (
+            not self.can_list
+            or self._cancel_reread is not None
+            or self._shutdown_requested
+        ):
+            return
+        delay = max(
+            REREAD_DELAY.total_seconds(),
+            self._listed_at + REREAD_PAUSE.total_seconds() - self.hass.loop.time(),
+        )
+        self._cancel_reread = async_call_later(
+            self.hass, delay, HassJob(self._async_reread, cancel_on_shutdown=True)
+        )
+
+    @callback
+    def _async_reread(self, _now: datetime) -> None:
+        """List the accounts now."""
+        self._cancel_reread = None
+        self.config_entry.async_create_background_task(
+            self.hass, self.async_refresh(), f"{DOMAIN} re-read"
+        )
+
+    async def _async_reread_one(self, account_id: str) -> bool:
+        """Read one account, because a person asks; return whether it is deployed by now."""
+        if not self.can_list:
+            return False
+        try:
+            account = await self.provisioning.account(account_id)
+        except MetaApiError as err:
+            LOGGER.debug("Could not read account %s: %s", account_id, err)
+            return False
+        self.data[account_id] = account
+        self._async_set_facts(account_id, account)
+        return account.deployed
+
+    # -- the link ------------------------------------------------------------------------------
+
+    @callback
+    def async_watch(self) -> None:
+        """Let the monitor watch every account, and watch the monitor."""
+        self._watching = True
+        self.config_entry.async_on_unload(
+            self.monitor.listen_hub(self._async_hub_changed)
+        )
+        for subentry in self._subentries():
+            account_id = subentry.data[CONF_ACCOUNT_ID]
+            account = self.data.get(account_id)
+            self.monitor.add_account(
+                account_id,
+                subentry.data[CONF_REGION],
+                deployed=account.deployed if account else None,
+                replicas=account.replicas if account else (),
+            )
+            if account_id in self._gone:
+                self.monitor.set_facts(account_id, exists=False)
+            self._seen[account_id] = self.monitor.state(account_id)
+            self.config_entry.async_on_unload(
+                self.monitor.listen(
+                    account_id, partial(self._async_link_changed, account_id)
+                )
+            )
+        # a coordinator that nobody listens to does not poll
+        self.config_entry.async_on_unload(self.async_add_listener(lambda: None))
+
+    async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
+        """Reconnect an account; one that was not deployed is looked up again before saying so."""
+        clock = self.hass.loop.time
+        started = clock()
+        result = await self.monitor.reconnect(account_id, timeout)
+        if result.outcome is Outcome.NOT_DEPLOYED:
+            try:
+                async with asyncio.timeout(timeout):
+                    deployed = await self._async_reread_one(account_id)
+            except TimeoutError:
+                deployed = False
+            if deployed:
+                left = timeout - (clock() - started)
+                result = await self.monitor.reconnect(account_id, left)
+        return replace(result, seconds=clock() - started)
+
+    @callback
+    def device_name(self, account_id: str) -> str:
+        """Return the name of an account as its device shows it."""
+        device = dr.async_get(self.hass).async_get_device_by_identifier(
+            (DOMAIN, account_id), self.config_entry.entry_id
+        )
+        return (device and (device.name_by_user or device.name)) or account_id
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Cancel what is scheduled."""
+        await super().async_shutdown()
+        if self._cancel_reread is not None:
+            self._cancel_reread()
+            self._cancel_reread = None
+
+    @callback
+    def _async_link_changed(self, account_id: str) -> None:
+        """Read the facts again where they may explain a change."""
+        before, now = self._seen[account_id], self.monitor.state(account_id)
+        self._seen[account_id] = now
+        if now.status is Status.NOT_DEPLOYED:
+            return
+        if (
+            (now.terminal is False and before.terminal is not False)
+            or (
+                now.status is Status.NOT_FOUND and before.status is not Status.NOT_FOUND
+            )
+            or (now.available and not before.available)
+        ):
+            self.async_request_reread()
+
+    @callback
+    def _async_hub_changed(self) -> None:
+        """Log a link that was lost or is back; ask for a new token when MetaApi refuses this one."""
+        if self.monitor.token_refused:
+            if not self._token_refused:
+                self._token_refused = True
+                self._async_stop_listing()
+                self.config_entry.async_start_reauth(self.hass)
+            return
+        before, self._connected = self._connected, self.monitor.connected
+        if self._connected is False and before is not False:
+            LOGGER.info("The connection to MetaApi is lost")
+        elif self._connected and before is False:
+            LOGGER.info("The connection to MetaApi is back")
+
+    def _subentries(self) -> list[ConfigSubentry]:
+        """Return the subentries that hold accounts."""
+        return list(self.config_entry.get_subentries_of_type(SUBENTRY_ACCOUNT))
+
+
+def account_model(account: Account) -> str | None:
+    """Return what kind of account it is, as far as it is known."""
+    return " · ".join(filter(None, (account.platform, account.type))) or None
+
+
+def _update_failed(err: MetaApiError) -> UpdateFailed:
+    """Return the error for a set-up that is worth another try."""
+    return UpdateFailed(
+        translation_domain=DOMAIN,
+        translation_key="cannot_connect",
+        translation_placeholders={"error": str(err)},
+    )

@@ -1,0 +1,96 @@
+"""What the entities share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import override
+from urllib.parse import quote
+
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.core import callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
+from homeassistant.helpers.entity import Entity, EntityDescription
+
+from .api.link import LinkState
+from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
+from .coordinator import MetaApiConfigEntry, account_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaApiLinkEntityDescription(EntityDescription):
+    """Describes an entity that shows one side of an account's link."""
+
+    value_fn: Callable[[LinkState], bool | str | None]
+    available_fn: Callable[[LinkState], bool] = lambda link: link.available
+
+
+class MetaApiAccountEntity(Entity):
+    """An entity of an account's device."""
+
+    _attr_has_entity_name = True
+    _attr_should_poll = False
+
+    def __init__(
+        self,
+        entry: MetaApiConfigEntry,
+        subentry: ConfigSubentry,
+        description: EntityDescription,
+    ) -> None:
+        """Describe the device of the account."""
+        self.entity_description = description
+        self.coordinator = entry.runtime_data.coordinator
+        self.monitor = entry.runtime_data.monitor
+        self.account_id: str = subentry.data[CONF_ACCOUNT_ID]
+        account = self.coordinator.data.get(self.account_id)
+        self._attr_unique_id = f"{self.account_id}_{description.key}"
+        self._attr_device_info = DeviceInfo(
+            identifiers={(DOMAIN, self.account_id)},
+            entry_type=DeviceEntryType.SERVICE,
+            name=account.title if account else subentry.title,
+            manufacturer=MANUFACTURER,
+            model=account_model(account) if account else None,
+            configuration_url=f"{ACCOUNT_URL}/{quote(self.account_id, safe='')}",
+            via_device_id=dr.async_get_device_id_by_identifier(
+                self.coordinator.hass,
+                (DOMAIN, entry.entry_id),
+                config_entry_id=entry.entry_id,
+            ),
+        )
+
+
+class MetaApiLinkEntity(MetaApiAccountEntity):
+    """An entity that shows one side of an account's link as soon as it changes."""
+
+    entity_description: MetaApiLinkEntityDescription
+    _shown: tuple[bool, bool | str | None] | None = None
+
+    @property
+    def link(self) -> LinkState:
+        """Return what is known of the account."""
+        return self.monitor.state(self.account_id)
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Return whether the account is in sight, as far as this entity needs it."""
+        return self.entity_description.available_fn(self.link)
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen to this account only."""
+        await super().async_added_to_hass()
+        self._shown = self._read()
+        self.async_on_remove(
+            self.monitor.listen(self.account_id, self._async_link_changed)
+        )
+
+    @callback
+    def _async_link_changed(self) -> None:
+        """Write the state when this side of the link changed."""
+        if (now := self._read()) != self._shown:
+            self._shown = now
+            self.async_write_ha_state()
+
+    def _read(self) -> tuple[bool, bool | str | None]:
+        """Return what there is to show."""
+        return self.available, self.entity_description.value_fn(self.link)

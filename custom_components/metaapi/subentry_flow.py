@@ -1,0 +1,101 @@
+"""Flow of one account: add it to an entry, change its region."""
+
+from typing import Any
+
+from homeassistant.config_entries import (
+    ConfigEntryState,
+    ConfigSubentryFlow,
+    SubentryFlowResult,
+)
+
+from .const import CONF_ACCOUNT_ID, CONF_REGION
+from .flow_access import Access, Listing, offered_accounts
+from .flow_forms import (
+    REGION_SCHEMA,
+    TYPED_ACCOUNT_SCHEMA,
+    Problem,
+    account_data,
+    account_schema,
+    form,
+    read_region,
+)
+
+
+class AccountSubentryFlow(ConfigSubentryFlow):
+    """Add an account to an entry, or change its region."""
+
+    def __init__(self) -> None:
+        """Prepare what is read once."""
+        self._listing: Listing | None = None
+
+    async def async_step_user(
+        self, user_input: dict[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Ask for one account that no entry has."""
+        entry = self._get_entry()
+        if entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="entry_not_loaded")
+        access = Access(self.hass, entry.data)
+        if self._listing is None:
+            try:
+                self._listing = await access.listing()
+            except Problem as err:
+                if err.key == "invalid_auth":
+                    entry.async_start_reauth(self.hass)
+                return self.async_abort(reason=err.key)
+        problem: Problem | None = None
+        if user_input is not None:
+            try:
+                account = await access.find(
+                    self._listing,
+                    user_input[CONF_ACCOUNT_ID],
+                    read_region(user_input),
+                )
+            except Problem as err:
+                if err.key == "account_already_configured":
+                    return self.async_abort(reason="already_configured")
+                problem = err
+            else:
+                return self.async_create_entry(
+                    title=account.title,
+                    data=account_data(account),
+                    unique_id=account.account_id,
+                )
+        offered = offered_accounts(self.hass, self._listing)
+        if self._listing.accounts and not offered:
+            return self.async_abort(reason="no_accounts_left")
+        schema = self.add_suggested_values_to_schema(
+            account_schema(offered) if offered else TYPED_ACCOUNT_SCHEMA, user_input
+        )
+        return self.async_show_form(
+            **form("user", schema, problem, account_field=CONF_ACCOUNT_ID)
+        )
+
+    async def async_step_reconfigure(
+        self, user_input: dict[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Change the region of an account."""
+        entry = self._get_entry()
+        subentry = self._get_reconfigure_subentry()
+        access = Access(self.hass, entry.data)
+        known: str = subentry.data[CONF_REGION]
+        problem: Problem | None = None
+        if user_input is not None:
+            try:
+                region = read_region(user_input)
+                if access.serves_elsewhere(region, known):
+                    await access.judge(subentry.data[CONF_ACCOUNT_ID], region)
+            except Problem as err:
+                problem = err
+            else:
+                result = self.async_update_and_abort(
+                    entry, subentry, data_updates={CONF_REGION: region}
+                )
+                self.hass.config_entries.async_schedule_reload(entry.entry_id)
+                return result
+        schema = self.add_suggested_values_to_schema(
+            REGION_SCHEMA, user_input or {CONF_REGION: known}
+        )
+        return self.async_show_form(
+            **form("reconfigure", schema, problem, name=subentry.title)
+        )

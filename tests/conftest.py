@@ -1,0 +1,312 @@
+"""Fixtures of the tests that run in Home Assistant."""
+
+# First: Home Assistant's test plugin has a package `custom_components` of its own
+import custom_components.metaapi  # noqa: F401, I001
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+from unittest.mock import MagicMock, create_autospec, patch
+
+from homeassistant.config_entries import (
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigSubentryData,
+)
+from homeassistant.const import CONF_TOKEN, Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
+from syrupy.assertion import SnapshotAssertion
+
+from custom_components.metaapi.api.endpoints import Endpoints
+from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.api.model import (
+    Account,
+    Replica,
+    ServerSettings,
+    Status,
+)
+from custom_components.metaapi.api.provisioning import Provisioning
+from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.const import (
+    CONF_ACCOUNT_ID,
+    CONF_REGION,
+    DOMAIN,
+    SUBENTRY_ACCOUNT,
+)
+from simulator import make_jwt
+
+TOKEN = make_jwt()
+OWNER = "5f3c1a2b4d5e6f708192a3b4c5d6e7f8"
+
+SWING = Account(
+    account_id="11111111-aaaa-4bbb-8ccc-000000000001",
+    name="Swing",
+    login="90210",
+    server="Broker-Live",
+    version=5,
+    type="cloud-g2",
+    region="london",
+    state="DEPLOYED",
+)
+SCALP = replace(
+    SWING,
+    account_id="22222222-aaaa-4bbb-8ccc-000000000002",
+    name="Scalp",
+    version=4,
+    type="cloud-g1",
+    region="new-york",
+)
+
+CONNECTED = LinkState(terminal=True, broker=True, status=Status.CONNECTED)
+DISCONNECTED = LinkState(terminal=False, status=Status.DISCONNECTED)
+NO_CONNECTION = LinkState(available=False, status=Status.NO_CONNECTION)
+
+
+class FakeMonitor:
+    """Stands where the client's monitor does, and shows what a test pushes."""
+
+    def __init__(
+        self,
+        session: object,
+        token: str,
+        *,
+        endpoints: Endpoints | None = None,
+        application: str = "MetaApi",
+        timing: object = None,
+    ) -> None:
+        """Start as a monitor does: without accounts."""
+        self.token = token
+        self.application = application
+        self.endpoints = endpoints or Endpoints()
+        self.connected: bool | None = None
+        self.token_refused = False
+        self.closed = 0
+        self.regions: dict[str, str] = {}
+        self.replicas: dict[str, list[Replica]] = {}
+        self.facts: list[tuple[str, bool | None, bool]] = []
+        self.reconnects: list[tuple[str, float]] = []
+        self.reconnect_results: dict[str, list[ReconnectResult]] = {}
+        self.token_checks = 0
+        self.listeners: dict[str, list[Callable[[], None]]] = {}
+        self.hub_listeners: list[Callable[[], None]] = []
+        self._states: dict[str, LinkState] = {}
+
+    def state(self, account_id: str) -> LinkState:
+        """Return what was pushed last."""
+        return self._states[account_id]
+
+    def listen(
+        self, account_id: str, listener: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Call back on a push for one account."""
+        listeners = self.listeners[account_id]
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
+
+    def listen_hub(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call back on a push for the hub."""
+        self.hub_listeners.append(listener)
+        return lambda: self.hub_listeners.remove(listener)
+
+    def add_account(
+        self,
+        account_id: str,
+        region: str = "",
+        *,
+        deployed: bool | None = None,
+        replicas: Iterable[Replica] = (),
+    ) -> None:
+        """Take an account."""
+        self.place_account(account_id, region, replicas)
+        self.listeners[account_id] = []
+        self._states[account_id] = LinkState()
+        if deployed is not None:
+            self.set_facts(account_id, deployed=deployed)
+
+    def place_account(
+        self, account_id: str, region: str, replicas: Iterable[Replica] = ()
+    ) -> None:
+        """Note where an account runs."""
+        self.regions[account_id] = region
+        self.replicas[account_id] = list(replicas)
+
+    def set_facts(
+        self, account_id: str, *, deployed: bool | None = None, exists: bool = True
+    ) -> None:
+        """Note the facts."""
+        self.facts.append((account_id, deployed, exists))
+
+    def check_token(self, *, said: bool = False) -> None:
+        """Count the call."""
+        self.token_checks += 1
+
+    async def reconnect(
+        self, account_id: str, timeout: float = 60.0
+    ) -> ReconnectResult:
+        """Return the next result that a test laid out; success when it laid out none."""
+        self.reconnects.append((account_id, timeout))
+        results = self.reconnect_results.get(account_id)
+        return (
+            results.pop(0) if results else ReconnectResult(Outcome.AUTHENTICATED, 1.25)
+        )
+
+    async def close(self) -> None:
+        """Count the call."""
+        self.closed += 1
+
+    # -- what tests use --------------------------------------------------------------------
+
+    def push(self, account_id: str, state: LinkState) -> None:
+        """Show another state of an account."""
+        self._states[account_id] = state
+        for listener in tuple(self.listeners[account_id]):
+            listener()
+
+    def push_hub(self, connected: bool | None, *, token_refused: bool = False) -> None:
+        """Show another state of the link to MetaApi."""
+        self.connected = connected
+        self.token_refused = token_refused
+        for listener in tuple(self.hub_listeners):
+            listener()
+
+
+def account_subentry(account: Account, **data: str) -> ConfigSubentryData:
+    """Return the subentry of an account, as the config flow makes it."""
+    return ConfigSubentryData(
+        data={CONF_ACCOUNT_ID: account.account_id, CONF_REGION: account.region, **data},
+        subentry_type=SUBENTRY_ACCOUNT,
+        title=account.title,
+        unique_id=account.account_id,
+    )
+
+
+def make_entry(
+    *accounts: Account, token: str = TOKEN, **kwargs: Any
+) -> MockConfigEntry:
+    """Return an entry with subentries for some accounts."""
+    return MockConfigEntry(
+        domain=DOMAIN,
+        title=kwargs.pop("title", "MetaApi"),
+        unique_id=kwargs.pop("unique_id", OWNER),
+        data={CONF_TOKEN: token, **kwargs.pop("data", {})},
+        subentries_data=[account_subentry(account) for account in accounts],
+        **kwargs,
+    )
+
+
+def value(hass: HomeAssistant, entity_id: str) -> str:
+    """Return the state of an entity."""
+    state = hass.states.get(entity_id)
+    assert state is not None, entity_id
+    return state.state
+
+
+def entry_state(entry: ConfigEntry) -> ConfigEntryState:
+    """Return the state of an entry, which a type checker cannot foresee."""
+    return entry.state
+
+
+def device_of(
+    hass: HomeAssistant, entry: ConfigEntry, identifier: str
+) -> dr.DeviceEntry:
+    """Return a device of an entry: of an account, or with the entry's id that of the hub."""
+    device = dr.async_get(hass).async_get_device_by_identifier(
+        (DOMAIN, identifier), entry.entry_id
+    )
+    assert device is not None, identifier
+    return device
+
+
+def describe_entities(
+    hass: HomeAssistant, entry: ConfigEntry, platform: Platform
+) -> dict[str, dict[str, Any]]:
+    """Return what matters of a platform's entities, whatever the Home Assistant."""
+    described: dict[str, dict[str, Any]] = {}
+    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
+        if entity.domain != platform:
+            continue
+        device = dr.async_get(hass).async_get(entity.device_id or "")
+        state = hass.states.get(entity.entity_id)
+        assert device is not None
+        assert state is not None
+        described[entity.entity_id] = {
+            "unique_id": entity.unique_id.replace(entry.entry_id, "<entry id>"),
+            "device": device.name,
+            "category": entity.entity_category and entity.entity_category.value,
+            "disabled_by": entity.disabled_by,
+            "hidden_by": entity.hidden_by,
+            "translation_key": entity.translation_key,
+            "state": state.state,
+            "attributes": {str(key): one for key, one in state.attributes.items()},
+        }
+    return dict(sorted(described.items()))
+
+
+async def setup_entry(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Set up an entry."""
+    entry.add_to_hass(hass)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+
+@pytest.fixture(autouse=True)
+def custom_integrations(request: pytest.FixtureRequest) -> None:
+    """Let Home Assistant find the integration, in the tests that run one."""
+    if "hass" in request.fixturenames:
+        request.getfixturevalue("enable_custom_integrations")
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """Keep snapshots where Home Assistant keeps them."""
+    return snapshot.use_extension(HomeAssistantSnapshotExtension)
+
+
+@pytest.fixture
+def mock_config_entry() -> MockConfigEntry:
+    """Return an entry with two accounts."""
+    return make_entry(SWING, SCALP)
+
+
+@pytest.fixture
+def monitors() -> Iterator[list[FakeMonitor]]:
+    """Replace the monitor; every set-up makes another one."""
+    made: list[FakeMonitor] = []
+
+    def make(*args: Any, **kwargs: Any) -> FakeMonitor:
+        made.append(FakeMonitor(*args, **kwargs))
+        return made[-1]
+
+    with patch("custom_components.metaapi.Monitor", make):
+        yield made
+
+
+@pytest.fixture
+def provisioning() -> Iterator[MagicMock]:
+    """Replace the provisioning API; it lists two accounts that are deployed."""
+    client: MagicMock = create_autospec(Provisioning, instance=True)
+    client.accounts.return_value = [SWING, SCALP]
+    client.server_settings.return_value = ServerSettings()
+    with patch("custom_components.metaapi.Provisioning", return_value=client):
+        yield client
+
+
+@pytest.fixture
+async def monitor(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> FakeMonitor:
+    """Set up the entry and return its monitor, with both accounts connected."""
+    await setup_entry(hass, mock_config_entry)
+    fake = monitors[-1]
+    fake.push_hub(True)
+    for account in (SWING, SCALP):
+        fake.push(account.account_id, CONNECTED)
+    await hass.async_block_till_done()
+    return fake

@@ -1,0 +1,180 @@
+"""The binary sensors: terminal, broker, and the link to MetaApi."""
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from syrupy.assertion import SnapshotAssertion
+
+from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.api.model import Status
+from homeassistant.const import (
+    STATE_OFF,
+    STATE_ON,
+    STATE_UNAVAILABLE,
+    STATE_UNKNOWN,
+    Platform,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity import Entity
+
+from .conftest import (
+    CONNECTED,
+    DISCONNECTED,
+    NO_CONNECTION,
+    SCALP,
+    SWING,
+    FakeMonitor,
+    describe_entities,
+    value,
+)
+
+TERMINAL = "binary_sensor.swing_terminal"
+BROKER = "binary_sensor.swing_broker"
+LINK = "binary_sensor.metaapi_link"
+
+
+async def test_entities(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    snapshot: SnapshotAssertion,
+) -> None:
+    """The entities are what they are called."""
+    assert (
+        describe_entities(hass, mock_config_entry, Platform.BINARY_SENSOR) == snapshot
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "terminal", "broker"),
+    [
+        pytest.param(LinkState(), STATE_UNKNOWN, STATE_UNKNOWN, id="not decided yet"),
+        pytest.param(CONNECTED, STATE_ON, STATE_ON, id="connected"),
+        pytest.param(
+            LinkState(terminal=True, status=Status.CONNECTED),
+            STATE_ON,
+            STATE_UNKNOWN,
+            id="no word of the broker yet",
+        ),
+        pytest.param(
+            LinkState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
+            STATE_ON,
+            STATE_OFF,
+            id="broker away",
+        ),
+        *(
+            pytest.param(
+                LinkState(terminal=False, status=status),
+                STATE_OFF,
+                STATE_UNKNOWN,
+                id=status.value,
+            )
+            for status in (
+                Status.DISCONNECTED,
+                Status.SILENT,
+                Status.RECONNECTING,
+                Status.RECONNECT_FAILED,
+                Status.NEVER_AUTHENTICATED,
+                Status.NOT_DEPLOYED,
+            )
+        ),
+        *(
+            pytest.param(
+                LinkState(available=False, status=status),
+                STATE_UNAVAILABLE,
+                STATE_UNAVAILABLE,
+                id=f"out of sight: {status}",
+            )
+            for status in (
+                Status.NO_CONNECTION,
+                Status.QUOTA_EXHAUSTED,
+                Status.FORBIDDEN,
+                Status.NOT_FOUND,
+                None,
+            )
+        ),
+    ],
+)
+async def test_states(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    link: LinkState,
+    terminal: str,
+    broker: str,
+) -> None:
+    """Each state of a link shows, and the other account keeps its own."""
+    monitor.push(SWING.account_id, link)
+
+    assert value(hass, TERMINAL) == terminal
+    assert value(hass, BROKER) == broker
+    assert value(hass, "binary_sensor.scalp_terminal") == STATE_ON
+    assert value(hass, "binary_sensor.scalp_broker") == STATE_ON
+
+
+async def test_written_only_on_change(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push writes what changed of its own account, and nothing else."""
+    written: list[str] = []
+    write = Entity.async_write_ha_state
+
+    def note(entity: Entity) -> None:
+        written.append(entity.entity_id)
+        write(entity)
+
+    monkeypatch.setattr(Entity, "async_write_ha_state", note)
+
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push_hub(True)
+    assert written == []
+    monitor.push(
+        SWING.account_id,
+        LinkState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
+    )
+    assert sorted(written) == [BROKER, "sensor.swing_status"]
+    written.clear()
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert sorted(written) == [BROKER, TERMINAL, "sensor.swing_status"]
+    written.clear()
+    monitor.push(SWING.account_id, LinkState(terminal=False, status=Status.SILENT))
+    assert sorted(written) == ["sensor.swing_status"]
+    written.clear()
+    monitor.push_hub(False)
+    assert written == [LINK]
+
+
+async def test_listeners_end_with_the_entities(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """Every entity that listens to an account does so to its own, until it is removed."""
+    # terminal, broker, status, and the coordinator
+    assert {key: len(listeners) for key, listeners in monitor.listeners.items()} == {
+        SWING.account_id: 4,
+        SCALP.account_id: 4,
+    }
+    await hass.config_entries.async_unload_platforms(
+        mock_config_entry, [Platform.BINARY_SENSOR]
+    )
+    assert len(monitor.listeners[SWING.account_id]) == 2
+    assert len(monitor.hub_listeners) == 1
+    await hass.config_entries.async_forward_entry_setups(
+        mock_config_entry, [Platform.BINARY_SENSOR]
+    )
+
+
+async def test_link(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """The hub's sensor shows our own link, and is always there."""
+    shown = []
+    for connected, token_refused in (
+        (None, False),
+        (True, False),
+        (False, False),
+        (True, False),
+        (False, True),
+    ):
+        monitor.push_hub(connected, token_refused=token_refused)
+        for account in (SWING, SCALP):
+            monitor.push(account.account_id, CONNECTED if connected else NO_CONNECTION)
+        shown.append(value(hass, LINK))
+
+    assert shown == [STATE_UNKNOWN, STATE_ON, STATE_OFF, STATE_ON, STATE_OFF]
+    await hass.async_block_till_done()

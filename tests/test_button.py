@@ -1,0 +1,124 @@
+"""The button that reconnects."""
+
+import asyncio
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from syrupy.assertion import SnapshotAssertion
+
+from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from homeassistant.const import STATE_UNAVAILABLE, Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+
+from .conftest import (
+    NO_CONNECTION,
+    SCALP,
+    SWING,
+    FakeMonitor,
+    describe_entities,
+    value,
+)
+
+RECONNECT = "button.swing_reconnect"
+
+
+async def press(hass: HomeAssistant, *entity_ids: str) -> None:
+    """Press buttons."""
+    await hass.services.async_call(
+        "button", "press", {"entity_id": list(entity_ids)}, blocking=True
+    )
+
+
+async def test_entities(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    snapshot: SnapshotAssertion,
+) -> None:
+    """The entities are what they are called."""
+    assert describe_entities(hass, mock_config_entry, Platform.BUTTON) == snapshot
+
+
+async def test_press(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """A press reconnects this account, within the usual time."""
+    await press(hass, RECONNECT)
+
+    assert monitor.reconnects == [(SWING.account_id, 60)]
+
+
+@pytest.mark.parametrize(
+    "link", [NO_CONNECTION, LinkState(available=False, status=None)]
+)
+async def test_always_available(
+    hass: HomeAssistant, monitor: FakeMonitor, link: LinkState
+) -> None:
+    """It is needed exactly when nothing else is available."""
+    monitor.push_hub(False)
+    monitor.push(SWING.account_id, link)
+    assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
+
+    assert value(hass, RECONNECT) != STATE_UNAVAILABLE
+    await press(hass, RECONNECT)
+
+    assert monitor.reconnects == [(SWING.account_id, 60)]
+
+
+@pytest.mark.parametrize(
+    ("result", "key", "message"),
+    [
+        (
+            ReconnectResult(Outcome.REFUSED, 0.5, "Trading is closed"),
+            "reconnect_refused",
+            "Swing: MetaApi refused to reconnect (Trading is closed)",
+        ),
+        (
+            ReconnectResult(Outcome.TIMED_OUT, 60),
+            "reconnect_timed_out",
+            "Swing: the terminal did not come back in time",
+        ),
+        (
+            ReconnectResult(Outcome.NO_CONNECTION, 60),
+            "reconnect_no_connection",
+            "Swing: Home Assistant has no connection to MetaApi",
+        ),
+    ],
+)
+async def test_failure(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    result: ReconnectResult,
+    key: str,
+    message: str,
+) -> None:
+    """A press that fails says why."""
+    monitor.reconnect_results[SWING.account_id] = [result]
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await press(hass, RECONNECT)
+
+    assert raised.value.translation_key == key
+    assert str(raised.value) == message
+
+
+async def test_buttons_do_not_wait_for_each_other(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two accounts are reconnected at the same time."""
+    started: list[str] = []
+    both = asyncio.Event()
+
+    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+        started.append(account_id)
+        if len(started) == 2:
+            both.set()
+        await both.wait()
+        return ReconnectResult(Outcome.AUTHENTICATED, 1.0)
+
+    monkeypatch.setattr(monitor, "reconnect", reconnect)
+
+    async with asyncio.timeout(2):
+        await press(hass, RECONNECT, "button.scalp_reconnect")
+
+    assert sorted(started) == [SWING.account_id, SCALP.account_id]

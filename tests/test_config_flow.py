@@ -1,0 +1,1213 @@
+"""The flows of an entry: user, accounts, reauth, reconfigure."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+import logging
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock, create_autospec, patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+import pytest_socket
+
+from custom_components.metaapi.api.endpoints import Zone
+from custom_components.metaapi.api.errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    ForbiddenError,
+    HandshakeRefusedError,
+    InternalError,
+    MetaApiError,
+    NoResponseError,
+    NotAuthenticatedError,
+    NotFoundError,
+    NotSynchronizedError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    ValidationError,
+)
+from custom_components.metaapi.api.provisioning import Provisioning
+from custom_components.metaapi.api.token import read_claims
+from custom_components.metaapi.const import (
+    CONF_ACCOUNT_ID,
+    CONF_ACCOUNTS,
+    CONF_ADVANCED,
+    CONF_API_URL,
+    CONF_APPLICATION,
+    CONF_REGION,
+    DOMAIN,
+)
+from homeassistant.config_entries import (
+    SOURCE_REAUTH,
+    SOURCE_USER,
+    ConfigEntryState,
+)
+from homeassistant.const import CONF_TOKEN
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.setup import async_setup_component
+from simulator import Simulator, make_jwt
+
+from .conftest import OWNER, SCALP, SWING, TOKEN, FakeMonitor, make_entry, setup_entry
+from .flow_support import account, check_texts, options, preselected, suggested
+
+OTHER_OWNER = "00112233445566778899aabbccddeeff"
+NEW_TOKEN = make_jwt(issued=1_767_225_601)
+LIMITED_TOKEN = make_jwt(provisioning=False)
+OPAQUE_TOKEN = "an-old-account-token-that-is-no-jwt"
+TYPED = "44444444-aaaa-4bbb-8ccc-000000000004"
+LISTED = [SWING, SCALP]
+URL = "https://proxy.example/metaapi"
+
+
+@pytest.fixture(autouse=True)
+def texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check the texts of every form and abort."""
+    check_texts(monkeypatch)
+
+
+@pytest.fixture
+def client() -> Iterator[MagicMock]:
+    """Replace the provisioning API; its class is `client.cls`."""
+    client: MagicMock = create_autospec(Provisioning, instance=True)
+    client.accounts.return_value = LISTED
+    client.account.side_effect = NotFoundError("no such account")
+    with patch(
+        "custom_components.metaapi.flow_access.Provisioning", return_value=client
+    ) as cls:
+        client.cls = cls
+        yield client
+
+
+@pytest.fixture
+def subscribe() -> Iterator[MagicMock]:
+    """Replace the subscribe that judges a token; it succeeds."""
+    with patch(
+        "custom_components.metaapi.flow_access.try_subscribe", autospec=True
+    ) as mock:
+        yield mock
+
+
+@pytest.fixture
+def mock_setup_entry() -> Iterator[AsyncMock]:
+    """Set up no entry."""
+    with patch(
+        "custom_components.metaapi.async_setup_entry", return_value=True
+    ) as mock:
+        yield mock
+
+
+@pytest.fixture
+def mocks(
+    client: MagicMock, subscribe: MagicMock, mock_setup_entry: AsyncMock
+) -> MagicMock:
+    """Replace all that a flow calls; return the provisioning API."""
+    return client
+
+
+async def start(hass: HomeAssistant) -> Any:
+    """Open the first form."""
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "user"
+    assert result["errors"] == {}
+    return result
+
+
+async def submit(hass: HomeAssistant, result: Any, **user_input: Any) -> Any:
+    """Send a form."""
+    return await hass.config_entries.flow.async_configure(result["flow_id"], user_input)
+
+
+async def to_accounts(hass: HomeAssistant, token: str = TOKEN, **advanced: str) -> Any:
+    """Go on to the form of the accounts."""
+    result = await submit(
+        hass,
+        await start(hass),
+        token=token,
+        **({"advanced": advanced} if advanced else {}),
+    )
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "accounts"
+    assert result["errors"] == {}
+    return result
+
+
+def assert_created(result: Any, *account_ids: str) -> None:
+    """Check that the flow made an entry with these accounts."""
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert [sub.unique_id for sub in result["result"].subentries.values()] == list(
+        account_ids
+    )
+
+
+# -- user ------------------------------------------------------------------------------
+
+
+async def test_token_then_accounts(
+    hass: HomeAssistant, client: MagicMock, mock_setup_entry: AsyncMock
+) -> None:
+    """A token and the accounts that it lists make an entry with subentries."""
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    client.accounts.return_value = [SWING, replace(SCALP, state="UNDEPLOYED")]
+    expires = datetime(2031, 3, 4, 4, 5, tzinfo=UTC)
+    token = make_jwt(expires=int(expires.timestamp()))
+    result = await to_accounts(hass, token)
+
+    schema = result["data_schema"]
+    assert options(schema, CONF_ACCOUNTS) == {
+        SCALP.account_id: "Scalp · 90210 · Broker-Live · new-york · undeployed",
+        SWING.account_id: "Swing · 90210 · Broker-Live · london · deployed",
+    }
+    assert preselected(schema, CONF_ACCOUNTS) == [SWING.account_id]
+    selector = schema.schema[CONF_ACCOUNTS].config
+    assert selector["multiple"]
+    assert selector["custom_value"]
+    assert selector["mode"] == "dropdown"
+    shown = result["description_placeholders"]
+    assert shown["found"] == "2"
+    assert shown["expires"] == "2031-03-04 05:05"
+
+    result = await submit(hass, result, accounts=[SWING.account_id, SCALP.account_id])
+    assert_created(result, SWING.account_id, SCALP.account_id)
+    entry = result["result"]
+    assert entry.title == "MetaApi"
+    assert entry.unique_id == OWNER
+    assert entry.data == {CONF_TOKEN: token}
+    assert entry.options == {}
+    first = next(iter(entry.subentries.values()))
+    assert first.title == "Swing"
+    assert first.subentry_type == "account"
+    assert first.data == {CONF_ACCOUNT_ID: SWING.account_id, CONF_REGION: "london"}
+    await hass.async_block_till_done()
+    mock_setup_entry.assert_awaited_once()
+
+
+async def test_first_form(hass: HomeAssistant) -> None:
+    """The first form hides the token, keeps the rest collapsed and links to tokens."""
+    result = await start(hass)
+    schema = result["data_schema"].schema
+    assert schema[CONF_TOKEN].config["type"] == "password"
+    assert schema[CONF_ADVANCED].options == {"collapsed": True}
+    shown = result["description_placeholders"]
+    assert shown["token_url"] == "https://app.metaapi.cloud/token"
+    assert shown["provisioning"] == "trading-account-management-api"
+    assert shown["streaming"] == "metaapi-real-time-streaming-api"
+
+
+async def test_advanced(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """A server and an application of one's own are kept."""
+    result = await to_accounts(hass, api_url=f" {URL}/ ", application=" Bot ")
+    assert mocks.cls.call_args.args[2].api_url == URL
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert result["data"] == {
+        CONF_TOKEN: TOKEN,
+        CONF_API_URL: URL,
+        CONF_APPLICATION: "Bot",
+    }
+
+
+async def test_empty_advanced(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """Empty fields stand for MetaApi's own."""
+    result = await to_accounts(hass, api_url=" ", application="")
+    assert mocks.cls.call_args.args[2].api_url is None
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert result["data"] == {CONF_TOKEN: TOKEN}
+
+
+async def test_token_copied_with_blanks(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """Blanks around and inside a token are left out."""
+    result = await to_accounts(hass, f"  {TOKEN[:50]}\n {TOKEN[50:]}\n")
+    assert mocks.cls.call_args.args[1] == TOKEN
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert result["data"] == {CONF_TOKEN: TOKEN}
+
+
+@pytest.mark.parametrize(
+    ("error", "key"),
+    [
+        (UnauthorizedError("no"), "invalid_auth"),
+        (CannotConnectError("no"), "cannot_connect"),
+        (InternalError("no"), "cannot_connect"),
+        (NotFoundError("another server"), "cannot_connect"),
+        (ValidationError("another server"), "cannot_connect"),
+        (TooManyRequestsError("no"), "too_many_requests"),
+        (MetaApiError("no"), "cannot_connect"),
+        (RuntimeError(f"a bug with {TOKEN}"), "unknown"),
+    ],
+)
+async def test_listing_fails(
+    hass: HomeAssistant,
+    mocks: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    key: str,
+) -> None:
+    """Whatever the listing meets is told, and the next try can succeed."""
+    caplog.set_level(logging.DEBUG)
+    mocks.accounts.side_effect = error
+    result = await submit(
+        hass, await start(hass), token=TOKEN, advanced={"api_url": URL}
+    )
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "user"
+    assert result["errors"] == {"base": key}
+    assert ("Unexpected error" in caplog.text) is (key == "unknown")
+    assert ("RuntimeError: a bug with **REDACTED**" in caplog.text) is (
+        key == "unknown"
+    )
+    assert TOKEN not in caplog.text
+    # What was typed is still there, and the section with it is open
+    assert suggested(result["data_schema"]) == {
+        CONF_TOKEN: TOKEN,
+        CONF_ADVANCED: {CONF_API_URL: URL},
+    }
+    assert result["data_schema"].schema[CONF_ADVANCED].options == {"collapsed": False}
+
+    mocks.accounts.side_effect = None
+    result = await submit(hass, result, token=TOKEN)
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://metaapi.example",
+        "http://8.8.8.8",
+        "ftp://proxy.example",
+        "proxy.example",
+        "https://user:secret@proxy.example",
+        "https://proxy.example/?a=b",
+        "https://proxy.example:port",
+    ],
+)
+async def test_url_is_not_allowed(
+    hass: HomeAssistant, mocks: MagicMock, url: str
+) -> None:
+    """A server that the token may not be sent to is refused on the section."""
+    result = await submit(
+        hass, await start(hass), token=TOKEN, advanced={"api_url": url}
+    )
+    assert result["errors"] == {CONF_ADVANCED: "invalid_api_url"}
+    assert result["data_schema"].schema[CONF_ADVANCED].options == {"collapsed": False}
+    assert suggested(result["data_schema"])[CONF_ADVANCED] == {CONF_API_URL: url}
+    mocks.cls.assert_not_called()
+
+    result = await submit(
+        hass, result, token=TOKEN, advanced={"api_url": "http://192.168.1.5:8765"}
+    )
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+@pytest.mark.parametrize("token", ["", "   ", "tökén", "a\0b"])
+async def test_text_is_no_token(
+    hass: HomeAssistant, mocks: MagicMock, token: str
+) -> None:
+    """What cannot be a token is not sent."""
+    result = await submit(hass, await start(hass), token=token)
+    assert result["errors"] == {"base": "invalid_auth"}
+    mocks.cls.assert_not_called()
+
+    result = await submit(hass, result, token=TOKEN)
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+async def test_token_has_expired(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """An expired token is not sent."""
+    expired = datetime.now(UTC) - timedelta(minutes=1)
+    result = await submit(
+        hass, await start(hass), token=make_jwt(expires=int(expired.timestamp()))
+    )
+    assert result["errors"] == {CONF_TOKEN: "token_expired"}
+    mocks.cls.assert_not_called()
+
+    result = await submit(hass, result, token=TOKEN)
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+@pytest.mark.parametrize("token", [make_jwt(expires=None), OPAQUE_TOKEN])
+async def test_token_without_expiry(
+    hass: HomeAssistant, mocks: MagicMock, token: str
+) -> None:
+    """A token that does not say when it expires, or nothing at all, works."""
+    result = await to_accounts(hass, token)
+    assert result["description_placeholders"]["expires"] == "—"
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+    assert result["result"].unique_id == read_claims(token).owner_id
+
+
+@pytest.mark.parametrize("advanced", [{}, {"api_url": URL}])
+async def test_owner_is_configured(
+    hass: HomeAssistant, mocks: MagicMock, advanced: dict[str, str]
+) -> None:
+    """The same owner cannot be added twice, whatever the token and the server."""
+    make_entry(SWING).add_to_hass(hass)
+    result = await submit(hass, await start(hass), token=NEW_TOKEN, advanced=advanced)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+async def test_two_flows_of_one_owner(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """A form that was left open does not stop another; the first to end wins."""
+    left_open = await to_accounts(hass)
+    result = await submit(hass, await to_accounts(hass), accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+    flows = hass.config_entries.flow.async_progress()
+    assert left_open["flow_id"] not in {flow["flow_id"] for flow in flows}
+
+
+# -- accounts --------------------------------------------------------------------------
+
+
+async def test_ten_are_preselected(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """Of hundreds, all can be picked and ten deployed ones are selected at first."""
+    mocks.accounts.return_value = [
+        account(number, state="DEPLOYED" if number % 2 else "UNDEPLOYED")
+        for number in reversed(range(300))
+    ]
+    result = await to_accounts(hass)
+    offered = options(result["data_schema"], CONF_ACCOUNTS)
+    assert len(offered) == 300
+    assert next(iter(offered)) == account(0).account_id
+    assert preselected(result["data_schema"], CONF_ACCOUNTS) == [
+        account(number).account_id for number in range(1, 21, 2)
+    ]
+
+
+async def test_account_without_a_name(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """An account without a name is labelled and titled with its id."""
+    nameless = account(1, name="", state="DEPLOY_FAILED")
+    mocks.accounts.return_value = [nameless]
+    result = await to_accounts(hass)
+    assert options(result["data_schema"], CONF_ACCOUNTS) == {
+        nameless.account_id: f"{nameless.account_id} · deploy failed"
+    }
+    assert preselected(result["data_schema"], CONF_ACCOUNTS) == []
+    result = await submit(hass, result, accounts=[nameless.account_id])
+    subentry = next(iter(result["result"].subentries.values()))
+    assert subentry.title == nameless.account_id
+
+
+async def test_default_is_used(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """What is selected at first is what an untouched form sends."""
+    result = await submit(hass, await to_accounts(hass))
+    assert_created(result, SCALP.account_id, SWING.account_id)
+
+
+@pytest.mark.parametrize("chosen", [[], ["", "  "]])
+async def test_none_chosen(
+    hass: HomeAssistant, mocks: MagicMock, chosen: list[str]
+) -> None:
+    """No account is an error, and stays selected as it was: none."""
+    result = await submit(hass, await to_accounts(hass), accounts=chosen)
+    assert result["errors"] == {CONF_ACCOUNTS: "no_accounts"}
+    assert preselected(result["data_schema"], CONF_ACCOUNTS) == chosen
+
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+async def test_duplicates(
+    hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
+) -> None:
+    """An account that is picked and typed, in any spelling, is added once."""
+    typed = [
+        SWING.account_id,
+        f" {SWING.account_id} ",
+        SWING.account_id.upper(),
+        SCALP.account_id,
+    ]
+    result = await submit(hass, await to_accounts(hass), accounts=typed)
+    assert_created(result, SWING.account_id, SCALP.account_id)
+    mocks.account.assert_not_called()
+    subscribe.assert_not_called()
+
+
+async def test_listed_id_of_another_form(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """What MetaApi lists needs no form of ours."""
+    odd = replace(SWING, account_id="ABCDEF")
+    mocks.accounts.return_value = [odd]
+    result = await submit(hass, await to_accounts(hass), accounts=["ABCDEF"])
+    assert_created(result, "ABCDEF")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "Swing",
+        "44444444-aaaa-4bbb-8ccc 000000000004",
+        "44444444/aaaa/4bbb/8ccc/000000000004",
+        "4" * 19,
+        "4" * 41,
+        f"{TYPED}?",
+    ],
+)
+async def test_text_is_no_account_id(
+    hass: HomeAssistant, mocks: MagicMock, typed: str
+) -> None:
+    """A text that cannot be an id is named and not sent."""
+    result = await submit(
+        hass, await to_accounts(hass), accounts=[SWING.account_id, typed]
+    )
+    assert result["errors"] == {CONF_ACCOUNTS: "invalid_account_id"}
+    shown = result["description_placeholders"]["account"]
+    assert shown == (typed if len(typed) <= 40 else f"{typed[:40]}…")
+    assert preselected(result["data_schema"], CONF_ACCOUNTS) == [
+        SWING.account_id,
+        typed,
+    ]
+    mocks.account.assert_not_called()
+
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+async def test_token_typed_as_account(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """No text tells the token, wherever it was pasted."""
+    result = await submit(hass, await to_accounts(hass), accounts=[TOKEN])
+    assert result["errors"] == {CONF_ACCOUNTS: "invalid_account_id"}
+    assert result["description_placeholders"]["account"] == "**REDACTED**"
+
+
+async def test_typed_id_is_looked_up(
+    hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
+) -> None:
+    """A typed id that is not listed is asked for, and has its name and region."""
+    mocks.account.side_effect = None
+    mocks.account.return_value = replace(SWING, account_id=TYPED, name="Hidden")
+    result = await submit(hass, await to_accounts(hass), accounts=[TYPED.upper()])
+    mocks.account.assert_awaited_once_with(TYPED)
+    subscribe.assert_not_called()
+    assert_created(result, TYPED)
+    subentry = next(iter(result["result"].subentries.values()))
+    assert subentry.title == "Hidden"
+    assert subentry.data[CONF_REGION] == "london"
+
+
+@pytest.mark.parametrize(
+    ("error", "errors"),
+    [
+        (NotFoundError("no"), {CONF_ACCOUNTS: "account_not_found"}),
+        (ForbiddenError("no"), {CONF_ACCOUNTS: "forbidden"}),
+        (ValidationError("no"), {CONF_ACCOUNTS: "invalid_account_id"}),
+        (CannotConnectError("no"), {"base": "cannot_connect"}),
+        (TooManyRequestsError("no"), {"base": "too_many_requests"}),
+        (RuntimeError("no"), {"base": "unknown"}),
+    ],
+)
+async def test_look_up_fails(
+    hass: HomeAssistant, mocks: MagicMock, error: Exception, errors: dict[str, str]
+) -> None:
+    """Whatever the look-up of a typed id meets is told, and another can succeed."""
+    mocks.account.side_effect = error
+    result = await submit(hass, await to_accounts(hass), accounts=[TYPED])
+    assert result["step_id"] == "accounts"
+    assert result["errors"] == errors
+    named = TYPED if CONF_ACCOUNTS in errors else ""
+    assert result["description_placeholders"]["account"] == named
+
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+async def test_account_of_another_entry(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """An account that another entry has is not offered, nor taken when typed."""
+    make_entry(SWING, token=OPAQUE_TOKEN, unique_id="another").add_to_hass(hass)
+    result = await to_accounts(hass)
+    assert list(options(result["data_schema"], CONF_ACCOUNTS)) == [SCALP.account_id]
+    assert preselected(result["data_schema"], CONF_ACCOUNTS) == [SCALP.account_id]
+    assert result["description_placeholders"]["found"] == "2"
+
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert result["errors"] == {CONF_ACCOUNTS: "account_already_configured"}
+    assert result["description_placeholders"]["account"] == SWING.account_id
+
+    mocks.accounts.return_value = []
+    mocks.account.side_effect = None
+    mocks.account.return_value = SWING
+    result = await submit(hass, result, accounts=[TYPED])
+    assert result["errors"] == {CONF_ACCOUNTS: "account_already_configured"}
+
+    result = await submit(hass, result, accounts=[SCALP.account_id])
+    assert_created(result, SCALP.account_id)
+
+
+async def test_nothing_listed(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """A token that lists nothing still lets one type ids."""
+    mocks.accounts.return_value = []
+    result = await to_accounts(hass)
+    assert result["description_placeholders"]["found"] == "0"
+    assert options(result["data_schema"], CONF_ACCOUNTS) == {}
+    mocks.account.side_effect = None
+    mocks.account.return_value = replace(SWING, account_id=TYPED)
+    result = await submit(hass, result, accounts=[TYPED])
+    assert_created(result, TYPED)
+
+
+# -- tokens that may not list accounts ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "error"),
+    [
+        (LIMITED_TOKEN, UnauthorizedError("no")),
+        (LIMITED_TOKEN, ForbiddenError("no")),
+        (TOKEN, ForbiddenError("no")),
+        (OPAQUE_TOKEN, ForbiddenError("no")),
+    ],
+)
+async def test_limited_token(
+    hass: HomeAssistant,
+    mocks: MagicMock,
+    subscribe: MagicMock,
+    token: str,
+    error: MetaApiError,
+) -> None:
+    """A token without the provisioning permission is judged by a subscribe."""
+    mocks.accounts.side_effect = error
+    result = await to_accounts(hass, token, application="Bot")
+    assert options(result["data_schema"], CONF_ACCOUNTS) == {}
+    assert preselected(result["data_schema"], CONF_ACCOUNTS) == []
+    result = await submit(hass, result, accounts=[TYPED])
+    assert_created(result, TYPED)
+    subentry = next(iter(result["result"].subentries.values()))
+    assert subentry.title == TYPED
+    assert subentry.data == {CONF_ACCOUNT_ID: TYPED, CONF_REGION: ""}
+
+    mocks.account.assert_not_called()
+    subscribe.assert_awaited_once()
+    session, *arguments = subscribe.await_args.args
+    assert arguments == [
+        token,
+        Zone("https://mt-client-api-v1.agiliumtrade.agiliumtrade.ai"),
+        TYPED,
+    ]
+    assert subscribe.await_args.kwargs == {"application": "Bot"}
+    # It was one of its own, and nothing keeps it
+    assert session.closed
+
+
+async def test_limited_token_elsewhere(
+    hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
+) -> None:
+    """With a server of one's own, the subscribe goes there."""
+    mocks.accounts.side_effect = ForbiddenError("no")
+    result = await to_accounts(hass, LIMITED_TOKEN, api_url=URL)
+    result = await submit(hass, result, accounts=[TYPED])
+    assert_created(result, TYPED)
+    assert subscribe.await_args.args[2] == Zone(URL)
+    assert subscribe.await_args.kwargs == {"application": "MetaApi"}
+
+
+@pytest.mark.parametrize(
+    "error", [NotAuthenticatedError("no"), NotSynchronizedError("no")]
+)
+async def test_terminal_is_away(
+    hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock, error: MetaApiError
+) -> None:
+    """A terminal that is away says nothing against the token or the id."""
+    mocks.accounts.side_effect = ForbiddenError("no")
+    subscribe.side_effect = error
+    result = await to_accounts(hass, LIMITED_TOKEN)
+    assert_created(await submit(hass, result, accounts=[TYPED]), TYPED)
+
+
+@pytest.mark.parametrize(
+    ("error", "errors"),
+    [
+        (NotFoundError("no"), {CONF_ACCOUNTS: "account_not_found"}),
+        (ForbiddenError("no"), {CONF_ACCOUNTS: "forbidden"}),
+        (ValidationError("no"), {CONF_ACCOUNTS: "invalid_account_id"}),
+        (HandshakeRefusedError(403), {CONF_ACCOUNTS: "forbidden"}),
+        (HandshakeRefusedError(429), {"base": "too_many_requests"}),
+        (HandshakeRefusedError(502), {"base": "cannot_connect"}),
+        (TooManyRequestsError("no"), {"base": "too_many_requests"}),
+        (CannotConnectError("no"), {"base": "cannot_connect"}),
+        (ConnectionLostError("no"), {"base": "cannot_connect"}),
+        (NoResponseError("no"), {"base": "cannot_connect"}),
+        (RuntimeError(LIMITED_TOKEN), {"base": "unknown"}),
+    ],
+)
+async def test_subscribe_fails(
+    hass: HomeAssistant,
+    *,
+    mocks: MagicMock,
+    subscribe: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    errors: dict[str, str],
+) -> None:
+    """Whatever the subscribe meets is told, and the next try can succeed."""
+    mocks.accounts.side_effect = ForbiddenError("no")
+    subscribe.side_effect = error
+    result = await submit(
+        hass, await to_accounts(hass, LIMITED_TOKEN), accounts=[TYPED]
+    )
+    assert result["step_id"] == "accounts"
+    assert result["errors"] == errors
+    assert subscribe.await_args.args[0].closed
+    assert LIMITED_TOKEN not in caplog.text
+
+    subscribe.side_effect = None
+    assert_created(await submit(hass, result, accounts=[TYPED]), TYPED)
+
+
+@pytest.mark.parametrize("error", [UnauthorizedError("no"), HandshakeRefusedError(401)])
+async def test_subscribe_tells_a_bad_token(
+    hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock, error: MetaApiError
+) -> None:
+    """A token that only the subscribe could judge can be entered again."""
+    mocks.accounts.side_effect = UnauthorizedError("no")
+    subscribe.side_effect = error
+    result = await to_accounts(hass, LIMITED_TOKEN, api_url=URL)
+    result = await submit(hass, result, accounts=[TYPED])
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "user"
+    assert result["errors"] == {"base": "invalid_auth"}
+    assert suggested(result["data_schema"]) == {CONF_ADVANCED: {CONF_API_URL: URL}}
+
+    subscribe.side_effect = None
+    result = await submit(hass, result, token=LIMITED_TOKEN, advanced={"api_url": URL})
+    assert result["step_id"] == "accounts"
+    assert_created(await submit(hass, result, accounts=[TYPED]), TYPED)
+
+
+async def test_token_may_not_stream(
+    hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
+) -> None:
+    """A token whose rules lack the stream is tested before it is kept."""
+    subscribe.side_effect = ForbiddenError("no")
+    token = make_jwt(streaming=False)
+    chosen = [SWING.account_id, SCALP.account_id]
+    result = await submit(hass, await to_accounts(hass, token), accounts=chosen)
+    assert result["errors"] == {CONF_ACCOUNTS: "forbidden"}
+    assert result["description_placeholders"]["account"] == SWING.account_id
+
+    subscribe.side_effect = None
+    assert_created(await submit(hass, result, accounts=chosen), *chosen)
+
+
+# -- reauth ----------------------------------------------------------------------------
+
+
+async def reload_count(
+    hass: HomeAssistant, entry: MockConfigEntry, monitors: list[FakeMonitor]
+) -> int:
+    """Return how often an entry that now works was set up."""
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.LOADED
+    return len(monitors)
+
+
+@pytest.fixture
+async def loaded(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    client: MagicMock,
+    subscribe: MagicMock,
+) -> MockConfigEntry:
+    """Set up an entry with two accounts and all that an entry can keep."""
+    entry = make_entry(
+        SWING, SCALP, data={CONF_API_URL: URL, CONF_APPLICATION: "Bot"}, title="Home"
+    )
+    await setup_entry(hass, entry)
+    return entry
+
+
+async def test_reauth_form(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    """The form names the entry, its accounts and the expiry of its token."""
+    result = await loaded.start_reauth_flow(hass)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "reauth_confirm"
+    shown = result["description_placeholders"]
+    assert shown["name"] == "Home"
+    assert shown["accounts"] == "Swing, Scalp"
+    assert shown["expires"].startswith("2099-12-31")
+    assert list(result["data_schema"].schema) == [CONF_TOKEN]
+    assert suggested(result["data_schema"]) == {}
+
+
+async def test_reauth_of_a_loaded_entry(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A new token is used after one reload; the rest of the data stays."""
+    result = await loaded.start_reauth_flow(hass)
+    result = await submit(hass, result, token=f" {NEW_TOKEN} ")
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reauth_successful"
+    assert loaded.data == {
+        CONF_TOKEN: NEW_TOKEN,
+        CONF_API_URL: URL,
+        CONF_APPLICATION: "Bot",
+    }
+    assert loaded.unique_id == OWNER
+    assert await reload_count(hass, loaded, monitors) == 2
+    assert monitors[-1].token == NEW_TOKEN
+    assert "update listener" not in caplog.text
+
+
+async def test_reauth_of_a_failed_entry(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    client: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An entry whose set-up failed on its token starts with the new one."""
+    provisioning.check.side_effect = UnauthorizedError("no")
+    provisioning.accounts.side_effect = UnauthorizedError("no")
+    entry = make_entry(SWING)
+    await setup_entry(hass, entry)
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert flow["context"]["source"] == SOURCE_REAUTH
+    provisioning.check.side_effect = None
+    provisioning.accounts.side_effect = None
+
+    result = await hass.config_entries.flow.async_configure(
+        flow["flow_id"], {CONF_TOKEN: NEW_TOKEN}
+    )
+    assert result["reason"] == "reauth_successful"
+    assert await reload_count(hass, entry, monitors) == 2
+    assert monitors[-1].token == NEW_TOKEN
+    assert not hass.config_entries.flow.async_progress()
+    assert "update listener" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "key"),
+    [
+        (UnauthorizedError("no"), "invalid_auth"),
+        (CannotConnectError("no"), "cannot_connect"),
+        (TooManyRequestsError("no"), "too_many_requests"),
+        (RuntimeError(NEW_TOKEN), "unknown"),
+    ],
+)
+async def test_reauth_fails(
+    hass: HomeAssistant,
+    *,
+    loaded: MockConfigEntry,
+    client: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    key: str,
+) -> None:
+    """Whatever the new token meets is told, and the next try can succeed."""
+    client.accounts.side_effect = error
+    result = await loaded.start_reauth_flow(hass)
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "reauth_confirm"
+    assert result["errors"] == {"base": key}
+    assert loaded.data[CONF_TOKEN] == TOKEN
+    assert NEW_TOKEN not in caplog.text
+
+    client.accounts.side_effect = None
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["reason"] == "reauth_successful"
+    await hass.async_block_till_done()
+
+
+async def test_reauth_with_an_expired_token(
+    hass: HomeAssistant, loaded: MockConfigEntry, client: MagicMock
+) -> None:
+    """A token that has expired as well is refused without a call."""
+    result = await loaded.start_reauth_flow(hass)
+    result = await submit(hass, result, token=make_jwt(expires=1_767_225_602))
+    assert result["errors"] == {CONF_TOKEN: "token_expired"}
+    client.cls.assert_not_called()
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["reason"] == "reauth_successful"
+    await hass.async_block_till_done()
+
+
+async def test_reauth_by_another_owner(
+    hass: HomeAssistant, loaded: MockConfigEntry, monitors: list[FakeMonitor]
+) -> None:
+    """The token of another owner is refused, even if it sees the same accounts."""
+    result = await loaded.start_reauth_flow(hass)
+    result = await submit(hass, result, token=make_jwt(OTHER_OWNER))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "wrong_account"
+    assert loaded.data[CONF_TOKEN] == TOKEN
+    assert await reload_count(hass, loaded, monitors) == 1
+
+
+async def test_reauth_of_the_same_owner_without_its_accounts(
+    hass: HomeAssistant, loaded: MockConfigEntry, client: MagicMock
+) -> None:
+    """The owner decides, not what is listed: accounts may be gone."""
+    client.accounts.return_value = []
+    result = await loaded.start_reauth_flow(hass)
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["reason"] == "reauth_successful"
+    await hass.async_block_till_done()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (OPAQUE_TOKEN, f"{OPAQUE_TOKEN}-2"),
+        (TOKEN, OPAQUE_TOKEN),
+        (OPAQUE_TOKEN, TOKEN),
+    ],
+)
+@pytest.mark.parametrize(
+    ("accounts", "listed", "reason"),
+    [
+        ((SWING, SCALP), [SCALP], "reauth_successful"),
+        ((SWING, SCALP), [account(1)], "wrong_account"),
+        ((SWING, SCALP), [], "wrong_account"),
+        ((), [], "reauth_successful"),
+    ],
+)
+async def test_reauth_of_a_token_without_owner(
+    hass: HomeAssistant,
+    *,
+    mocks: MagicMock,
+    old: str,
+    new: str,
+    accounts: tuple[Any, ...],
+    listed: list[Any],
+    reason: str,
+) -> None:
+    """Tokens that tell no owner are compared by the accounts that they see."""
+    unique_id = read_claims(old).owner_id
+    entry = make_entry(*accounts, token=old, unique_id=unique_id)
+    entry.add_to_hass(hass)
+    mocks.accounts.return_value = listed
+    result = await entry.start_reauth_flow(hass)
+    assert result["description_placeholders"]["accounts"] == (
+        "Swing, Scalp" if accounts else "—"
+    )
+    result = await submit(hass, result, token=new)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == reason
+    assert entry.data[CONF_TOKEN] == (old if reason == "wrong_account" else new)
+    assert entry.unique_id == unique_id
+    await hass.async_block_till_done()
+
+
+async def test_reauth_of_a_limited_token(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    client: MagicMock,
+    subscribe: MagicMock,
+) -> None:
+    """A token that may not list accounts is judged by the entry's own; one is enough."""
+    client.accounts.side_effect = UnauthorizedError("no")
+    subscribe.side_effect = [NotFoundError("gone"), None]
+    result = await loaded.start_reauth_flow(hass)
+    result = await submit(hass, result, token=LIMITED_TOKEN)
+    assert result["reason"] == "reauth_successful"
+    assert [call.args[3] for call in subscribe.await_args_list] == [
+        SWING.account_id,
+        SCALP.account_id,
+    ]
+    assert subscribe.await_args.kwargs == {"application": "Bot"}
+    await hass.async_block_till_done()
+
+
+@pytest.mark.parametrize(
+    ("error", "key", "named"),
+    [
+        (ForbiddenError("no"), "forbidden", SWING.account_id),
+        (NotFoundError("no"), "forbidden", SWING.account_id),
+        (UnauthorizedError("no"), "invalid_auth", ""),
+        (CannotConnectError("no"), "cannot_connect", ""),
+    ],
+)
+async def test_reauth_of_a_limited_token_fails(
+    hass: HomeAssistant,
+    *,
+    loaded: MockConfigEntry,
+    client: MagicMock,
+    subscribe: MagicMock,
+    error: MetaApiError,
+    key: str,
+    named: str,
+) -> None:
+    """What the subscribe meets is told, and the next try can succeed."""
+    client.accounts.side_effect = ForbiddenError("no")
+    subscribe.side_effect = error
+    result = await loaded.start_reauth_flow(hass)
+    result = await submit(hass, result, token=LIMITED_TOKEN)
+    assert result["errors"] == {"base": key}
+    assert result["description_placeholders"]["account"] == named
+
+    subscribe.side_effect = None
+    result = await submit(hass, result, token=LIMITED_TOKEN)
+    assert result["reason"] == "reauth_successful"
+    await hass.async_block_till_done()
+
+
+# -- reconfigure -----------------------------------------------------------------------
+
+
+async def test_reconfigure_form(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    """The form shows what is kept, but the token."""
+    result = await loaded.start_reconfigure_flow(hass)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "reconfigure"
+    assert suggested(result["data_schema"]) == {
+        CONF_ADVANCED: {CONF_API_URL: URL, CONF_APPLICATION: "Bot"}
+    }
+    assert result["data_schema"].schema[CONF_ADVANCED].options == {"collapsed": False}
+    assert result["description_placeholders"]["name"] == "Home"
+    assert result["description_placeholders"]["expires"].startswith("2099-12-31")
+
+
+async def test_reconfigure_everything(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    client: MagicMock,
+    monitors: list[FakeMonitor],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Token, server and application are changed after one reload."""
+    result = await loaded.start_reconfigure_flow(hass)
+    result = await submit(
+        hass,
+        result,
+        token=NEW_TOKEN,
+        advanced={"api_url": "http://127.0.0.1:8765/", "application": "Other"},
+    )
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reconfigure_successful"
+    assert loaded.data == {
+        CONF_TOKEN: NEW_TOKEN,
+        CONF_API_URL: "http://127.0.0.1:8765",
+        CONF_APPLICATION: "Other",
+    }
+    assert client.cls.call_args.args[1] == NEW_TOKEN
+    assert client.cls.call_args.args[2].api_url == "http://127.0.0.1:8765"
+    assert await reload_count(hass, loaded, monitors) == 2
+    assert monitors[-1].application == "Other"
+    assert "update listener" not in caplog.text
+
+
+@pytest.mark.parametrize("user_input", [{}, {"token": " "}, {"advanced": {}}])
+async def test_reconfigure_keeps_the_token(
+    hass: HomeAssistant, loaded: MockConfigEntry, user_input: dict[str, Any]
+) -> None:
+    """An empty token stands for the present one; other empty fields for MetaApi's own."""
+    result = await loaded.start_reconfigure_flow(hass)
+    result = await submit(hass, result, **user_input)
+    assert result["reason"] == "reconfigure_successful"
+    assert loaded.data == {CONF_TOKEN: TOKEN}
+    await hass.async_block_till_done()
+
+
+async def test_reconfigure_an_entry_that_does_not_work(
+    hass: HomeAssistant, mocks: MagicMock, mock_setup_entry: AsyncMock
+) -> None:
+    """An entry that is not loaded is set up with what was changed."""
+    entry = make_entry(SWING)
+    entry.add_to_hass(hass)
+    result = await entry.start_reconfigure_flow(hass)
+    assert result["data_schema"].schema[CONF_ADVANCED].options == {"collapsed": True}
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.LOADED
+    mock_setup_entry.assert_awaited_once()
+
+
+@pytest.mark.parametrize(
+    ("user_input", "error", "errors"),
+    [
+        ({}, UnauthorizedError("no"), {"base": "invalid_auth"}),
+        ({"token": NEW_TOKEN}, CannotConnectError("no"), {"base": "cannot_connect"}),
+        ({"token": "tökén"}, None, {"base": "invalid_auth"}),
+        (
+            {"token": make_jwt(expires=1_767_225_602)},
+            None,
+            {CONF_TOKEN: "token_expired"},
+        ),
+        (
+            {"token": NEW_TOKEN, "advanced": {"api_url": "http://proxy.example"}},
+            None,
+            {CONF_ADVANCED: "invalid_api_url"},
+        ),
+    ],
+)
+async def test_reconfigure_fails(
+    hass: HomeAssistant,
+    *,
+    loaded: MockConfigEntry,
+    client: MagicMock,
+    user_input: dict[str, Any],
+    error: MetaApiError | None,
+    errors: dict[str, str],
+) -> None:
+    """What is wrong is told, and the next try can succeed."""
+    before = dict(loaded.data)
+    client.accounts.side_effect = error
+    result = await loaded.start_reconfigure_flow(hass)
+    result = await submit(hass, result, **user_input)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "reconfigure"
+    assert result["errors"] == errors
+    assert loaded.data == before
+
+    client.accounts.side_effect = None
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done()
+
+
+async def test_reconfigure_by_another_owner(
+    hass: HomeAssistant, loaded: MockConfigEntry
+) -> None:
+    """The token of another owner is refused."""
+    result = await loaded.start_reconfigure_flow(hass)
+    result = await submit(hass, result, token=make_jwt(OTHER_OWNER))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "wrong_account"
+    assert loaded.data[CONF_TOKEN] == TOKEN
+
+
+async def test_reconfigure_while_a_reauth_waits(
+    hass: HomeAssistant, loaded: MockConfigEntry
+) -> None:
+    """Somebody who answers a refused token by reconfiguring is not sent away."""
+    await loaded.start_reauth_flow(hass)
+    result = await loaded.start_reconfigure_flow(hass)
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done()
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_reconfigure_of_a_token_without_owner(
+    hass: HomeAssistant, mocks: MagicMock
+) -> None:
+    """A token that stays needs no proof of its owner."""
+    entry = make_entry(SWING, token=OPAQUE_TOKEN, unique_id="a-hash")
+    entry.add_to_hass(hass)
+    mocks.accounts.return_value = []
+    result = await entry.start_reconfigure_flow(hass)
+    result = await submit(hass, result, advanced={"application": "Bot"})
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data == {CONF_TOKEN: OPAQUE_TOKEN, CONF_APPLICATION: "Bot"}
+    assert entry.unique_id == "a-hash"
+    await hass.async_block_till_done()
+
+
+# -- against the simulator ---------------------------------------------------------------
+
+
+@pytest.fixture
+def loopback(socket_enabled: None) -> None:
+    """Allow connections to this machine."""
+    pytest_socket.socket_allow_hosts(["127.0.0.1"])
+
+
+async def test_user_flow_for_real(
+    hass: HomeAssistant,
+    loopback: None,
+    mock_setup_entry: AsyncMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The flow works over loopback: a refused token, then accounts that are listed."""
+    caplog.set_level(logging.DEBUG)
+    async with Simulator(accounts=2) as sim:
+        advanced = {"api_url": sim.url}
+        result = await submit(
+            hass, await start(hass), token=OPAQUE_TOKEN, advanced=advanced
+        )
+        assert result["errors"] == {"base": "invalid_auth"}
+        result = await submit(hass, result, token=sim.token, advanced=advanced)
+        assert result["step_id"] == "accounts"
+        assert set(preselected(result["data_schema"], CONF_ACCOUNTS)) == set(
+            sim.accounts
+        )
+        result = await submit(hass, result, accounts=[TYPED])
+        assert result["errors"] == {CONF_ACCOUNTS: "account_not_found"}
+        result = await submit(hass, result, accounts=list(sim.accounts))
+        assert_created(result, *sim.accounts)
+        assert sim.token not in caplog.text
+
+
+async def test_limited_token_for_real(
+    hass: HomeAssistant,
+    loopback: None,
+    mock_setup_entry: AsyncMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Over loopback, a token without provisioning is judged by a real subscribe."""
+    caplog.set_level(logging.DEBUG)
+    async with Simulator(accounts=2, provisioning_refusal=401) as sim:
+        first, second = sim.accounts
+        token = sim.grant(provisioning=False)
+        sim.set_subscribe_mode(second, "refuse", error="ForbiddenError")
+        result = await to_accounts(hass, token, api_url=sim.url)
+        for account_id, key in (
+            (TYPED, "account_not_found"),
+            (second, "forbidden"),
+        ):
+            result = await submit(hass, result, accounts=[account_id])
+            assert result["errors"] == {CONF_ACCOUNTS: key}
+        result = await submit(hass, result, accounts=[first])
+        assert_created(result, first)
+        assert [request.type for request in sim.requests] == [
+            "subscribe",
+            "subscribe",
+            "subscribe",
+            "unsubscribe",
+        ]
+        await sim.wait_for(lambda: not sim.sockets)
+        assert token not in caplog.text
+
+
+async def test_reauth_for_real(
+    hass: HomeAssistant, loopback: None, mock_setup_entry: AsyncMock
+) -> None:
+    """Over loopback, a revoked token is replaced by another of the same owner."""
+    async with Simulator(accounts=1) as sim:
+        entry = make_entry(token=sim.token, data={CONF_API_URL: sim.url})
+        entry.add_to_hass(hass)
+        sim.revoke()
+        result = await entry.start_reauth_flow(hass)
+        result = await submit(hass, result, token=sim.token)
+        assert result["errors"] == {"base": "invalid_auth"}
+        token = sim.grant(expires=2_000_000_000)
+        result = await submit(hass, result, token=token)
+        assert result["reason"] == "reauth_successful"
+        assert entry.data == {CONF_TOKEN: token, CONF_API_URL: sim.url}
+        await hass.async_block_till_done()
+
+
+async def test_flow_over_http(
+    hass: HomeAssistant, mocks: MagicMock, hass_client: Any
+) -> None:
+    """What the frontend and the demo send and get is plain JSON."""
+    assert await async_setup_component(hass, "config", {})
+    http = await hass_client()
+    path = "/api/config/config_entries/flow"
+    answer = await (await http.post(path, json={"handler": DOMAIN})).json()
+    assert [field["name"] for field in answer["data_schema"]] == ["token", "advanced"]
+    path = f"{path}/{answer['flow_id']}"
+    answer = await (await http.post(path, json={CONF_TOKEN: TOKEN})).json()
+    assert answer["step_id"] == "accounts"
+    (field,) = answer["data_schema"]
+    assert field["default"] == [SCALP.account_id, SWING.account_id]
+    assert field["selector"]["select"]["mode"] == "dropdown"
+    answer = await (await http.post(path, json={CONF_ACCOUNTS: []})).json()
+    assert answer["errors"] == {CONF_ACCOUNTS: "no_accounts"}
+    answer = await (
+        await http.post(path, json={CONF_ACCOUNTS: [SWING.account_id]})
+    ).json()
+    assert answer["type"] == "create_entry"

@@ -1,0 +1,676 @@
+"""Facts by REST, names, the log, a refused token."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+import logging
+from unittest.mock import MagicMock
+
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_time_changed,
+)
+
+from custom_components.metaapi.api.errors import (
+    CannotConnectError,
+    ForbiddenError,
+    NotFoundError,
+    UnauthorizedError,
+)
+from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.api.model import Account, Replica, Status
+from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.const import (
+    DOMAIN,
+    REREAD_DELAY,
+    REREAD_INTERVAL,
+    REREAD_PAUSE,
+)
+from custom_components.metaapi.coordinator import MetaApiCoordinator
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+from homeassistant.util import dt as dt_util
+from simulator import make_jwt
+
+from .conftest import (
+    CONNECTED,
+    DISCONNECTED,
+    NO_CONNECTION,
+    SCALP,
+    SWING,
+    FakeMonitor,
+    device_of,
+    make_entry,
+    setup_entry,
+    value,
+)
+
+UNDEPLOYED = replace(SWING, state="UNDEPLOYED")
+NOT_DEPLOYED_RESULT = ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
+
+
+async def pass_time(hass: HomeAssistant, delta: timedelta) -> None:
+    """Let the clock go on, and what is due happen."""
+    async_fire_time_changed(hass, dt_util.utcnow() + delta + timedelta(seconds=1))
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def coordinator_of(entry: MockConfigEntry) -> MetaApiCoordinator:
+    """Return the coordinator of a loaded entry."""
+    coordinator: MetaApiCoordinator = entry.runtime_data.coordinator
+    return coordinator
+
+
+@pytest.fixture
+def listed_long_ago(monitor: FakeMonitor, mock_config_entry: MockConfigEntry) -> None:
+    """Make the last listing an old one."""
+    coordinator_of(mock_config_entry)._listed_at -= 3600
+
+
+# -- facts -------------------------------------------------------------------------------------
+
+
+async def test_facts_at_setup(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """The monitor is told what REST says of each account: one listing for all."""
+    replica = Replica(account_id="r", region="singapore", state="DEPLOYED")
+    provisioning.accounts.return_value = [
+        UNDEPLOYED,
+        replace(SCALP, region="vint-hill", replicas=(replica,)),
+    ]
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert monitors[0].facts == [
+        (SWING.account_id, False, True),
+        (SCALP.account_id, True, True),
+    ]
+    assert monitors[0].regions[SCALP.account_id] == "vint-hill"
+    assert monitors[0].replicas == {SWING.account_id: [], SCALP.account_id: [replica]}
+    provisioning.accounts.assert_called_once_with()
+    provisioning.account.assert_not_called()
+
+
+async def test_account_that_metaapi_does_not_know(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """Only what the listing lacks and cannot be read singly either is gone."""
+    provisioning.accounts.return_value = [SWING]
+    provisioning.account.side_effect = NotFoundError("gone")
+
+    await setup_entry(hass, mock_config_entry)
+
+    provisioning.account.assert_called_once_with(SCALP.account_id)
+    assert monitors[0].facts == [
+        (SWING.account_id, True, True),
+        (SCALP.account_id, None, False),
+    ]
+
+
+@pytest.mark.parametrize("error", [ForbiddenError("no"), CannotConnectError("down")])
+async def test_account_that_cannot_be_read(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    error: Exception,
+) -> None:
+    """An account that the listing lacks is not called gone without a proof."""
+    provisioning.accounts.return_value = [SWING]
+    provisioning.account.side_effect = error
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert monitors[0].facts == [(SWING.account_id, True, True)]
+    assert device_of(hass, mock_config_entry, SCALP.account_id).model is None
+
+
+async def test_account_that_only_the_single_read_knows(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """A replica is in no listing, and can be read all the same."""
+    provisioning.accounts.return_value = [SWING]
+    provisioning.account.return_value = SCALP
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert (SCALP.account_id, True, True) in monitors[0].facts
+    assert (
+        device_of(hass, mock_config_entry, SCALP.account_id).model == "MT4 · cloud-g1"
+    )
+
+
+async def test_slow_reread(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """Every 15 minutes the facts are read again."""
+    assert timedelta(minutes=15) == REREAD_INTERVAL
+    monitor.facts.clear()
+    replica = Replica(account_id="r", region="singapore", state="DEPLOYED")
+    provisioning.accounts.return_value = [
+        UNDEPLOYED,
+        replace(SCALP, replicas=(replica,)),
+    ]
+
+    for calls in (2, 3):
+        await pass_time(hass, REREAD_INTERVAL)
+        assert provisioning.accounts.call_count == calls
+
+    assert monitor.facts[:2] == [
+        (SWING.account_id, False, True),
+        (SCALP.account_id, True, True),
+    ]
+    assert monitor.replicas[SCALP.account_id] == [replica]
+
+
+async def test_account_that_cannot_be_read_any_more(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """Of such an account nothing new is said."""
+    monitor.facts.clear()
+    provisioning.accounts.return_value = [SWING]
+    provisioning.account.side_effect = ForbiddenError("no")
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert monitor.facts == [(SWING.account_id, True, True)]
+
+
+async def test_account_deleted_and_back(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """An account that is gone may come back."""
+    monitor.facts.clear()
+    provisioning.accounts.return_value = [SWING]
+    provisioning.account.side_effect = NotFoundError("gone")
+    await pass_time(hass, REREAD_INTERVAL)
+    provisioning.accounts.return_value = [SWING, SCALP]
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert [facts for facts in monitor.facts if facts[0] == SCALP.account_id] == [
+        (SCALP.account_id, None, False),
+        (SCALP.account_id, True, True),
+    ]
+
+
+async def test_reread_that_fails(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It changes nothing, makes nothing unavailable, and is no matter for the log."""
+    monitor.facts.clear()
+    caplog.clear()
+    provisioning.accounts.side_effect = CannotConnectError("down")
+
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        await pass_time(hass, REREAD_INTERVAL)
+        await pass_time(hass, REREAD_INTERVAL)
+
+    assert provisioning.accounts.call_count == 3
+    assert monitor.facts == []
+    assert monitor.token_checks == 0
+    assert value(hass, "binary_sensor.swing_terminal") == "on"
+    assert not [record for record in caplog.records if "metaapi" in record.name]
+
+
+async def test_reread_without_permission(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """A 403 while running says nothing of the token."""
+    provisioning.accounts.side_effect = ForbiddenError("no")
+
+    await pass_time(hass, REREAD_INTERVAL)
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert provisioning.accounts.call_count == 3
+    assert monitor.token_checks == 0
+
+
+async def test_reread_with_a_refused_token(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """The monitor is asked to make sure."""
+    provisioning.accounts.side_effect = UnauthorizedError("no")
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert monitor.token_checks == 1
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+
+@pytest.mark.usefixtures("listed_long_ago")
+@pytest.mark.parametrize(
+    ("change", "rereads"),
+    [
+        pytest.param((CONNECTED, DISCONNECTED), 1, id="off"),
+        pytest.param(
+            (LinkState(), LinkState(terminal=False, status=Status.NEVER_AUTHENTICATED)),
+            1,
+            id="never on",
+        ),
+        pytest.param(
+            (CONNECTED, LinkState(available=False, status=Status.NOT_FOUND)),
+            1,
+            id="not found",
+        ),
+        pytest.param((NO_CONNECTION, CONNECTED), 1, id="back in sight"),
+        pytest.param((NO_CONNECTION, DISCONNECTED), 1, id="back in sight and off"),
+        pytest.param(
+            (CONNECTED, LinkState(terminal=False, status=Status.NOT_DEPLOYED)),
+            0,
+            id="off because REST said so",
+        ),
+        pytest.param((CONNECTED, NO_CONNECTION), 0, id="out of sight"),
+        pytest.param(
+            (DISCONNECTED, LinkState(terminal=False, status=Status.RECONNECT_FAILED)),
+            0,
+            id="off for another reason",
+        ),
+        pytest.param(
+            (
+                CONNECTED,
+                LinkState(
+                    terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
+                ),
+            ),
+            0,
+            id="broker",
+        ),
+    ],
+)
+async def test_quick_reread(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    provisioning: MagicMock,
+    change: tuple[LinkState, LinkState],
+    rereads: int,
+) -> None:
+    """Facts that may explain a change are read soon after it."""
+    before, after = change
+    monitor.push(SWING.account_id, before)
+    await pass_time(hass, REREAD_PAUSE)
+    provisioning.accounts.reset_mock()
+    monitor._states[SCALP.account_id] = CONNECTED
+
+    monitor.push(SWING.account_id, after)
+    assert provisioning.accounts.call_count == 0
+    await pass_time(hass, REREAD_PAUSE)
+
+    assert provisioning.accounts.call_count == rereads
+
+
+@pytest.mark.usefixtures("listed_long_ago")
+async def test_quick_reread_is_quick(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """Accounts that go off together cost one listing, a second later."""
+    provisioning.accounts.reset_mock()
+    for account in (SWING, SCALP):
+        monitor.push(account.account_id, DISCONNECTED)
+    await pass_time(hass, REREAD_DELAY)
+
+    assert provisioning.accounts.call_count == 1
+
+
+async def test_one_listing_a_minute(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """However often accounts come and go, a minute passes between listings."""
+    assert timedelta(minutes=1) == REREAD_PAUSE
+    provisioning.accounts.reset_mock()
+
+    for _ in range(5):
+        monitor.push(SWING.account_id, DISCONNECTED)
+        monitor.push(SWING.account_id, CONNECTED)
+        await pass_time(hass, timedelta(seconds=50))
+    assert provisioning.accounts.call_count == 0
+
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 1
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 1
+
+
+async def test_account_in_motion(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """An account that is being deployed is looked at every minute until it is."""
+    provisioning.accounts.return_value = [replace(SWING, state="DEPLOYING"), SCALP]
+    await setup_entry(hass, mock_config_entry)
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 2
+
+    provisioning.accounts.return_value = [SWING, SCALP]
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 3
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 3
+
+
+async def test_unload_ends_rereads(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """After an unload nothing is read."""
+    coordinator = coordinator_of(mock_config_entry)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
+    coordinator.async_request_reread()
+    provisioning.accounts.reset_mock()
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert provisioning.accounts.call_count == 0
+
+
+# -- names and places --------------------------------------------------------------------------
+
+
+async def test_renamed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """Device and subentry follow a new name; entity ids stay."""
+    provisioning.accounts.return_value = [replace(SWING, name="Long term"), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert device_of(hass, mock_config_entry, SWING.account_id).name == "Long term"
+    assert next(iter(mock_config_entry.subentries.values())).title == "Long term"
+    state = hass.states.get("binary_sensor.swing_terminal")
+    assert state is not None
+    assert state.name == "Long term Terminal"
+
+
+async def test_renamed_after_the_user_named_it(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """The user's own names win."""
+    device = device_of(hass, mock_config_entry, SWING.account_id)
+    dr.async_get(hass).async_update_device(device.id, name_by_user="Mine")
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    hass.config_entries.async_update_subentry(
+        mock_config_entry, subentry, title="My own"
+    )
+    provisioning.accounts.return_value = [replace(SWING, name="Long term"), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    device = device_of(hass, mock_config_entry, SWING.account_id)
+    assert (device.name, device.name_by_user) == ("Long term", "Mine")
+    assert subentry.title == "My own"
+    state = hass.states.get("binary_sensor.swing_terminal")
+    assert state is not None
+    assert state.name == "Mine Terminal"
+
+
+@pytest.mark.parametrize("name", ["", "90210", "💰"])
+async def test_name_that_says_nothing(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    name: str,
+) -> None:
+    """An account without a name that has letters goes by its id."""
+    account = replace(SWING, name=name)
+    provisioning.accounts.return_value = [account]
+    entry = make_entry(account)
+
+    await setup_entry(hass, entry)
+
+    assert device_of(hass, entry, SWING.account_id).name == SWING.account_id
+
+
+async def test_moved(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """An account that moved to another region is watched there, without a reload."""
+    provisioning.accounts.return_value = [replace(SWING, region="singapore"), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert len(monitors) == 1
+    assert monitor.regions == {
+        SWING.account_id: "singapore",
+        SCALP.account_id: "new-york",
+    }
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    assert subentry.data["region"] == "singapore"
+
+
+async def test_region_not_told(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """What is known of a region stays while REST tells none."""
+    provisioning.accounts.return_value = [replace(SWING, region=""), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert monitor.regions[SWING.account_id] == "london"
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    assert subentry.data["region"] == "london"
+
+
+@pytest.mark.parametrize(
+    ("account", "model"),
+    [
+        (SWING, "MT5 · cloud-g2"),
+        (replace(SWING, version=None), "cloud-g2"),
+        (replace(SWING, type=""), "MT5"),
+        (replace(SWING, type="", version=None), None),
+    ],
+)
+async def test_model(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    account: Account,
+    model: str | None,
+) -> None:
+    """The device says what kind of account it is, as far as that is known."""
+    provisioning.accounts.return_value = [account]
+    entry = make_entry(account)
+
+    await setup_entry(hass, entry)
+
+    assert device_of(hass, entry, SWING.account_id).model == model
+
+
+# -- the link to MetaApi -----------------------------------------------------------------------
+
+
+def link_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the log says, and forget it."""
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("custom_components.metaapi")
+        and record.levelno > logging.DEBUG
+    ]
+    assert all(record.levelno <= logging.INFO for record in caplog.records)
+    caplog.clear()
+    return lines
+
+
+async def test_log(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line when the link is lost, one when it is back, and nothing else."""
+    await setup_entry(hass, mock_config_entry)
+    monitor = monitors[0]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        monitor.push_hub(True)
+        assert link_lines(caplog) == []
+        for account in (SWING, SCALP):
+            monitor.push(account.account_id, NO_CONNECTION)
+        monitor.push_hub(False)
+        monitor.push_hub(False)
+        assert link_lines(caplog) == ["The connection to MetaApi is lost"]
+        monitor.push_hub(True)
+        monitor.push_hub(True)
+        for account in (SWING, SCALP):
+            monitor.push(account.account_id, CONNECTED)
+        assert link_lines(caplog) == ["The connection to MetaApi is back"]
+
+
+async def test_log_of_a_link_that_never_came_up(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Sockets that do not open from the start are worth the same line."""
+    await setup_entry(hass, mock_config_entry)
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        monitors[0].push_hub(False)
+
+    assert link_lines(caplog) == ["The connection to MetaApi is lost"]
+
+
+async def test_token_refused_while_running(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It starts exactly one reauth, even when the user turns that down, and ends the listings."""
+    caplog.clear()
+    provisioning.accounts.reset_mock()
+    monitor.push_hub(False, token_refused=True)
+    await hass.async_block_till_done()
+    monitor.push_hub(False, token_refused=True)
+    await hass.async_block_till_done()
+
+    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert flow["context"]["source"] == "reauth"
+    hass.config_entries.flow.async_abort(flow["flow_id"])
+    monitor.push_hub(False, token_refused=True)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert provisioning.accounts.call_count == 0
+    assert not link_lines(caplog)
+
+
+# -- reconnect ---------------------------------------------------------------------------------
+
+
+async def test_deployed_a_minute_ago(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """An account that seems not to be deployed is looked up once more, and then reconnected."""
+    monitor.facts.clear()
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
+    provisioning.account.return_value = SWING
+    provisioning.accounts.reset_mock()
+
+    result = await coordinator_of(mock_config_entry).async_reconnect(
+        SWING.account_id, 60
+    )
+
+    assert result.outcome is Outcome.AUTHENTICATED
+    assert monitor.facts == [(SWING.account_id, True, True)]
+    assert [account_id for account_id, _ in monitor.reconnects] == [
+        SWING.account_id
+    ] * 2
+    assert 59 < monitor.reconnects[1][1] <= 60
+    provisioning.accounts.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    "answer", [UNDEPLOYED, CannotConnectError("down"), NotFoundError("gone")]
+)
+async def test_not_deployed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+    answer: Account | Exception,
+) -> None:
+    """Where the second look changes nothing, the answer stays."""
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
+    provisioning.account.side_effect = [answer]
+
+    result = await coordinator_of(mock_config_entry).async_reconnect(
+        SWING.account_id, 60
+    )
+
+    assert result.outcome is Outcome.NOT_DEPLOYED
+    assert len(monitor.reconnects) == 1
+
+
+async def test_not_deployed_and_no_answer(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """The second look keeps to the caller's timeout."""
+
+    async def hang(_account_id: str) -> None:
+        await asyncio.Event().wait()
+
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
+    provisioning.account.side_effect = hang
+
+    result = await coordinator_of(mock_config_entry).async_reconnect(
+        SWING.account_id, 0.01
+    )
+
+    assert result.outcome is Outcome.NOT_DEPLOYED
+    assert result.seconds >= 0.01
+
+
+async def test_not_deployed_and_no_permission(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """A token that cannot use REST is not used there."""
+    entry = make_entry(SWING, token=make_jwt(provisioning=False))
+    await setup_entry(hass, entry)
+    monitors[0].reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
+
+    result = await coordinator_of(entry).async_reconnect(SWING.account_id, 60)
+
+    assert result.outcome is Outcome.NOT_DEPLOYED
+    provisioning.account.assert_not_called()

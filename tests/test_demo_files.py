@@ -1,0 +1,168 @@
+"""What the demo gives to Home Assistant: it parses, and names only what exists."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+from homeassistant.components.http.config import (
+    HTTP_STORAGE_SCHEMA,
+    STORAGE_MINOR_VERSION,
+    STORAGE_VERSION,
+)
+from homeassistant.helpers import config_validation as cv
+from homeassistant.util import slugify
+from homeassistant.util.yaml import Secrets, load_yaml
+from scripts.demo_lib import home, processes, stage
+from scripts.demo_lib.accounts import ACCOUNTS, AUTOMATION
+from scripts.demo_lib.options import Options, parse
+from scripts.demo_lib.progress import DemoError, until
+from scripts.demo_lib.runner import leaves
+from simulator import plain_accounts
+from simulator.__main__ import parse as parse_simulator
+
+PAGE = "http://127.0.0.1:1"
+ENTITIES = {each for account in ACCOUNTS for each in account.entity_ids} | {AUTOMATION}
+
+
+@pytest.fixture(name="folder", params=[PAGE, None], ids=["simulated", "live"])
+def folder_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return a configuration folder as the demo makes it."""
+    folder = tmp_path / "config"
+    home.fill(folder, 8123, request.param)
+    return folder
+
+
+@pytest.fixture(name="simulated")
+def simulated_fixture(tmp_path: Path) -> Path:
+    """Return the configuration folder of a demo with a simulator."""
+    folder = tmp_path / "config"
+    home.fill(folder, 8123, PAGE)
+    return folder
+
+
+def read(folder: Path, name: str) -> Any:
+    """Return a YAML file as Home Assistant reads it."""
+    return load_yaml(str(folder / name), Secrets(folder))
+
+
+def texts(tree: Any) -> Iterator[str]:
+    """Yield each string in a tree."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from texts(each)
+    elif isinstance(tree, dict):
+        yield from texts(list(tree.values()))
+
+
+def named_entities(tree: Any) -> set[str]:
+    """Return each string in a tree that names an entity."""
+    domains = ("automation.", "binary_sensor.", "button.", "sensor.")
+    return {text for text in texts(tree) if text.startswith(domains)}
+
+
+def test_the_configuration_names_its_dashboard(folder: Path) -> None:
+    """The dashboard that the demo opens is there, and its file parses."""
+    dashboards = read(folder, "configuration.yaml")["lovelace"]["dashboards"]
+    dashboard = read(folder, dashboards[home.DASHBOARD]["filename"])
+    assert dashboard["views"]
+
+
+def test_the_dashboards_use_no_custom_card(folder: Path) -> None:
+    """Each card is one that Home Assistant has."""
+    assert not [
+        text
+        for text in texts(read(folder, "dashboard.yaml"))
+        if text.startswith("custom:")
+    ]
+
+
+def test_the_dashboard_shows_every_entity_of_every_account(simulated: Path) -> None:
+    """No entity is missing, and none is misspelt."""
+    dashboard = read(simulated, "dashboard.yaml")
+    assert named_entities(dashboard) == ENTITIES
+
+
+def test_the_dashboard_leads_to_the_simulator(simulated: Path) -> None:
+    """The page on which accounts are broken is one press away."""
+    assert f"{PAGE}/" in set(texts(read(simulated, "dashboard.yaml")))
+
+
+@pytest.mark.usefixtures("hass")
+async def test_the_automation_is_valid_and_names_what_exists(simulated: Path) -> None:
+    """It listens to the terminals of all accounts, and calls our action."""
+    (automation,) = read(simulated, "configuration.yaml")["automation"]
+    cv.TRIGGER_SCHEMA(automation["triggers"])
+    actions = cv.SCRIPT_SCHEMA(automation["actions"])
+    assert actions[0]["action"] == "metaapi.reconnect"
+    assert named_entities(automation) == {each.terminal_id for each in ACCOUNTS}
+    assert f"automation.{slugify(automation['alias'])}" == AUTOMATION
+
+
+def test_the_accounts_are_those_of_the_simulator() -> None:
+    """The names are what entity ids are made from."""
+    options = parse_simulator(list(stage.SIMULATOR[1:]))
+    accounts = plain_accounts(options.accounts)
+    assert [each.name for each in accounts] == [each.name for each in ACCOUNTS]
+    assert [slugify(each.name) for each in accounts] == [each.slug for each in ACCOUNTS]
+
+
+def test_the_stored_http_settings_are_valid() -> None:
+    """Home Assistant reads them as its own, at this version or an older one."""
+    stored = home.http_data(8124)["stable"]
+    meta = {"created_at", "error", "error_message"}
+    settings = {key: value for key, value in stored.items() if key not in meta}
+    assert HTTP_STORAGE_SCHEMA(settings) == settings
+    assert settings["server_host"] == ["127.0.0.1"]
+    assert home.HTTP_VERSION <= (STORAGE_VERSION, STORAGE_MINOR_VERSION)
+
+
+def test_the_command_line() -> None:
+    """The options are read, and nonsense is refused."""
+    assert parse([]) == Options()
+    assert parse(["--port", "8200", "--live"]) == Options(port=8200, live=True)
+    for wrong in (["--port", "0"], ["--port", "many"], ["--live", "--check"]):
+        with pytest.raises(SystemExit, match="2"):
+            parse(wrong)
+
+
+async def test_the_death_of_a_child_is_told_with_the_end_of_its_log(
+    tmp_path: Path,
+) -> None:
+    """What goes on meanwhile ends."""
+    dying = "print('why it died'); raise SystemExit(3)"
+    with pytest.raises(ExceptionGroup) as caught:
+        await outlive(dying, tmp_path / "it.log")
+    (error,) = leaves(caught.value)
+    assert isinstance(error, DemoError)
+    assert "It ended with 3." in str(error)
+    assert "why it died" in str(error)
+
+
+async def outlive(code: str, log: Path) -> None:
+    """Start a child, and wait for ever."""
+    async with processes.child("It", [sys.executable, "-c", code], log):
+        await asyncio.Event().wait()
+
+
+async def test_a_child_that_does_not_listen_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets its time first."""
+    monkeypatch.setattr(processes, "GRACE", 0.2)
+    log = tmp_path / "it.log"
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    command = [sys.executable, "-c", f"{deaf}; print('up', flush=True); signal.pause()"]
+
+    async def is_up() -> bool:
+        return bool(log.read_text())
+
+    async with processes.child("It", command, log) as process:
+        assert await until(is_up, bool, 20)
+    assert process.returncode == -signal.SIGKILL

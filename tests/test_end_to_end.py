@@ -1,0 +1,432 @@
+"""The whole way over loopback: Home Assistant, the client, and a server in a box."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.metaapi.api.model import Account
+from custom_components.metaapi.api.timing import Timing
+from custom_components.metaapi.const import CONF_API_URL, DOMAIN
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import (
+    EVENT_HOMEASSISTANT_STOP,
+    EVENT_STATE_CHANGED,
+    STATE_OFF,
+    STATE_ON,
+    STATE_UNAVAILABLE,
+)
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+from simulator import Simulator, plain_accounts
+
+from .conftest import entry_state, make_entry, setup_entry, value
+
+TERMINAL = "binary_sensor.swing_terminal"
+BROKER = "binary_sensor.swing_broker"
+STATUS = "sensor.swing_status"
+BUTTON = "button.swing_reconnect"
+LINK = "binary_sensor.metaapi_link"
+
+FAST = Timing(
+    silence=5.0,
+    round=0.5,
+    unknown=5.0,
+    blind=0.5,
+    subscribe_first=0.05,
+    subscribe_max=0.4,
+    refused_floor=2.0,
+    backoff_first=0.02,
+    backoff_max=0.2,
+    connect=5.0,
+    namespace=2.0,
+    close=0.5,
+    response=5.0,
+    reconnect_response=2.0,
+    subscribe_settle=0.05,
+    sweep=0.01,
+    jitter_per_account=0.0,
+)
+"""Half a second is enough to be sure; what no test here waits for has time to spare."""
+
+
+@pytest.fixture(autouse=True)
+def fast() -> Iterator[None]:
+    """Compress every pause."""
+    with patch("custom_components.metaapi.TIMING", FAST):
+        yield
+
+
+@pytest.fixture
+async def sim(hass: HomeAssistant, socket_enabled: None) -> AsyncIterator[Simulator]:
+    """Run a server with two accounts that are well."""
+    async with Simulator(
+        accounts=2,
+        status_interval=0.05,
+        reconnect_delay=0.05,
+        subscribe_timeout=0.05,
+        ping_interval=0.2,
+        ping_timeout=0.5,
+    ) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def entry(hass: HomeAssistant, sim: Simulator) -> AsyncIterator[MockConfigEntry]:
+    """Set up an entry for the server's accounts, and unload it in the end."""
+    mock_entry = entry_for(sim)
+    await setup_entry(hass, mock_entry)
+    yield mock_entry
+    if entry_state(mock_entry) is ConfigEntryState.LOADED:
+        await hass.config_entries.async_unload(mock_entry.entry_id)
+        await hass.async_block_till_done()
+
+
+@pytest.fixture
+def history(hass: HomeAssistant) -> dict[str, list[str]]:
+    """Write down the states of every entity."""
+    states: dict[str, list[str]] = {}
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        if (new_state := event.data["new_state"]) is not None:
+            seen = states.setdefault(event.data["entity_id"], [])
+            if seen[-1:] != [new_state.state]:
+                seen.append(new_state.state)
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    return states
+
+
+def entry_for(sim: Simulator, token: str | None = None) -> MockConfigEntry:
+    """Return an entry for all accounts of a server."""
+    return make_entry(
+        *(
+            Account(account_id=one.id, name=one.name, region=one.region)
+            for one in sim.accounts.values()
+        ),
+        token=token or sim.token,
+        data={CONF_API_URL: sim.url},
+    )
+
+
+async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    """Wait for something to be true."""
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def until_state(hass: HomeAssistant, entity_id: str, state: str) -> None:
+    """Wait for an entity to have a state."""
+    try:
+        await until(lambda: value(hass, entity_id) == state)
+    except TimeoutError:
+        pytest.fail(f"{entity_id} is {value(hass, entity_id)}, not {state}")
+
+
+async def reconnect(hass: HomeAssistant, **data: Any) -> Any:
+    """Call the action and return the outcome of its first account."""
+    response = await hass.services.async_call(
+        DOMAIN,
+        "reconnect",
+        {"entity_id": TERMINAL, **data},
+        blocking=True,
+        return_response=True,
+    )
+    assert response is not None
+    return response["accounts"][0]  # type: ignore[index]
+
+
+async def press(hass: HomeAssistant) -> None:
+    """Press the button."""
+    await hass.services.async_call(
+        "button", "press", {"entity_id": BUTTON}, blocking=True
+    )
+
+
+async def test_the_main_job(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """A terminal drops, Home Assistant shows it, and the action brings it back."""
+    await until_state(hass, BROKER, STATE_ON)
+    assert value(hass, TERMINAL) == STATE_ON
+    assert value(hass, STATUS) == "connected"
+    assert value(hass, LINK) == STATE_ON
+
+    sim.set_terminal(sim.account.id, False)
+    await until_state(hass, TERMINAL, STATE_OFF)
+    assert value(hass, STATUS) == "disconnected"
+    assert value(hass, "binary_sensor.scalper_terminal") == STATE_ON
+
+    account = await reconnect(hass)
+
+    assert account["outcome"] == "authenticated"
+    assert account["name"] == "Swing"
+    assert 0 < account["seconds"] < 5
+    assert sim.account.reconnects == 1
+    await until_state(hass, TERMINAL, STATE_ON)
+    assert value(hass, STATUS) == "connected"
+    assert [request.payload["application"] for request in sim.requests] == [
+        "MetaApi"
+    ] * len(sim.requests)
+
+
+async def test_broker(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """A broker that is away is another matter than the terminal."""
+    await until_state(hass, BROKER, STATE_ON)
+
+    sim.set_broker(sim.account.id, False)
+
+    await until_state(hass, BROKER, STATE_OFF)
+    assert value(hass, TERMINAL) == STATE_ON
+    assert value(hass, STATUS) == "broker_disconnected"
+
+
+async def test_terminal_down_at_start(hass: HomeAssistant, sim: Simulator) -> None:
+    """A terminal that never comes up is off, once a round of asking has shown it."""
+    sim.set_terminal(sim.account.id, False)
+    entry = entry_for(sim)
+    await setup_entry(hass, entry)
+
+    await until_state(hass, TERMINAL, STATE_OFF)
+
+    assert value(hass, STATUS) == "never_authenticated"
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_network_away_and_back(
+    hass: HomeAssistant,
+    sim: Simulator,
+    entry: MockConfigEntry,
+    history: dict[str, list[str]],
+) -> None:
+    """Our own loss shows as unavailable, and never as off."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    history.clear()
+
+    await sim.stop_listening()
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+    await until_state(hass, LINK, STATE_OFF)
+    assert value(hass, STATUS) == "no_connection"
+    await sim.resume_listening()
+    await until_state(hass, TERMINAL, STATE_ON)
+    await until_state(hass, LINK, STATE_ON)
+
+    assert history[TERMINAL] == [STATE_UNAVAILABLE, STATE_ON]
+    assert history[LINK] == [STATE_OFF, STATE_ON]
+    # between socket and `authenticated`, nobody knows
+    assert history[STATUS] in (
+        ["no_connection", "connected"],
+        ["no_connection", "unknown", "connected"],
+    )
+    assert BUTTON not in history
+
+
+async def test_server_freezes(
+    hass: HomeAssistant,
+    sim: Simulator,
+    entry: MockConfigEntry,
+    history: dict[str, list[str]],
+) -> None:
+    """Neither is a server that says nothing any more evidence about an account."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    history.clear()
+
+    sim.freeze()
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+    sim.unfreeze()
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    assert history[TERMINAL] == [STATE_UNAVAILABLE, STATE_ON]
+
+
+async def test_press_while_away(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """A press while nothing can be seen waits for the socket, and does its work."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    await sim.stop_listening()
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+
+    pressing = hass.async_create_task(press(hass))
+    await asyncio.sleep(0.1)
+    assert not pressing.done()
+    await sim.resume_listening()
+    await asyncio.wait_for(pressing, 5)
+
+    assert sim.account.reconnects == 1
+    await until_state(hass, TERMINAL, STATE_ON)
+
+
+async def test_no_connection(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """Without a socket in time, the action says so."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    await sim.stop_listening()
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+
+    account = await reconnect(hass, timeout=1)
+
+    assert account["outcome"] == "no_connection"
+
+
+async def test_two_callers(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """A second caller joins the first: MetaApi is asked once."""
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    first, second, _ = await asyncio.gather(
+        reconnect(hass), reconnect(hass, timeout=30), press(hass)
+    )
+
+    assert first["outcome"] == second["outcome"] == "authenticated"
+    assert len(sim.requests_of("reconnect")) == 1
+
+
+async def test_refused(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """What MetaApi says of a refusal reaches the person who pressed the button."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    sim.set_reconnect_mode(sim.account.id, "refuse", error="ForbiddenError")
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await press(hass)
+
+    assert raised.value.translation_key == "reconnect_refused"
+    assert raised.value.translation_placeholders is not None
+    assert raised.value.translation_placeholders["accounts"] == "Swing"
+    assert raised.value.translation_placeholders["error"]
+
+
+async def test_timed_out(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """A terminal that does not come back is told as that, and shows as off."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    sim.set_reconnect_mode(sim.account.id, "never")
+
+    account = await reconnect(hass, timeout=1)
+
+    assert account["outcome"] == "timed_out"
+    assert value(hass, TERMINAL) == STATE_OFF
+
+
+async def test_not_deployed(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """What is not deployed cannot be reconnected; once it is, it can be, with no delay."""
+    sim.undeploy(sim.account.id)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await until_state(hass, STATUS, "not_deployed")
+    assert value(hass, TERMINAL) == STATE_OFF
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await press(hass)
+    assert raised.value.translation_key == "reconnect_not_deployed"
+
+    sim.deploy(sim.account.id)
+    await sim.wait_for(lambda: sim.account.deployed)
+    assert (await reconnect(hass))["outcome"] == "authenticated"
+    await until_state(hass, TERMINAL, STATE_ON)
+
+
+async def test_token_revoked_while_running(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """It ends in exactly one request for a new token, and nothing is claimed to be known."""
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    sim.revoke(drop=True)
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+    await until(lambda: hass.config_entries.flow.async_progress_by_handler(DOMAIN))
+    handshakes = len(sim.handshakes)
+    await asyncio.sleep(0.5)
+
+    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert flow["context"]["source"] == "reauth"
+    assert flow["context"]["entry_id"] == entry.entry_id
+    assert len(sim.handshakes) == handshakes
+    assert value(hass, STATUS) == STATE_UNAVAILABLE
+    assert value(hass, LINK) == STATE_OFF
+    assert value(hass, BUTTON) != STATE_UNAVAILABLE
+
+
+async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:
+    """A token that cannot list accounts does all the rest."""
+    entry = entry_for(sim, sim.grant(provisioning=False))
+    await setup_entry(hass, entry)
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    assert (await reconnect(hass))["outcome"] == "authenticated"
+
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_unload_gives_everything_back(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """An unload ends subscriptions and sockets; a set-up after it starts afresh."""
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    await hass.config_entries.async_unload(entry.entry_id)
+    await sim.wait_for(lambda: not sim.sockets)
+    assert len(sim.requests_of("unsubscribe")) == 2
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    await until_state(hass, TERMINAL, STATE_ON)
+
+
+async def test_unload_while_away(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """An unload does not wait for a socket that is being opened."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    await sim.stop_listening()
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+    pressing = hass.async_create_task(reconnect(hass))
+    await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(3):
+        assert await hass.config_entries.async_unload(entry.entry_id)
+        assert (await pressing)["outcome"] == "no_connection"
+
+
+async def test_home_assistant_stops(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """The server sees a clean end when Home Assistant stops."""
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await sim.wait_for(lambda: not sim.sockets)
+
+    assert len(sim.requests_of("unsubscribe")) == 2
+
+
+async def test_hundred_and_fifty_accounts(
+    hass: HomeAssistant, socket_enabled: None
+) -> None:
+    """More accounts than one socket holds are all there."""
+    async with Simulator(accounts=plain_accounts(150), status_interval=1.0) as sim:
+        entry = entry_for(sim)
+        await setup_entry(hass, entry)
+        terminals = [
+            entity_id
+            for entity_id in hass.states.async_entity_ids("binary_sensor")
+            if entity_id.endswith("_terminal")
+        ]
+        assert len(terminals) == 150
+        await until(
+            lambda: all(value(hass, terminal) == STATE_ON for terminal in terminals)
+        )
+        assert len(sim.sockets) == 2
+        await hass.config_entries.async_unload(entry.entry_id)

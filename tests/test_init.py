@@ -1,0 +1,390 @@
+"""Set-up and unload of an entry."""
+
+import asyncio
+import inspect
+from typing import Any
+from unittest.mock import MagicMock, patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.metaapi.api.errors import (
+    CannotConnectError,
+    ForbiddenError,
+    InternalError,
+    MetaApiError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    ValidationError,
+)
+from custom_components.metaapi.api.model import ServerSettings
+from custom_components.metaapi.api.monitor import Monitor
+from custom_components.metaapi.const import DOMAIN, SETUP_TIMEOUT
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP, STATE_UNAVAILABLE
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from simulator import make_jwt
+
+from .conftest import (
+    SCALP,
+    SWING,
+    TOKEN,
+    FakeMonitor,
+    account_subentry,
+    device_of,
+    entry_state,
+    make_entry,
+    setup_entry,
+    value,
+)
+
+
+def test_fake_monitor_is_like_the_real_one() -> None:
+    """What the tests put in the monitor's place has its public edge."""
+    members = {
+        name: member
+        for name, member in vars(FakeMonitor).items()
+        if inspect.isfunction(member) and not name.startswith("push")
+    }
+    assert len(members) == 10
+    for name, member in members.items():
+        real = inspect.signature(getattr(Monitor, name)).parameters
+        fake = inspect.signature(member).parameters
+        assert [(one.name, one.kind, one.default) for one in fake.values()] == [
+            (one.name, one.kind, one.default) for one in real.values()
+        ], name
+
+
+async def test_setup_and_unload(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """An entry loads with its accounts, and unloads without a trace."""
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert monitor.token == TOKEN
+    assert monitor.application == "MetaApi"
+    assert monitor.endpoints.api_url is None
+    assert monitor.regions == {SWING.account_id: "london", SCALP.account_id: "new-york"}
+    assert value(hass, "binary_sensor.swing_terminal") == "on"
+
+    assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.NOT_LOADED
+    assert monitor.closed == 1
+    assert not any(monitor.listeners.values())
+    assert not monitor.hub_listeners
+    assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
+
+
+async def test_reload(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """A reload closes one monitor and opens another."""
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert len(monitors) == 2
+    assert monitor.closed == 1
+    assert monitors[1].closed == 0
+    assert mock_config_entry.runtime_data.monitor is monitors[1]
+
+
+async def test_devices(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """Each account is a device behind the hub's."""
+    hub = device_of(hass, mock_config_entry, mock_config_entry.entry_id)
+    device = device_of(hass, mock_config_entry, SWING.account_id)
+    assert hub.name == "MetaApi"
+    assert hub.entry_type is dr.DeviceEntryType.SERVICE
+    assert hub.config_subentry_id is None
+    assert device.name == "Swing"
+    assert device.manufacturer == "MetaApi"
+    assert device.model == "MT5 · cloud-g2"
+    assert device.entry_type is dr.DeviceEntryType.SERVICE
+    assert device.configuration_url == (
+        f"https://app.metaapi.cloud/accounts/{SWING.account_id}"
+    )
+    assert device.via_device_id == hub.id
+    assert [subentry.title for subentry in mock_config_entry.subentries.values()] == [
+        "Swing",
+        "Scalp",
+    ]
+    assert device.config_subentry_id == next(iter(mock_config_entry.subentries))
+
+
+async def test_server_settings(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """The sockets go where MetaApi serves this user."""
+    settings = ServerSettings(hostname="elsewhere", domain="example.com")
+    provisioning.server_settings.return_value = settings
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert monitors[0].endpoints.settings == settings
+
+
+async def test_server_settings_that_the_token_may_not_read(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """Then MetaApi's usual servers are used."""
+    provisioning.server_settings.side_effect = ForbiddenError("no")
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert monitors[0].endpoints.settings == ServerSettings()
+
+
+async def test_api_url(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """With a server of the user's own, MetaApi's settings are of no use."""
+    entry = make_entry(
+        SWING, data={"api_url": "http://127.0.0.1:1", "application": "Home"}
+    )
+
+    await setup_entry(hass, entry)
+
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert monitors[0].endpoints.api_url == "http://127.0.0.1:1"
+    assert monitors[0].application == "Home"
+    provisioning.server_settings.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    ("token", "listings"),
+    [
+        pytest.param(make_jwt(provisioning=False), 0, id="the token says so"),
+        pytest.param(TOKEN, 1, id="REST says so"),
+    ],
+)
+async def test_token_that_cannot_list(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    token: str,
+    listings: int,
+) -> None:
+    """A limited token goes on without facts, and REST is left alone."""
+    provisioning.accounts.side_effect = ForbiddenError("no")
+    provisioning.server_settings.side_effect = UnauthorizedError("no")
+    entry = make_entry(SWING, token=token)
+
+    await setup_entry(hass, entry)
+
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert provisioning.accounts.call_count == listings
+    assert monitors[0].regions == {SWING.account_id: "london"}
+    assert monitors[0].facts == []
+    assert entry.runtime_data.coordinator.update_interval is None
+    assert hass.states.get("button.swing_reconnect") is not None
+
+
+async def test_token_refused(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """A token that MetaApi refuses starts a reauth, before any socket is opened."""
+    provisioning.accounts.side_effect = UnauthorizedError("no")
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
+    assert mock_config_entry.error_reason_translation_key == "invalid_token"
+    flows = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert [flow["context"]["source"] for flow in flows] == ["reauth"]
+    assert monitors[0].regions == {}
+    assert monitors[0].closed == 1
+
+
+@pytest.mark.parametrize("method", ["accounts", "server_settings"])
+@pytest.mark.parametrize(
+    "error",
+    [CannotConnectError("down"), InternalError("oops"), TooManyRequestsError("slow")],
+)
+async def test_metaapi_not_ready(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    method: str,
+    error: MetaApiError,
+) -> None:
+    """What may be better later is tried again later, and the reason is told."""
+    mock_config_entry = make_entry(SWING, SCALP)
+    getattr(provisioning, method).side_effect = error
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_RETRY
+    assert mock_config_entry.error_reason_translation_key == "cannot_connect"
+    assert mock_config_entry.error_reason_translation_placeholders == {
+        "error": str(error)
+    }
+    assert monitors[0].regions == {}
+    assert monitors[0].closed == 1
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+    getattr(provisioning, method).side_effect = None
+    await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+
+
+async def test_listing_refused_for_another_reason(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """An answer that no documentation knows does not end in a broken entry."""
+    provisioning.accounts.side_effect = ValidationError("what?")
+
+    await setup_entry(hass, mock_config_entry)
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_RETRY
+
+
+async def test_metaapi_does_not_answer(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """Start-up is not held up by a server that is slow in everything."""
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    provisioning.accounts.side_effect = hang
+    with patch("custom_components.metaapi.SETUP_TIMEOUT", 0.01):
+        await setup_entry(hass, mock_config_entry)
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_RETRY
+    assert mock_config_entry.error_reason_translation_key == "no_answer"
+    assert monitors[0].closed == 1
+
+
+def test_setup_timeout() -> None:
+    """Set-up never holds start-up for more than ten seconds."""
+    assert SETUP_TIMEOUT <= 10
+
+
+async def test_setup_that_fails_late(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A set-up that fails with sockets open closes them."""
+    with patch.object(
+        hass.config_entries, "async_forward_entry_setups", side_effect=RuntimeError
+    ):
+        await setup_entry(hass, mock_config_entry)
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
+    assert set(monitors[0].regions) == {SWING.account_id, SCALP.account_id}
+    assert monitors[0].closed == 1
+    assert not monitors[0].hub_listeners
+    caplog.clear()
+
+
+async def test_unload_that_fails(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """While the platforms stay, so do the sockets."""
+    with patch.object(
+        hass.config_entries, "async_unload_platforms", return_value=False
+    ):
+        assert not await hass.config_entries.async_unload(mock_config_entry.entry_id)
+
+    assert monitor.closed == 0
+
+
+async def test_home_assistant_stops(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """The sockets are closed when Home Assistant stops, since entries are not unloaded then."""
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await hass.async_block_till_done()
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert monitor.closed == 1
+
+
+async def test_account_added(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """A new account is there after a reload that nobody has to ask for."""
+    entry = make_entry(SWING)
+    await setup_entry(hass, entry)
+    subentry: dict[str, Any] = {**account_subentry(SCALP)}
+
+    hass.config_entries.async_add_subentry(entry, ConfigSubentry(**subentry))
+    await hass.async_block_till_done()
+
+    assert len(monitors) == 2
+    assert set(monitors[1].regions) == {SWING.account_id, SCALP.account_id}
+    assert hass.states.get("binary_sensor.scalp_terminal") is not None
+
+
+async def test_account_removed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """With an account go its device and its entities."""
+    entity_registry, device_registry = er.async_get(hass), dr.async_get(hass)
+    entry_id = mock_config_entry.entry_id
+    subentry_id = list(mock_config_entry.subentries)[1]
+
+    hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
+    await hass.async_block_till_done()
+
+    assert len(monitors) == 2
+    assert set(monitors[1].regions) == {SWING.account_id}
+    assert (
+        device_registry.async_get_device_by_identifier(
+            (DOMAIN, SCALP.account_id), entry_id
+        )
+        is None
+    )
+    assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 5
+
+
+async def test_other_changes_do_not_reload(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """A new title is no reason to close sockets."""
+    subentry = next(iter(mock_config_entry.subentries.values()))
+
+    hass.config_entries.async_update_entry(mock_config_entry, title="Mine")
+    hass.config_entries.async_update_subentry(
+        mock_config_entry, subentry, title="Another"
+    )
+    await hass.async_block_till_done()
+
+    assert len(monitors) == 1
+    assert monitor.closed == 0

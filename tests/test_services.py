@@ -1,0 +1,640 @@
+"""The action `metaapi.reconnect`."""
+
+import asyncio
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+import voluptuous as vol
+
+from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.services import FAILURES
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.const import STATE_UNAVAILABLE
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+    floor_registry as fr,
+    label_registry as lr,
+)
+from homeassistant.setup import async_setup_component
+
+from .conftest import (
+    NO_CONNECTION,
+    SCALP,
+    SWING,
+    FakeMonitor,
+    device_of,
+    make_entry,
+    setup_entry,
+    value,
+)
+
+SWING_ID, SCALP_ID = SWING.account_id, SCALP.account_id
+BOTH = {SWING_ID, SCALP_ID}
+
+REFUSED = ReconnectResult(Outcome.REFUSED, 0.5, "Trading is closed")
+TIMED_OUT = ReconnectResult(Outcome.TIMED_OUT, 60.0)
+NOT_DEPLOYED = ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
+UNREACHABLE = ReconnectResult(Outcome.NO_CONNECTION, 60.0)
+
+FAILURE_TEXTS = {
+    "reconnect_refused": "MetaApi refused to reconnect (Trading is closed)",
+    "reconnect_timed_out": "the terminal did not come back in time",
+    "reconnect_not_deployed": (
+        "not deployed, so there is no terminal to reconnect. Deploy it at MetaApi first"
+    ),
+    "reconnect_no_connection": "Home Assistant has no connection to MetaApi",
+}
+
+
+async def call(hass: HomeAssistant, **data: Any) -> None:
+    """Call the action without asking for a response."""
+    await hass.services.async_call(DOMAIN, "reconnect", data, blocking=True)
+
+
+async def ask(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
+    """Call the action and return its response."""
+    response = await hass.services.async_call(
+        DOMAIN, "reconnect", data, blocking=True, return_response=True
+    )
+    assert isinstance(response, dict)
+    assert list(response) == ["accounts"]
+    accounts = response["accounts"]
+    assert isinstance(accounts, list)
+    return accounts  # type: ignore[return-value]
+
+
+def reconnected(monitor: FakeMonitor) -> set[str]:
+    """Return the accounts that were reconnected, each of them once."""
+    ids = [account_id for account_id, _ in monitor.reconnects]
+    assert len(ids) == len(set(ids))
+    return set(ids)
+
+
+# -- outcomes ----------------------------------------------------------------------------------
+
+
+async def test_success(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """Without a response asked for, success says nothing."""
+    await call(hass, entity_id="binary_sensor.swing_terminal")
+
+    assert monitor.reconnects == [(SWING_ID, 60)]
+
+
+async def test_success_with_response(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """The response tells each account's outcome."""
+    (account,) = await ask(hass, entity_id="binary_sensor.swing_terminal")
+
+    seconds = account.pop("seconds")
+    assert isinstance(seconds, float)
+    assert account == {
+        "account_id": SWING_ID,
+        "name": "Swing",
+        "outcome": "authenticated",
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize("result", [REFUSED, TIMED_OUT, NOT_DEPLOYED, UNREACHABLE])
+async def test_failure(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    provisioning: MagicMock,
+    result: ReconnectResult,
+) -> None:
+    """Each outcome is an error of its own, which names the account."""
+    monitor.reconnect_results[SWING_ID] = [result]
+    provisioning.account.return_value = MagicMock(deployed=False, region="")
+    key = FAILURES[result.outcome]
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="binary_sensor.swing_terminal")
+
+    assert not isinstance(raised.value, ServiceValidationError)
+    assert raised.value.translation_domain == DOMAIN
+    assert raised.value.translation_key == key
+    assert raised.value.translation_placeholders == {
+        "accounts": "Swing",
+        "error": result.error or "",
+    }
+    assert str(raised.value) == f"Swing: {FAILURE_TEXTS[key]}"
+
+
+@pytest.mark.parametrize("result", [REFUSED, TIMED_OUT, NOT_DEPLOYED, UNREACHABLE])
+async def test_failure_with_response(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    provisioning: MagicMock,
+    result: ReconnectResult,
+) -> None:
+    """With a response asked for, a failure is part of it and no error."""
+    monitor.reconnect_results[SWING_ID] = [result]
+    provisioning.account.return_value = MagicMock(deployed=False, region="")
+
+    (account,) = await ask(hass, entity_id="binary_sensor.swing_terminal")
+
+    assert account["outcome"] == result.outcome.value
+    assert account["error"] == result.error
+
+
+def test_every_failure_has_an_error() -> None:
+    """No outcome but success goes without an error of its own."""
+    assert set(FAILURES) == set(Outcome) - {Outcome.AUTHENTICATED}
+    assert len(set(FAILURES.values())) == len(FAILURES)
+
+
+async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """All accounts are tried, and one error tells each reason once."""
+    monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="all")
+
+    assert reconnected(monitor) == BOTH
+    assert raised.value.translation_key == "reconnect_failed"
+    assert str(raised.value) == (
+        "Not every account is back. "
+        f"Swing: {FAILURE_TEXTS['reconnect_refused']}; "
+        f"Scalp: {FAILURE_TEXTS['reconnect_timed_out']}"
+    )
+
+
+async def test_mixed_outcomes_with_response(
+    hass: HomeAssistant, monitor: FakeMonitor
+) -> None:
+    """The response holds what came of each."""
+    monitor.reconnect_results = {SCALP_ID: [REFUSED]}
+
+    accounts = await ask(hass, entity_id="all")
+
+    assert [(one["name"], one["outcome"], one["error"]) for one in accounts] == [
+        ("Swing", "authenticated", None),
+        ("Scalp", "refused", "Trading is closed"),
+    ]
+
+
+async def test_one_of_several_fails(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """The error names only the account that failed, by the name its user gave it."""
+    monitor.reconnect_results = {SCALP_ID: [TIMED_OUT]}
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    dr.async_get(hass).async_update_device(
+        device_of(hass, entry, SCALP_ID).id, name_by_user="My scalper"
+    )
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="all")
+
+    assert reconnected(monitor) == BOTH
+    assert str(raised.value) == f"My scalper: {FAILURE_TEXTS['reconnect_timed_out']}"
+
+
+async def test_one_reason_for_several(
+    hass: HomeAssistant, monitor: FakeMonitor
+) -> None:
+    """Accounts that failed for one reason are named together."""
+    monitor.reconnect_results = {SWING_ID: [UNREACHABLE], SCALP_ID: [UNREACHABLE]}
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="all")
+
+    assert str(raised.value) == (
+        f"Swing, Scalp: {FAILURE_TEXTS['reconnect_no_connection']}"
+    )
+
+
+async def test_two_refusals(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """What MetaApi said is a reason of its own."""
+    monitor.reconnect_results = {
+        SWING_ID: [REFUSED],
+        SCALP_ID: [ReconnectResult(Outcome.REFUSED, 0.1, "Broker {is} away")],
+    }
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="all")
+
+    assert "Swing: MetaApi refused to reconnect (Trading is closed); " in str(
+        raised.value
+    )
+    assert "Scalp: MetaApi refused to reconnect (Broker {is} away)" in str(raised.value)
+
+
+async def test_mixed_outcomes_before_texts_are_loaded(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reason whose text is missing shows as its key."""
+    monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
+    monkeypatch.setattr(
+        "custom_components.metaapi.services.async_get_cached_translations",
+        lambda *args: {},
+    )
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="all")
+
+    assert FAILURE_TEXTS["reconnect_timed_out"] in str(raised.value)
+
+
+async def test_mixed_outcomes_in_the_language_of_the_home(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reasons inside of an error are told in the language that the home has."""
+    monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
+    texts = {
+        "component.metaapi.exceptions.reconnect_refused.message": "{accounts} abgelehnt: {error}",
+        "component.metaapi.exceptions.reconnect_timed_out.message": "{accounts} kam nicht wieder.",
+    }
+    monkeypatch.setattr(
+        "custom_components.metaapi.services.async_get_cached_translations",
+        lambda _hass, language, *args: texts if language == "de" else {},
+    )
+    hass.config.language = "de"
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="all")
+
+    assert raised.value.translation_placeholders == {
+        "reasons": "Swing abgelehnt: Trading is closed; Scalp kam nicht wieder"
+    }
+
+
+async def test_accounts_do_not_wait_for_each_other(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several accounts are reconnected at the same time."""
+    started: list[str] = []
+    both = asyncio.Event()
+
+    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+        started.append(account_id)
+        if len(started) == 2:
+            both.set()
+        await both.wait()
+        return ReconnectResult(Outcome.AUTHENTICATED, 1.0)
+
+    monkeypatch.setattr(monitor, "reconnect", reconnect)
+
+    async with asyncio.timeout(2):
+        await call(hass, entity_id="all")
+
+
+async def test_entities_unavailable(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """The action works where it is needed: when nothing can be seen."""
+    monitor.push_hub(False)
+    for account_id in BOTH:
+        monitor.push(account_id, NO_CONNECTION)
+    assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
+
+    await call(hass, entity_id="binary_sensor.swing_terminal")
+
+    assert reconnected(monitor) == {SWING_ID}
+
+
+# -- fields ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timeout", [1, 90, 300, "15"])
+async def test_timeout(
+    hass: HomeAssistant, monitor: FakeMonitor, timeout: float | str
+) -> None:
+    """The timeout is the caller's."""
+    await call(hass, entity_id="button.swing_reconnect", timeout=timeout)
+
+    assert monitor.reconnects == [(SWING_ID, float(timeout))]
+
+
+@pytest.mark.parametrize("timeout", [0, 0.5, 301, -1, "soon", "nan", None])
+async def test_bad_timeout(
+    hass: HomeAssistant, monitor: FakeMonitor, timeout: float | str | None
+) -> None:
+    """A timeout out of bounds is refused."""
+    with pytest.raises(vol.Invalid):
+        await call(hass, entity_id="button.swing_reconnect", timeout=timeout)
+
+    assert monitor.reconnects == []
+
+
+async def test_no_target(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """A call needs a target."""
+    with pytest.raises(vol.Invalid):
+        await call(hass, timeout=5)
+
+
+# -- targets -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "entity_id",
+    [
+        "binary_sensor.swing_terminal",
+        "binary_sensor.swing_broker",
+        "sensor.swing_status",
+        "button.swing_reconnect",
+    ],
+)
+async def test_target_entity(
+    hass: HomeAssistant, monitor: FakeMonitor, entity_id: str
+) -> None:
+    """Any entity of an account means the account."""
+    await call(hass, entity_id=entity_id)
+
+    assert reconnected(monitor) == {SWING_ID}
+
+
+async def test_target_several_entities_of_one_account(
+    hass: HomeAssistant, monitor: FakeMonitor
+) -> None:
+    """An account that is meant twice is reconnected once."""
+    await call(
+        hass, entity_id=["binary_sensor.swing_terminal", "button.swing_reconnect"]
+    )
+
+    assert reconnected(monitor) == {SWING_ID}
+
+
+async def test_target_group(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """A group means its members."""
+    await async_setup_component(
+        hass,
+        "group",
+        {"group": {"terminals": {"entities": ["binary_sensor.scalp_terminal"]}}},
+    )
+    await hass.async_block_till_done()
+
+    await call(hass, entity_id="group.terminals")
+
+    assert reconnected(monitor) == {SCALP_ID}
+
+
+async def test_target_device(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A device means its account."""
+    await call(hass, device_id=device_of(hass, mock_config_entry, SCALP_ID).id)
+
+    assert reconnected(monitor) == {SCALP_ID}
+
+
+async def test_target_hub(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """The hub means all its accounts."""
+    hub = device_of(hass, mock_config_entry, mock_config_entry.entry_id)
+
+    await call(hass, device_id=hub.id)
+
+    assert reconnected(monitor) == BOTH
+
+
+async def test_target_link(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """So does the hub's entity."""
+    await call(hass, entity_id="binary_sensor.metaapi_link")
+
+    assert reconnected(monitor) == BOTH
+
+
+async def test_target_area(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """An area means the accounts whose device is there."""
+    area = ar.async_get(hass).async_create("Office")
+    device = device_of(hass, mock_config_entry, SCALP_ID)
+    dr.async_get(hass).async_update_device(device.id, area_id=area.id)
+
+    await call(hass, area_id=area.id)
+
+    assert reconnected(monitor) == {SCALP_ID}
+
+
+async def test_target_area_of_an_entity(
+    hass: HomeAssistant, monitor: FakeMonitor
+) -> None:
+    """An area means the accounts of which an entity is there."""
+    area = ar.async_get(hass).async_create("Office")
+    er.async_get(hass).async_update_entity(
+        "binary_sensor.swing_terminal", area_id=area.id
+    )
+
+    await call(hass, area_id=[area.id])
+
+    assert reconnected(monitor) == {SWING_ID}
+
+
+async def test_target_floor(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A floor means the accounts in its areas."""
+    floor = fr.async_get(hass).async_create("Ground")
+    area = ar.async_get(hass).async_create("Office", floor_id=floor.floor_id)
+    device = device_of(hass, mock_config_entry, SWING_ID)
+    dr.async_get(hass).async_update_device(device.id, area_id=area.id)
+
+    await call(hass, floor_id=floor.floor_id)
+
+    assert reconnected(monitor) == {SWING_ID}
+
+
+@pytest.mark.parametrize("labelled", ["device", "entity", "area"])
+async def test_target_label(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    labelled: str,
+) -> None:
+    """A label means the accounts whose device, entity or area has it."""
+    label = lr.async_get(hass).async_create("Important").label_id
+    device = device_of(hass, mock_config_entry, SCALP_ID)
+    if labelled == "device":
+        dr.async_get(hass).async_update_device(device.id, labels={label})
+    elif labelled == "entity":
+        er.async_get(hass).async_update_entity(
+            "binary_sensor.scalp_broker", labels={label}
+        )
+    else:
+        area = ar.async_get(hass).async_create("Office", labels={label})
+        dr.async_get(hass).async_update_device(device.id, area_id=area.id)
+
+    await call(hass, label_id=label)
+
+    assert reconnected(monitor) == {SCALP_ID}
+
+
+@pytest.fixture
+def foreign(hass: HomeAssistant) -> tuple[str, str]:
+    """Return a device and an entity of somebody else."""
+    entry = MockConfigEntry(domain="other")
+    entry.add_to_hass(hass)
+    device = dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id, identifiers={("other", "lamp")}
+    )
+    entity = er.async_get(hass).async_get_or_create(
+        "light", "other", "lamp", config_entry=entry, device_id=device.id
+    )
+    return device.id, entity.entity_id
+
+
+async def test_foreign_members_are_ignored(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    foreign: tuple[str, str],
+) -> None:
+    """What is not ours, or not there, does not keep an account from being reconnected."""
+    device_id, entity_id = foreign
+    area = ar.async_get(hass).async_create("Office")
+    ours = device_of(hass, mock_config_entry, SWING_ID)
+    for one in (device_id, ours.id):
+        dr.async_get(hass).async_update_device(one, area_id=area.id)
+
+    await call(
+        hass,
+        area_id=[area.id, "no_such_area"],
+        entity_id=[entity_id, "sensor.yaml_thing", "light.no_such_light"],
+        device_id=[device_id, "no_such_device"],
+        label_id="no_such_label",
+        floor_id="no_such_floor",
+    )
+
+    assert reconnected(monitor) == {SWING_ID}
+
+
+async def test_nothing_of_ours(
+    hass: HomeAssistant, monitor: FakeMonitor, foreign: tuple[str, str]
+) -> None:
+    """A target without an account of ours is an error, and with a response as well."""
+    device_id, entity_id = foreign
+    area = ar.async_get(hass).async_create("Empty")
+    for target in (
+        {"device_id": device_id},
+        {"entity_id": entity_id},
+        {"area_id": area.id},
+        {"entity_id": "none"},
+    ):
+        for caller in (call, ask):
+            with pytest.raises(ServiceValidationError) as raised:
+                await caller(hass, **target)
+            assert raised.value.translation_key == "no_account_in_target"
+
+    assert str(raised.value) == "The target holds no MetaApi account"
+    assert monitor.reconnects == []
+
+
+async def test_disabled_device(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A device that its user disabled is not meant by an area."""
+    area = ar.async_get(hass).async_create("Office")
+    registry = dr.async_get(hass)
+    for account_id in BOTH:
+        device = device_of(hass, mock_config_entry, account_id)
+        registry.async_update_device(device.id, area_id=area.id)
+    registry.async_update_device(
+        device_of(hass, mock_config_entry, SWING_ID).id,
+        disabled_by=dr.DeviceEntryDisabler.USER,
+    )
+    await hass.async_block_till_done()
+
+    await call(hass, area_id=area.id)
+
+    assert reconnected(monitor) == {SCALP_ID}
+
+
+# -- entries -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def two_entries(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> list[MockConfigEntry]:
+    """Set up two entries, each with one account."""
+    entries = [
+        make_entry(SWING, title="One", unique_id="one"),
+        make_entry(SCALP, title="Two", unique_id="two"),
+    ]
+    for entry in entries:
+        await setup_entry(hass, entry)
+    return entries
+
+
+async def test_all_of_two_entries(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    two_entries: list[MockConfigEntry],
+) -> None:
+    """`all` means every account of every entry."""
+    await call(hass, entity_id="all")
+
+    assert [reconnected(monitor) for monitor in monitors] == [{SWING_ID}, {SCALP_ID}]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"entity_id": "all"},
+        {"entity_id": "binary_sensor.scalp_terminal"},
+        {"entity_id": ["binary_sensor.swing_terminal", "binary_sensor.scalp_terminal"]},
+    ],
+)
+async def test_entry_not_loaded(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    two_entries: list[MockConfigEntry],
+    target: dict[str, Any],
+) -> None:
+    """An account of an entry that is not loaded is an error before anything is sent."""
+    await hass.config_entries.async_unload(two_entries[1].entry_id)
+
+    for caller in (call, ask):
+        with pytest.raises(ServiceValidationError) as raised:
+            await caller(hass, **target)
+        assert raised.value.translation_key == "entry_not_loaded"
+        assert raised.value.translation_placeholders == {"entry": "Two"}
+
+    assert monitors[0].reconnects == []
+
+
+async def test_device_of_an_entry_not_loaded(
+    hass: HomeAssistant, two_entries: list[MockConfigEntry]
+) -> None:
+    """So is its device."""
+    device = device_of(hass, two_entries[1], SCALP_ID)
+    await hass.config_entries.async_unload(two_entries[1].entry_id)
+
+    with pytest.raises(ServiceValidationError) as raised:
+        await call(hass, device_id=device.id)
+
+    assert raised.value.translation_key == "entry_not_loaded"
+
+
+async def test_disabled_entry(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    two_entries: list[MockConfigEntry],
+) -> None:
+    """`all` leaves out what its user switched off; who names it is told."""
+    await hass.config_entries.async_set_disabled_by(
+        two_entries[1].entry_id, ConfigEntryDisabler.USER
+    )
+    await hass.async_block_till_done()
+
+    await call(hass, entity_id="all")
+    assert reconnected(monitors[0]) == {SWING_ID}
+
+    with pytest.raises(ServiceValidationError) as raised:
+        await call(hass, entity_id="binary_sensor.scalp_terminal")
+    assert raised.value.translation_key == "entry_not_loaded"
+
+
+async def test_action_without_an_entry(hass: HomeAssistant) -> None:
+    """The action is there with the integration, entries or not, and says that nothing is."""
+    assert await async_setup_component(hass, DOMAIN, {})
+
+    with pytest.raises(ServiceValidationError) as raised:
+        await call(hass, entity_id="all")
+
+    assert raised.value.translation_key == "no_account_in_target"

@@ -1,0 +1,4 @@
+"""Exceptions of python-socketio."""
+
+class SocketIOError(Exception): ...
+class ConnectionError(SocketIOError): ...  # noqa: A001
