@@ -1,0 +1,79 @@
+"""A real browser on Home Assistant's frontend."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+import os
+from pathlib import Path
+import shutil
+import subprocess
+
+from playwright.async_api import Page, async_playwright
+
+from .demo_lib.client import PASSWORD, USER
+from .demo_lib.home import DASHBOARD
+from .demo_lib.progress import DemoError
+from .setup_env.steps import environ
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZE = {"width": 1280, "height": 800}
+TIMEOUT = 30_000.0
+
+
+@asynccontextmanager
+async def open_page() -> AsyncIterator[Page]:
+    """Open a window of its own, that remembers nothing."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=find_chromium(), args=FLAGS
+        )
+        context = await browser.new_context(
+            viewport=SIZE, locale="en-GB", color_scheme="light"
+        )
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT)
+        yield page
+        await browser.close()
+
+
+def find_chromium() -> Path:
+    """Return the machine's Chromium; where apt-get may install one, have it do so."""
+    if not (found := _on_path()) and shutil.which("apt-get") and os.geteuid() == 0:
+        print("  Installing chromium with apt-get ...", flush=True)
+        for args in (
+            ["update"],
+            ["install", "--yes", "--no-install-recommends", "chromium"],
+        ):
+            subprocess.run(
+                ["apt-get", "--quiet=2", *args],
+                env=environ({"DEBIAN_FRONTEND": "noninteractive"}),
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
+        found = _on_path()
+    if not found:
+        raise DemoError(
+            "A browser is missing: install chromium (apt-get install chromium)."
+        )
+    return Path(found)
+
+
+def _on_path() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+async def log_in(page: Page, url: str) -> None:
+    """Fill in the form, as the demo tells people to."""
+    await page.goto(url)
+    await page.locator("input[name=username]").fill(USER)
+    await page.locator("input[name=password]").fill(PASSWORD)
+    await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_url(f"**/{DASHBOARD}/**")

@@ -1,0 +1,72 @@
+"""See that the demo shows and does what it promises."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import home
+from .accounts import DOWN, UP, DemoAccount
+from .client import HomeAssistant
+from .progress import DemoError, step, until
+from .stage import Demo
+
+OFF_TIMEOUT = 10.0
+BUTTON_TIMEOUT = 30.0
+AUTOMATION_TIMEOUT = 45.0
+
+
+async def check(demo: Demo) -> None:
+    """Press a button, break an account, and see what becomes of it."""
+    hass, simulator = demo.home, demo.simulator
+    if simulator is None:
+        raise DemoError("Only a demo with a simulator can be checked.")
+    async with step("Looking at the dashboard"):
+        await _see_dashboard(hass)
+    async with step(f"Pressing Reconnect of {DOWN.name}"):
+        await hass.act("button", "press", entity_id=DOWN.button_id)
+        await _see(hass, DOWN, "on", BUTTON_TIMEOUT)
+    ids = await simulator.ids()
+    async with step(f"Breaking {UP.name}, for the automation to repair"):
+        await simulator.act(ids[UP.name], "terminal", up=False)
+        await _see(hass, UP, "off", OFF_TIMEOUT)
+        await _see(hass, UP, "on", AUTOMATION_TIMEOUT)
+        await _see_notification(hass, f"{UP.name} dropped")
+
+
+async def _see_dashboard(hass: HomeAssistant) -> None:
+    """See that the dashboard is there, and that all it names exists."""
+    dashboard = await hass.command("lovelace/config", url_path=home.DASHBOARD)
+    missing = set(entities_of(dashboard)) - set(await hass.states())
+    if missing:
+        raise DemoError(f"The dashboard shows what is not there: {sorted(missing)}")
+
+
+def entities_of(dashboard: Any) -> Iterator[str]:
+    """Yield the entities that the cards of a dashboard name."""
+    if isinstance(dashboard, list):
+        for each in dashboard:
+            yield from entities_of(each)
+    elif isinstance(dashboard, dict):
+        if isinstance(entity := dashboard.get("entity"), str):
+            yield entity
+        for each in dashboard.values():
+            yield from entities_of(each)
+
+
+async def _see(
+    hass: HomeAssistant, account: DemoAccount, wanted: str, timeout: float
+) -> None:
+    """Wait until the terminal is on, or off."""
+    entity = account.terminal_id
+    states = await hass.wait_for(lambda each: each.get(entity) == wanted, timeout)
+    if states.get(entity) != wanted:
+        raise DemoError(
+            f"{account.name} should be {wanted} within {timeout:.0f} s, and is "
+            f"{states.get(entity)} ({states.get(account.status_id)})"
+        )
+
+
+async def _see_notification(hass: HomeAssistant, title: str) -> None:
+    """See that the automation told what it did."""
+    told = await until(hass.notifications, lambda each: title in each, OFF_TIMEOUT)
+    if "reconnected" not in told.get(title, ""):
+        raise DemoError(f"A notification {title!r} should tell a success: {told}")

@@ -1,0 +1,171 @@
+"""What the demo asks of Home Assistant and of the simulator, over HTTP as anybody would."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import ClientError, ClientSession
+
+from .progress import DemoError, until
+
+USER = "demo"
+PASSWORD = "demo"
+
+
+class Server:
+    """Something that speaks JSON over HTTP."""
+
+    def __init__(self, session: ClientSession, name: str, url: str) -> None:
+        """Take the address."""
+        self.session = session
+        self.name = name
+        self.url = url
+        self.headers: dict[str, str] = {}
+
+    async def ask(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Return the JSON of an answer."""
+        try:
+            async with self.session.request(
+                method, f"{self.url}{path}", headers=self.headers, **kwargs
+            ) as answer:
+                if answer.ok:
+                    return await answer.json()
+                text = f"{answer.status}: {(await answer.text())[:500]}"
+        except ClientError as err:
+            raise DemoError(f"{self.name} does not answer at {path}: {err}") from err
+        raise DemoError(f"{self.name} answers at {path} with {text}")
+
+    async def get(self, path: str) -> Any:
+        """Get JSON."""
+        return await self.ask("GET", path)
+
+    async def post(self, path: str, body: Any = None) -> Any:
+        """Post JSON."""
+        return await self.ask("POST", path, json={} if body is None else body)
+
+
+class SimulatorServer(Server):
+    """The control API of the simulator."""
+
+    def __init__(self, session: ClientSession, name: str, url: str, token: str) -> None:
+        """Take the address, and the token that it accepts from the integration."""
+        super().__init__(session, name, url)
+        self.token = token
+
+    async def ids(self) -> dict[str, str]:
+        """Return the account ids by name."""
+        state = await self.get("/simulator/state")
+        return {account["name"]: account["id"] for account in state["accounts"]}
+
+    async def act(self, account_id: str, action: str, **body: Any) -> None:
+        """Break or mend an account."""
+        await self.post(f"/simulator/accounts/{account_id}/{action}", body)
+
+
+class HomeAssistant(Server):
+    """The REST and WebSocket API of Home Assistant."""
+
+    async def log_in_once_running(self, timeout: float) -> bool:
+        """Tell whether it has started in time; be logged in then."""
+        if not await until(self._answers, bool, timeout):
+            return False
+        await self._log_in()
+        return await until(self._is_running, bool, timeout)
+
+    async def _answers(self) -> bool:
+        try:
+            await self.get("/auth/providers")
+        except DemoError:
+            return False
+        return True
+
+    async def _is_running(self) -> bool:
+        return bool((await self.get("/api/config"))["state"] == "RUNNING")
+
+    async def _log_in(self) -> None:
+        """Do what the form of the frontend does."""
+        client = {"client_id": f"{self.url}/"}
+        flow = await self.post(
+            "/auth/login_flow",
+            client | {"handler": ["homeassistant", None], "redirect_uri": self.url},
+        )
+        answer = await self.post(
+            f"/auth/login_flow/{flow['flow_id']}",
+            client | {"username": USER, "password": PASSWORD},
+        )
+        if answer["type"] != "create_entry":
+            raise DemoError(f"{self.name} refuses the login: {answer.get('errors')}")
+        tokens = await self.ask(
+            "POST",
+            "/auth/token",
+            data=client
+            | {"grant_type": "authorization_code", "code": answer["result"]},
+        )
+        self.headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+
+    async def command(self, kind: str, **fields: Any) -> Any:
+        """Send a command over the WebSocket API; return its result."""
+        try:
+            answer = await self._command(kind, fields)
+        except (ClientError, TypeError) as err:
+            raise DemoError(f"{self.name} does not answer to {kind}: {err}") from err
+        if not answer["success"]:
+            raise DemoError(f"{self.name} refuses {kind}: {answer['error']}")
+        return answer["result"]
+
+    async def _command(self, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+        async with self.session.ws_connect(f"{self.url}/api/websocket") as socket:
+            await socket.receive_json()
+            token = self.headers["Authorization"].removeprefix("Bearer ")
+            await socket.send_json({"type": "auth", "access_token": token})
+            await socket.receive_json()
+            await socket.send_json({"id": 1, "type": kind, **fields})
+            answer: dict[str, Any] = await socket.receive_json()
+            return answer
+
+    async def act(self, domain: str, action: str, **data: Any) -> None:
+        """Perform an action."""
+        await self.post(f"/api/services/{domain}/{action}", data)
+
+    async def states(self) -> dict[str, str]:
+        """Return the state of each entity."""
+        return {
+            each["entity_id"]: each["state"] for each in await self.get("/api/states")
+        }
+
+    async def wait_for(
+        self, condition: Callable[[dict[str, str]], object], timeout: float
+    ) -> dict[str, str]:
+        """Wait until the states are as wanted; return them, as they are then or at last."""
+        return await until(self.states, condition, timeout)
+
+    async def notifications(self) -> dict[str, str]:
+        """Return the texts of the notifications in the sidebar, by title."""
+        told = await self.command("persistent_notification/get")
+        return {each["title"]: each["message"] for each in told}
+
+    async def add_integration(self, token: str, api_url: str) -> None:
+        """Go through the config flow and choose all accounts, as a person would."""
+        flow = "/api/config/config_entries/flow"
+        form = await self.post(flow, {"handler": "metaapi"})
+        flow = f"{flow}/{_form(form, 'user')['flow_id']}"
+        form = await self.post(flow, {"token": token, "advanced": {"api_url": api_url}})
+        offered = _field(_form(form, "accounts"), "accounts")["selector"]["select"]
+        chosen = [option["value"] for option in offered["options"]]
+        result = await self.post(flow, {"accounts": chosen})
+        if result["type"] != "create_entry":
+            raise DemoError(f"The config flow did not end well: {result}")
+
+
+def _form(answer: dict[str, Any], step: str) -> dict[str, Any]:
+    """Return a form if it is the one that should come, without an error in it."""
+    if answer["type"] != "form" or answer["step_id"] != step or answer.get("errors"):
+        raise DemoError(f"The config flow should show its step {step!r}, not {answer}")
+    return answer
+
+
+def _field(form: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what a form tells of a field."""
+    found: dict[str, Any] = next(
+        field for field in form["data_schema"] if field["name"] == name
+    )
+    return found

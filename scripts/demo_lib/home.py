@@ -1,0 +1,85 @@
+"""The configuration folder of the demo's Home Assistant: made, and thrown away."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import json
+from pathlib import Path
+import shutil
+import tempfile
+from typing import Any
+
+from scripts.setup_env.steps import LOGS, ROOT
+
+FILES = ROOT / "scripts" / "demo_files"
+INTEGRATION = ROOT / "custom_components" / "metaapi"
+HOST = "127.0.0.1"
+
+# The dashboard, as `configuration.yaml` names it.
+DASHBOARD = "demo-accounts"
+
+# As Home Assistant 2026.10 writes it; the `http:` of a YAML file opens a dialog instead.
+HTTP_VERSION = (2, 2)
+ONBOARDING_VERSION = (4, 1)
+ONBOARDING_STEPS = ("user", "core_config", "analytics", "integration")
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for all that the demo writes; remove it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="metaapi-demo-"))
+    try:
+        yield folder
+    except Exception:
+        keep_logs(folder)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_logs(folder: Path) -> None:
+    """Keep the logs of a demo that went wrong."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        kept = shutil.copy(log, LOGS / f"demo-{log.name}")
+        print(f"  The log: {kept}", flush=True)
+
+
+def fill(folder: Path, port: int, simulator: str | None) -> None:
+    """Write all that Home Assistant finds at its first start."""
+    shutil.copytree(FILES / ("simulated" if simulator else "live"), folder)
+    if simulator:
+        (folder / "secrets.yaml").write_text(f'simulator: "{simulator}/"\n')
+    components = folder / "custom_components"
+    components.mkdir()
+    (components / INTEGRATION.name).symlink_to(INTEGRATION, target_is_directory=True)
+    store(folder, "http", HTTP_VERSION, http_data(port))
+    store(folder, "onboarding", ONBOARDING_VERSION, {"done": ONBOARDING_STEPS})
+
+
+def store(folder: Path, key: str, version: tuple[int, int], data: Any) -> None:
+    """Write a file as Home Assistant stores it."""
+    path = folder / ".storage" / key
+    path.parent.mkdir(exist_ok=True)
+    major, minor = version
+    content = {"version": major, "minor_version": minor, "key": key, "data": data}
+    path.write_text(json.dumps(content))
+
+
+def http_data(port: int) -> dict[str, Any]:
+    """Return the settings of Home Assistant's own server: this machine only."""
+    return {
+        "stable": {
+            "server_host": [HOST],
+            "server_port": port,
+            "cors_allowed_origins": [],
+            "login_attempts_threshold": -1,
+            "ip_ban_enabled": False,
+            "ssl_profile": "modern",
+            "use_x_frame_options": True,
+            "created_at": "2026-01-01T00:00:00+00:00",
+            "error": None,
+            "error_message": None,
+        },
+        "pending": None,
+        "yaml_migration_done": True,
+    }

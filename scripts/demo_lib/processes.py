@@ -1,0 +1,86 @@
+"""Child processes: started, watched, and ended by their own id."""
+
+import asyncio
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+import os
+from pathlib import Path
+import signal
+
+from scripts.setup_env.steps import ROOT, environ
+
+from .progress import DemoError
+
+GRACE = 20.0
+TAIL_LINES = 25
+LINE = 200
+
+
+@asynccontextmanager
+async def child(
+    name: str, args: Sequence[str | Path], log: Path
+) -> AsyncIterator[Process]:
+    """Run a process; its death ends what goes on inside, with the end of its log."""
+    async with asyncio.TaskGroup() as group:
+        process = await _start(args, log)
+        watcher = group.create_task(_watch(name, process, log))
+        try:
+            yield process
+        finally:
+            watcher.cancel()
+            await _end(process)
+
+
+async def run(name: str, args: Sequence[str | Path], log: Path) -> None:
+    """Run a process to its end."""
+    process = await _start(args, log)
+    try:
+        await process.wait()
+    finally:
+        await _end(process)
+    if process.returncode:
+        raise trouble(f"{name} ended with {process.returncode}.", log)
+
+
+async def _start(args: Sequence[str | Path], log: Path) -> Process:
+    with log.open("wb") as file:
+        return await asyncio.create_subprocess_exec(
+            *args,
+            cwd=ROOT,
+            env=environ(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=asyncio.subprocess.STDOUT,
+            # Ctrl-C is for the demo alone: it ends its children in order.
+            start_new_session=True,
+        )
+
+
+async def _watch(name: str, process: Process, log: Path) -> None:
+    code = await process.wait()
+    raise trouble(f"{name} ended with {code}.", log)
+
+
+async def _end(process: Process) -> None:
+    """Ask a process to end; do not wait for ever, nor through a second Ctrl-C."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+    try:
+        async with asyncio.timeout(GRACE):
+            await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if process.returncode is None:
+            # It leads a group of its own, which holds what it started and no more.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def trouble(text: str, log: Path) -> DemoError:
+    """Return an error that shows the end of a log."""
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    return DemoError("\n".join([text, *(f"    {line[:LINE]}" for line in lines)]))

@@ -1,0 +1,154 @@
+"""Bring the demo up: the simulator, Home Assistant, the integration, a dashboard."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+import json
+from pathlib import Path
+import socket
+import sys
+from typing import Any
+
+from aiohttp import ClientSession
+
+from . import home
+from .accounts import ACCOUNTS, AUTOMATION, BROKER_DOWN, DOWN, UNDEPLOYED
+from .client import PASSWORD, USER, HomeAssistant, SimulatorServer
+from .options import Options
+from .processes import child, run, trouble
+from .progress import DemoError, step, until
+
+DEFAULT_PORT = 8123
+SIMULATOR_TIMEOUT = 20.0
+START_TIMEOUT = 120.0
+SHOW_TIMEOUT = 30.0
+
+SIMULATOR = (
+    "simulator",
+    "--json",
+    *("--accounts", str(len(ACCOUNTS))),
+    *("--conditions", "up"),
+    *("--status-interval", "3"),
+    *("--reconnect-delay", "2"),
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo that is up."""
+
+    home: HomeAssistant
+    simulator: SimulatorServer | None
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Demo]:
+    """Start all of it, and end all of it."""
+    port = choose_port(options.port)
+    with home.temporary_folder() as folder:
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(ClientSession())
+            simulator = None
+            if not options.live:
+                simulator = await _start_simulator(stack, session, folder)
+            hass = await _start_home_assistant(stack, session, folder, port, simulator)
+            if simulator:
+                async with step("Adding the integration, in its own dialog"):
+                    await _add_accounts(hass, simulator)
+            try:
+                yield Demo(hass, simulator)
+            finally:
+                print("  Ending all of it ...", flush=True)
+
+
+def choose_port(wanted: int | None) -> int:
+    """Return the port wanted, or the usual one if it is free, or any that is."""
+    for port in (wanted,) if wanted else (DEFAULT_PORT, 0):
+        with socket.socket() as probe:
+            # As the server will do: what merely lingers does not take the port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((home.HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoError(f"Port {wanted} is taken.")
+
+
+async def _start_simulator(
+    stack: AsyncExitStack, session: ClientSession, folder: Path
+) -> SimulatorServer:
+    log = folder / "simulator.log"
+    async with step("Starting the simulator"):
+        command = [sys.executable, "-m", *SIMULATOR]
+        await stack.enter_async_context(child("The simulator", command, log))
+        told = await until(partial(_greeting, log), bool, SIMULATOR_TIMEOUT)
+        if told is None:
+            raise trouble("The simulator does not start.", log)
+        simulator = SimulatorServer(
+            session, "The simulator", told["url"], told["token"]
+        )
+        # A reconnect lets a subscribe end first: be quick with both.
+        await simulator.post("/simulator/settings", {"subscribe_timeout": 2})
+        ids = await simulator.ids()
+        await simulator.act(ids[BROKER_DOWN.name], "broker", up=False)
+        await simulator.act(ids[UNDEPLOYED.name], "state", state="UNDEPLOYED")
+    return simulator
+
+
+async def _greeting(log: Path) -> dict[str, Any] | None:
+    """Return what the simulator tells at its start, once it does."""
+    return read_greeting(log)
+
+
+def read_greeting(log: Path) -> dict[str, Any] | None:
+    """Return the JSON of the first line, if it is whole."""
+    line, end, _ = log.read_text().partition("\n")
+    greeting: dict[str, Any] | None = json.loads(line) if end else None
+    return greeting
+
+
+async def _start_home_assistant(
+    stack: AsyncExitStack,
+    session: ClientSession,
+    folder: Path,
+    port: int,
+    simulator: SimulatorServer | None,
+) -> HomeAssistant:
+    config = folder / "config"
+    home.fill(config, port, simulator.url if simulator else None)
+    hass = (sys.executable, "-m", "homeassistant")
+    async with step("Making a user"):
+        adding = ("--script", "auth", "-c", config, "add", USER, PASSWORD)
+        await run("Making a user", (*hass, *adding), folder / "user.log")
+    async with step("Starting Home Assistant"):
+        command = (*hass, "-c", config, "--skip-pip", "--log-no-color")
+        log = folder / "home-assistant.log"
+        await stack.enter_async_context(child("Home Assistant", command, log))
+        server = HomeAssistant(session, "Home Assistant", f"http://{home.HOST}:{port}")
+        if not await server.log_in_once_running(START_TIMEOUT):
+            raise trouble("Home Assistant does not start.", log)
+        await server.command(
+            "frontend/set_system_data",
+            key="core",
+            value={"default_panel": home.DASHBOARD},
+        )
+    return server
+
+
+async def _add_accounts(hass: HomeAssistant, simulator: SimulatorServer) -> None:
+    """Add all accounts, and have one drop before anything would repair it."""
+    await hass.add_integration(simulator.token, simulator.url)
+    await hass.wait_for(DOWN.is_on, SHOW_TIMEOUT)
+    ids = await simulator.ids()
+    await simulator.act(ids[DOWN.name], "terminal", up=False)
+    states = await hass.wait_for(
+        lambda states: all(account.is_shown(states) for account in ACCOUNTS),
+        SHOW_TIMEOUT,
+    )
+    for account in ACCOUNTS:
+        if not account.is_shown(states):
+            shown = {each: states.get(each) for each in account.entity_ids}
+            raise DemoError(f"{account} is not what is shown: {shown}")
+    await hass.act("automation", "turn_on", entity_id=AUTOMATION)
