@@ -81,6 +81,10 @@ class Witness:
             account_id, lambda: states.append(self.monitor.state(account_id))
         )
 
+    def subscribed_since(self, count: int) -> bool:
+        """Tell whether a further subscribe reached the simulator."""
+        return len(self.sim.requests_of("subscribe")) > count
+
     async def until[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:
         """Wait for a condition."""
         return await self.sim.wait_for(condition, timeout)
