@@ -1,6 +1,7 @@
 """Run the checks: style and types, and the tests in the environments they are for."""
 
 import argparse
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -80,8 +81,14 @@ def run_pytest(environment: str, args: list[str]) -> tuple[bool, int]:
         report = Path(folder) / "junit.xml"
         python = str(VENVS / environment / "bin" / "python")
         command = [python, "-m", "pytest", f"--junitxml={report}", *args]
-        result = subprocess.run(command, cwd=ROOT, check=False)
+        result = subprocess.run(command, cwd=ROOT, env=environ(), check=False)
         return result.returncode == 0, count_peers(report)
+
+
+def environ() -> dict[str, str]:
+    """Return an environment in which Python keeps its bytecode, outside of the sources."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(VENVS / "pycache")}
 
 
 def count_peers(report: Path) -> int:

@@ -8,11 +8,15 @@ import shutil
 import tempfile
 from typing import Any
 
-from scripts.setup_env.steps import LOGS, ROOT
+from scripts.setup_env.steps import LOGS, ROOT, VENVS
 
 FILES = ROOT / "scripts" / "demo_files"
 INTEGRATION = ROOT / "custom_components" / "metaapi"
 HOST = "127.0.0.1"
+
+# The users as Home Assistant stores them, and those that are the same in every demo.
+USERS = Path(".storage", "auth_provider.homeassistant")
+KNOWN_USER = VENVS / "demo" / "user.json"
 
 # The dashboard, as `configuration.yaml` names it.
 DASHBOARD = "demo-accounts"
@@ -54,6 +58,19 @@ def fill(folder: Path, port: int, simulator: str | None) -> None:
     (components / INTEGRATION.name).symlink_to(INTEGRATION, target_is_directory=True)
     store(folder, "http", HTTP_VERSION, http_data(port))
     store(folder, "onboarding", ONBOARDING_VERSION, {"done": ONBOARDING_STEPS})
+
+
+def recall_user(folder: Path) -> bool:
+    """Take the user of an earlier demo, which saves seconds; tell whether there is one."""
+    if not KNOWN_USER.is_file():
+        return False
+    shutil.copy(KNOWN_USER, folder / USERS)
+    return True
+
+
+def remember_user(folder: Path) -> None:
+    """Keep the user for the next demo."""
+    shutil.copy(folder / USERS, KNOWN_USER)
 
 
 def store(folder: Path, key: str, version: tuple[int, int], data: Any) -> None:

@@ -119,9 +119,11 @@ async def _start_home_assistant(
     config = folder / "config"
     home.fill(config, port, simulator.url if simulator else None)
     hass = (sys.executable, "-m", "homeassistant")
-    async with step("Making a user"):
-        adding = ("--script", "auth", "-c", config, "add", USER, PASSWORD)
-        await run("Making a user", (*hass, *adding), folder / "user.log")
+    if not home.recall_user(config):
+        async with step("Making a user"):
+            adding = ("--script", "auth", "-c", config, "add", USER, PASSWORD)
+            await run("Making a user", (*hass, *adding), folder / "user.log")
+            home.remember_user(config)
     async with step("Starting Home Assistant"):
         command = (*hass, "-c", config, "--skip-pip", "--log-no-color")
         log = folder / "home-assistant.log"

@@ -1,10 +1,8 @@
 # Sourced, after lib.sh, by the scripts that run in the demo's environment.
 
-# Set up, and let a module of ours take this process over: signals reach it then.
+# Set up, and become a module of ours: a signal to this process then reaches it.
 become() {
-  setup demo
-  # Compiled once, a later start takes a third of the time; no trace in the sources.
-  unset PYTHONDONTWRITEBYTECODE
-  export PYTHONPYCACHEPREFIX="$PWD/.venvs/pycache"
-  exec .venvs/demo/bin/python -m "$@"
+  local python
+  python=$(run_python -c 'import sys; print(sys.executable)')
+  exec "$python" -m scripts.demo_lib.begin "$@"
 }
