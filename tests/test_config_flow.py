@@ -1091,6 +1091,26 @@ async def test_reconfigure_while_a_reauth_waits(
     assert not hass.config_entries.flow.async_progress()
 
 
+async def test_reconfigure_beside_a_form_left_open(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    client: MagicMock,
+    subscribe: MagicMock,
+) -> None:
+    """A form of the same owner that was left open is in nobody's way."""
+    client.accounts.side_effect = ForbiddenError("no")
+    subscribe.side_effect = ForbiddenError("no")
+    left_open = await loaded.start_reconfigure_flow(hass)
+    left_open = await submit(hass, left_open, token=LIMITED_TOKEN)
+    assert left_open["errors"] == {"base": "forbidden"}
+
+    subscribe.side_effect = None
+    result = await loaded.start_reconfigure_flow(hass)
+    result = await submit(hass, result, token=LIMITED_TOKEN)
+    assert result["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done()
+
+
 async def test_reconfigure_of_a_token_without_owner(
     hass: HomeAssistant, mocks: MagicMock
 ) -> None:

@@ -358,6 +358,8 @@ async def test_token_revoked_while_running(
     assert value(hass, STATUS) == STATE_UNAVAILABLE
     assert value(hass, LINK) == STATE_OFF
     assert value(hass, BUTTON) != STATE_UNAVAILABLE
+    async with asyncio.timeout(2):
+        assert (await reconnect(hass))["outcome"] == "no_connection"
 
 
 async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:

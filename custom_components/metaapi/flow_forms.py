@@ -146,7 +146,7 @@ def accounts_schema(
         selected = selected[:PRESELECTED_MAX]
     return vol.Schema(
         {
-            # without a default the frontend selects the first option
+            # Without a default the frontend selects the first option
             vol.Required(CONF_ACCOUNTS, default=list(selected)): _account_selector(
                 offered, multiple=True
             )
@@ -164,7 +164,7 @@ def account_schema(offered: Collection[Account]) -> vol.Schema:
 def _account_selector(
     offered: Collection[Account], *, multiple: bool
 ) -> SelectSelector:
-    """Return a list that can be searched, and that takes a typed id as well."""
+    """Return a list of accounts; where several can be picked, ids can be typed too."""
     return SelectSelector(
         SelectSelectorConfig(
             options=[
@@ -172,7 +172,8 @@ def _account_selector(
                 for account in sort_accounts(offered)
             ],
             multiple=multiple,
-            custom_value=True,
+            # The frontend would show a single choice by its id
+            custom_value=multiple,
             mode=SelectSelectorMode.DROPDOWN,
         )
     )

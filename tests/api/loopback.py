@@ -24,6 +24,12 @@ TOKEN = "eyJhbGciOiJub25lIn0.eyJfaWQiOiJvd25lciJ9.c2VjcmV0LXNpZ25hdHVyZQ"
 REFUSED_TLS = "Error on transport creation for incoming connection"
 """What a loop in debug mode says of a server, here a test's, whose certificate was refused."""
 
+STRICT = [
+    pytest.mark.filterwarnings("error::ResourceWarning"),
+    pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
+]
+"""Marks of a module in which what is not closed fails the test that forgot it."""
+
 OURS = ("metaapi", "socketio", "engineio", "aiohttp")
 
 
@@ -149,6 +155,12 @@ class Sockets:
         await wire.connect(url, socket_params(token, "0.5"), socket_headers("0.5"))
         return wire
 
+    async def close(self) -> None:
+        """Close all, and let go of them, so that what they forgot to close shows."""
+        for wire in self.made:
+            await wire.close()
+        self.made.clear()
+
 
 @pytest.fixture(autouse=True)
 def loopback() -> None:
@@ -177,17 +189,19 @@ async def nothing_left(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     yield
     await eventually(lambda: own_connections().keys() <= connections.keys())
     await eventually(lambda: asyncio.all_tasks() <= {asyncio.current_task()})
+    records = caplog.get_records("call")
+    worrying = [
+        record.getMessage()
+        for record in records
+        if record.levelno >= logging.WARNING and record.name.startswith(OURS)
+    ]
+    records.clear()  # their arguments keep alive what is looked for next
     gc.collect()
     gc.unfreeze()
     await asyncio.sleep(0)
     loop.set_exception_handler(handler)
     if faults:
         pytest.fail(f"The loop was told of faults: {faults}")
-    worrying = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.levelno >= logging.WARNING and record.name.startswith(OURS)
-    ]
     if worrying:
         pytest.fail(f"Logged: {worrying}")
 
@@ -212,5 +226,4 @@ async def sockets(
     """Make wires."""
     made = Sockets(session, events)
     yield made
-    for wire in made.made:
-        await wire.close()
+    await made.close()

@@ -19,6 +19,7 @@ if str(CLIENT) not in sys.path:
     sys.path.append(str(CLIENT))
 
 from tests.api.loopback import (  # noqa: E402 - it needs the path
+    PATIENCE,
     events,
     eventually,
     loopback,
@@ -61,9 +62,13 @@ class Server:
         """Return the reports of one kind."""
         return [report for report in self.reports if report["what"] == what]
 
-    async def wait(self, what: str, count: int = 1) -> dict[str, Any]:
-        """Return a report of one kind, once it came."""
-        await eventually(lambda: len(self.seen(what)) >= count or self._reading.done())
+    async def wait(
+        self, what: str, count: int = 1, patience: float = PATIENCE
+    ) -> dict[str, Any]:
+        """Return a report of one kind, once so many came."""
+        await eventually(
+            lambda: len(self.seen(what)) >= count or self._reading.done(), patience
+        )
         found = self.seen(what)
         assert len(found) >= count, f"the server ended; it said {self.reports}"
         return found[count - 1]

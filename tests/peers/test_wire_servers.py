@@ -9,12 +9,19 @@ from api.errors import CannotConnectError, HandshakeEndedError, NotConnectedErro
 from api.timing import Timing
 import pytest
 
-from tests.api.loopback import TOKEN, Events, Sockets, connections_to, eventually
+from tests.api.loopback import (
+    STRICT,
+    TOKEN,
+    Events,
+    Sockets,
+    connections_to,
+    eventually,
+)
 
 from .conftest import INTERVAL, TIMEOUT, VERSIONS, Serve, Server
 from .relay import Relay
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, *STRICT]
 
 SLACK = 0.4
 """How much later than promised is still in time, in seconds: machines are busy."""
@@ -76,7 +83,7 @@ async def test_lives_ten_ping_periods(sockets: Sockets, serve: Serve) -> None:
     wires = [await sockets.connect(server.url) for server in servers]
     start = now()
     await asyncio.gather(
-        *(eventually(lambda s=s: len(s.seen("ping")) >= 10, 15) for s in servers)
+        *(server.wait("ping", 10, 10 * INTERVAL + 5) for server in servers)
     )
     assert now() - start >= 10 * INTERVAL - SLACK
     for server, wire in zip(servers, wires, strict=True):
@@ -124,23 +131,21 @@ async def test_request_arrives_as_an_object(sockets: Sockets, server: Server) ->
     assert report["kinds"] == ["object"]
 
 
-@pytest.mark.parametrize("event", ["response", "processingError", "synchronization"])
-async def test_events_arrive(
-    sockets: Sockets, server: Server, events: Events, event: str
-) -> None:
+async def test_events_arrive(sockets: Sockets, server: Server, events: Events) -> None:
     """Each event arrives as the server sent it: an object, and a JSON string."""
     payload = {
-        "type": event,
         "accountId": "a",
         "requestId": "r",
         "text": "\u00e9\u2603\U0001f600\u0000",
     }
-    text = '{"type":"\\u00e9"}'
+    text = '{"type":"\u00e9"}'
+    names = ["response", "processingError", "synchronization"]
     wire = await sockets.connect(server.url)
-    server.tell("emit", event=event, args=[payload])
-    server.tell("emit", event=event, args=[text])
-    await eventually(lambda: len(events) == 2)
-    assert events == [(event, payload), (event, text)]
+    for name in names:
+        server.tell("emit", event=name, args=[payload])
+        server.tell("emit", event=name, args=[text])
+    await eventually(lambda: len(events) == 6)
+    assert events == [(name, data) for name in names for data in (payload, text)]
     assert wire.counters.malformed == 0
 
 

@@ -38,9 +38,11 @@ async def test_pings_are_answered_with_what_they_carry(
     assert sim.sockets[0].pings == 2
 
 
-async def test_websocket_pings_are_answered(sim: Simulator, connect: Clients) -> None:
-    """The websocket's own pings are none of Engine.IO's, but get their pong."""
-    client = await connect(sim)
+type Pipe = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def by_hand(sim: Simulator) -> Pipe:
+    """Open a websocket without a library; what it says is left to the caller."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", int(sim.url.rsplit(":", 1)[1])
     )
@@ -49,12 +51,25 @@ async def test_websocket_pings_are_answered(sim: Simulator, connect: Clients) ->
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
     )
-    await reader.readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\x0240")
+    return reader, writer
+
+
+async def test_websocket_pings_are_answered(sim: Simulator) -> None:
+    """The websocket's own pings are none of Engine.IO's, but get their pong; not while frozen."""
+    reader, writer = await by_hand(sim)
     writer.write(b"\x89\x81\0\0\0\0x")
     async with asyncio.timeout(5):
         await reader.readuntil(b"\x8a\x01x")
+    sim.freeze()
+    writer.write(b"\x89\x81\0\0\0\0y" * 2)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.readuntil(b"\x8a\x01y"), 0.2)
+    sim.unfreeze()
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\x8a\x01y")
     writer.transport.abort()
-    await client.ws.close()
 
 
 async def test_client_that_does_not_ping_is_dropped(
@@ -385,6 +400,7 @@ async def test_sockets_are_dropped(sim: Simulator, connect: Clients) -> None:
     frames = await one.ended()
     assert all("status" in frame for frame in frames)
     assert one.ws.close_code == 1006
+    assert sim.subscribed(first) == []
     assert len(sim.sockets) == 1
     assert sim.drop_sockets() == 1
     await two.ended()
@@ -431,15 +447,7 @@ async def test_close_ends_though_the_client_reads_nothing(
 ) -> None:
     """Nor does one whose buffers are full."""
     monkeypatch.setattr("simulator.session.CLOSE_TIMEOUT", 0.1)
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", int(sim.url.rsplit(":", 1)[1])
-    )
-    writer.write(
-        f"GET /ws/?EIO=3&transport=websocket&auth-token={sim.token} HTTP/1.1\r\nHost: x\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-    )
-    await reader.readuntil(b"40")
+    _, writer = await by_hand(sim)
     assert isinstance(writer.transport, asyncio.Transport)
     writer.transport.pause_reading()
     for _ in range(20):
@@ -448,6 +456,29 @@ async def test_close_ends_though_the_client_reads_nothing(
     sim.close_sockets()
     await sim.wait_for(lambda: not sim.sockets, timeout=2)
     assert sim.past_sockets[0].close_reason == "close timed out"
+    writer.transport.abort()
+
+
+async def test_drop_does_not_wait_for_what_is_queued(sim: Simulator) -> None:
+    """It is an abort: what was still to be sent is lost."""
+    reader, writer = await by_hand(sim)
+    assert isinstance(writer.transport, asyncio.Transport)
+    writer.transport.pause_reading()
+    for _ in range(20):
+        sim.inject("4" + "x" * 2_000_000)
+    await asyncio.sleep(0.05)
+    sim.drop_sockets()
+    assert not sim.sockets
+    await asyncio.sleep(0.05)
+    writer.transport.resume_reading()
+    got = 0
+    async with asyncio.timeout(5):
+        try:
+            while chunk := await reader.read(1 << 20):
+                got += len(chunk)
+        except ConnectionResetError:
+            pass
+    assert got < 20_000_000
     writer.transport.abort()
 
 
@@ -493,11 +524,14 @@ async def test_frozen_servers_answer_nothing(sim: Simulator, connect: Clients) -
     await client.ws.send_str("2")
     request_id = await client.request("unsubscribe", sim.account.id)
     sim.set_terminal(sim.account.id, False)
+    requests = len(sim.requests)
     late = asyncio.create_task(connect.raw(sim))
     # A status that was on its way may arrive; three ping periods pass, and nobody is dropped.
     while frame := await client.maybe_frame(0.6):
         assert "status" in frame
     assert len(sim.sockets) == 1
+    assert len(sim.requests) == requests
+    assert sim.sockets[0].pings == 0
     assert not late.done()
     async with connect.session.get(
         sim.url + "/users/current/regions", headers={"auth-token": sim.token}
@@ -647,6 +681,16 @@ async def test_upgrade(sim: Simulator, connect: Clients) -> None:
     params = {"EIO": "3", "transport": "polling", "sid": sid}
     async with connect.session.get(sim.url + "/ws/", params=params) as response:
         assert response.status == 400
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await connect.raw(sim, sid=sid)
+    await client.subscribe(sim.account.id)
+
+
+async def test_session_belongs_to_its_port(sim: Simulator, connect: Clients) -> None:
+    """Another server does not know it."""
+    sid = await open_polling(connect.session, sim)
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await connect.raw(sim, url=await sim.listen("london"), sid=sid)
 
 
 async def test_upgrade_that_fails(sim: Simulator, connect: Clients) -> None:

@@ -146,7 +146,7 @@ class TooManyRequestsError(RequestError):
     def seconds_to_wait(self, now: datetime) -> float | None:
         """Return what the server recommends, in seconds from `now`: in its body, else its header."""
         if self.retry_at is not None:
-            return max(0.0, (self.retry_at - now).total_seconds())
+            return _bounded((self.retry_at - now).total_seconds())
         return read_retry_after(self.metadata.get("retryAfter"), now)
 
     @property
@@ -177,6 +177,9 @@ _BY_STATUS: dict[int, type[RequestError]] = {
 }
 
 _MESSAGE_LIMIT = 300
+
+LONGEST_WAIT = 3600.0
+"""Whatever a server recommends, it is asked again after so many seconds."""
 
 
 def from_name(
@@ -210,14 +213,19 @@ def read_retry_after(text: object, now: datetime) -> float | None:
     if not isinstance(text, str):
         return None
     if text.strip().isdecimal():
-        return float(text)
+        return _bounded(float(text))
     try:
         when = parsedate_to_datetime(text)
     except ValueError:
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - now).total_seconds())
+    return _bounded((when - now).total_seconds())
+
+
+def _bounded(seconds: float) -> float:
+    """Return a time to wait that a mistaken server, or a wrong clock of ours, cannot make endless."""
+    return min(max(0.0, seconds), LONGEST_WAIT)
 
 
 def _text(message: object) -> str:

@@ -77,11 +77,18 @@ class _ZoneLink:
     answered: bool = False
     """Whether a subscribe of the running round was accepted, or answered for a terminal that is away."""
     refusal: Status | None = None
+    not_before: float = -inf
+    """The floor that follows a refusal; like the refusal itself, it outlives the socket."""
     in_flight: bool = False
     subscribe_at: float | None = None
     delay: float = 0.0
     nudged: bool = False
     probing: bool = False
+
+    @property
+    def up(self) -> bool:
+        """Tell whether this very socket shows a terminal."""
+        return any(host.fresh for host in self.hosts.values())
 
     def find(self, key: HostKey) -> list[HostKey]:
         """Return the hosts that an event means."""
@@ -196,22 +203,32 @@ class Link:
         if not link.alive:
             return
         rule = _ACCEPTED if error is None else subscribe_rule(error)
-        link.refusal = rule.refusal
-        link.answered = rule.evidence
         if not rule.evidence:
             link.round_started = None
-        pause: float | None = None
+        link.answered = link.round_started is not None
+        pause = 0.0
         if rule.retry is Retry.BACKOFF:
             pause = link.delay
             link.delay = min(link.delay * 2, self._timing.subscribe_max)
-        elif rule.retry is Retry.LATER:
-            pause = max(retry_after or 0.0, self._timing.refused_floor)
-        if any(host.fresh for host in link.hosts.values()):
+        if link.up:
             # the terminal authenticated before the answer came
             link.refusal = None
-        elif pause is not None:
-            link.subscribe_at = now + pause
+        else:
+            link.refusal = rule.refusal
+            link.subscribe_at = None if rule.retry is Retry.NEVER else now + pause
+            if rule.floor:
+                link.not_before = now + max(
+                    retry_after or 0.0, self._timing.refused_floor
+                )
+        if rule.retry is Retry.NEVER:
+            link.nudged = True
         self.tick(now)
+
+    def forget_refusal(self, zone: str) -> None:
+        """Hear that another server of the zone is asked, whom the refusal does not concern."""
+        link = self._zones[zone]
+        link.refusal = None
+        link.not_before = -inf
 
     def reconnect_sent(self, now: float) -> None:
         """Hear that a `reconnect` goes out: nothing subscribes until it ended."""
@@ -233,13 +250,8 @@ class Link:
         if not authenticated and self._terminal is False:
             self._reason = Status.RECONNECT_FAILED
         for link in self._zones.values():
-            if (
-                link.alive
-                and link.refusal is not Status.QUOTA_EXHAUSTED
-                and (elsewhere or not any(host.fresh for host in link.hosts.values()))
-            ):
-                link.delay = self._timing.subscribe_first
-                link.subscribe_at = now
+            if link.alive and (elsewhere or not link.up):
+                self._ask_afresh(link, now)
                 link.nudged = False
         self.tick(now)
 
@@ -269,6 +281,7 @@ class Link:
             link.hosts[key] = _Host(now)
         link.ever_up = True
         link.refusal = None
+        link.not_before = -inf
         link.nudged = False
         link.subscribe_at = None
         link.delay = self._timing.subscribe_first
@@ -277,10 +290,15 @@ class Link:
         self._reason = Status.CONNECTED
         self._ever_on = True
         self._blind = False
-        self._exists = True
         self._authenticated_since = True
-        if self._deployed is False:
-            self._deployed = None
+        if self._held:
+            # REST is behind: where nothing subscribed meanwhile, do
+            self._exists = True
+            if self._deployed is False:
+                self._deployed = None
+            for other in self._zones.values():
+                if other.alive and not other.up:
+                    self._ask_afresh(other, now)
         self.tick(now)
         return True
 
@@ -320,7 +338,7 @@ class Link:
                 if connected is not None:
                     host.broker = connected
                 _rename(link.hosts, known, key)
-        elif not any(other.fresh for other in link.hosts.values()):
+        elif not link.up:
             self._nudge(link, now)
         self.tick(now)
 
@@ -339,13 +357,13 @@ class Link:
         self, now: float, *, deployed: bool | None = None, exists: bool = True
     ) -> None:
         """Take what REST says; `deployed` None means that REST cannot be asked."""
-        was_held = self._deployed is False or not self._exists
+        was_held = self._held
         self._exists = exists
         if exists:
             self._deployed = deployed
         if self._deployed is False and (self._terminal is not False or self._blind):
             self._drop_everything(Status.NOT_DEPLOYED)
-        held = self._deployed is False or not self._exists
+        held = self._held
         if was_held and not held and self._reason is Status.NOT_DEPLOYED:
             self._reason = (
                 Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
@@ -356,8 +374,7 @@ class Link:
             elif link.alive and (
                 was_held or (deployed and link.refusal is Status.NOT_FOUND)
             ):
-                link.delay = self._timing.subscribe_first
-                link.subscribe_at = now
+                self._ask_afresh(link, now)
         self.tick(now)
 
     def hold(self, until: float, now: float) -> None:
@@ -384,26 +401,32 @@ class Link:
 
     def _decide_round(self, now: float) -> None:
         """Judge the subscribe rounds that are over."""
-        if any(
-            host.fresh for link in self._zones.values() for host in link.hosts.values()
-        ):
+        if any(link.up for link in self._zones.values()):
             for link in self._zones.values():
                 if self._round_over(link, now):
                     link.hosts = {
                         key: host for key, host in link.hosts.items() if host.fresh
                     }
+            self._note_where_up()
             return
         if self._terminal is False and not self._blind:
             return
-        judges = [
-            link
-            for link in self._zones.values()
-            if link.ever_up or (link.alive and link.refusal is not Status.NOT_FOUND)
-        ]
+        judges = [link for link in self._zones.values() if self._has_a_say(link, now)]
         if judges and all(self._round_over(link, now) for link in judges):
             self._drop_everything(
                 Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
             )
+
+    def _has_a_say(self, link: _ZoneLink, now: float) -> bool:
+        """Tell whether a zone must agree that a round got nowhere.
+
+        A zone whose socket is away only for a moment may be the one that has the account.
+        """
+        if link.ever_up:
+            return True
+        if link.alive:
+            return link.refusal is not Status.NOT_FOUND
+        return not self._ever_on and now < link.down_since + self._timing.blind
 
     def _round_over(self, link: _ZoneLink, now: float) -> bool:
         """Tell whether a zone's round lasted its time and every subscribe of it got an answer."""
@@ -435,12 +458,12 @@ class Link:
 
     def _may_subscribe(self) -> bool:
         """Tell whether anything may subscribe now."""
-        return not (
-            self._reconnecting
-            or self._token_refused
-            or self._deployed is False
-            or not self._exists
-        )
+        return not (self._reconnecting or self._token_refused or self._held)
+
+    @property
+    def _held(self) -> bool:
+        """Tell whether REST says that there is nothing to subscribe to."""
+        return self._deployed is False or not self._exists
 
     def _make_wishes(self, now: float) -> None:
         """Ask for the subscribes and probes that are due."""
@@ -452,7 +475,7 @@ class Link:
                 may_subscribe
                 and not link.in_flight
                 and link.subscribe_at is not None
-                and now >= max(link.subscribe_at, self._hold_until)
+                and now >= max(link.subscribe_at, link.not_before, self._hold_until)
             ):
                 link.in_flight = True
                 link.subscribe_at = None
@@ -514,7 +537,7 @@ class Link:
                 yield link.down_since + self._timing.blind
                 continue
             if may_subscribe and not link.in_flight and link.subscribe_at is not None:
-                yield max(link.subscribe_at, self._hold_until)
+                yield max(link.subscribe_at, link.not_before, self._hold_until)
             if link.round_started is not None:
                 yield link.round_started + self._timing.round
             if not link.probing:
@@ -528,7 +551,8 @@ class Link:
         """Stop every clock that runs on a zone's socket."""
         link.round_started = None
         link.answered = False
-        link.refusal = None
+        if link.refusal is Status.NOT_FOUND:
+            link.refusal = None
         link.in_flight = False
         link.subscribe_at = None
         link.nudged = False
@@ -546,16 +570,16 @@ class Link:
         pause: float,
     ) -> None:
         """Take hosts out on evidence; the last one turns the terminal off."""
-        for key in keys:
-            del link.hosts[key]
-        if not link.hosts:
-            link.round_started = None
-            link.answered = False
+        lost = any([link.hosts.pop(key).fresh for key in keys])
+        if lost and not link.up:
             link.nudged = False
             link.delay = self._timing.subscribe_first
             due = now + pause
             if link.subscribe_at is None or link.subscribe_at > due:
                 link.subscribe_at = due
+            if not link.hosts:
+                link.round_started = None
+                link.answered = False
         if any(other.hosts for other in self._zones.values()):
             self._note_where_up()
         elif self._terminal is not False or self._blind:
@@ -578,9 +602,14 @@ class Link:
 
     def _nudge(self, link: _ZoneLink, now: float) -> None:
         """Subscribe at once where MetaApi shows a terminal that is not ours (any longer), but once only."""
-        if link.alive and not link.nudged and link.refusal is None:
+        if link.alive and not link.nudged:
             link.nudged = True
             link.subscribe_at = now
+
+    def _ask_afresh(self, link: _ZoneLink, now: float) -> None:
+        """Subscribe at once, as if for the first time; what a floor allows."""
+        link.delay = self._timing.subscribe_first
+        link.subscribe_at = now
 
 
 _ACCEPTED = Rule(Retry.BACKOFF, evidence=True)

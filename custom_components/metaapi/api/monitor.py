@@ -455,6 +455,7 @@ class Monitor(ConnectionListener):
             watch.moved_at[place] = now
             connection, place_id = watch.sockets[place], watch.ids[place]
             self._sockets.lock(connection, now + wait)
+            watch.link.forget_refusal(place)
             self._leave(watch, place, now)
             self._enter(watch, place, place_id, connection.zone, now)
             self.pump(watch)

@@ -43,6 +43,8 @@ class Rule:
     """The reason why we cannot see the account, where the error means that."""
     evidence: bool = False
     """Whether the error speaks about the terminal, and not about MetaApi or us."""
+    floor: bool = False
+    """Whether nothing is tried again before the recommended time, and never before 300 s, on any socket."""
 
 
 SUBSCRIBE: dict[type[MetaApiError], Rule] = {
@@ -54,9 +56,11 @@ SUBSCRIBE: dict[type[MetaApiError], Rule] = {
     ConnectionLostError: Rule(Retry.BACKOFF),
     NotConnectedError: Rule(Retry.BACKOFF),
     TooManyPendingError: Rule(Retry.BACKOFF),
-    TooManyRequestsError: Rule(Retry.LATER, refusal=Status.QUOTA_EXHAUSTED),
-    UnauthorizedError: Rule(Retry.LATER),
-    ForbiddenError: Rule(Retry.NEVER, refusal=Status.FORBIDDEN),
+    TooManyRequestsError: Rule(
+        Retry.LATER, refusal=Status.QUOTA_EXHAUSTED, floor=True
+    ),
+    UnauthorizedError: Rule(Retry.LATER, floor=True),
+    ForbiddenError: Rule(Retry.NEVER, refusal=Status.FORBIDDEN, floor=True),
     NotFoundError: Rule(Retry.NEVER, refusal=Status.NOT_FOUND),
     ValidationError: Rule(Retry.NEVER),
 }

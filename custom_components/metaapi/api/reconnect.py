@@ -109,6 +109,8 @@ class Attempt:
         outcome = Outcome.NO_CONNECTION
         error: str | None = None
         try:
+            if self._monitor.token_refused:
+                return ReconnectResult(Outcome.NO_CONNECTION, 0.0)
             if link.deployed is False:
                 return ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
             sockets = await self._sockets()

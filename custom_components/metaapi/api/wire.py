@@ -53,6 +53,17 @@ _BROKEN = "the connection broke"
 _ENGINEIO_LOGGER = logging.getLogger("engineio.metaapi")
 _SOCKETIO_LOGGER = logging.getLogger("socketio.metaapi")
 
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Keep what the library says of every single packet, at info, to those who debug."""
+    return record.levelno > logging.INFO or logging.getLogger(
+        record.name
+    ).isEnabledFor(logging.DEBUG)
+
+
+_ENGINEIO_LOGGER.addFilter(_is_worth_a_line)
+_SOCKETIO_LOGGER.addFilter(_is_worth_a_line)
+
 type EventCallback = Callable[[str, Any], None]
 
 

@@ -1,0 +1,9 @@
+"""`python -m tests.api.faults`: the chaos run without pytest."""
+
+import sys
+
+from tests.api import conftest  # noqa: F401 - it puts the client on the path
+
+from .chaos import main
+
+sys.exit(main())

@@ -1,0 +1,878 @@
+"""A seeded run of random faults over many accounts, and an oracle that knows nothing of how the client works.
+
+The oracle has three sources: what the simulator did to each terminal, what the proxies let through, and what
+the client showed when. It is written from the promises of the design alone.
+"""
+
+import argparse
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+import itertools
+import random
+import sys
+import time
+from typing import Any
+
+from api.model import Status
+from api.reconnect import Outcome
+from api.timing import Timing
+
+from simulator import SimAccount, SimHost
+from simulator.account import account_id as id_of
+
+from .proxy import Answer, Proxy, says, text_frame
+from .rig import Census, Rig, Shown, rigged
+from .warp import current_loop, run_warped
+
+REGIONS = ("london", "new-york")
+ACCOUNTS = 24
+COMING_AND_GOING = 4
+"""So many of them are added and removed."""
+GAP = 12.0
+"""Seconds between two faults, on average."""
+
+TIMING = Timing()
+EVIDENCE = 40.0
+"""What turns a terminal off is no older: it may wait as long as a stalled socket lives, and a status."""
+SEEN = 100.0
+"""So long after everything is well, or has stopped to be, the truth is shown: a round, or our own loss."""
+SETTLE = 1500.0
+SLACK = 2.0
+"""The oracle looks at the proxies once a second."""
+
+
+class Steps[Value]:
+    """A value that changes with time."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.changes: list[tuple[float, Value]] = []
+
+    def set(self, now: float, value: Value) -> None:
+        """Write a value down where it is another one."""
+        if not self.changes or self.changes[-1][1] != value:
+            self.changes.append((now, value))
+
+    def spans(self, value: Value, end: float) -> Iterator[tuple[float, float]]:
+        """Yield from when to when it was some value."""
+        ends = [when for when, _ in self.changes[1:]] + [end]
+        for (start, held), until in zip(self.changes, ends, strict=True):
+            if held == value:
+                yield start, until
+
+    def throughout(self, start: float, end: float, value: Value) -> bool:
+        """Tell whether it was some value all the time."""
+        return any(
+            since <= start and end <= until for since, until in self.spans(value, end)
+        )
+
+
+@dataclass
+class Facts:
+    """What the oracle knows of one account."""
+
+    well: Steps[bool] = field(default_factory=Steps)
+    """A terminal is up and says so, and the client has been told where it runs."""
+    well_in: dict[str, Steps[bool]] = field(default_factory=dict)
+    """The same, in one zone."""
+    dark: Steps[bool] = field(default_factory=Steps)
+    """No terminal is up."""
+    silent: Steps[bool] = field(default_factory=Steps)
+    """Terminals are not well, for whatever reason."""
+    region: Steps[str] = field(default_factory=Steps)
+    told_region: str = ""
+    told_deployed: bool = True
+    watched: bool = False
+    busy: bool = False
+
+
+@dataclass
+class Verdict:
+    """What a run showed."""
+
+    seed: int
+    faults: Counter[str]
+    accounts: int
+    seconds: float
+    attempts: int
+    lost: int
+    outages: int = 0
+    real_seconds: float = 0.0
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+
+    KINDS = (
+        "false off",
+        "missed outage",
+        "false on",
+        "late",
+        "not settled",
+        "too many attempts",
+        "left over",
+        "log line",
+        "reconnect",
+    )
+
+    def note(self, kind: str, text: str) -> None:
+        """Write down what the client did wrong."""
+        assert kind in self.KINDS
+        self.wrong.setdefault(kind, []).append(text)
+
+    def describe(self) -> str:
+        """Return the summary as one line."""
+        counts = ", ".join(
+            f"{kind}: {len(self.wrong.get(kind, []))}" for kind in self.KINDS
+        )
+        return (
+            f"seed {self.seed}: {sum(self.faults.values())} faults of {len(self.faults)} kinds over"
+            f" {self.accounts} accounts in {self.seconds / 60:.0f} min ({self.real_seconds:.0f} s real),"
+            f" {self.outages} outages, {self.lost} sockets lost, {self.attempts} connects; {counts}"
+        )
+
+
+class Chaos:
+    """One run."""
+
+    def __init__(self, rig: Rig, seed: int) -> None:
+        """Prepare."""
+        self.rig = rig
+        self.random = random.Random(seed)
+        self.facts = {account_id: Facts() for account_id in rig.sim.accounts}
+        self.clear: dict[str, Steps[bool]] = {zone: Steps() for zone in rig.proxies}
+        self.refused: dict[str, list[float]] = {zone: [] for zone in rig.proxies}
+        self.happened: Counter[str] = Counter()
+        self.results: list[tuple[str, str, Outcome]] = []
+        self._unclear: Counter[str] = Counter()
+        self._busy_zones: set[str] = set()
+        self._ends: set[asyncio.Task[None]] = set()
+        self._zone_urls: dict[str, str] = {}
+        self._account_faults: list[Callable[[str], Awaitable[None]]] = [
+            self.drop_terminal,
+            self.drop_terminal,
+            self.lose_terminal,
+            self.drop_host,
+            self.break_broker,
+            self.silence,
+            self.deny,
+            self.undeploy,
+            self.move,
+            self.come_and_go,
+            self.reconnect,
+            self.reconnect,
+        ]
+        self._line_faults: list[Callable[[str], Awaitable[None]]] = [
+            self.drop_line,
+            self.drop_line,
+            self.refuse_line,
+            self.stall_line,
+            self.black_hole,
+            self.half_open,
+            self.slow_handshake,
+            self.cut_frame,
+            self.garbage,
+            self.reorder,
+            self.http_error,
+            self.http_refusal,
+            self.say_goodbye,
+            self.restart_server,
+        ]
+        self._wide_faults: list[Callable[[], Awaitable[None]]] = [
+            self.lose_names,
+            self.freeze,
+            self.block,
+            self.drop_all,
+        ]
+
+    # -- the run -------------------------------------------------------------------------------
+
+    async def run(self, faults: int) -> None:
+        """Let all go well, then wrong, then settle."""
+        rig = self.rig
+        sync = rig.sim._cloud.sync
+
+        def watched_sync(account: SimAccount, **options: Any) -> None:
+            self.look_at(account.id)
+            sync(account, **options)
+
+        rig.sim._cloud.sync = watched_sync  # type: ignore[method-assign]
+        for account_id, account in rig.sim.accounts.items():
+            self.watch(account_id, account.region)
+        looking = asyncio.create_task(self._look_at_lines(), name="oracle")
+        try:
+            await asyncio.sleep(60)
+            for _ in range(faults):
+                await asyncio.sleep(self.random.expovariate(1 / GAP))
+                await self._one_fault()
+            while self._ends:
+                await asyncio.wait(self._ends)
+            await asyncio.sleep(SETTLE)
+        finally:
+            looking.cancel()
+
+    async def _one_fault(self) -> None:
+        """Let something go wrong that is not wrong already."""
+        dice = self.random.random()
+        if dice < 0.5:
+            ids = [i for i, facts in self.facts.items() if not facts.busy]
+            if ids:
+                act = self.random.choice(self._account_faults)
+                await self._happen(act.__name__, act(self.random.choice(ids)))
+        elif dice < 0.93:
+            zones = sorted(set(self.rig.proxies) - self._busy_zones)
+            if zones:
+                line_act = self.random.choice(self._line_faults)
+                await self._happen(
+                    line_act.__name__, line_act(self.random.choice(zones))
+                )
+        elif not self._busy_zones:
+            wide_act = self.random.choice(self._wide_faults)
+            await self._happen(wide_act.__name__, wide_act())
+
+    async def _happen(self, name: str, fault: Awaitable[None]) -> None:
+        """Count a fault and let it happen."""
+        self.happened[name] += 1
+        await fault
+
+    def _later(self, seconds: float, *ends: Callable[[], Any]) -> None:
+        """End a fault after some time."""
+
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            for end in ends:
+                result = end()
+                if asyncio.iscoroutine(result):
+                    await result
+
+        task = asyncio.create_task(wait(), name="end of a fault")
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+
+    def _some(self, least: float, most: float) -> float:
+        """Return a time."""
+        return self.random.uniform(least, most)
+
+    # -- what the oracle sees ------------------------------------------------------------------
+
+    def watch(self, account_id: str, region: str) -> None:
+        """Let the client watch an account."""
+        facts = self.facts[account_id]
+        facts.watched = True
+        facts.told_region = region
+        facts.told_deployed = self.rig.sim.accounts[account_id].deployed
+        self.rig.add(account_id, region, deployed=facts.told_deployed)
+        self.look_at(account_id)
+
+    def look_at(self, account_id: str) -> None:
+        """Write down how an account is."""
+        now = self.rig.now
+        account, facts = self.rig.sim.accounts[account_id], self.facts[account_id]
+        told = (
+            facts.watched
+            and facts.told_deployed
+            and facts.told_region == account.region
+        )
+        well = account.deployed and not account.silent and account.status_authenticated
+        running = {host.zone for host in account.hosts if host.up}
+        facts.dark.set(now, not (account.deployed and running))
+        facts.silent.set(now, not (well and running))
+        facts.well.set(now, bool(told and well and running))
+        facts.region.set(now, facts.told_region if facts.watched else "")
+        for region in REGIONS:
+            for instance, letter in enumerate("ab"):
+                facts.well_in.setdefault(f"{region}-{letter}", Steps()).set(
+                    now,
+                    bool(told and well)
+                    and region == account.region
+                    and instance in running,
+                )
+
+    async def _look_at_lines(self) -> None:
+        """Write down, again and again, which zones the client could see."""
+        while True:
+            now = self.rig.now
+            for zone, proxy in self.rig.proxies.items():
+                self.clear[zone].set(now, self._is_clear(zone, proxy))
+            await asyncio.sleep(1)
+
+    def _is_clear(self, zone: str, proxy: Proxy) -> bool:
+        """Tell whether a zone's socket is open and nothing is wrong with its line."""
+        return not self._unclear[zone] and any(
+            line.opened_at is not None and line.ended_at is None for line in proxy.lines
+        )
+
+    def _cloud_over(self, *zones: str) -> None:
+        """Note that something is wrong with lines."""
+        for zone in zones:
+            self._busy_zones.add(zone)
+            self._unclear[zone] += 1
+            self.clear[zone].set(self.rig.now, False)
+
+    def _clear_up(self, *zones: str) -> None:
+        """Note that it is over."""
+        for zone in zones:
+            self._busy_zones.discard(zone)
+            self._unclear[zone] -= 1
+
+    # -- faults of accounts --------------------------------------------------------------------
+
+    def _occupy(
+        self, account_id: str, seconds: float, *ends: Callable[[], Any]
+    ) -> None:
+        """Leave an account alone until a fault of it is over."""
+        facts = self.facts[account_id]
+        facts.busy = True
+
+        def free() -> None:
+            facts.busy = False
+
+        self._later(seconds, *ends, lambda: self.look_at(account_id), free)
+        self.look_at(account_id)
+
+    async def drop_terminal(self, account_id: str) -> None:
+        """Drop all terminals of an account."""
+        sim = self.rig.sim
+        sim.set_terminal(account_id, up=False)
+        self._occupy(
+            account_id,
+            self._some(1, 300),
+            lambda: sim.set_terminal(account_id, up=True),
+        )
+
+    async def lose_terminal(self, account_id: str) -> None:
+        """Drop them without a word."""
+        sim = self.rig.sim
+        sim.set_terminal(account_id, up=False, announce=False)
+        self._occupy(
+            account_id,
+            self._some(1, 300),
+            lambda: sim.set_terminal(account_id, up=True),
+        )
+
+    async def drop_host(self, account_id: str) -> None:
+        """Drop one terminal; where there is another it is no outage."""
+        sim = self.rig.sim
+        host = self.random.choice(sim.accounts[account_id].hosts).name
+        sim.set_terminal(account_id, up=False, host=host)
+        self._occupy(
+            account_id,
+            self._some(1, 200),
+            lambda: sim.set_terminal(account_id, up=True),
+        )
+
+    async def break_broker(self, account_id: str) -> None:
+        """Break the broker link."""
+        sim = self.rig.sim
+        sim.set_broker(account_id, up=False)
+        self._occupy(
+            account_id, self._some(1, 200), lambda: sim.set_broker(account_id, up=True)
+        )
+
+    async def silence(self, account_id: str) -> None:
+        """Stop the statuses."""
+        sim = self.rig.sim
+        sim.set_silent(account_id)
+        self._occupy(
+            account_id,
+            self._some(10, 300),
+            lambda: sim.set_silent(account_id, silent=False),
+        )
+
+    async def deny(self, account_id: str) -> None:
+        """Let statuses say that the terminal is not authenticated."""
+        sim = self.rig.sim
+        sim.set_status_authenticated(account_id, authenticated=False)
+        self._occupy(
+            account_id,
+            self._some(5, 100),
+            lambda: sim.set_status_authenticated(account_id, authenticated=True),
+        )
+
+    async def undeploy(self, account_id: str) -> None:
+        """Undeploy an account, deploy it, and let the client hear of both some time later."""
+        sim, facts = self.rig.sim, self.facts[account_id]
+
+        def tell() -> None:
+            if facts.watched:
+                facts.told_deployed = sim.accounts[account_id].deployed
+                self.rig.monitor.set_facts(account_id, deployed=facts.told_deployed)
+                self.look_at(account_id)
+
+        seconds = self._some(20, 300)
+        sim.undeploy(account_id)
+        self._later(self._some(1, 15), tell)
+        self._later(seconds, lambda: sim.deploy(account_id))
+        self._occupy(account_id, seconds + self._some(1, 30), tell)
+
+    async def move(self, account_id: str) -> None:
+        """Move an account to the other region, and let the client hear of it some time later."""
+        sim, facts = self.rig.sim, self.facts[account_id]
+        account = sim.accounts[account_id]
+        sim.move(account_id, next(each for each in REGIONS if each != account.region))
+
+        def tell() -> None:
+            if facts.watched:
+                facts.told_region = account.region
+                self.rig.monitor.place_account(account_id, account.region)
+
+        self._occupy(account_id, self._some(1, 30), tell)
+
+    async def come_and_go(self, _: str) -> None:
+        """Remove an account, and watch it again later."""
+        sim = self.rig.sim
+        ids = [
+            each
+            for each in list(self.facts)[-COMING_AND_GOING:]
+            if not self.facts[each].busy
+        ]
+        if not ids:
+            return
+        account_id = self.random.choice(ids)
+        facts = self.facts[account_id]
+        facts.watched = False
+
+        async def remove() -> None:
+            await self.rig.monitor.remove_account(account_id)
+
+        def add() -> None:
+            self.watch(account_id, sim.accounts[account_id].region)
+
+        self._later(0.0, remove)
+        self._occupy(account_id, self._some(5, 100), add)
+
+    async def reconnect(self, account_id: str) -> None:
+        """Press the button, whatever comes of it."""
+        sim, facts = self.rig.sim, self.facts[account_id]
+        if not facts.watched:
+            return
+        mode = self.random.choice(
+            ("accept", "accept", "never", "ignore", "refuse", "legacy_only")
+        )
+        sim.set_reconnect_mode(account_id, mode)
+
+        async def press() -> None:
+            before = sim.accounts[account_id].reconnects
+            result = await self.rig.monitor.reconnect(account_id, self._some(5, 60))
+            if (
+                result.outcome is Outcome.AUTHENTICATED
+                and sim.accounts[account_id].reconnects == before
+            ):
+                self.results.append((account_id, mode, result.outcome))
+
+        def mend() -> None:
+            sim.set_reconnect_mode(account_id, "accept")
+            sim.set_terminal(account_id, up=True)
+
+        self._later(0.0, press)
+        self._occupy(account_id, self._some(65, 120), mend)
+
+    # -- faults of lines -----------------------------------------------------------------------
+
+    def _spoil(self, zone: str, seconds: float, *ends: Callable[[], Any]) -> None:
+        """Leave a line alone until a fault of it is over."""
+        self._cloud_over(zone)
+        self._later(seconds, *ends, lambda: self._clear_up(zone))
+
+    async def drop_line(self, zone: str) -> None:
+        """Reset the connections."""
+        self.rig.proxies[zone].drop()
+
+    async def refuse_line(self, zone: str) -> None:
+        """Refuse connections."""
+        proxy = self.rig.proxies[zone]
+        await proxy.refuse()
+        proxy.drop()
+        self._spoil(zone, self._some(2, 400), proxy.listen)
+
+    async def stall_line(self, zone: str) -> None:
+        """Hold one direction, or both."""
+        proxy = self.rig.proxies[zone]
+        up, down = self.random.choice([(True, False), (False, True), (True, True)])
+        proxy.stall(up=up, down=down)
+        self._spoil(zone, self._some(2, 120), proxy.stall)
+
+    async def black_hole(self, zone: str) -> None:
+        """Let nothing through."""
+        proxy = self.rig.proxies[zone]
+        proxy.stall(up=True, down=True)
+        proxy.hang = True
+
+        def mend() -> None:
+            proxy.hang = False
+            proxy.stall()
+            proxy.drop()
+
+        self._spoil(zone, self._some(5, 400), mend)
+
+    async def half_open(self, zone: str) -> None:
+        """Let the server be gone without a word."""
+        self.rig.proxies[zone].half_open()
+
+    async def slow_handshake(self, zone: str) -> None:
+        """Reset, and answer slowly."""
+        proxy = self.rig.proxies[zone]
+        proxy.handshake_delay = self._some(5, 70)
+        proxy.drop()
+
+        def mend() -> None:
+            proxy.handshake_delay = 0.0
+
+        self._spoil(zone, self._some(20, 200), mend)
+
+    async def cut_frame(self, zone: str) -> None:
+        """Cut the next frame."""
+        proxy = self.rig.proxies[zone]
+        proxy.cut_frames = True
+
+        def mend() -> None:
+            proxy.cut_frames = False
+
+        self._spoil(zone, self._some(1, 10), mend)
+
+    async def garbage(self, zone: str) -> None:
+        """Put garbage between two frames."""
+        junk = self.random.choice(
+            [
+                self.random.randbytes(50),
+                text_frame("42[" + "[" * 5000),
+                text_frame('42["synchronization",7]'),
+                text_frame(""),
+                b"\x82\x01x",
+            ]
+        )
+        self.rig.proxies[zone].inject(junk)
+
+    async def reorder(self, zone: str) -> None:
+        """Let events overtake statuses."""
+        proxy = self.rig.proxies[zone]
+        proxy.reorder = says("status")
+
+        def mend() -> None:
+            proxy.reorder = None
+
+        self._later(self._some(5, 60), mend)
+
+    async def http_error(self, zone: str) -> None:
+        """Answer upgrades with a server's error."""
+        proxy = self.rig.proxies[zone]
+        proxy.answer = Answer(self.random.choice((500, 502)))
+        proxy.drop()
+
+        def mend() -> None:
+            proxy.answer = None
+
+        self._spoil(zone, self._some(5, 300), mend)
+
+    async def http_refusal(self, zone: str) -> None:
+        """Refuse upgrades for a moment, which costs the floor."""
+        proxy = self.rig.proxies[zone]
+        if not zone or self.refused[zone]:
+            return
+        proxy.answer = Answer(self.random.choice((403, 429)))
+        proxy.drop()
+        self.refused[zone].append(self.rig.now)
+
+        def mend() -> None:
+            proxy.answer = None
+
+        self._spoil(zone, self._some(10, 60), mend)
+
+    async def say_goodbye(self, zone: str) -> None:
+        """Let the server end its sockets as it likes to."""
+        port = self.rig.proxies[zone].target
+        for socket in self.rig.sim.sockets:
+            if socket.listener.url.endswith(f":{port}"):
+                end = self.random.choice(
+                    (socket.close, socket.disconnect, lambda one=socket: one.error("x"))
+                )
+                end()
+
+    async def restart_server(self, zone: str) -> None:
+        """Stop the server of a zone, and start it."""
+        sim = self.rig.sim
+        url = f"http://127.0.0.1:{self.rig.proxies[zone].target}"
+        await sim.stop_listening(url)
+        self._spoil(zone, self._some(2, 120), lambda: sim.resume_listening(url))
+
+    # -- faults of everything ------------------------------------------------------------------
+
+    async def lose_names(self) -> None:
+        """Lose every connection, and find no address."""
+        names = self.rig.names
+        names.broken = True
+        for proxy in self.rig.proxies.values():
+            proxy.drop()
+        self._cloud_over(*self.rig.proxies)
+
+        def mend() -> None:
+            names.broken = False
+            self._clear_up(*self.rig.proxies)
+
+        self._later(self._some(10, 200), mend)
+
+    async def freeze(self) -> None:
+        """Let all servers stand still."""
+        self.rig.sim.freeze()
+        self._cloud_over(*self.rig.proxies)
+
+        def mend() -> None:
+            self.rig.sim.unfreeze()
+            self._clear_up(*self.rig.proxies)
+
+        self._later(self._some(5, 150), mend)
+
+    async def block(self) -> None:
+        """Block our own loop."""
+        current_loop().stand_still(self._some(1, 40))
+
+    async def drop_all(self) -> None:
+        """Reset every connection."""
+        for proxy in self.rig.proxies.values():
+            proxy.drop()
+
+    # -- the judgement -------------------------------------------------------------------------
+
+    def judge(self, verdict: Verdict) -> None:
+        """Compare what was shown with what was true."""
+        for account_id, facts in self.facts.items():
+            shown = Steps[Shown]()
+            for when, value in self.rig.timeline(account_id):
+                shown.set(when, value)
+            name = self.rig.sim.accounts[account_id].name
+            self._judge_changes(verdict, name, shown, facts)
+            self._judge_outages(verdict, name, shown, facts)
+            self._judge_recovery(verdict, name, shown, facts)
+            self._judge_end(verdict, account_id, facts)
+        self._judge_attempts(verdict)
+        for account_id, mode, outcome in self.results:
+            verdict.note(
+                "reconnect", f"{account_id} {mode}: {outcome}, but nothing was asked"
+            )
+
+    def _judge_changes(
+        self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
+    ) -> None:
+        """Look for an off while all was well, and an on while nothing was."""
+        for when, value in shown.changes:
+            start = when - EVIDENCE
+            if value is False and facts.well.throughout(start, when, True):
+                verdict.note("false off", f"{name} at {when:.1f}")
+            if value is True and facts.dark.throughout(start, when, True):
+                verdict.note("false on", f"{name} at {when:.1f}")
+
+    def _judge_outages(
+        self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
+    ) -> None:
+        """Look for an outage that was never shown, though each zone could be seen all the time, or never."""
+        end = self.rig.now
+        for start, until in facts.silent.spans(True, end):
+            verdict.outages += 1
+            for region_start, region_until in (
+                span for region in REGIONS for span in facts.region.spans(region, end)
+            ):
+                for since, to in self._steady(
+                    facts, max(start, region_start), min(until, region_until)
+                ):
+                    told = any(
+                        span_start <= to and span_end >= since
+                        for value in (False, "unavailable")
+                        for span_start, span_end in shown.spans(value, end)
+                    )
+                    if not told:
+                        verdict.note("missed outage", f"{name} {since:.1f}-{to:.1f}")
+
+    def _steady(
+        self, facts: Facts, start: float, until: float
+    ) -> Iterator[tuple[float, float]]:
+        """Yield the long times in which no zone of an account came into sight or went out of it."""
+        region = next(
+            (value for when, value in reversed(facts.region.changes) if when <= start),
+            "",
+        )
+        moments = sorted(
+            {
+                start,
+                until,
+                *(
+                    when
+                    for letter in "ab"
+                    for when, _ in self.clear[f"{region}-{letter}"].changes
+                    if start < when < until
+                ),
+            }
+            if region
+            else ()
+        )
+        for since, to in itertools.pairwise(moments if start < until else ()):
+            if to - since >= SEEN + SLACK:
+                yield since, since + SEEN + SLACK
+
+    def _judge_recovery(
+        self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
+    ) -> None:
+        """Look for a terminal that is well, in a zone that can be seen, and not shown for long."""
+        end = self.rig.now
+        bad = [
+            (value, *span)
+            for value in (False, "unavailable", None)
+            for span in shown.spans(value, end)
+        ]
+        for zone, well in facts.well_in.items():
+            for well_start, well_end in well.spans(True, end):
+                for clear_start, clear_end in self.clear[zone].spans(True, end):
+                    for value, bad_start, bad_end in bad:
+                        start = max(well_start, clear_start, bad_start)
+                        length = min(well_end, clear_end, bad_end) - start
+                        if length > SEEN + SLACK:
+                            verdict.note(
+                                "late",
+                                f"{name} shows {value} for {length:.0f} s from {start:.1f} in {zone}",
+                            )
+
+    def _judge_end(self, verdict: Verdict, account_id: str, facts: Facts) -> None:
+        """Compare the state after all has settled."""
+        account = self.rig.sim.accounts[account_id]
+        state = self.rig.monitor.state(account_id)
+        expected = (True, True, account.broker, Status.CONNECTED)
+        got = (state.available, state.terminal, state.broker, state.status)
+        if got != expected or not facts.watched or not account.up:
+            verdict.note("not settled", f"{account.name}: {got} instead of {expected}")
+
+    def _judge_attempts(self, verdict: Verdict) -> None:
+        """Hold the attempts of each zone against full jitter and the floor."""
+        end = self.rig.now
+        for zone, proxy in self.rig.proxies.items():
+            tries = [when for when, port in self.rig.attempts if port == proxy.port]
+            for when in self.refused[zone]:
+                answered = [t for t in proxy.refusals if t >= when]
+                if answered:
+                    first = answered[0]
+                    later = [
+                        t for t in tries if first < t < first + TIMING.refused_floor
+                    ]
+                    if later:
+                        verdict.note(
+                            "too many attempts", f"{zone}: {later} after {first:.1f}"
+                        )
+            for since, to in self.clear[zone].spans(False, end) if zone else ():
+                count = sum(since - SLACK <= when <= to for when in tries)
+                most = most_attempts(to - since)
+                if count > most:
+                    verdict.note(
+                        "too many attempts", f"{zone}: {count} in {to - since:.0f} s"
+                    )
+
+
+def most_attempts(seconds: float) -> int:
+    """Return how many connects of one socket may be seen in a time; aiohttp may double each."""
+    attempts = 1
+    passed = 0.0
+    while passed < seconds:
+        passed += (
+            min(TIMING.backoff_first * 2.0 ** (attempts - 1), TIMING.backoff_max) / 4
+        )
+        attempts += 1
+    return 2 * attempts
+
+
+def make_accounts() -> list[SimAccount]:
+    """Return accounts in both regions, with terminals in one zone, the other, or both."""
+    accounts = []
+    for number in range(ACCOUNTS):
+        zones = ((0,), (1,), (0, 1))[number % 3]
+        hosts = [SimHost(f"ps-mp{'ab'[zone]}-{number % 2}", zone) for zone in zones]
+        if number % 5 == 0:
+            hosts.append(SimHost("ps-second", zones[0]))
+        accounts.append(
+            SimAccount(
+                id=id_of(number),
+                name=f"Account {number}",
+                region=REGIONS[number // 2 % 2],
+                hosts=hosts,
+            )
+        )
+    return accounts
+
+
+async def _run(seed: int, faults: int) -> Verdict:
+    """Run one seed."""
+    random.seed(seed)
+    started = time.monotonic()
+    async with rigged(make_accounts(), regions=REGIONS) as rig:
+        census = Census(rig.proxies)
+        chaos = Chaos(rig, seed)
+        begin = rig.now
+        await chaos.run(faults)
+        verdict = Verdict(
+            seed,
+            chaos.happened,
+            len(rig.sim.accounts),
+            rig.now - begin,
+            len(rig.attempts),
+            sum(len(proxy.websockets) for proxy in rig.proxies.values()),
+        )
+        verdict.lost -= len(rig.sockets())
+        chaos.judge(verdict)
+        await rig.monitor.close()
+        await asyncio.sleep(0)
+        left = census.take()
+        if left:
+            verdict.note("left over", str(left))
+        for line in rig.log.lines:
+            verdict.note("log line", line)
+    verdict.real_seconds = time.monotonic() - started
+    return verdict
+
+
+def run(seed: int, faults: int) -> Verdict:
+    """Run one seed on a clock that leaps."""
+    return run_warped(_run(seed, faults))
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run some seeds and print what they showed; return 0 when nothing was wrong."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/chaos",
+        description="Random faults, and what they did to the client.",
+    )
+    parser.add_argument(
+        "--seeds",
+        default="1,2,3,4,5",
+        help="seeds with commas between (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--faults",
+        type=int,
+        default=200,
+        help="faults of each run (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=0.0,
+        help="go on with further seeds for so many minutes",
+    )
+    options = parser.parse_args()
+    seeds = [int(seed) for seed in options.seeds.split(",")]
+    started = time.monotonic()
+    failed: list[int] = []
+    while seeds:
+        seed = seeds.pop(0)
+        verdict = run(seed, options.faults)
+        say(verdict.describe())
+        for kind, texts in verdict.wrong.items():
+            for text in texts[:10]:
+                say(f"  {kind}: {text}")
+        if verdict.wrong:
+            failed.append(seed)
+        if not seeds and time.monotonic() - started < options.minutes * 60:
+            seeds.append(seed + 1)
+    if failed:
+        say(f"Wrong with seeds {failed}.")
+    return 1 if failed else 0

@@ -1,0 +1,178 @@
+"""Which URL serves what: literal addresses, and what a typed base URL may be."""
+
+from api.endpoints import (
+    SOCKET_PATH,
+    Endpoints,
+    InvalidUrlError,
+    Zone,
+    check_api_url,
+    new_client_id,
+    seed_page_params,
+    socket_headers,
+    socket_params,
+)
+from api.model import ServerSettings
+import pytest
+
+GLOBAL = "https://mt-client-api-v1.agiliumtrade.agiliumtrade.ai"
+
+
+def test_global_url_is_that_of_the_seed_page() -> None:
+    """An account of unknown region is served by the URL in MetaApi's own example."""
+    assert Endpoints().global_zone == Zone(GLOBAL)
+    assert Endpoints().zones("") == (Zone(GLOBAL),)
+    assert SOCKET_PATH == "ws"
+    assert seed_page_params("token") == {"auth-token": "token"}
+
+
+def test_provisioning_url() -> None:
+    """REST has a host of its own."""
+    expected = "https://mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
+    assert Endpoints().provisioning_url == expected
+
+
+def test_zones_of_a_region() -> None:
+    """A region is served by two zones, a for instance 0 and b for instance 1."""
+    assert Endpoints().zones("london") == (
+        Zone("https://mt-client-api-v1.london-a.agiliumtrade.ai", "london", 0),
+        Zone("https://mt-client-api-v1.london-b.agiliumtrade.ai", "london", 1),
+    )
+    assert [zone.name for zone in Endpoints().zones("new-york")] == [
+        "new-york-a",
+        "new-york-b",
+    ]
+    assert Endpoints().global_zone.name == "global"
+
+
+def test_settings_of_a_dedicated_server() -> None:
+    """Host and domain are what MetaApi says for this user; the global URL is not touched."""
+    endpoints = Endpoints(
+        settings=ServerSettings(hostname="mine", domain="example.com")
+    )
+    assert [zone.url for zone in endpoints.zones("london")] == [
+        "https://mine.london-a.example.com",
+        "https://mine.london-b.example.com",
+    ]
+    assert endpoints.global_zone.url == GLOBAL
+
+
+@pytest.mark.parametrize("region", ["", "london"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "https://proxy.example/metaapi"]
+)
+def test_api_url_serves_everything(url: str, region: str) -> None:
+    """One typed server serves REST and the socket, knows no zones, and its path is kept."""
+    endpoints = Endpoints(api_url=url)
+    assert endpoints.provisioning_url == url
+    assert endpoints.zones(region) == (Zone(url),)
+    assert endpoints.zones(region)[0].instance is None
+    assert endpoints.global_zone.url == url
+
+
+def test_overrides() -> None:
+    """A test may say which zones a region has."""
+    zones = (Zone("http://127.0.0.1:1", "here", 0),)
+    endpoints = Endpoints(api_url="http://127.0.0.1:2", overrides={"here": zones})
+    assert endpoints.zones("here") == zones
+    assert endpoints.zones("there") == (Zone("http://127.0.0.1:2"),)
+
+
+def test_query_and_header_of_a_socket() -> None:
+    """They are what today's clients send: the client id twice, and protocol 3."""
+    assert socket_params("token", "0.25") == {
+        "auth-token": "token",
+        "clientId": "0.25",
+        "protocol": "3",
+    }
+    assert socket_headers("0.25") == {"Client-Id": "0.25"}
+
+
+def test_client_ids() -> None:
+    """A client id is a decimal between 0 and 1, new each time, and plain digits."""
+    ids = [new_client_id() for _ in range(200)]
+    assert len(set(ids)) == 200
+    assert all(0 <= float(text) < 1 for text in ids)
+    assert all(text.startswith("0.") and text[2:].isdecimal() for text in ids)
+
+
+GOOD = {
+    "http://localhost": "http://localhost",
+    "http://localhost:8080/": "http://localhost:8080",
+    "http://LOCALHOST:8080": "http://LOCALHOST:8080",
+    "HTTP://127.0.0.1": "http://127.0.0.1",
+    "http://127.8.9.10:1": "http://127.8.9.10:1",
+    "http://192.168.1.5:8123": "http://192.168.1.5:8123",
+    "http://10.0.0.1/a/b/": "http://10.0.0.1/a/b",
+    "http://172.16.0.1": "http://172.16.0.1",
+    "http://[::1]:8080": "http://[::1]:8080",
+    "http://[fd00::5]": "http://[fd00::5]",
+    "http://[::ffff:127.0.0.1]": "http://[::ffff:127.0.0.1]",
+    "https://example.com": "https://example.com",
+    "https://example.com:8443/metaapi/": "https://example.com:8443/metaapi",
+    "https://metaapi.local": "https://metaapi.local",
+    "https://8.8.8.8": "https://8.8.8.8",
+    "  https://example.com/ \n": "https://example.com",
+}
+
+
+@pytest.mark.parametrize(("text", "url"), GOOD.items())
+def test_api_url_that_is_taken(text: str, url: str) -> None:
+    """A base URL is taken without its last slash, and what comes out is taken again."""
+    assert check_api_url(text) == url
+    assert check_api_url(url) == url
+
+
+BAD = [
+    "",
+    " ",
+    "/",
+    "localhost",
+    "localhost:8080",
+    "127.0.0.1:8080",
+    "//localhost",
+    "http://",
+    "https://",
+    "https:///path",
+    "http:localhost",
+    "https://:8080",
+    "ftp://localhost",
+    "ws://localhost",
+    "wss://example.com",
+    "file:///etc/passwd",
+    "javascript:alert(1)",
+    "http://example.com",
+    "http://metaapi.local",
+    "http://homeassistant",
+    "http://8.8.8.8",
+    "http://[2001:4860:4860::8888]",
+    "http://[::ffff:8.8.8.8]",
+    "http://0.0.0.0:8080",
+    "http://[::]:8080",
+    "http://2130706433",
+    "http://127.1",
+    "http://0x7f.1",
+    "http://127.0.0.1.example.com",
+    "http://localhost.example.com",
+    "http://localhost@example.com",
+    "http://example.com\\@localhost",
+    "https://user@example.com",
+    "https://user:password@example.com",
+    "https://:password@example.com",
+    "https://example.com?auth-token=x",
+    "https://example.com/ws#there",
+    "https://example.com:port",
+    "https://example.com:99999",
+    "https://example.com:-1",
+    "https://[::1",
+    "https://exa mple.com",
+    "https://example.com/a b",
+    "https://exam\nple.com",
+    "https://exam\tple.com",
+]
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_api_url_that_is_refused(text: str) -> None:
+    """What is no base URL, or would send the token in the clear, is refused."""
+    with pytest.raises(InvalidUrlError):
+        check_api_url(text)

@@ -1,0 +1,244 @@
+"""The exceptions: each name and status of MetaApi's, and the times it recommends."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from api import errors
+from api.errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    ForbiddenError,
+    HandshakeEndedError,
+    HandshakeRefusedError,
+    InternalError,
+    MetaApiError,
+    NoResponseError,
+    NotAuthenticatedError,
+    NotConnectedError,
+    NotFoundError,
+    NotSynchronizedError,
+    RequestError,
+    TerminalTimeoutError,
+    TooManyPendingError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    ValidationError,
+    from_name,
+    from_status,
+    read_retry_after,
+)
+from hypothesis import given, strategies as st
+import pytest
+
+NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
+
+NAMES: dict[str, tuple[type[RequestError], bool]] = {
+    "ValidationError": (ValidationError, False),
+    "UnauthorizedError": (UnauthorizedError, False),
+    "ForbiddenError": (ForbiddenError, False),
+    "NotFoundError": (NotFoundError, False),
+    "NotAuthenticatedError": (NotAuthenticatedError, True),
+    "NotSynchronizedError": (NotSynchronizedError, True),
+    "TimeoutError": (TerminalTimeoutError, True),
+    "TooManyRequestsError": (TooManyRequestsError, True),
+    "InternalError": (InternalError, True),
+    "TradeError": (InternalError, True),
+    "SomethingNewError": (InternalError, True),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), NAMES.items())
+def test_name(name: str, expected: tuple[type[RequestError], bool]) -> None:
+    """Each name on the wire has a class, keeps its name, and says whether a retry can help."""
+    error = from_name(name, "because", [{"parameter": "x"}], {"type": "y"})
+    assert (type(error), error.retryable) == expected
+    assert error.name == name
+    assert error.message == str(error) == "because"
+    assert error.details == [{"parameter": "x"}]
+    assert error.metadata == {"type": "y"}
+    assert not isinstance(error, TimeoutError)
+
+
+@pytest.mark.parametrize("name", [None, "", 7, [], {}, True])
+def test_name_that_is_none(name: Any) -> None:
+    """An error without a name is the server's fault, not a fault of ours."""
+    error = from_name(name, None)
+    assert type(error) is InternalError
+    assert error.name == "InternalError"
+    assert str(error) == "MetaApi gave no reason"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, ValidationError),
+        (401, UnauthorizedError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (429, TooManyRequestsError),
+        (301, InternalError),
+        (409, InternalError),
+        (500, InternalError),
+        (502, InternalError),
+    ],
+)
+def test_status(status: int, expected: type[RequestError]) -> None:
+    """Each status of REST has a class, and a text even when the body has none."""
+    assert type(from_status(status)) is expected
+    assert str(from_status(status)) == f"MetaApi answered with HTTP status {status}"
+    assert from_status(status).name == expected.__name__
+    assert str(from_status(status, "because")) == "because"
+
+
+@pytest.mark.parametrize("message", [None, 7, [], {}, b"x", "", "   \n "])
+def test_message_that_is_none(message: Any) -> None:
+    """Without a message of the server's, the name or the status says it."""
+    assert str(from_name("NotFoundError", message)) == "NotFoundError"
+    assert str(from_status(404, message)) == "MetaApi answered with HTTP status 404"
+
+
+def test_message_is_one_bounded_line() -> None:
+    """A message goes into logs and notices: one line, and no book."""
+    assert str(from_name("NotFoundError", "a\n  b\tc\r\nd ")) == "a b c d"
+    assert len(str(from_name("NotFoundError", "x" * 10_000))) == 300
+    assert len(from_name("x" * 10_000, "y").name) == 300
+    assert len(str(from_name("x" * 300, None))) == 300
+
+
+@pytest.mark.parametrize("metadata", [None, 7, "x", [], [("type", "x")]])
+def test_metadata_that_is_none(metadata: Any) -> None:
+    """Metadata that is no object is none."""
+    error = from_name("TooManyRequestsError", "slow down", metadata=metadata)
+    assert isinstance(error, TooManyRequestsError)
+    assert error.metadata == {}
+    assert error.retry_at is None
+    assert error.limit is None
+    assert error.seconds_to_wait(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-05T10:00:52.361Z", datetime(2026, 1, 5, 10, 0, 52, 361000, UTC)),
+        ("2026-01-05T10:00:52Z", datetime(2026, 1, 5, 10, 0, 52, tzinfo=UTC)),
+        ("2026-01-05T10:00:52", datetime(2026, 1, 5, 10, 0, 52, tzinfo=UTC)),
+        (
+            "2026-01-05T13:00:52+03:00",
+            datetime(2026, 1, 5, 13, 0, 52, tzinfo=timezone(timedelta(hours=3))),
+        ),
+        ("2026-01-05", datetime(2026, 1, 5, tzinfo=UTC)),
+        ("", None),
+        ("soon", None),
+        ("2026-13-05T10:00:52Z", None),
+        ("99999-01-05T10:00:52Z", None),
+        (1767607252, None),
+        (None, None),
+        ([], None),
+        ({"$date": "2026-01-05T10:00:52Z"}, None),
+    ],
+)
+def test_recommended_retry_time(text: Any, expected: datetime | None) -> None:
+    """The time is read as UTC unless it says otherwise; one that cannot be read is none."""
+    metadata = {
+        "recommendedRetryTime": text,
+        "type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER",
+    }
+    error = from_name("TooManyRequestsError", "slow down", metadata=metadata)
+    assert isinstance(error, TooManyRequestsError)
+    assert error.retry_at == expected
+    assert error.limit == "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"
+    if expected is not None:
+        assert error.retry_at is not None
+        assert error.retry_at.tzinfo is not None
+        assert error.seconds_to_wait(NOW) == max(0.0, (expected - NOW).total_seconds())
+
+
+@pytest.mark.parametrize("kind", [None, 7, [], {}])
+def test_limit_that_is_none(kind: Any) -> None:
+    """A limit without a name is none."""
+    error = from_status(429, metadata={"type": kind})
+    assert isinstance(error, TooManyRequestsError)
+    assert error.limit is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 120 ", 120.0),
+        ("Mon, 05 Jan 2026 10:01:00 GMT", 60.0),
+        ("Mon, 05 Jan 2026 10:01:00 -0000", 60.0),
+        ("Mon, 05 Jan 2026 11:01:00 +0100", 60.0),
+        ("Mon, 05 Jan 2026 09:59:00 GMT", 0.0),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("Mon, 99 Jan 2026 10:01:00 GMT", None),
+        ("Mon, 05 Jan 99999999999999999999 10:01:00 GMT", None),
+        ("Mon, 05 Jan 2026 10:01:00 +99999999999999999999", None),
+        (120, None),
+        (None, None),
+    ],
+)
+def test_retry_after(text: Any, seconds: float | None) -> None:
+    """The header is seconds or a date; what is neither is none."""
+    assert read_retry_after(text, NOW) == seconds
+
+
+@given(
+    st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ (Jan|Feb) \d+ \d+:\d+:\d+ [+-]?\d*")
+)
+def test_any_retry_after(text: str) -> None:
+    """Whatever the header says, it is a time from now on, or none."""
+    seconds = read_retry_after(text, NOW)
+    assert seconds is None or seconds >= 0
+
+
+def test_header_serves_where_the_body_says_nothing() -> None:
+    """The time in the body goes before the header."""
+    header = {"retryAfter": "30"}
+    body = header | {"recommendedRetryTime": "2026-01-05T10:00:52Z"}
+    waits = []
+    for metadata in (header, body):
+        error = from_status(429, metadata=metadata)
+        assert isinstance(error, TooManyRequestsError)
+        waits.append(error.seconds_to_wait(NOW))
+    assert waits == [30.0, 52.0]
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (CannotConnectError("x"), True),
+        (HandshakeRefusedError(502), True),
+        (HandshakeEndedError("x"), True),
+        (ConnectionLostError("x"), True),
+        (NotConnectedError("x"), True),
+        (NoResponseError("x"), True),
+        (TooManyPendingError("x"), True),
+    ],
+)
+def test_errors_of_the_connection(error: MetaApiError, retryable: bool) -> None:
+    """What happens to a connection can be tried again."""
+    assert error.retryable is retryable
+
+
+def test_refused_handshake_keeps_its_status() -> None:
+    """The status decides what comes next, so it is kept, and with it when to come again."""
+    error = HandshakeRefusedError(429, "120")
+    assert (error.status, error.retry_after) == (429, "120")
+    assert "429" in str(error)
+    assert HandshakeRefusedError(401).retry_after is None
+
+
+def test_one_tree() -> None:
+    """All that the client raises can be caught as one."""
+    classes = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ]
+    assert len(classes) >= 18
+    assert all(issubclass(cls, MetaApiError) for cls in classes)
