@@ -64,8 +64,6 @@ class Cloud:
             each for each, sockets in self.subscribers.items() if socket in sockets
         ]:
             self._unsubscribe(socket, account_id)
-        for reconnect in self._reconnecting.values():
-            reconnect.requesters.pop(socket, None)
 
     def on_close(self, socket: SimSocket) -> None:
         """Forget a socket."""

@@ -1,5 +1,7 @@
 """The binary sensors: terminal, broker, and the link to MetaApi."""
 
+from unittest.mock import MagicMock
+
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
@@ -24,6 +26,7 @@ from .conftest import (
     SWING,
     FakeMonitor,
     describe_entities,
+    setup_entry,
     value,
 )
 
@@ -110,18 +113,25 @@ async def test_states(
     assert value(hass, "binary_sensor.scalp_broker") == STATE_ON
 
 
-async def test_written_only_on_change(
-    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A push writes what changed of its own account, and nothing else."""
-    written: list[str] = []
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note which entities write their state."""
+    entity_ids: list[str] = []
     write = Entity.async_write_ha_state
 
     def note(entity: Entity) -> None:
-        written.append(entity.entity_id)
+        entity_ids.append(entity.entity_id)
         write(entity)
 
     monkeypatch.setattr(Entity, "async_write_ha_state", note)
+    return entity_ids
+
+
+async def test_written_only_on_change(
+    hass: HomeAssistant, monitor: FakeMonitor, written: list[str]
+) -> None:
+    """A push writes what changed of its own account, and nothing else."""
+    written.clear()
 
     monitor.push(SWING.account_id, CONNECTED)
     monitor.push_hub(True)
@@ -140,6 +150,23 @@ async def test_written_only_on_change(
     written.clear()
     monitor.push_hub(False)
     assert written == [LINK]
+
+
+async def test_nothing_written_without_news(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    written: list[str],
+) -> None:
+    """What was written at set-up is not written again by the first push that brings no news."""
+    await setup_entry(hass, mock_config_entry)
+    written.clear()
+
+    monitors[0].push(SWING.account_id, LinkState())
+    monitors[0].push_hub(None)
+
+    assert written == []
 
 
 async def test_listeners_end_with_the_entities(

@@ -736,6 +736,15 @@ async def test_reauth_form(hass: HomeAssistant, loaded: MockConfigEntry) -> None
     assert suggested(result["data_schema"]) == {}
 
 
+async def test_reauth_of_many_accounts(hass: HomeAssistant) -> None:
+    """Of many accounts the form names the first ones."""
+    for count, end in ((10, "Account 009"), (11, "Account 009, …")):
+        entry = make_entry(*map(account, range(count)), unique_id=str(count))
+        entry.add_to_hass(hass)
+        result = await entry.start_reauth_flow(hass)
+        assert result["description_placeholders"]["accounts"].endswith(f", {end}")
+
+
 async def test_reauth_of_a_loaded_entry(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

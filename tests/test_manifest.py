@@ -39,7 +39,12 @@ def generated(name: str) -> set[str] | None:
     path = HOME_ASSISTANT / "generated" / name
     if not path.exists():
         return None
-    return set(json.loads(path.read_text(encoding="utf-8")))
+    groups = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        item["slug"]
+        for group in groups
+        for item in (group, *group.get("subcategories", ()))
+    }
 
 
 # -- manifest --------------------------------------------------------------------------

@@ -18,12 +18,12 @@ from .api.model import Account
 from .const import CONF_ACCOUNTS, DOMAIN, SUBENTRY_ACCOUNT
 from .flow_access import Access, Listing, entry_accounts, offered_accounts
 from .flow_forms import (
-    NOT_KNOWN,
     REAUTH_SCHEMA,
     Problem,
     account_data,
     accounts_schema,
     credentials_schema,
+    enumerate_names,
     expiry_text,
     form,
     read_credentials,
@@ -147,7 +147,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 "reauth_confirm",
                 self.add_suggested_values_to_schema(REAUTH_SCHEMA, user_input),
                 problem,
-                accounts=", ".join(titles) or NOT_KNOWN,
+                accounts=enumerate_names(titles),
                 expires=expiry_text(entry.data[CONF_TOKEN]),
                 name=entry.title,
             )

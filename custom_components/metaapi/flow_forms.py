@@ -1,6 +1,6 @@
 """The forms of the config flows: their fields, and how they are filled and read."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import re
 from typing import Any, TypedDict
 
@@ -33,6 +33,7 @@ from .const import (
     WEB_APP_URL,
 )
 
+NAMED_MAX = 10
 NOT_KNOWN = "—"
 PRESELECTED_MAX = 10
 
@@ -199,6 +200,12 @@ def account_label(account: Account) -> str:
         account.region,
     )
     return " · ".join(part for part in (*parts, state) if part)
+
+
+def enumerate_names(names: Sequence[str]) -> str:
+    """Return names as one text, the first ones if there are many."""
+    more = [] if len(names) <= NAMED_MAX else ["…"]
+    return ", ".join([*names[:NAMED_MAX], *more]) or NOT_KNOWN
 
 
 def expiry_text(token: str) -> str:

@@ -134,7 +134,7 @@ def _async_resolve(call: ServiceCall) -> list[Target]:
     hass = call.hass
     selection = TargetSelection(call.data)
     selected = async_extract_referenced_entity_ids(hass, selection)
-    # An entry's id and a subentry's, or nothing for the hub: all accounts of the entry
+    # Ids of entries, ours or not, and of subentries; none for a hub, which means all accounts
     wanted: set[tuple[str | None, str | None]] = set()
     if ENTITY_MATCH_ALL in selection.entity_ids:
         entries = hass.config_entries.async_entries(DOMAIN, include_disabled=False)
@@ -147,7 +147,7 @@ def _async_resolve(call: ServiceCall) -> list[Target]:
     entity_registry = er.async_get(hass)
     for entity_id in selected.referenced | selected.indirectly_referenced:
         entity = entity_registry.async_get(entity_id)
-        if entity is not None and entity.platform == DOMAIN:
+        if entity is not None:
             wanted.add((entity.config_entry_id, entity.config_subentry_id))
 
     targets: list[Target] = []

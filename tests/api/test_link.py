@@ -24,6 +24,8 @@ class Bench:
     def __init__(self, *zones: str) -> None:
         """Start at time zero."""
         self.now = 0.0
+        self.away: set[str] = set()
+        """Zones that answer every subscribe at once: the terminal is away."""
         self.sent: list[tuple[float, Wish, str]] = []
         self.link = Link(
             zones or ("a",), 0.0, jitter=lambda low, high: (low + high) / 2
@@ -53,9 +55,11 @@ class Bench:
         self._collect()
 
     def _collect(self) -> None:
-        for wish, zone in self.link.wishes:
+        wishes, self.link.wishes = self.link.wishes, []
+        for wish, zone in wishes:
             self.sent.append((self.now, wish, zone))
-        self.link.wishes.clear()
+            if wish is Wish.SUBSCRIBE and zone in self.away:
+                self.answer(TerminalTimeoutError("away"), zone)
 
     def subscribes(self, zone: str = "a") -> list[float]:
         """Return when subscribes went out to a zone."""
@@ -381,11 +385,81 @@ def test_other_errors_break_a_round(bench: Bench, error: MetaApiError) -> None:
     assert bench.terminal is True
 
 
+def test_a_subscribe_in_flight_keeps_a_round_open(bench: Bench) -> None:
+    """Every subscribe of the round must have been answered."""
+    bench.away = {"a"}
+    bench.up()
+    bench.to(40)
+    bench.away = set()
+    bench.to(89)
+    assert bench.terminal is None
+    bench.answer(TerminalTimeoutError("away"))
+    assert bench.terminal is False
+
+
+def test_events_do_not_make_us_subscribe_at_the_servers_pace(bench: Bench) -> None:
+    """A second passes between two subscribes, whatever the server sends."""
+    bench.up()
+    bench.answer()
+    for step in range(1000):
+        bench.to(1 + step / 100)
+        bench.authenticated()
+        bench.disconnected()
+        bench.status()
+        bench.answer()
+    assert len(bench.subscribes()) <= 12
+
+
+def test_a_refusal_of_a_link_that_is_up_keeps_its_floor(bench: Bench) -> None:
+    """A 429 after the `authenticated` still means 300 s."""
+    bench.up()
+    bench.authenticated()
+    bench.answer(TooManyRequestsError("slow down"))
+    bench.disconnected()
+    bench.status()
+    bench.to(299)
+    assert bench.subscribes() == [0]
+    bench.to(301)
+    assert bench.subscribes() == [0, 300]
+
+
+def test_an_only_terminal_replaces_what_an_earlier_socket_showed(bench: Bench) -> None:
+    """With `replicas` 1 there is no other host to wait for."""
+    bench.come_up()
+    bench.down()
+    bench.up(session="s2")
+    bench.link.authenticated("a", TWO, "s2", bench.now, alone=True)
+    bench.disconnected(TWO)
+    assert bench.terminal is False
+
+
+def test_a_zone_out_of_sight_does_not_hide_an_outage() -> None:
+    """After a minute, what a lost zone showed does not count beside what a living one says."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    bench.down("b")
+    for now in range(10, 71, 10):
+        bench.to(now)
+        bench.status(zone="a")
+    bench.disconnected(zone="a")
+    assert bench.terminal is False
+
+
+def test_a_status_of_a_zone_that_does_not_have_it_is_no_outage() -> None:
+    """At start, `authenticated: false` of one zone says nothing about the other."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.up("b")
+    bench.status(zone="b", authenticated=False)
+    assert bench.terminal is None
+
+
 def test_a_zone_never_seen_does_not_count() -> None:
     """The other zone's socket never came up: the first zone decides alone."""
     bench = Bench("a", "b")
+    bench.away = {"a"}
     bench.up("a")
-    bench.answer(TerminalTimeoutError("away"))
     bench.to(61)
     assert bench.terminal is False
 
@@ -398,16 +472,44 @@ def test_a_zone_where_it_was_up_must_agree() -> None:
     bench.down("a")
     bench.down("b")
     bench.to(10)
+    bench.away = {"a", "b"}
     bench.up("a", "s2")
-    bench.answer(zone="a")
-    bench.to(200)
-    assert bench.terminal is True
+    bench.to(50)
     bench.up("b", "s3")
-    bench.answer(zone="b")
-    bench.to(259)
+    bench.to(109)
     assert bench.terminal is True
-    bench.to(261)
+    bench.to(111)
     assert bench.terminal is False
+
+
+@pytest.mark.parametrize(
+    "error", [InternalError("fault"), NoResponseError("none"), ValidationError("what")]
+)
+def test_on_is_not_believed_for_ever(bench: Bench, error: MetaApiError) -> None:
+    """An on that no socket shows any more is out of sight after two minutes, whatever we hear."""
+    bench.come_up()
+    bench.down()
+    bench.up(session="s2")
+    bench.answer(error)
+    while bench.now < 119:
+        bench.to(bench.now + 1)
+        bench.answer(error)
+    assert bench.terminal is True
+    bench.to(120)
+    assert bench.terminal == "unavailable"
+
+
+def test_on_is_not_believed_for_ever_on_a_socket_that_flaps(bench: Bench) -> None:
+    """A socket that is up 50 s and down 50 s is never blind for 60 s, but shows nothing."""
+    bench.come_up()
+    bench.to(50)
+    for cycle in range(5):
+        bench.down()
+        bench.to(bench.now + 50)
+        bench.up(session=f"s{cycle}")
+        bench.answer()
+        bench.to(bench.now + 50)
+    assert bench.terminal == "unavailable"
 
 
 def test_a_host_that_does_not_come_back_is_forgotten(bench: Bench) -> None:
@@ -418,6 +520,7 @@ def test_a_host_that_does_not_come_back_is_forgotten(bench: Bench) -> None:
     bench.up(session="s2")
     bench.answer()
     bench.authenticated(ONE, "s2")
+    bench.away = {"a"}
     for now in range(10, 71, 10):
         bench.to(now)
         bench.status(ONE)
@@ -485,9 +588,9 @@ def test_unavailable_stays_until_the_round_decides(bench: Bench) -> None:
     bench.come_up()
     bench.down()
     bench.to(100)
+    bench.away = {"a"}
     bench.up(session="s2")
     assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
-    bench.answer()
     bench.to(159)
     assert bench.terminal == "unavailable"
     bench.to(160)
@@ -499,8 +602,8 @@ def test_short_loss_then_terminal_gone_is_off_after_the_round(bench: Bench) -> N
     bench.come_up()
     bench.down()
     bench.to(30)
+    bench.away = {"a"}
     bench.up(session="s2")
-    bench.answer(TerminalTimeoutError("away"))
     bench.to(89)
     assert bench.terminal is True
     bench.to(90)
@@ -511,12 +614,12 @@ def test_status_after_a_gap_subscribes_but_proves_nothing(bench: Bench) -> None:
     """Only `authenticated` confirms what an earlier socket showed."""
     bench.come_up()
     bench.down()
+    bench.away = {"a"}
     bench.up(session="s2")
-    bench.answer(TerminalTimeoutError("away"))
     bench.to(1)
     bench.status()
+    bench.to(1)
     assert bench.subscribes() == [0, 0, 1]
-    bench.answer(TerminalTimeoutError("away"))
     for now in range(2, 61):
         bench.to(now)
         bench.status()
@@ -557,10 +660,10 @@ def test_a_refusal_in_one_zone_does_not_blind_the_other() -> None:
 def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
     """NotFound in a zone that never had the account does not keep us from deciding."""
     bench = Bench("a", "b")
+    bench.away = {"a"}
     bench.up("a")
     bench.up("b")
     bench.answer(NotFoundError("not here"), "b")
-    bench.answer(TerminalTimeoutError("away"), "a")
     bench.to(61)
     assert bench.terminal is False
 

@@ -515,9 +515,7 @@ class Model:
                 Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
             )
         self.ask_everywhere(
-            lambda zone: (
-                was_held or bool(deployed and zone.refusal is Status.NOT_FOUND)
-            )
+            lambda zone: was_held or bool(deployed and zone.refusal is Status.NOT_FOUND)
         )
 
     # what goes out
@@ -597,6 +595,11 @@ def is_probing(zone: Zone) -> bool:
     return zone.probing
 
 
+def is_judging(zone: Zone) -> bool:
+    """Tell whether a round runs."""
+    return zone.up and zone.round_ends is not None
+
+
 def is_over_quota(zone: Zone) -> bool:
     """Tell whether the last subscribe met a quota."""
     return zone.up and zone.refusal is Status.QUOTA_EXHAUSTED
@@ -646,7 +649,9 @@ class Machine(RuleBasedStateMachine):
         if after.available and after.terminal is False:
             self.counted_since_off = False
             if before.terminal is not False and before.available:
-                assert evidence or self.a_round_is_over, f"off without evidence: {before} -> {after}"
+                assert evidence or self.a_round_is_over, (
+                    f"off without evidence: {before} -> {after}"
+                )
         if after.terminal and not before.terminal:
             assert on, f"on without `authenticated`: {before} -> {after}"
         self.check()
@@ -695,6 +700,14 @@ class Machine(RuleBasedStateMachine):
         ahead = sorted({when for when in self.model.moments() if when > self.now})
         if ahead:
             self.wait(max(0.0, ahead[number % len(ahead)] + aside - self.now))
+
+    @when(is_judging)
+    @rule(number=ANY_ZONE, aside=st.sampled_from([-0.25, 0.0]))
+    def end_of_round(self, number: int, aside: float) -> None:
+        """Go to the end of a round, or just before it."""
+        ends = self.model.zones[self.one(number, is_judging)].round_ends
+        assert ends is not None
+        self.wait(max(0.0, ends + aside - self.now))
 
     def tick(self) -> None:
         """Let the clock decide what is due."""
@@ -879,7 +892,9 @@ class Machine(RuleBasedStateMachine):
                     self.answer_zone(name, answer, None)
                 if zone.probing:
                     self.answer_probe(name, 0.0)
-                for host in list(zone.ours if zone.up else ())[silent and number == 0 :]:
+                for host in list(zone.ours if zone.up else ())[
+                    silent and number == 0 :
+                ]:
                     with self.event():
                         self.model.status(zone, host.key, True, True)
                         self.link.status(

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 import aiohttp
+from api.connection import Channel
 from api.endpoints import Endpoints, Zone
 from api.link import LinkState, Status
 from api.model import Replica
@@ -584,3 +585,89 @@ async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
             )
         )
         assert len(link._zones["global"].hosts) <= 16
+
+
+async def test_a_listener_that_fails_costs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fault of one listener is logged, and the socket goes on."""
+    async with watched() as w:
+
+        def fail() -> None:
+            raise RuntimeError("a fault")
+
+        w.monitor.listen_hub(fail)
+        w.monitor.listen(w.id, fail)
+        await w.terminal(True)
+        w.sim.drop_sockets()
+        await w.until(partial(w.subscribed_since, 1))
+        assert "Error in a listener" in caplog.text
+
+
+async def test_the_loop_survives_whatever_happens_in_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody thought of is told without its text, and the socket comes back."""
+    async with watched() as w:
+        await w.terminal(True)
+        connect = Channel.connect
+
+        async def fail(self: Channel, url: str, *, seed_page: bool = False) -> None:
+            monkeypatch.setattr(Channel, "connect", connect)
+            raise LookupError(w.sim.token)
+
+        monkeypatch.setattr(Channel, "connect", fail)
+        w.sim.drop_sockets()
+        await w.until(partial(w.subscribed_since, 1))
+        assert "Unexpected LookupError" in caplog.text
+        assert w.sim.token not in caplog.text
+
+
+async def test_unauthorized_errors_do_not_make_us_storm_rest() -> None:
+    """However often a server says it, a good token is checked once in a while."""
+    async with watched(timing={"refused_floor": 30.0}) as w:
+        await w.terminal(True)
+        for _ in range(20):
+            w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
+            w.sim.set_broker(w.id, not w.sim.account.broker)
+            await asyncio.sleep(0.01)
+        await w.until(lambda: w.sim.rest_calls)
+        await w.until(lambda: not w.monitor._checking_token)
+        assert len(w.sim.rest_calls) == 1
+
+
+async def test_no_clock_runs_when_nobody_is_watched() -> None:
+    """After the last account is gone, the monitor sleeps."""
+    async with watched() as w:
+        await w.terminal(True)
+        await w.monitor.remove_account(w.id)
+        await w.until(lambda: w.monitor._timer is None)
+
+
+async def test_close_that_is_cut_short_still_ends_every_socket() -> None:
+    """The sockets end even if the one who closes does not wait."""
+    async with watched(accounts=2) as w:
+        await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
+        w.sim.freeze()
+        closing = asyncio.create_task(w.monitor.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait((closing,))
+        await w.until(
+            lambda: not [t for t in asyncio.all_tasks() if "metaapi" in t.get_name()]
+        )
+
+
+async def test_a_move_while_a_subscribe_is_due_loses_nothing() -> None:
+    """Every place of an account moves at once, and no task dies of it."""
+    async with in_regions("london", "new-york") as w:
+        w.add(w.id, "london")
+        await w.terminal(True)
+        for region in ("new-york", "london") * 3:
+            w.sim.move(w.id, region)
+            w.monitor.place_account(w.id, region)
+            await asyncio.sleep(0)
+        await w.until(
+            lambda: {s.listener.region for s in w.sim.subscribed(w.id)} == {"london"}
+        )
+        await w.until(lambda: w.monitor._watches[w.id].link.up)

@@ -1,6 +1,8 @@
 """`reconnect` over real sockets: each outcome, both forms, several callers."""
 
 import asyncio
+import gc
+import logging
 from collections.abc import Awaitable, Callable
 
 from api.link import Status
@@ -266,3 +268,83 @@ async def test_both_zones_are_asked_when_it_was_never_up() -> None:
         w.sim.set_terminal(w.id, up=False)
         await w.terminal(False)
         assert (await w.monitor.reconnect(w.id, 5)).outcome is Outcome.AUTHENTICATED
+
+
+async def test_authenticated_without_a_response_is_a_success() -> None:
+    """The response got lost, but the terminal is back."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "ignore")
+        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 5))
+        await w.until(lambda: w.sim.requests_of("reconnect"))
+        w.sim.set_terminal(w.id, up=True)
+        result = await attempt
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert result.seconds < 2
+        assert len(w.sim.requests_of("reconnect")) == 1
+
+
+async def test_another_accounts_authenticated_proves_nothing() -> None:
+    """On the extra socket as well, only this account counts."""
+    async with watched(accounts=2) as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "ignore")
+        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 0.8))
+        await w.until(lambda: len(w.sim.requests_of("reconnect")) == 2)
+        other = list(w.sim.accounts)[1]
+        w.sim.inject(
+            f'42["synchronization",{{"type":"authenticated","accountId":"{other}"}}]'
+        )
+        assert (await attempt).outcome is Outcome.TIMED_OUT
+        assert w.state.terminal is False
+
+
+async def test_a_token_that_is_refused_is_told_at_once() -> None:
+    """Nobody waits for a socket that will not open."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.revoke()
+        w.sim.drop_sockets()
+        await w.until(lambda: w.monitor.token_refused)
+        result = await w.monitor.reconnect(w.id, 20)
+        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.seconds < 1
+
+
+async def test_an_unknown_account_has_no_connection() -> None:
+    """It never raises for an outcome."""
+    async with watched() as w:
+        assert (await w.monitor.reconnect("nobody", 1)).outcome is (
+            Outcome.NO_CONNECTION
+        )
+
+
+async def test_an_unanswered_reconnect_logs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Requests that nobody waits for any more are not left to the garbage collector."""
+    async with watched() as w:
+        await down(w)
+        w.sim.set_reconnect_mode(w.id, "ignore")
+        await w.monitor.reconnect(w.id, 0.1)
+    gc.collect()
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
+    """The server took the connection and fell silent; it would take a new one at once."""
+    async with watched(timing={"connect": 30.0, "namespace": 30.0}) as w:
+        await w.terminal(True)
+        w.sim.handshake_delay = 20.0
+        w.sim.drop_sockets()
+        (connection,) = w.monitor._sockets
+        clock = asyncio.get_running_loop().time
+        await w.until(
+            lambda: (
+                connection._connecting is not None
+                and clock() > connection._connect_started + 0.1
+            )
+        )
+        w.sim.handshake_delay = 0.0
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED

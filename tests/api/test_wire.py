@@ -20,6 +20,7 @@ import api
 from api.errors import (
     CannotConnectError,
     ConnectionLostError,
+    HandshakeEndedError,
     HandshakeRefusedError,
     NotConnectedError,
 )
@@ -241,8 +242,10 @@ async def test_connection_cut_in_the_handshake(
         cut(peer)
 
     async with Raw(script) as server:
-        with pytest.raises(CannotConnectError):
+        with pytest.raises(CannotConnectError) as caught:
             await sockets.connect(server.url)
+        taken = after not in ("nothing", "request")
+        assert isinstance(caught.value, HandshakeEndedError) == taken
         await is_gone(server)
 
 
@@ -399,7 +402,7 @@ def stuck(stage: str) -> tuple[Script, asyncio.Event]:
 async def test_handshake_that_never_ends(sockets: Sockets, stage: str) -> None:
     """A server that stops half-way gives an error in time, and nothing is left."""
     script, _ = stuck(stage)
-    timing = Timing(connect=0.3, namespace=0.2, close=0.2)
+    timing = Timing(connect=5 if stage == "opened" else 0.3, namespace=0.2, close=0.2)
     async with Raw(script) as server:
         start = now()
         with pytest.raises(CannotConnectError, match="in time"):
@@ -472,8 +475,24 @@ async def test_close_while_connecting(sockets: Sockets, stage: str) -> None:
         task = asyncio.create_task(wire.connect(server.url, {}))
         await there.wait()
         await wire.close()
-        with pytest.raises(CannotConnectError):
+        with pytest.raises(CannotConnectError) as caught:
             await task
+        assert not isinstance(caught.value, HandshakeEndedError)
+        await is_gone(server)
+
+
+async def test_silence_before_the_namespace(sockets: Sockets) -> None:
+    """A server that dies in the handshake has refused nothing."""
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening(0.1, 0.1))
+        await peer.hold()
+
+    async with Raw(script) as server:
+        with pytest.raises(CannotConnectError, match="stopped answering") as caught:
+            await sockets.connect(server.url)
+        assert not isinstance(caught.value, HandshakeEndedError)
         await is_gone(server)
 
 
@@ -491,7 +510,7 @@ async def test_refused_by_a_packet(sockets: Sockets, said: str, told: str) -> No
     """A refusal inside the socket ends the connect at once, in words that say why."""
     async with Raw(saying(opening(), said)) as server:
         start = now()
-        with pytest.raises(CannotConnectError, match=told):
+        with pytest.raises(HandshakeEndedError, match=told):
             await sockets.connect(server.url)
         assert now() - start < 1
         await is_gone(server)
@@ -1347,6 +1366,7 @@ async def test_polite_close(sockets: Sockets) -> None:
         peer = await server.peer()
         start = now()
         await wire.close()
+        assert not loops_of_sockets()
         assert now() - start < 0.2
         await eventually(lambda: peer.close_code == 1000)
         assert await wire.wait_closed() == "closed by us"
@@ -1423,6 +1443,7 @@ async def test_close_of_a_half_open_socket(
             await fill_send_buffer(wire)
         start = now()
         await wire.close()
+        assert not loops_of_sockets()
         assert now() - start < 2 + SLACK
         await is_gone(server)
 
@@ -1469,6 +1490,7 @@ async def test_close_whose_goodbye_hangs(
         monkeypatch.setattr(wire._client.engine.ws, "close", asyncio.Event().wait)
         start = now()
         await wire.close()
+        assert not loops_of_sockets()
         assert now() - start < QUICK.close + SLACK
         await is_gone(server)
 
@@ -1604,25 +1626,22 @@ def is_private(name: str) -> bool:
 def foreign_names(source: str, library: set[str]) -> set[str]:
     """Return the private names of others that a module reads, writes, calls or overrides."""
     nodes = list(ast.walk(ast.parse(source)))
-    defined = {
+    functions = {
         node.name
         for node in nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
-    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
-    kept = {
-        node.attr
-        for node in attributes
-        if isinstance(node.ctx, ast.Store)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "self"
+    own, of_others, kept = set(functions), set[str](), set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            on_self = isinstance(node.value, ast.Name) and node.value.id == "self"
+            (own if on_self else of_others).add(node.attr)
+            if on_self and isinstance(node.ctx, ast.Store):
+                kept.add(node.attr)
+    inherited = {
+        name for name in own if name in library or name not in functions | kept
     }
-    named = {
-        name
-        for name in defined | {node.attr for node in attributes}
-        if is_private(name)
-    }
-    return {name for name in named if name in library or name not in defined | kept}
+    return {name for name in inherited | of_others if is_private(name)}
 
 
 def test_private_seams() -> None:
@@ -1654,13 +1673,21 @@ class Mine(Theirs):
     def __init__(self):
         self._mine = other._read
         other._written = self._my_method()
+        self._both = other._both
         self._inherited()
         self._chance = 1
     def _my_method(self): ...
     def _overridden(self): ...
 """
     found = foreign_names(source, {"_overridden", "_chance", "_unused"})
-    assert found == {"_read", "_written", "_inherited", "_overridden", "_chance"}
+    assert found == {
+        "_read",
+        "_written",
+        "_both",
+        "_inherited",
+        "_overridden",
+        "_chance",
+    }
 
 
 async def test_private_attributes(sockets: Sockets) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 import contextlib
 from datetime import UTC, datetime
+import logging
 import random
 import secrets
 from typing import Any, Protocol
@@ -36,6 +37,8 @@ from .policy import HANDSHAKE, Retry
 from .timing import Timing
 from .token import redact
 from .wire import Wire, WireCounters
+
+_LOGGER = logging.getLogger(__name__)
 
 MAX_PENDING = 1000
 """Requests that may wait for an answer on one socket."""
@@ -177,14 +180,15 @@ class Channel:
         elif name == "response":
             self._answer(argument, None)
         elif name == "processingError":
-            message = argument.get("message")
+            # a server may repeat what it was sent, in any of its fields
+            said = orjson.loads(self._redact(orjson.dumps(argument).decode()))
             error = from_name(
-                argument.get("error"),
-                self._redact(message) if isinstance(message, str) else None,
-                argument.get("details"),
-                argument.get("metadata"),
+                said.get("error"),
+                said.get("message"),
+                said.get("details"),
+                said.get("metadata"),
             )
-            self._answer(argument, error)
+            self._answer(said, error)
             if isinstance(error, UnauthorizedError):
                 self._on_unauthorized()
         else:
@@ -248,6 +252,11 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._short_lives = 0
+        self._proven = False
+        self._connecting: asyncio.Timeout | None = None
+        self._connect_started = 0.0
+        self._clock = asyncio.get_running_loop().time
+        self._down_since = self._clock()
 
     @property
     def connected(self) -> bool:
@@ -271,12 +280,23 @@ class Connection:
         )
 
     def wake(self) -> None:
-        """Cut a back-off short, because a person asks; not one that follows a refusal."""
-        self._wake.set()
-
-    def reset_backoff(self) -> None:
-        """Start the back-off afresh: the link has proven itself."""
+        """Connect now, because a person asks: cut a pause short, but not one after a refusal."""
         self.attempts = 0
+        self._wake.set()
+        if (
+            self._connecting is not None
+            and self._clock() >= self._connect_started + self._timing.connect_hung
+        ):
+            self._connecting.reschedule(self._clock())
+
+    def prove(self) -> None:
+        """Hear that the socket serves its purpose: its loss starts the back-off afresh."""
+        self._proven = True
+
+    def stop(self) -> None:
+        """Start to end the loop, without waiting for it."""
+        if self._task is not None:
+            self._task.cancel()
 
     async def request(
         self, kind: str, account_id: str, *, timeout: float | None = None, **fields: str
@@ -302,10 +322,9 @@ class Connection:
 
     async def _run(self) -> None:
         """Keep the socket open until cancelled."""
-        clock = asyncio.get_running_loop().time
         while True:
             floor = 0.0
-            started = clock()
+            started = self._clock()
             try:
                 await self._serve()
             except HandshakeRefusedError as err:
@@ -324,8 +343,15 @@ class Connection:
             except CannotConnectError as err:
                 self.last_error = err
                 self._short_lives = 0
+            except Exception as err:  # noqa: BLE001 - whatever it is, the loop must not end
+                # without its text, which may hold the URL
+                _LOGGER.error(
+                    "Unexpected %s on the socket to %s",
+                    type(err).__name__,
+                    self.zone.name,
+                )
             else:
-                self._lived(clock() - started)
+                self._lived(self._clock() - started)
             await self._back_off(floor)
 
     def _lived(self, seconds: float) -> None:
@@ -349,11 +375,11 @@ class Connection:
             instance=self.zone.instance,
         )
         self.attempts += 1
-        await channel.connect(self.zone.url)
-        clock = asyncio.get_running_loop().time
+        await self._connect(channel)
         self._channel = channel
+        self._proven = False
         self.last_error = None
-        self.opened_at = opened_at = clock()
+        self.opened_at = opened_at = self._clock()
         reason = "closed by us"
         try:
             self._listener.connection_up(self)
@@ -361,11 +387,28 @@ class Connection:
         finally:
             self._channel = None
             self.opened_at = None
-            if clock() - opened_at >= self._timing.backoff_reset:
+            now = self._clock()
+            if now >= opened_at + self._timing.backoff_reset or (
+                self._proven and now >= opened_at + self._timing.backoff_proven
+            ):
                 self.attempts = 0
+                self._down_since = now
             channel.fail_pending()
-            self._listener.connection_down(self, reason)
-            await channel.close()
+            try:
+                self._listener.connection_down(self, reason)
+            finally:
+                await channel.close()
+
+    async def _connect(self, channel: Channel) -> None:
+        """Open a socket; a person who asks need not wait for one that hangs."""
+        self._connect_started = self._clock()
+        try:
+            async with asyncio.timeout(None) as self._connecting:
+                await channel.connect(self.zone.url)
+        except TimeoutError:
+            raise CannotConnectError("The connect hung, and somebody asked") from None
+        finally:
+            self._connecting = None
 
     async def _back_off(self, floor: float) -> None:
         """Pause with full jitter, or for the whole floor after a refusal."""
@@ -373,13 +416,15 @@ class Connection:
             self._timing.backoff_first * 2.0 ** min(max(self.attempts - 1, 0), 30),
             self._timing.backoff_max,
         )
+        if self._clock() < self._down_since + self._timing.backoff_patience:
+            longest = min(longest, self._timing.backoff_short)
         if floor:
             await asyncio.sleep(floor + random.uniform(0, longest))
             return
-        self._wake.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(random.uniform(0, longest)):
                 await self._wake.wait()
+        self._wake.clear()
 
     def _event(self, event: Mapping[str, Any]) -> None:
         """Hand a `synchronization` event on."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 import ipaddress
 import random
+import re
 from urllib.parse import urlsplit
 
 from .model import ServerSettings
@@ -16,6 +17,9 @@ PROVISIONING_URL = "https://mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
 SOCKET_PATH = "ws"
 PROTOCOL = "3"
 ZONE_LETTERS = ("a", "b")
+
+_LABEL = re.compile(r"[a-z0-9-]+")
+"""What may become a part of the host that gets the token."""
 
 
 class InvalidUrlError(ValueError):
@@ -63,7 +67,7 @@ class Endpoints:
         """Return the zones that can serve an account of a region ("" when the region is not known)."""
         if region in self.overrides:
             return self.overrides[region]
-        if self.api_url or not region:
+        if self.api_url or not _LABEL.fullmatch(region):
             return (self.global_zone,)
         return tuple(
             Zone(

@@ -80,6 +80,8 @@ class _ZoneLink:
     not_before: float = -inf
     """The floor that follows a refusal; like the refusal itself, it outlives the socket."""
     in_flight: bool = False
+    sent_at: float = -inf
+    """When the last subscribe went out."""
     subscribe_at: float | None = None
     delay: float = 0.0
     nudged: bool = False
@@ -89,6 +91,10 @@ class _ZoneLink:
     def up(self) -> bool:
         """Tell whether this very socket shows a terminal."""
         return any(host.fresh for host in self.hosts.values())
+
+    def forget_stale(self) -> None:
+        """Drop what only an earlier socket showed."""
+        self.hosts = {key: host for key, host in self.hosts.items() if host.fresh}
 
     def find(self, key: HostKey) -> list[HostKey]:
         """Return the hosts that an event means."""
@@ -125,6 +131,7 @@ class Link:
         self._exists = True
         self._token_refused = False
         self._hold_until = now
+        self._unseen_since: float | None = None
         self._reconnecting = False
         self._authenticated_since = False
         self.tick(now)
@@ -138,6 +145,11 @@ class Link:
     def deployed(self) -> bool | None:
         """Return what REST last said about the account's deployment."""
         return self._deployed
+
+    @property
+    def up(self) -> bool:
+        """Tell whether an open socket shows a terminal."""
+        return any(link.up for link in self._zones.values())
 
     @property
     def up_zones(self) -> list[str]:
@@ -210,16 +222,14 @@ class Link:
         if rule.retry is Retry.BACKOFF:
             pause = link.delay
             link.delay = min(link.delay * 2, self._timing.subscribe_max)
+        if rule.floor:
+            link.not_before = now + max(retry_after or 0.0, self._timing.refused_floor)
         if link.up:
             # the terminal authenticated before the answer came
             link.refusal = None
         else:
             link.refusal = rule.refusal
             link.subscribe_at = None if rule.retry is Retry.NEVER else now + pause
-            if rule.floor:
-                link.not_before = now + max(
-                    retry_after or 0.0, self._timing.refused_floor
-                )
         if rule.retry is Retry.NEVER:
             link.nudged = True
         self.tick(now)
@@ -258,9 +268,18 @@ class Link:
     # -- events of the account -----------------------------------------------------------------
 
     def authenticated(
-        self, zone: str, key: HostKey, session_id: str | None, now: float
+        self,
+        zone: str,
+        key: HostKey,
+        session_id: str | None,
+        now: float,
+        *,
+        alone: bool = False,
     ) -> bool:
-        """Take an `authenticated`; return False for a stale answer to an earlier socket."""
+        """Take an `authenticated`; return False for a stale answer to an earlier socket.
+
+        `alone` says that MetaApi runs no other terminal for the account (`replicas` is 1).
+        """
         link = self._zones[zone]
         if (
             session_id is not None
@@ -279,9 +298,10 @@ class Link:
             if len(link.hosts) >= _HOSTS_MAX:
                 del link.hosts[min(link.hosts, key=lambda one: link.hosts[one].sign)]
             link.hosts[key] = _Host(now)
+        if alone:
+            link.forget_stale()
         link.ever_up = True
         link.refusal = None
-        link.not_before = -inf
         link.nudged = False
         link.subscribe_at = None
         link.delay = self._timing.subscribe_first
@@ -323,7 +343,9 @@ class Link:
             host.sign = now
             return
         found = link.find(key)
-        if authenticated is False:
+        if authenticated is False and not found and len(self._zones) > 1:
+            pass  # another zone may be the one that has the account
+        elif authenticated is False:
             self._remove(
                 link,
                 found,
@@ -403,10 +425,10 @@ class Link:
         """Judge the subscribe rounds that are over."""
         if any(link.up for link in self._zones.values()):
             for link in self._zones.values():
-                if self._round_over(link, now):
-                    link.hosts = {
-                        key: host for key, host in link.hosts.items() if host.fresh
-                    }
+                if self._round_over(link, now) or (
+                    not link.alive and now >= link.down_since + self._timing.blind
+                ):
+                    link.forget_stale()
             self._note_where_up()
             return
         if self._terminal is False and not self._blind:
@@ -433,6 +455,7 @@ class Link:
         return (
             link.alive
             and link.answered
+            and not link.in_flight
             and link.round_started is not None
             and now >= link.round_started + self._timing.round
         )
@@ -449,6 +472,17 @@ class Link:
         )
         if eyes and all(self._is_blind(link, now) for link in eyes):
             self._blind = True
+        if not self._terminal or self.up:
+            self._unseen_since = None
+        elif self._unseen_since is None:
+            self._unseen_since = now
+        elif now >= self._unseen_since + self._patience:
+            self._blind = True
+
+    @property
+    def _patience(self) -> float:
+        """Return for how long an on is believed that no open socket shows."""
+        return self._timing.blind + self._timing.round
 
     def _is_blind(self, link: _ZoneLink, now: float) -> bool:
         """Tell whether one zone shows nothing of the account."""
@@ -475,9 +509,10 @@ class Link:
                 may_subscribe
                 and not link.in_flight
                 and link.subscribe_at is not None
-                and now >= max(link.subscribe_at, link.not_before, self._hold_until)
+                and now >= self._due(link)
             ):
                 link.in_flight = True
+                link.sent_at = now
                 link.subscribe_at = None
                 if link.round_started is None:
                     link.round_started = now
@@ -488,6 +523,15 @@ class Link:
             ):
                 link.probing = True
                 self.wishes.append((Wish.PROBE, name))
+
+    def _due(self, link: _ZoneLink) -> float:
+        """Return when a zone's next subscribe may go out, whatever the server makes us want."""
+        return max(
+            inf if link.subscribe_at is None else link.subscribe_at,
+            link.not_before,
+            link.sent_at + self._timing.subscribe_first / 3,
+            self._hold_until,
+        )
 
     def _make_state(self) -> LinkState:
         """Put together what is shown."""
@@ -531,13 +575,15 @@ class Link:
         """Yield when the clock alone can change something; what is past was looked at."""
         if self._terminal is None:
             yield self._started + self._timing.unknown
+        if self._unseen_since is not None:
+            yield self._unseen_since + self._patience
         may_subscribe = self._may_subscribe()
         for link in self._zones.values():
             if not link.alive:
                 yield link.down_since + self._timing.blind
                 continue
             if may_subscribe and not link.in_flight and link.subscribe_at is not None:
-                yield max(link.subscribe_at, link.not_before, self._hold_until)
+                yield self._due(link)
             if link.round_started is not None:
                 yield link.round_started + self._timing.round
             if not link.probing:
@@ -554,6 +600,7 @@ class Link:
         if link.refusal is Status.NOT_FOUND:
             link.refusal = None
         link.in_flight = False
+        link.sent_at = -inf
         link.subscribe_at = None
         link.nudged = False
         link.probing = False
@@ -570,8 +617,8 @@ class Link:
         pause: float,
     ) -> None:
         """Take hosts out on evidence; the last one turns the terminal off."""
-        lost = any([link.hosts.pop(key).fresh for key in keys])
-        if lost and not link.up:
+        removed = [link.hosts.pop(key) for key in keys]
+        if any(host.fresh for host in removed) and not link.up:
             link.nudged = False
             link.delay = self._timing.subscribe_first
             due = now + pause

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+import re
 from typing import Any, Self
 
 DEPLOYED = "DEPLOYED"
+
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+"""What may become a part of the host that gets the token."""
 
 
 class Status(StrEnum):
@@ -123,9 +127,10 @@ class ServerSettings:
         """Read the settings; what is missing keeps its default."""
         if not isinstance(data, Mapping):
             return cls()
+        hostname, domain = _string(data, "hostname"), _string(data, "domain")
         return cls(
-            hostname=_string(data, "hostname") or cls().hostname,
-            domain=_string(data, "domain") or cls().domain,
+            hostname=hostname if _HOST.fullmatch(hostname) else cls().hostname,
+            domain=domain if _HOST.fullmatch(domain) else cls().domain,
         )
 
 

@@ -6,6 +6,7 @@ import contextlib
 from datetime import UTC, datetime
 import logging
 from math import inf
+import random
 from typing import Any, override
 
 import aiohttp
@@ -17,12 +18,15 @@ from .link import Link, LinkState, Wish
 from .model import Replica
 from .policy import Limit, Retry, limit_of, subscribe_rule
 from .provisioning import Provisioning
-from .reconnect import Attempt, ReconnectResult
+from .reconnect import Attempt, Outcome, ReconnectResult
 from .sockets import Sockets
 from .timing import Timing
 from .token import read_claims
 
 _LOGGER = logging.getLogger(__name__)
+
+_HOST_MAX = 256
+"""A longer name of a host is none of MetaApi's."""
 
 type Listener = Callable[[], None]
 
@@ -84,6 +88,7 @@ class Monitor(ConnectionListener):
         self._timer: asyncio.TimerHandle | None = None
         self._connection_waiters: set[asyncio.Future[None]] = set()
         self._checking_token = False
+        self._token_checked_at = -inf
         self._hold_until = -inf
         self._closed = False
         self._clock = asyncio.get_running_loop().time
@@ -111,7 +116,11 @@ class Monitor(ConnectionListener):
     def listen_hub(self, listener: Listener) -> Callable[[], None]:
         """Call back when the link to MetaApi changes or the token is refused; returns what ends it."""
         self._hub_listeners.append(listener)
-        return lambda: self._hub_listeners.remove(listener)
+        return lambda: (
+            self._hub_listeners.remove(listener)
+            if listener in self._hub_listeners
+            else None
+        )
 
     def add_account(
         self,
@@ -154,8 +163,11 @@ class Monitor(ConnectionListener):
             if places.get(place) != (watch.ids[place], connection.zone)
         ]
         for place in gone:
-            self._leave(watch, place, now)
+            self._leave(watch, place)
         watch.link.set_zones(places, now)
+        for place in gone:
+            if place in places:
+                watch.link.socket_down(place, now)
         for place, (place_id, zone) in places.items():
             if place not in watch.sockets:
                 self._enter(watch, place, place_id, zone, now)
@@ -167,14 +179,16 @@ class Monitor(ConnectionListener):
         if watch is None:
             return
         self._stop_watch(watch)
-        await self._unsubscribe([watch])
-        unneeded = [
-            connection
-            for place, connection in watch.sockets.items()
-            if self._sockets.release(connection, watch.ids[place])
-        ]
-        await asyncio.gather(*(connection.close() for connection in unneeded))
-        self._show_hub()
+        try:
+            await self._unsubscribe([watch])
+        finally:
+            unneeded = [
+                connection
+                for place, connection in watch.sockets.items()
+                if self._sockets.release(connection, watch.ids[place])
+            ]
+            await _close_all(unneeded)
+            self._show_hub()
 
     def set_facts(
         self, account_id: str, *, deployed: bool | None = None, exists: bool = True
@@ -192,7 +206,9 @@ class Monitor(ConnectionListener):
         `timeout` is in seconds. A second caller joins an attempt that is under way.
         Source: documentation, "Reconnect".
         """
-        watch = self._watches[account_id]
+        watch = self._watches.get(account_id)
+        if watch is None or self.token_refused or self._closed:
+            return ReconnectResult(Outcome.NO_CONNECTION, 0.0)
         if watch.attempt is None:
             watch.attempt = Attempt(self, watch)
         return await watch.attempt.join(timeout)
@@ -211,16 +227,21 @@ class Monitor(ConnectionListener):
         try:
             await self._unsubscribe(watches)
         finally:
-            await asyncio.gather(
-                *(connection.close() for connection in self._sockets.clear())
-            )
+            await _close_all(self._sockets.clear())
             while self._tasks:
                 await asyncio.wait(self._tasks)
 
     def check_token(self, *, said: bool = False) -> None:
         """Let REST confirm that the token is refused; `said` when a socket was told so in words."""
-        if not (self._checking_token or self.token_refused or self._closed):
+        now = self._clock()
+        if not (
+            self._checking_token
+            or self.token_refused
+            or self._closed
+            or now < self._token_checked_at + self.timing.refused_floor
+        ):
             self._checking_token = True
+            self._token_checked_at = now
             self.spawn(self._check_token(said=said), "metaapi token check")
 
     # -- what connections tell -----------------------------------------------------------------
@@ -230,9 +251,7 @@ class Monitor(ConnectionListener):
         """Subscribe every account of the socket, spread over a while."""
         now = self._clock()
         routes = self._sockets.routes(connection)
-        spread = min(
-            len(routes) * self.timing.jitter_per_account, self.timing.jitter_max
-        )
+        spread = self._spread(len(routes))
         self._link_lost_at = None
         for waiter in self._connection_waiters:
             if not waiter.done():
@@ -273,7 +292,7 @@ class Monitor(ConnectionListener):
             self.ignored_events += 1
             return
         if self.account_event(*route, event):
-            connection.reset_backoff()
+            connection.prove()
 
     @override
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
@@ -287,6 +306,9 @@ class Monitor(ConnectionListener):
         kind = event.get("type")
         instance = event.get("instanceIndex")
         host = event.get("host")
+        if isinstance(host, str) and len(host) > _HOST_MAX:
+            self.ignored_events += 1
+            return False
         key = (
             instance if isinstance(instance, int) else None,
             host if isinstance(host, str) else None,
@@ -304,7 +326,11 @@ class Monitor(ConnectionListener):
         elif kind == "authenticated":
             session_id = event.get("sessionId")
             counted = watch.link.authenticated(
-                zone, key, session_id if isinstance(session_id, str) else None, now
+                zone,
+                key,
+                session_id if isinstance(session_id, str) else None,
+                now,
+                alone=event.get("replicas") == 1,
             )
             if counted and watch.attempt is not None:
                 watch.attempt.authenticated()
@@ -323,20 +349,20 @@ class Monitor(ConnectionListener):
             return
         if link.wishes:
             wishes, link.wishes = link.wishes, []
-            for wish, zone in wishes:
+            for wish, place in wishes:
+                if place not in watch.sockets:
+                    continue
                 if wish is Wish.SUBSCRIBE:
-                    flight = self.spawn(
-                        self._subscribe(watch, zone), "metaapi subscribe"
+                    watch.flights[place] = self.spawn(
+                        self._subscribe(watch, place), "metaapi subscribe"
                     )
-                    watch.flights[zone] = flight
                 else:
-                    self.spawn(self._probe(watch, zone), "metaapi probe")
+                    self.spawn(self._probe(watch, place), "metaapi probe")
         if link.deadline < inf:
             self._arm(link.deadline)
         if link.state != watch.shown:
             watch.shown = link.state
-            for listener in tuple(watch.listeners):
-                listener()
+            _tell(watch.listeners)
 
     def attempt_ended(self, watch: Watch, attempt: Attempt) -> None:
         """Forget an attempt that has its outcome."""
@@ -380,6 +406,10 @@ class Monitor(ConnectionListener):
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _spread(self, accounts: int) -> float:
+        """Return over how many seconds the subscribes of so many accounts are spread."""
+        return min(accounts * self.timing.jitter_per_account, self.timing.jitter_max)
+
     def _make_connection(self, zone: Zone) -> Connection:
         """Build a socket to a zone."""
         return Connection(
@@ -401,14 +431,16 @@ class Monitor(ConnectionListener):
         if connection.connected:
             watch.link.socket_up(place, connection.session_id, now)
 
-    def _leave(self, watch: Watch, place: str, now: float) -> None:
+    def _leave(self, watch: Watch, place: str) -> None:
         """Take an account off the socket of a place, and give the subscription there back."""
         connection = watch.sockets.pop(place)
         place_id = watch.ids.pop(place)
         subscribed = place in watch.subscribed
         if (flight := watch.flights.pop(place, None)) is not None:
             flight.cancel()
-        self._socket_gone(watch, place, now)
+        watch.subscribed.discard(place)
+        if watch.attempt is not None:
+            watch.attempt.socket_lost(place)
         unneeded = self._sockets.release(connection, place_id)
         self.spawn(
             self._say_goodbye(
@@ -445,9 +477,11 @@ class Monitor(ConnectionListener):
         wait = max(_retry_after(error) or 0.0, self.timing.refused_floor)
         limit = limit_of(error)
         if limit is Limit.HOLD:
-            self._hold_until = now + wait
-            for other in self._watches.values():
-                other.link.hold(self._hold_until, now)
+            self._hold_until = max(self._hold_until, now + wait)
+            spread = self._spread(len(self._watches))
+            for other in tuple(self._watches.values()):
+                # one after the other, so that the first refusal holds the rest back again
+                other.link.hold(self._hold_until + random.uniform(0, spread), now)
                 self.pump(other)
         elif limit is Limit.MOVE and (
             now >= watch.moved_at.get(place, -inf) + self.timing.refused_floor
@@ -456,7 +490,8 @@ class Monitor(ConnectionListener):
             connection, place_id = watch.sockets[place], watch.ids[place]
             self._sockets.lock(connection, now + wait)
             watch.link.forget_refusal(place)
-            self._leave(watch, place, now)
+            self._leave(watch, place)
+            watch.link.socket_down(place, now)
             self._enter(watch, place, place_id, connection.zone, now)
             self.pump(watch)
 
@@ -525,12 +560,12 @@ class Monitor(ConnectionListener):
             return
         self.token_refused = True
         now = self._clock()
-        for watch in self._watches.values():
+        for watch in tuple(self._watches.values()):
             watch.link.token_refused(now)
             if watch.attempt is not None:
                 watch.attempt.cancel()
             self.pump(watch)
-        await asyncio.gather(*(connection.close() for connection in self._sockets))
+        await _close_all(self._sockets)
         self._show_hub()
 
     async def _is_token_refused(self, *, said: bool) -> bool:
@@ -568,8 +603,7 @@ class Monitor(ConnectionListener):
             shown = False
         if shown is not self._hub_shown or self.token_refused:
             self._hub_shown = shown
-            for listener in tuple(self._hub_listeners):
-                listener()
+            _tell(self._hub_listeners)
 
     def _arm(self, deadline: float) -> None:
         """Look at the clock of all links at a deadline, or soon after."""
@@ -593,10 +627,31 @@ class Monitor(ConnectionListener):
                 self.pump(watch)
             nearest = min(nearest, watch.link.deadline)
         self._show_hub()
-        if self._link_lost_at is not None and self._hub_shown is not False:
+        if (
+            self._link_lost_at is not None
+            and self._hub_shown is not False
+            and len(self._sockets)
+        ):
             nearest = min(nearest, self._link_lost_at + self.timing.blind)
         if nearest < inf:
             self._arm(nearest)
+
+
+def _tell(listeners: Iterable[Listener]) -> None:
+    """Call listeners; a fault of one must not cost the others, nor a socket."""
+    for listener in tuple(listeners):
+        try:
+            listener()
+        except Exception:
+            _LOGGER.exception("Error in a listener")
+
+
+async def _close_all(connections: Iterable[Connection]) -> None:
+    """Close sockets; even when this is cut short, each of them ends."""
+    connections = tuple(connections)
+    for connection in connections:
+        connection.stop()
+    await asyncio.gather(*(connection.close() for connection in connections))
 
 
 def _flag(value: object) -> bool | None:

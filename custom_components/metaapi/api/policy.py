@@ -56,9 +56,7 @@ SUBSCRIBE: dict[type[MetaApiError], Rule] = {
     ConnectionLostError: Rule(Retry.BACKOFF),
     NotConnectedError: Rule(Retry.BACKOFF),
     TooManyPendingError: Rule(Retry.BACKOFF),
-    TooManyRequestsError: Rule(
-        Retry.LATER, refusal=Status.QUOTA_EXHAUSTED, floor=True
-    ),
+    TooManyRequestsError: Rule(Retry.LATER, refusal=Status.QUOTA_EXHAUSTED, floor=True),
     UnauthorizedError: Rule(Retry.LATER, floor=True),
     ForbiddenError: Rule(Retry.NEVER, refusal=Status.FORBIDDEN, floor=True),
     NotFoundError: Rule(Retry.NEVER, refusal=Status.NOT_FOUND),

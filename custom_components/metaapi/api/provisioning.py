@@ -21,6 +21,9 @@ from .token import redact
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
 
+MAX_BODY_SIZE = 16 * 1024 * 1024
+"""A larger answer is not read, in bytes."""
+
 PAGE_SIZE = 1000
 _PAGES_MAX = 20
 
@@ -86,6 +89,7 @@ class Provisioning:
 
     async def _get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """Make one call and return its JSON."""
+        failure: str
         try:
             async with self._session.get(
                 self._base_url + path,
@@ -97,12 +101,29 @@ class Provisioning:
             ) as response:
                 status = response.status
                 retry_after = response.headers.get("Retry-After")
-                body = _decode(await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as err:
-            # the library's text may hold the URL or a header
-            raise CannotConnectError(
-                f"No answer from MetaApi ({type(err).__name__})"
-            ) from None
+                body = self._decode(await _read(response))
+        except (
+            aiohttp.ClientError,
+            TimeoutError,
+            OSError,
+            ValueError,
+            RuntimeError,  # the session was closed
+        ) as err:
+            failure = type(err).__name__
+        else:
+            return self._result(status, body, retry_after)
+        # raised here, not above: the library's exception may hold the token
+        raise CannotConnectError(f"No answer from MetaApi ({failure})")
+
+    def _decode(self, body: bytes) -> Any:
+        """Return a body as JSON without the token, or nothing."""
+        try:
+            return json.loads(redact(body.decode(), self._token))
+        except ValueError, RecursionError:
+            return None
+
+    def _result(self, status: int, body: Any, retry_after: str | None) -> Any:
+        """Return what a call was answered with; raises for every answer that is an error."""
         if status == HTTPStatus.OK:
             if body is None:
                 raise CannotConnectError("The answer is not JSON")
@@ -116,19 +137,22 @@ class Provisioning:
     ) -> RequestError:
         """Build the exception for an error answer, whose status counts more than its name."""
         fields = body if isinstance(body, Mapping) else {}
-        message = fields.get("message")
-        if isinstance(message, str):
-            message = redact(message, self._token)
-        metadata = fields.get("metadata")
-        error = from_status(status, message, fields.get("details"), metadata)
+        error = from_status(
+            status,
+            fields.get("message"),
+            fields.get("details"),
+            fields.get("metadata"),
+        )
         if isinstance(error, TooManyRequestsError) and retry_after is not None:
             error.metadata.setdefault("retryAfter", retry_after)
         return error
 
 
-def _decode(body: bytes) -> Any:
-    """Return a body as JSON, or nothing."""
-    try:
-        return json.loads(body)
-    except ValueError, RecursionError:
-        return None
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Return a body of bounded size."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65536):
+        body += chunk
+        if len(body) > MAX_BODY_SIZE:
+            raise ValueError("The answer is too large")
+    return bytes(body)

@@ -5,12 +5,12 @@ that does not take it is asked once more in that page's own form.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .connection import Connection
+from .connection import Channel, Connection
 from .errors import (
     CannotConnectError,
     ConnectionLostError,
@@ -44,6 +44,9 @@ class ReconnectResult:
     seconds: float
     error: str | None = None
     """What MetaApi said of a refusal, without the token."""
+
+
+_SEED_PAGE = "seed_page"
 
 
 class _LostError(Exception):
@@ -109,32 +112,34 @@ class Attempt:
         outcome = Outcome.NO_CONNECTION
         error: str | None = None
         try:
-            if self._monitor.token_refused:
-                return ReconnectResult(Outcome.NO_CONNECTION, 0.0)
             if link.deployed is False:
                 return ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
             sockets = await self._sockets()
             link.reconnect_sent(self._clock())
             self._monitor.pump(self._watch)
-            await self._settle_subscribes(sockets)
+            await self._settle_subscribes()
             await self._reconnect(sockets)
             outcome = Outcome.AUTHENTICATED
         except RequestError as err:
             outcome, error = Outcome.REFUSED, err.message
         except TimeoutError, NoResponseError:
-            outcome = self._phase
-        except _LostError, ConnectionLostError, NotConnectedError, CannotConnectError:
-            outcome = Outcome.NO_CONNECTION
+            outcome = self._unless_authenticated(self._phase)
+        except _LostError, MetaApiError:
+            outcome = self._unless_authenticated(Outcome.NO_CONNECTION)
         finally:
             self._monitor.attempt_ended(self._watch, self)
             if link.reconnecting:
                 link.reconnect_ended(
                     self._clock(),
                     authenticated=outcome is Outcome.AUTHENTICATED,
-                    elsewhere=self.form == "seed_page",
+                    elsewhere=self.form == _SEED_PAGE,
                 )
                 self._monitor.pump(self._watch)
         return ReconnectResult(outcome, 0.0, error)
+
+    def _unless_authenticated(self, outcome: Outcome) -> Outcome:
+        """Return an outcome, but for a terminal that came back all the same."""
+        return Outcome.AUTHENTICATED if self._authenticated.done() else outcome
 
     async def _sockets(self) -> dict[str, Connection]:
         """Return the open sockets to use, once there is one: where the account was up, else all."""
@@ -155,15 +160,13 @@ class Attempt:
                 return up or opened
             await self._within(self._monitor.next_connection())
 
-    async def _settle_subscribes(self, sockets: Mapping[str, Connection]) -> None:
+    async def _settle_subscribes(self) -> None:
         """Wait for a subscribe in flight: an `authenticated` that it causes proves no reconnect."""
         self._phase = Outcome.TIMED_OUT
         patience = (self._deadline - self._clock()) / 2
-        if flights := [
-            self._watch.flights[zone] for zone in sockets if zone in self._watch.flights
-        ]:
+        if flights := tuple(self._watch.flights.values()):
             await asyncio.wait(flights, timeout=patience)
-        if self._watch.link.state.terminal:
+        if self._watch.link.up:
             return
         settled = self._watch.accepted_at + self._timing.subscribe_settle
         if (pause := min(settled - self._clock(), patience)) > 0:
@@ -188,32 +191,60 @@ class Attempt:
 
     async def _ask(self, sockets: Mapping[str, Connection]) -> MetaApiError | None:
         """Send the request on our sockets; return the error that calls for the second form."""
-        answers = await self._within(
-            asyncio.gather(
-                *(
-                    sockets[zone].request(
-                        "reconnect",
-                        self._watch.ids.get(zone, self._watch.account_id),
-                        timeout=self._timing.reconnect_response,
-                    )
-                    for zone in self._zones
-                ),
-                return_exceptions=True,
+        requests = {
+            self._monitor.spawn(self._request(sockets[zone], zone), "metaapi request")
+            for zone in self._zones
+        }
+        errors: list[MetaApiError] = []
+        try:
+            while requests and not self._authenticated.done():
+                await self._within(self._first_of(*requests, self._authenticated))
+                done = {request for request in requests if request.done()}
+                if self._take_answers(done, errors):
+                    return None
+                requests -= done
+            if requests:
+                # it may come before the response, which then is on its way
+                done, _ = await asyncio.wait(
+                    requests, timeout=self._timing.subscribe_settle
+                )
+                if self._take_answers(done, errors):
+                    return None
+        finally:
+            for request in requests:
+                request.cancel()
+        second = [error for error in errors if isinstance(error, SECOND_FORM)]
+        if errors and not second:
+            raise errors[0]
+        refused = [error for error in second if isinstance(error, ValidationError)]
+        return next(iter(refused or second), None)
+
+    async def _request(self, connection: Connection, zone: str) -> MetaApiError | None:
+        """Send the request on one socket and return what it was answered with, if not accepted."""
+        account_id = self._watch.ids.get(zone, self._watch.account_id)
+        try:
+            await connection.request(
+                "reconnect", account_id, timeout=self._timing.reconnect_response
             )
-        )
-        errors = [answer for answer in answers if isinstance(answer, BaseException)]
-        if len(errors) < len(answers):
-            return None
-        for error in errors:
-            if not isinstance(error, SECOND_FORM):
-                raise error
-        return next(
-            (error for error in errors if isinstance(error, ValidationError)), None
-        ) or (NoResponseError("MetaApi did not answer the reconnect request in time"))
+        except MetaApiError as err:
+            return err
+        return None
+
+    def _take_answers(
+        self,
+        answered: Iterable[asyncio.Task[MetaApiError | None]],
+        errors: list[MetaApiError],
+    ) -> bool:
+        """Collect errors; return whether anybody took the request."""
+        results = [request.result() for request in answered]
+        errors.extend(error for error in results if error is not None)
+        return None in results
 
     async def _ask_like_the_seed_page(self, refusal: MetaApiError) -> None:
         """Send the request as the documentation's example does, on a socket of its own."""
         channel = self._monitor.new_channel(self._synchronization)
+        self._zones = {_SEED_PAGE}
+        self._lost = asyncio.get_running_loop().create_future()
         try:
             try:
                 await self._within(
@@ -221,6 +252,7 @@ class Attempt:
                         self._monitor.endpoints.global_zone.url, seed_page=True
                     )
                 )
+                self._monitor.spawn(self._watch_channel(channel), "metaapi seed page")
                 await self._within(
                     channel.request(
                         "reconnect",
@@ -228,15 +260,25 @@ class Attempt:
                         timeout=self._timing.reconnect_response,
                     )
                 )
-            except CannotConnectError, ConnectionLostError, NoResponseError:
+            except (
+                CannotConnectError,
+                ConnectionLostError,
+                NoResponseError,
+                NotConnectedError,
+            ):
                 if self._authenticated.done():
                     return
                 raise refusal from None
-            self.form = "seed_page"
+            self.form = _SEED_PAGE
             self._accepted()
             await self._outcome()
         finally:
             self._monitor.spawn(channel.close(), "metaapi seed page goodbye")
+
+    async def _watch_channel(self, channel: Channel) -> None:
+        """Notice when the extra socket is gone."""
+        await channel.wait_closed()
+        self.socket_lost(_SEED_PAGE)
 
     def _accepted(self) -> None:
         """Tell the link that MetaApi took the request."""
@@ -246,19 +288,21 @@ class Attempt:
 
     def _synchronization(self, event: Mapping[str, Any]) -> None:
         """Take an event of the extra socket."""
-        zone = next(iter(self._watch.link.up_zones or self._watch.sockets))
-        if event.get("type") == "authenticated":
+        ids = {self._watch.account_id, *self._watch.ids.values()}
+        if event.get("type") == "authenticated" and event.get("accountId") in ids:
+            zone = next(iter(self._watch.link.up_zones or self._watch.sockets))
             self._monitor.account_event(self._watch, zone, {**event, "sessionId": None})
 
     async def _outcome(self) -> None:
         """Wait for the `authenticated`; raises TimeoutError or when every socket is lost."""
-        await self._within(
-            asyncio.wait(
-                (self._authenticated, self._lost), return_when=asyncio.FIRST_COMPLETED
-            )
-        )
+        await self._within(self._first_of(self._authenticated, self._lost))
         if not self._authenticated.done():
             raise _LostError
+
+    @staticmethod
+    async def _first_of(*futures: asyncio.Future[Any]) -> None:
+        """Wait until the first of several things happened."""
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
     async def _within[ResultT](self, awaitable: Awaitable[ResultT]) -> ResultT:
         """Await something until the deadline, which a later caller may move; raises TimeoutError."""

@@ -23,8 +23,15 @@ class Timing:
     backoff_first: float = 1.0
     backoff_max: float = 300.0
     """Bounds of the full-jitter pause between connects."""
+    backoff_short: float = 8.0
+    backoff_patience: float = 120.0
+    """For so long after a loss no pause is longer than the short one: most faults are short."""
     backoff_reset: float = 300.0
     """A socket that was open for this long starts the back-off afresh."""
+    backoff_proven: float = 60.0
+    """One with an `authenticated` does so after this long."""
+    connect_hung: float = 5.0
+    """A connect that takes longer is given up when a person asks for a new one."""
     connect: float = 60.0
     """One whole connect (SDK behaviour)."""
     namespace: float = 10.0

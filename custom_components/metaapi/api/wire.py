@@ -56,9 +56,9 @@ _SOCKETIO_LOGGER = logging.getLogger("socketio.metaapi")
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     """Keep what the library says of every single packet, at info, to those who debug."""
-    return record.levelno > logging.INFO or logging.getLogger(
-        record.name
-    ).isEnabledFor(logging.DEBUG)
+    return record.levelno > logging.INFO or logging.getLogger(record.name).isEnabledFor(
+        logging.DEBUG
+    )
 
 
 _ENGINEIO_LOGGER.addFilter(_is_worth_a_line)
@@ -347,10 +347,6 @@ class _EngineIO3(engineio.AsyncClient):
             await self._trigger_event("message", frame[1:], run_async=False)
         elif kind == "1":
             self.lose("the server closed it")
-        elif kind == "2":
-            self.queue.put_nowait(
-                engineio_packet.Packet(engineio_packet.PONG, frame[1:])
-            )
         elif kind != "6":
             self.wire.counters.malformed += 1
 

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 import itertools
 import random
 import sys
@@ -38,9 +39,10 @@ EVIDENCE = 40.0
 """What turns a terminal off is no older: it may wait as long as a stalled socket lives, and a status."""
 SEEN = 100.0
 """So long after everything is well, or has stopped to be, the truth is shown: a round, or our own loss."""
+LOOK = 15.0
+"""A terminal in a zone that can be seen for so long is known to be up."""
 SETTLE = 1500.0
 SLACK = 2.0
-"""The oracle looks at the proxies once a second."""
 
 
 class Steps[Value]:
@@ -86,6 +88,7 @@ class Facts:
     told_deployed: bool = True
     watched: bool = False
     busy: bool = False
+    pressed: bool = False
 
 
 @dataclass
@@ -198,17 +201,16 @@ class Chaos:
         rig.sim._cloud.sync = watched_sync  # type: ignore[method-assign]
         for account_id, account in rig.sim.accounts.items():
             self.watch(account_id, account.region)
-        looking = asyncio.create_task(self._look_at_lines(), name="oracle")
-        try:
-            await asyncio.sleep(60)
-            for _ in range(faults):
-                await asyncio.sleep(self.random.expovariate(1 / GAP))
-                await self._one_fault()
-            while self._ends:
-                await asyncio.wait(self._ends)
-            await asyncio.sleep(SETTLE)
-        finally:
-            looking.cancel()
+        for zone, proxy in rig.proxies.items():
+            self.clear[zone].set(rig.now, False)
+            proxy.changed = partial(self._look_at_line, zone)
+        await asyncio.sleep(60)
+        for _ in range(faults):
+            await asyncio.sleep(self.random.expovariate(1 / GAP))
+            await self._one_fault()
+        while self._ends:
+            await asyncio.wait(self._ends)
+        await asyncio.sleep(SETTLE)
 
     async def _one_fault(self) -> None:
         """Let something go wrong that is not wrong already."""
@@ -269,6 +271,7 @@ class Chaos:
         account, facts = self.rig.sim.accounts[account_id], self.facts[account_id]
         told = (
             facts.watched
+            and not facts.pressed
             and facts.told_deployed
             and facts.told_region == account.region
         )
@@ -287,13 +290,9 @@ class Chaos:
                     and instance in running,
                 )
 
-    async def _look_at_lines(self) -> None:
-        """Write down, again and again, which zones the client could see."""
-        while True:
-            now = self.rig.now
-            for zone, proxy in self.rig.proxies.items():
-                self.clear[zone].set(now, self._is_clear(zone, proxy))
-            await asyncio.sleep(1)
+    def _look_at_line(self, zone: str) -> None:
+        """Write down whether the client can see a zone."""
+        self.clear[zone].set(self.rig.now, self._is_clear(zone, self.rig.proxies[zone]))
 
     def _is_clear(self, zone: str, proxy: Proxy) -> bool:
         """Tell whether a zone's socket is open and nothing is wrong with its line."""
@@ -306,13 +305,14 @@ class Chaos:
         for zone in zones:
             self._busy_zones.add(zone)
             self._unclear[zone] += 1
-            self.clear[zone].set(self.rig.now, False)
+            self._look_at_line(zone)
 
     def _clear_up(self, *zones: str) -> None:
         """Note that it is over."""
         for zone in zones:
             self._busy_zones.discard(zone)
             self._unclear[zone] -= 1
+            self._look_at_line(zone)
 
     # -- faults of accounts --------------------------------------------------------------------
 
@@ -451,8 +451,13 @@ class Chaos:
         sim.set_reconnect_mode(account_id, mode)
 
         async def press() -> None:
+            # one that is accepted is evidence of its own
+            facts.pressed = True
+            self.look_at(account_id)
             before = sim.accounts[account_id].reconnects
             result = await self.rig.monitor.reconnect(account_id, self._some(5, 60))
+            facts.pressed = False
+            self.look_at(account_id)
             if (
                 result.outcome is Outcome.AUTHENTICATED
                 and sim.accounts[account_id].reconnects == before
@@ -655,10 +660,23 @@ class Chaos:
         """Look for an off while all was well, and an on while nothing was."""
         for when, value in shown.changes:
             start = when - EVIDENCE
-            if value is False and facts.well.throughout(start, when, True):
+            if value is False and self._was_seen_well(facts, start, when):
                 verdict.note("false off", f"{name} at {when:.1f}")
             if value is True and facts.dark.throughout(start, when, True):
                 verdict.note("false on", f"{name} at {when:.1f}")
+
+    def _was_seen_well(self, facts: Facts, since: float, until: float) -> bool:
+        """Tell whether a terminal was well all the time, in a zone where the client could see it once."""
+        return any(
+            start <= since
+            and until <= end
+            and any(
+                min(clear_end, until) - max(clear_start, start) >= LOOK
+                for clear_start, clear_end in self.clear[zone].spans(True, until)
+            )
+            for zone, well in facts.well_in.items()
+            for start, end in well.spans(True, until)
+        )
 
     def _judge_outages(
         self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
@@ -744,7 +762,11 @@ class Chaos:
         for zone, proxy in self.rig.proxies.items():
             tries = [when for when, port in self.rig.attempts if port == proxy.port]
             for when in self.refused[zone]:
-                answered = [t for t in proxy.refusals if t >= when]
+                answered = [
+                    t
+                    for t, status in proxy.refusals
+                    if t >= when and status in (403, 429)
+                ]
                 if answered:
                     first = answered[0]
                     later = [

@@ -62,8 +62,10 @@ class Proxy:
         """Whether the next frame of every line is cut in its middle, and the line ended."""
         self.upgrades: list[float] = []
         """When each upgrade was asked for, by the clock of the loop."""
-        self.refusals: list[float] = []
-        """When it answered an upgrade itself."""
+        self.refusals: list[tuple[float, int]] = []
+        """When it answered an upgrade itself, and with which status."""
+        self.changed: Callable[[], None] = lambda: None
+        """Who hears of each websocket that opens or ends."""
         self.lines: set[Line] = set()
         self.websockets: list[Line] = []
         """Every line that became a websocket, the ended ones included."""
@@ -188,7 +190,7 @@ class Line:
             await self._wait_for_client_to_go()
             return
         if upgrade and proxy.answer is not None:
-            proxy.refusals.append(self._clock())
+            proxy.refusals.append((self._clock(), proxy.answer.status))
             self._writer.write(proxy.answer.encode())
             await self._goodbye()
             return
@@ -244,6 +246,7 @@ class Line:
             if head.startswith(b"HTTP/1.1 101"):
                 self.opened_at = self._clock()
                 self._proxy.websockets.append(self)
+                self._proxy.changed()
                 while True:
                     await self._pass(await _read_frame(reader))
             while data := await reader.read(65536):
@@ -295,6 +298,7 @@ class Line:
 
     def reset(self) -> None:
         """Abort both sides; the client gets a reset."""
+        self._note_end()
         with suppress(OSError):
             self._writer.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
@@ -313,6 +317,7 @@ class Line:
         """Write down when the line was of no more use."""
         if self.ended_at is None:
             self.ended_at = self._clock()
+            self._proxy.changed()
 
 
 async def _read_frame(reader: asyncio.StreamReader) -> bytes:

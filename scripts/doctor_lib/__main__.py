@@ -1,0 +1,165 @@
+"""Run the doctor: `scripts/doctor --help` says what it does."""
+
+import asyncio
+import getpass
+import os
+import sys
+from typing import Any
+
+import aiohttp
+
+from custom_components.metaapi.api.endpoints import (
+    Endpoints,
+    InvalidUrlError,
+    check_api_url,
+)
+from custom_components.metaapi.api.errors import MetaApiError
+from custom_components.metaapi.api.model import Account
+from custom_components.metaapi.api.provisioning import Provisioning
+
+from .examination import WRONG_TOKEN, Examination, forms
+from .options import Options, parse
+from .report import Report
+
+PLAN = """\
+The doctor will, one after the other:
+ 1. read the account, the list of accounts, regions and servers by REST;
+ 2. begin sessions by hand, by websocket and by polling, and end them at once;
+ 3. connect with a token that is wrong on purpose{limited};
+ 4. subscribe the account on each URL that may serve it, and give each subscription back;
+ 5. listen for {watch:g} s on a socket that subscribed it and on one that did not;
+ 6. subscribe what cannot work: an unknown id, an account that is not deployed, a foreign region;
+ 7. {reconnects}
+It deploys nothing, trades nothing and changes no setting."""
+
+
+class DoctorError(Exception):
+    """The doctor cannot begin; the text says why."""
+
+
+def main() -> int:
+    """Ask what is needed, examine, report."""
+    options = parse()
+    try:
+        if options.api_url is not None:
+            options = Options(
+                **{**vars(options), "api_url": check_api_url(options.api_url)}
+            )
+        token = _token()
+        accounts = asyncio.run(_accounts(token, options))
+        account_id = _choose(accounts, options)
+        return _examine(token, account_id, accounts, options)
+    except (DoctorError, InvalidUrlError) as err:
+        print(f"doctor: {err}", file=sys.stderr)
+        return 2
+
+
+def _token() -> str:
+    """Return the token, from the environment or a person."""
+    token = os.environ.get("METAAPI_TOKEN", "").strip()
+    if not token and sys.stdin.isatty():
+        token = getpass.getpass("MetaApi token: ").strip()
+    if not token:
+        raise DoctorError("no token: METAAPI_TOKEN is not set")
+    return token
+
+
+async def _accounts(token: str, options: Options) -> list[Account]:
+    """Return the accounts that the token may see; none where it may not list them."""
+    async with aiohttp.ClientSession() as session:
+        endpoints = Endpoints(api_url=options.api_url)
+        try:
+            return await Provisioning(session, token, endpoints).accounts()
+        except MetaApiError as err:
+            if options.account is None:
+                raise DoctorError(
+                    f"no list of accounts ({err}): name one with --account"
+                ) from None
+            return []
+
+
+def _choose(accounts: list[Account], options: Options) -> str:
+    """Return the id of the account to look at."""
+    if options.account is not None:
+        return options.account
+    deployed = [account for account in accounts if account.deployed]
+    if len(deployed) == 1:
+        return deployed[0].account_id
+    listed = "".join(
+        f"\n  {account.account_id}  {account.state:<10}  {account.title}"
+        for account in accounts
+    )
+    raise DoctorError(f"name the account with --account: {listed or 'there is none'}")
+
+
+def _may_reconnect(options: Options, count: int) -> bool:
+    """Ask leave for the reconnects."""
+    if options.no_reconnect or options.yes_reconnect:
+        return options.yes_reconnect
+    if not sys.stdin.isatty():
+        return False
+    print(
+        f"\nEach of the up to {count} reconnects of step 7 restarts the account's terminal;"
+        " what trades on it is cut off for that long."
+    )
+    return input('Type "yes" to allow them, anything else to leave them out: ') == "yes"
+
+
+def _examine(
+    token: str, account_id: str, accounts: list[Account], options: Options
+) -> int:
+    """Say what will be done, do it, and report."""
+    limited = os.environ.get("METAAPI_TOKEN_WITHOUT_STREAMING", "").strip() or None
+    places = ["base"] if options.api_url else ["zone", "region", "global"]
+    count = len(forms(places, every=options.all_forms)) + 2
+    names = {
+        account.account_id: f"account {number}"
+        for number, account in enumerate(accounts, 2)
+    }
+    report = Report(
+        f"Account in question: account 1; of {options.api_url or 'the live service'}",
+        [secret for secret in (token, limited) if secret],
+        names | {account_id: "account 1"},
+    )
+    print(
+        PLAN.format(
+            limited=", then with the one that lacks permission" if limited else "",
+            watch=options.watch,
+            reconnects="send no reconnect."
+            if options.no_reconnect
+            else f"if you allow it, send up to {count} reconnects, in different forms.",
+        )
+    )
+    reconnect = _may_reconnect(options, count)
+    print(f'\nThe wrong token is "{WRONG_TOKEN}". Ctrl-C ends everything.\n')
+    try:
+        asyncio.run(
+            _run(
+                account_id,
+                options,
+                report,
+                token=token,
+                limited_token=limited,
+                reconnect=reconnect,
+            )
+        )
+    except KeyboardInterrupt:
+        print("\nEnded early; this is what was found until then.")
+    except Exception as err:  # noqa: BLE001 - its text may hold the token, and what was found counts
+        print(f"\nA fault of the doctor's own: {type(err).__name__}.")
+    text = report.markdown()
+    print(f"\n{text}")
+    if options.output is not None:
+        options.output.write_text(text)
+        print(f"Written to {options.output}.")
+    return 0
+
+
+async def _run(account_id: str, options: Options, report: Report, **given: Any) -> None:
+    """Examine over a session of its own."""
+    async with aiohttp.ClientSession() as session:
+        await Examination(session, account_id, options, report, **given).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
