@@ -98,7 +98,7 @@ def fast() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", LOGGERS)
-@pytest.mark.parametrize("token", [TOKEN, ODD_TOKEN])
+@pytest.mark.parametrize("token", [TOKEN, ODD_TOKEN], ids=["JWT", "odd"])
 def test_the_search_finds_it(search: Search, name: str, token: str) -> None:
     """Without this, the other test would prove nothing."""
     logger = logging.getLogger(name)
@@ -138,7 +138,7 @@ def test_the_search_finds_it(search: Search, name: str, token: str) -> None:
     assert not search.find(token)
 
 
-@pytest.mark.parametrize("token", [TOKEN, ODD_TOKEN])
+@pytest.mark.parametrize("token", [TOKEN, ODD_TOKEN], ids=["JWT", "odd"])
 async def test_the_log_does_not_hold_it(
     hass: HomeAssistant, socket_enabled: None, search: Search, token: str
 ) -> None:

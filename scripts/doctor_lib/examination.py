@@ -125,6 +125,7 @@ class Examination:
         self._others: list[Account] = []
         self._regions: list[str] = []
         self._home: Place | None = None
+        self._settle = min(SETTLE, options.patience)
 
     # -- what the parts of this use ------------------------------------------------------------
 
@@ -343,13 +344,13 @@ class Examination:
                 answer = (
                     "accepted" if error is None else describe(error)
                 ) + f" after {clock() - sent:.2f} s"
-                came = await self._authenticated(line, SETTLE)
+                came = await self._authenticated(line, self._settle)
                 if came:
                     answer += f", `authenticated` after {came[0].when - sent:.2f} s"
                     self._home = self._home or place
                     self._look_at_authenticated(line, came[0])
                 elif error is None:
-                    answer += f", no `authenticated` within {SETTLE:g} s"
+                    answer += f", no `authenticated` within {self._settle:g} s"
                 note("who-serves", f"{place.name}: {answer}")
                 for form, count in line.forms.items():
                     note("payload-form", f"{place.name}: {form} ({count} events)")
@@ -525,7 +526,7 @@ class Examination:
             await line.open(place.zone.url, form.protocol)
             if form.subscribed:
                 await self._subscribe(line, self._account_id)
-                await self._authenticated(line, SETTLE)
+                await self._authenticated(line, self._settle)
             sent = clock()
             try:
                 await line.request("reconnect", self._account_id)
@@ -534,7 +535,7 @@ class Examination:
                 return None if isinstance(err, TooManyRequestsError) else False
             answered = clock() - sent
             came = await self._authenticated(line, self._options.patience, since=sent)
-            await asyncio.sleep(min(SETTLE, self._options.patience))
+            await asyncio.sleep(self._settle)
             note(
                 "reconnect-forms",
                 f"{form}: accepted after {answered:.2f} s, "

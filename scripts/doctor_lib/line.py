@@ -195,15 +195,17 @@ async def bare_polling(
             if opened is None:
                 return Bare("HTTP 200 without an open packet")
             if isinstance(sid := opened.get("sid"), str):
-                goodbye = "1:1" if eio == 3 else "1"
-                async with session.post(
-                    target,
-                    params=params | {"sid": sid},
-                    data=goodbye,
-                    headers={"Content-Type": "text/plain;charset=UTF-8"},
-                    allow_redirects=False,
-                ):
-                    pass
+                goodbye = "1:1" if ":" in body[:start] else "1"
+                for method, data in (("POST", goodbye), ("GET", None)):
+                    async with session.request(
+                        method,
+                        target,
+                        params=params | {"sid": sid},
+                        data=data,
+                        headers={"Content-Type": "text/plain;charset=UTF-8"},
+                        allow_redirects=False,
+                    ):
+                        pass
             return Bare(f"an open packet, after {body[:start]!r}", opened)
     except TimeoutError:
         return Bare("nothing came")

@@ -24,7 +24,7 @@ from simulator import SimAccount, SimHost
 from simulator.account import account_id as id_of
 
 from .proxy import Answer, Proxy, says, text_frame
-from .rig import Census, Rig, Shown, rigged
+from .rig import Census, Rig, Shown, most_attempts, rigged
 from .warp import current_loop, run_warped
 
 REGIONS = ("london", "new-york")
@@ -81,8 +81,8 @@ class Facts:
     """The same, in one zone."""
     dark: Steps[bool] = field(default_factory=Steps)
     """No terminal is up."""
-    silent: Steps[bool] = field(default_factory=Steps)
-    """Terminals are not well, for whatever reason."""
+    out: Steps[bool] = field(default_factory=Steps)
+    """It is no good, for whatever reason, and a user has to hear of it."""
     region: Steps[str] = field(default_factory=Steps)
     told_region: str = ""
     told_deployed: bool = True
@@ -205,7 +205,7 @@ class Chaos:
             self.clear[zone].set(rig.now, False)
             proxy.changed = partial(self._look_at_line, zone)
         await asyncio.sleep(60)
-        for _ in range(faults):
+        while self.happened.total() < faults:
             await asyncio.sleep(self.random.expovariate(1 / GAP))
             await self._one_fault()
         while self._ends:
@@ -278,7 +278,9 @@ class Chaos:
         well = account.deployed and not account.silent and account.status_authenticated
         running = {host.zone for host in account.hosts if host.up}
         facts.dark.set(now, not (account.deployed and running))
-        facts.silent.set(now, not (well and running))
+        # what is silent in two zones authenticates in one while it is missed in the other
+        missed = not (well and running) if len(account.zones) == 1 else not running
+        facts.out.set(now, missed or not account.deployed)
         facts.well.set(now, bool(told and well and running))
         facts.region.set(now, facts.told_region if facts.watched else "")
         for region in REGIONS:
@@ -683,7 +685,7 @@ class Chaos:
     ) -> None:
         """Look for an outage that was never shown, though each zone could be seen all the time, or never."""
         end = self.rig.now
-        for start, until in facts.silent.spans(True, end):
+        for start, until in facts.out.spans(True, end):
             verdict.outages += 1
             for region_start, region_until in (
                 span for region in REGIONS for span in facts.region.spans(region, end)
@@ -778,23 +780,12 @@ class Chaos:
                         )
             for since, to in self.clear[zone].spans(False, end) if zone else ():
                 count = sum(since - SLACK <= when <= to for when in tries)
-                most = most_attempts(to - since)
+                # aiohttp may double each
+                most = 2 * most_attempts(TIMING, to - since + SLACK)
                 if count > most:
                     verdict.note(
                         "too many attempts", f"{zone}: {count} in {to - since:.0f} s"
                     )
-
-
-def most_attempts(seconds: float) -> int:
-    """Return how many connects of one socket may be seen in a time; aiohttp may double each."""
-    attempts = 1
-    passed = 0.0
-    while passed < seconds:
-        passed += (
-            min(TIMING.backoff_first * 2.0 ** (attempts - 1), TIMING.backoff_max) / 4
-        )
-        attempts += 1
-    return 2 * attempts
 
 
 def make_accounts() -> list[SimAccount]:

@@ -32,6 +32,27 @@ OURS = ("api", "custom_components", "socketio", "engineio", "aiohttp.client", "a
 # The simulator looks up from its sleep so often, for tests that change its pace; nobody does here.
 cloud.STEP = 60.0
 
+
+def longest_pause(timing: Timing, attempts: int, since: float) -> float:
+    """Return the longest pause after so many attempts and so many seconds."""
+    longest = min(timing.backoff_first * 2.0 ** (attempts - 1), timing.backoff_max)
+    return (
+        min(longest, timing.backoff_short)
+        if since < timing.backoff_patience
+        else longest
+    )
+
+
+def most_attempts(timing: Timing, seconds: float) -> int:
+    """Return how many connects full jitter makes in a time, were its pauses half as long as they are on average."""
+    attempts = 1
+    passed = 0.0
+    while passed < seconds:
+        passed += longest_pause(timing, attempts, passed) / 4
+        attempts += 1
+    return attempts
+
+
 type Shown = bool | str | None
 
 

@@ -22,7 +22,7 @@ from simulator.session import SimSocket
 
 from .conftest import Tables
 from .proxy import Answer, says, text_frame
-from .rig import Census, Rig, rigged
+from .rig import Census, Rig, longest_pause, most_attempts, rigged
 from .warp import current_loop, warped
 
 TIMING = Timing()
@@ -88,32 +88,19 @@ class Bounds:
         back = fault.noticed + BACK
         if fault.kind == "short":
             truth = fault.lasts - fault.outage + back + ROUND_SHOWS
-            attempts = most_attempts(fault.lasts + back) * (2 if fault.twice else 1)
+            attempts = most_attempts(TIMING, fault.lasts + back) * (
+                2 if fault.twice else 1
+            )
             return cls(truth, back, attempts)
         if fault.kind == "long":
-            attempts = most_attempts(fault.lasts) * (2 if fault.twice else 1)
-            back = longest_pause(attempts) + TIMING.connect + BACK
+            attempts = most_attempts(TIMING, fault.lasts) * (2 if fault.twice else 1)
+            back = longest_pause(TIMING, attempts, fault.lasts) + TIMING.connect + BACK
             return cls(OWN_LOSS_SHOWS, back, attempts + 1)
         floor = max(TIMING.refused_floor, fault.retry_after)
         attempts = int(fault.lasts / floor)
         if fault.lasts == HOUR and floor == TIMING.refused_floor:
             assert attempts == REFUSED_AN_HOUR
         return cls(OWN_LOSS_SHOWS, floor + TIMING.backoff_max + BACK, attempts + 1)
-
-
-def longest_pause(attempts: int) -> float:
-    """Return the longest pause after so many attempts."""
-    return min(TIMING.backoff_first * 2.0 ** (attempts - 1), TIMING.backoff_max)
-
-
-def most_attempts(seconds: float) -> int:
-    """Return how many connects full jitter makes in a time, though its pauses be half as long as they are on average."""
-    attempts = 1
-    passed = 0.0
-    while passed < seconds:
-        passed += longest_pause(attempts) / 4
-        attempts += 1
-    return attempts
 
 
 # -- the faults ------------------------------------------------------------------------------------
@@ -331,6 +318,7 @@ PING_NOTICED = PING_INTERVAL + PING_TIMEOUT
 FAULTS = [
     Fault("connection reset", drop),
     Fault("connection refused for 3 s", refuse, listen, 3),
+    Fault("connection refused for 50 s", refuse, listen, 50),
     Fault("connection refused for 10 min", refuse, listen, TEN_MINUTES, "long"),
     Fault(
         "stalled from the server for 20 s", stall(down=True), stall(), 20, noticed=10
