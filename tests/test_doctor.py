@@ -212,6 +212,7 @@ def test_every_refusal_of_a_wrong_token_is_told(sim: Sim, form: str, told: str) 
         ([], "wrong", "name one with --account"),
         (["--api-url", "http://example.org"], TOKEN, "plain http to a public host"),
     ],
+    ids=["no token", "many accounts", "wrong token", "plain http"],
 )
 def test_what_keeps_it_from_beginning(
     sim: Sim, arguments: list[str], token: str, told: str

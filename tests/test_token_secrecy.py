@@ -177,15 +177,17 @@ async def test_the_log_does_not_hold_it(
         assert (await reconnect(hass))["outcome"] == "refused"
 
         # the socket breaks in every way
-        sim.send_error_packet({"message": f"not {token}!"})
-        await until(lambda: not sim.sockets)
-        await until(lambda: sim.sockets)
-        sim.inject(f'44"{token}"')
-        await until(lambda: sim.past_sockets and sim.sockets)
-        sim.drop_sockets()
-        await until(lambda: sim.sockets)
-        sim.close_sockets()
-        await until(lambda: sim.sockets)
+        ways: tuple[Callable[[], int], ...] = (
+            lambda: sim.send_error_packet({"message": f"not {token}!"}),
+            lambda: sim.inject(f'44"{token}"'),
+            sim.drop_sockets,
+            sim.close_sockets,
+        )
+        for break_it in ways:
+            broken = sim.sockets[0]
+            break_it()
+            await broken.closed.wait()
+            await until(lambda: sim.sockets)
         for status in (500, 403, 429):
             sim.refuse_sockets(status)
             sim.drop_sockets()

@@ -41,8 +41,8 @@ SIMULATOR: dict[str, Any] = {
     "status_interval": 0.05,
     "reconnect_delay": 0.05,
     "subscribe_timeout": 0.02,
-    "ping_interval": 0.1,
-    "ping_timeout": 0.1,
+    "ping_interval": 0.3,
+    "ping_timeout": 0.3,
 }
 
 

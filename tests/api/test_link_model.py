@@ -12,16 +12,18 @@ Where the design leaves room, the model takes what the link does:
 - A host that an event names in part is every host that it can mean, unless one has exactly that name. The
   missing part of a host's name is learnt from later events.
 - A round starts with the first subscribe of a socket, starts afresh with the first one after the zone's last
-  host went away, and needs one good answer since. A subscribe that still waits for its answer when the
-  60 s are over is no objection. Any other error begins it anew.
+  host went away, and needs a good answer to every subscribe since, one at least; it waits for one in flight.
+  Any other error begins it anew.
+- An on that no socket has shown for 120 s is out of sight, whatever we heard otherwise. What only a lost socket
+  showed is forgotten after 60 s, or with the zone's round, where another one shows the account; and at an
+  `authenticated` that says that it is the only terminal.
 - A zone that answers NotFound has no say in a round, unless the account was ever up there; nor has one without
   a socket. Only while the account was never on at all, a zone keeps its say for 60 s without a socket: it may
   be the one that has the account, and the loss of our own socket must not turn anything off.
-- `status` with `authenticated: false` is evidence even of a host that nobody knew; it turns the account off
-  when no other host is known.
-- A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket;
-  `authenticated` lifts both, and so does a move to another server. NotFound and ValidationError are asked
-  again on a new socket.
+- `status` with `authenticated: false` of a host that nobody knew is evidence where the account has one zone only.
+- A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
+  another server lifts both, `authenticated` only the refusal. NotFound and ValidationError are asked again on a
+  new socket.
 - An error to a subscribe of a zone whose host is authenticated on this very socket changes nothing.
 - "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
   authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
@@ -35,9 +37,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import copy
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 import os
-from typing import Any
+from typing import Any, override
 
 from api.errors import (
     ConnectionLostError,
@@ -73,6 +76,8 @@ SILENCE = 60.0
 ROUND = 60.0
 UNKNOWN_AT_MOST = 90.0
 BLIND = 60.0
+UNSEEN_AT_MOST = 120.0
+APART = 1.0
 FLOOR = 300.0
 FIRST_PAUSE = 3.0
 LONGEST_PAUSE = 300.0
@@ -163,6 +168,7 @@ class Zone:
     last_said: Said | None = None
     """The last answer that counts as a refusal, on this socket or an earlier one."""
     no_sooner: float = -inf
+    sent_at: float = -inf
     due: float | None = None
     pace: float = FIRST_PAUSE
     urged: bool = False
@@ -196,7 +202,9 @@ class Zone:
 
     @property
     def round_ends(self) -> float | None:
-        """Return when the running round decides; None while nothing spoke about the terminal."""
+        """Return when the running round decides; None while it waits for an answer about the terminal."""
+        if self.in_flight:
+            return None
         start: float | None = None
         spoke = False
         for when, what, said in self.log:
@@ -221,6 +229,7 @@ class Model:
         self.why = Status.UNKNOWN
         self.ever_on = False
         self.blind = False
+        self.unseen_since: float | None = None
         self.deployed: bool | None = None
         self.exists = True
         self.token_refused = False
@@ -272,6 +281,10 @@ class Model:
     def pass_time(self, now: float) -> None:
         """Let everything happen that time alone brings about, each at its moment."""
         self.now = now
+        if not self.verdict or any(zone.ours for zone in self.zones.values()):
+            self.unseen_since = None
+        elif self.unseen_since is None:
+            self.unseen_since = now
         while True:
             coming = [
                 (when, order, happen)
@@ -286,9 +299,9 @@ class Model:
         """Yield what the clock alone changes, and when."""
         if any(zone.ours for zone in self.zones.values()):
             for zone in self.zones.values():
-                ends = zone.round_ends
-                if zone.up and ends is not None and len(zone.ours) < len(zone.hosts):
-                    yield ends, lambda zone=zone: self.forget_strangers(zone)
+                ends = zone.round_ends if zone.up else zone.changed + BLIND
+                if ends is not None and len(zone.ours) < len(zone.hosts):
+                    yield ends, partial(self.forget_strangers, zone)
         elif self.verdict is not False or self.blind:
             why = Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
             if any(zone.up and zone.round_ends for zone in self.zones.values()):
@@ -303,6 +316,8 @@ class Model:
                 zone for name, zone in self.zones.items() if name in self.was_up_in
             ] or list(self.zones.values())
             yield max(self.blind_from(zone) for zone in eyes), self.go_blind
+            if self.verdict and self.unseen_since is not None:
+                yield self.unseen_since + UNSEEN_AT_MOST, self.go_blind
 
     def has_no_objection(self, zone: Zone) -> float:
         """Return from when on a zone does not object to: a round got nowhere."""
@@ -318,9 +333,12 @@ class Model:
         """Yield the moments that the design's numbers make special."""
         yield UNKNOWN_AT_MOST
         yield self.hold_until
+        if self.unseen_since is not None:
+            yield self.unseen_since + UNSEEN_AT_MOST
         for zone in self.zones.values():
             yield zone.changed + BLIND
             yield zone.no_sooner
+            yield zone.sent_at + APART
             if zone.due is not None:
                 yield zone.due
             for host in zone.hosts:
@@ -394,6 +412,7 @@ class Model:
         zone.socket += 1
         zone.log.clear()
         zone.due = None
+        zone.sent_at = -inf
         zone.urged = zone.in_flight = zone.probing = False
         if zone.refusal is Status.NOT_FOUND:
             zone.last_said = None
@@ -405,7 +424,7 @@ class Model:
         zone.log.append((self.now, "answered", said))
         ours = bool(zone.ours)
         zone.last_said = None if ours else said
-        if said.floor and not ours:
+        if said.floor:
             zone.no_sooner = self.now + max(FLOOR, recommended or 0.0)
         if not said.again:
             zone.urged = True
@@ -417,7 +436,9 @@ class Model:
         elif not ours:
             zone.due = zone.no_sooner if said.again else None
 
-    def authenticated(self, zone: Zone, key: Key, session: str | None) -> bool:
+    def authenticated(
+        self, zone: Zone, key: Key, session: str | None, alone: bool
+    ) -> bool:
         """Take an `authenticated`; return whether it counts."""
         if session is not None and zone.session and session != zone.session:
             self.urge(zone)
@@ -429,9 +450,10 @@ class Model:
             zone.learn(host, key)
         if not known:
             zone.hosts.append(Host(*key, self.now, zone.socket))
+        if alone:
+            zone.hosts = zone.ours
         zone.ever = True
         zone.last_said = None
-        zone.no_sooner = -inf
         zone.urged = False
         zone.due = None
         zone.pace = FIRST_PAUSE
@@ -460,6 +482,8 @@ class Model:
         """Take a `status`."""
         named = zone.named(key)
         if authenticated is False:
+            if not named and len(self.zones) > 1:
+                return
             self.gone(zone, named, Status.DISCONNECTED, FIRST_PAUSE)
         elif living := [host for host in named if host in zone.ours]:
             for host in living:
@@ -525,8 +549,12 @@ class Model:
         return (
             self.may_subscribe(zone)
             and zone.due is not None
-            and self.now >= max(zone.due, zone.no_sooner, self.hold_until)
+            and self.now >= max(zone.due, self.no_sooner(zone))
         )
+
+    def no_sooner(self, zone: Zone) -> float:
+        """Return what holds a subscribe back, whatever wants it."""
+        return max(zone.no_sooner, zone.sent_at + APART, self.hold_until)
 
     def may_subscribe(self, zone: Zone) -> bool:
         """Tell whether a subscribe may go out at all."""
@@ -557,6 +585,7 @@ KEYS = st.one_of(
 )
 FLAGS = st.sampled_from([True, False, None])
 GOOD_ANSWERS = st.sampled_from(["accepted", "TimeoutError"])
+OTHER_ANSWERS = st.one_of(GOOD_ANSWERS, st.sampled_from(list(ANSWERS)))
 ANY_ZONE = st.integers(0, 2)
 STEPS = st.sampled_from([0.0, 0.25, 1.0, 2.0, 3.0, 6.0, 12.0, 25.0])
 JUMPS = st.one_of(
@@ -593,11 +622,6 @@ def is_asking(zone: Zone) -> bool:
 def is_probing(zone: Zone) -> bool:
     """Tell whether a ping waits for its answer."""
     return zone.probing
-
-
-def is_judging(zone: Zone) -> bool:
-    """Tell whether a round runs."""
-    return zone.up and zone.round_ends is not None
 
 
 def is_over_quota(zone: Zone) -> bool:
@@ -663,6 +687,7 @@ class Machine(RuleBasedStateMachine):
             if wish is Wish.SUBSCRIBE:
                 assert self.model.wants_subscribe(zone), f"subscribe to {name}"
                 zone.due = None
+                zone.sent_at = self.now
                 zone.in_flight = True
                 zone.log.append((self.now, "sent", None))
             else:
@@ -701,13 +726,23 @@ class Machine(RuleBasedStateMachine):
         if ahead:
             self.wait(max(0.0, ahead[number % len(ahead)] + aside - self.now))
 
-    @when(is_judging)
-    @rule(number=ANY_ZONE, aside=st.sampled_from([-0.25, 0.0]))
-    def end_of_round(self, number: int, aside: float) -> None:
-        """Go to the end of a round, or just before it."""
-        ends = self.model.zones[self.one(number, is_judging)].round_ends
-        assert ends is not None
-        self.wait(max(0.0, ends + aside - self.now))
+    @when(is_asking)
+    @rule(
+        answer=GOOD_ANSWERS,
+        other=OTHER_ANSWERS,
+        aside=st.sampled_from([-0.25, 0.0]),
+        hang=st.booleans(),
+    )
+    def round(self, answer: str, other: str, aside: float, hang: bool) -> None:
+        """Let a round run to its end, or just short of it; the server may answer the first subscribe only."""
+        name = self.one(0, is_asking)
+        self.answer_zone(name, answer, None)
+        if (ends := self.model.zones[name].round_ends) is None:
+            return
+        if hang:
+            self.wait(max(0.0, ends + aside - self.now))
+        else:
+            self.live(max(0.0, ends + aside - self.now), answer, other, False)
 
     def tick(self) -> None:
         """Let the clock decide what is due."""
@@ -786,9 +821,7 @@ class Machine(RuleBasedStateMachine):
     # answers
 
     @when(is_asking)
-    @rule(
-        number=ANY_ZONE, answer=st.one_of(GOOD_ANSWERS, st.sampled_from(list(ANSWERS)))
-    )
+    @rule(number=ANY_ZONE, answer=OTHER_ANSWERS)
     def answer(self, number: int, answer: str) -> None:
         """Answer the subscribe in flight."""
         self.answer_zone(self.one(number, is_asking), answer, None)
@@ -828,15 +861,20 @@ class Machine(RuleBasedStateMachine):
 
     # events of the account
 
-    @rule(number=ANY_ZONE, key=KEYS, session=st.sampled_from(["ours", "ours", "none"]))
-    def authenticated(self, number: int, key: Key, session: str) -> None:
+    @rule(
+        number=ANY_ZONE,
+        key=KEYS,
+        session=st.sampled_from(["ours", "ours", "none"]),
+        alone=st.booleans(),
+    )
+    def authenticated(self, number: int, key: Key, session: str, alone: bool) -> None:
         """Let a terminal authenticate; the extra socket's come without session, and for any zone."""
         name = self.one(number, lambda zone: True)
         zone = self.model.zones[name]
         said = zone.session if session == "ours" and zone.up else None
         with self.event(on=True):
-            assert self.model.authenticated(zone, key, said)
-            assert self.link.authenticated(name, key, said, self.now)
+            assert self.model.authenticated(zone, key, said, alone)
+            assert self.link.authenticated(name, key, said, self.now, alone=alone)
             self.counted_since_off = True
 
     @when(is_up)
@@ -846,8 +884,10 @@ class Machine(RuleBasedStateMachine):
         name = self.one(number, is_up)
         zone = self.model.zones[name]
         with self.event():
-            assert not self.model.authenticated(zone, key, "foreign")
-            assert not self.link.authenticated(name, key, "foreign", self.now)
+            assert not self.model.authenticated(zone, key, "foreign", True)
+            assert not self.link.authenticated(
+                name, key, "foreign", self.now, alone=True
+            )
 
     @when(is_up)
     @rule(number=ANY_ZONE, key=KEYS, connected=FLAGS, authenticated=FLAGS)
@@ -881,15 +921,19 @@ class Machine(RuleBasedStateMachine):
     @rule(
         seconds=st.sampled_from([10.0, 61.0, 130.0, 400.0]),
         answer=GOOD_ANSWERS,
+        other=OTHER_ANSWERS,
         silent=st.booleans(),
     )
-    def live(self, seconds: float, answer: str, silent: bool) -> None:
-        """Let time pass as it mostly does: subscribes are answered, hosts send `status` unless silent."""
+    def live(self, seconds: float, answer: str, other: str, silent: bool) -> None:
+        """Let time pass as it mostly does: subscribes are answered, hosts send `status`.
+
+        The first zone may be silent; the others have an answer of their own.
+        """
         end = self.now + seconds
-        while self.now < end:
+        while True:
             for number, (name, zone) in enumerate(self.model.zones.items()):
                 if zone.in_flight:
-                    self.answer_zone(name, answer, None)
+                    self.answer_zone(name, other if number else answer, None)
                 if zone.probing:
                     self.answer_probe(name, 0.0)
                 for host in list(zone.ours if zone.up else ())[
@@ -904,6 +948,8 @@ class Machine(RuleBasedStateMachine):
                             authenticated=True,
                             now=self.now,
                         )
+            if self.now >= end:
+                return
             self.wait(min(10.0, end - self.now))
 
     # reconnect
@@ -996,6 +1042,7 @@ class Machine(RuleBasedStateMachine):
         assert set(self.link.up_zones) == self.model.was_up_in
         assert self.link.reconnecting is self.model.reconnecting
 
+    @override
     def teardown(self) -> None:
         """Run on: wherever a subscribe is allowed and needed, one goes out in the end."""
         if not hasattr(self, "model"):

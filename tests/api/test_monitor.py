@@ -365,7 +365,7 @@ async def test_a_hundred_accounts_share_a_socket() -> None:
         await w.until(
             lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts), 20
         )
-        assert len(w.sim.sockets) == 2
+        await w.until(lambda: len(w.sim.sockets) == 2)
 
 
 async def test_two_zones_see_one_account() -> None:

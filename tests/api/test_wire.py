@@ -1364,6 +1364,17 @@ async def test_polite_close(sockets: Sockets) -> None:
         await wire.close()
 
 
+async def test_close_outlasts_the_loops(sockets: Sockets) -> None:
+    """When a close returns, nothing of the socket runs any more."""
+    async with Raw(engine()) as server:
+        wire = await sockets.connect(server.url)
+        wire._client.engine.lose("for the test")
+        assert loops_of_sockets()
+        await wire.close()
+        assert not loops_of_sockets()
+        await is_gone(server)
+
+
 async def test_close_of_a_wire_that_never_connected(sockets: Sockets) -> None:
     """There is nothing to close."""
     await sockets.make().close()

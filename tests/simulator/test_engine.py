@@ -86,11 +86,11 @@ async def test_client_that_does_not_ping_is_dropped(
 
 
 async def test_client_that_pings_lives_on(sim: Simulator, connect: Clients) -> None:
-    """Ten periods and more."""
-    sim.ping_interval, sim.ping_timeout = 0.05, 0.05
+    """Ten periods and more, and far longer than without."""
+    sim.ping_interval, sim.ping_timeout = 0.1, 0.5
     client = await connect(sim)
     for _ in range(12):
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
         await client.ws.send_str("2")
         assert await client.frame() == "3"
     assert len(sim.sockets) == 1

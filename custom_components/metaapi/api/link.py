@@ -255,12 +255,16 @@ class Link:
     def reconnect_ended(
         self, now: float, *, authenticated: bool, elsewhere: bool = False
     ) -> None:
-        """Hear the outcome; without an `authenticated` on a socket of ours, subscribe again at once."""
+        """Hear the outcome; subscribe at once where no terminal authenticated, or nothing ever subscribed.
+
+        A `reconnect` may be the first request on a new socket: its `authenticated` comes without a
+        subscription, and without the `status` events that follow one.
+        """
         self._reconnecting = False
         if not authenticated and self._terminal is False:
             self._reason = Status.RECONNECT_FAILED
         for link in self._zones.values():
-            if link.alive and (elsewhere or not link.up):
+            if link.alive and (elsewhere or not link.up or link.sent_at == -inf):
                 self._ask_afresh(link, now)
                 link.nudged = False
         self.tick(now)

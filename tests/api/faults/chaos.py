@@ -35,14 +35,19 @@ GAP = 12.0
 """Seconds between two faults, on average."""
 
 TIMING = Timing()
-EVIDENCE = 40.0
+NOTICED = 30.0
+"""Own loss is noticed after `pingInterval` and `pingTimeout`."""
+EVIDENCE = NOTICED + 10.0
 """What turns a terminal off is no older: it may wait as long as a stalled socket lives, and a status."""
-SEEN = 100.0
-"""So long after everything is well, or has stopped to be, the truth is shown: a round, or our own loss."""
 LOOK = 15.0
 """A terminal in a zone that can be seen for so long is known to be up."""
+IN_SIGHT = TIMING.silence + TIMING.round + 20.0
+"""Where every zone can be seen, an outage is shown by then: one was silent, another had to begin afresh."""
+OUT_OF_SIGHT = NOTICED + TIMING.blind + 10.0
+"""The same where none can be seen."""
+HALF_SEEN = NOTICED + TIMING.blind + TIMING.round + 10.0
+"""The same where only some can; a terminal that is well is shown by then where its zone can be seen."""
 SETTLE = 1500.0
-SLACK = 2.0
 
 
 class Steps[Value]:
@@ -64,7 +69,7 @@ class Steps[Value]:
             if held == value:
                 yield start, until
 
-    def throughout(self, start: float, end: float, value: Value) -> bool:
+    def throughout(self, start: float, end: float, *, value: Value) -> bool:
         """Tell whether it was some value all the time."""
         return any(
             since <= start and end <= until for since, until in self.spans(value, end)
@@ -664,16 +669,17 @@ class Chaos:
             start = when - EVIDENCE
             if value is False and self._was_seen_well(facts, start, when):
                 verdict.note("false off", f"{name} at {when:.1f}")
-            if value is True and facts.dark.throughout(start, when, True):
+            if value is True and facts.dark.throughout(start, when, value=True):
                 verdict.note("false on", f"{name} at {when:.1f}")
 
     def _was_seen_well(self, facts: Facts, since: float, until: float) -> bool:
-        """Tell whether a terminal was well all the time, in a zone where the client could see it once."""
+        """Tell whether a terminal was well all the time, in a zone that the client saw, and not long ago."""
         return any(
             start <= since
             and until <= end
             and any(
                 min(clear_end, until) - max(clear_start, start) >= LOOK
+                and until - clear_end < TIMING.blind
                 for clear_start, clear_end in self.clear[zone].spans(True, until)
             )
             for zone, well in facts.well_in.items()
@@ -724,8 +730,15 @@ class Chaos:
             else ()
         )
         for since, to in itertools.pairwise(moments if start < until else ()):
-            if to - since >= SEEN + SLACK:
-                yield since, since + SEEN + SLACK
+            seen = [
+                self.clear[f"{region}-{letter}"].throughout(since, to, value=True)
+                for letter in "ab"
+            ]
+            patience = (
+                IN_SIGHT if all(seen) else HALF_SEEN if any(seen) else OUT_OF_SIGHT
+            )
+            if to - since >= patience:
+                yield since, since + patience
 
     def _judge_recovery(
         self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
@@ -743,7 +756,7 @@ class Chaos:
                     for value, bad_start, bad_end in bad:
                         start = max(well_start, clear_start, bad_start)
                         length = min(well_end, clear_end, bad_end) - start
-                        if length > SEEN + SLACK:
+                        if length > HALF_SEEN:
                             verdict.note(
                                 "late",
                                 f"{name} shows {value} for {length:.0f} s from {start:.1f} in {zone}",
@@ -779,9 +792,9 @@ class Chaos:
                             "too many attempts", f"{zone}: {later} after {first:.1f}"
                         )
             for since, to in self.clear[zone].spans(False, end) if zone else ():
-                count = sum(since - SLACK <= when <= to for when in tries)
+                count = sum(since - 1 <= when <= to for when in tries)
                 # aiohttp may double each
-                most = 2 * most_attempts(TIMING, to - since + SLACK)
+                most = 2 * most_attempts(TIMING, to - since + 1)
                 if count > most:
                     verdict.note(
                         "too many attempts", f"{zone}: {count} in {to - since:.0f} s"

@@ -44,11 +44,11 @@ def longest_pause(timing: Timing, attempts: int, since: float) -> float:
 
 
 def most_attempts(timing: Timing, seconds: float) -> int:
-    """Return how many connects full jitter makes in a time, were its pauses half as long as they are on average."""
+    """Return how many connects full jitter makes in a time, were its pauses two thirds of what they are on average."""
     attempts = 1
     passed = 0.0
     while passed < seconds:
-        passed += longest_pause(timing, attempts, passed) / 4
+        passed += longest_pause(timing, attempts, passed) / 3
         attempts += 1
     return attempts
 

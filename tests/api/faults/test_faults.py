@@ -570,10 +570,6 @@ async def answer_nothing(rig: Rig) -> None:
     await asyncio.sleep(TEN_MINUTES)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a socket that opens stops the clock of blindness, though nothing is seen on it",
-)
 @pytest.mark.parametrize("act", [flap, answer_nothing])
 @warped
 async def test_sockets_that_show_nothing_do_not_hide_an_outage(act: Act) -> None:
