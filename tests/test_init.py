@@ -314,6 +314,7 @@ async def test_unload_that_fails(
         assert not await hass.config_entries.async_unload(mock_config_entry.entry_id)
 
     assert monitor.closed == 0
+    await mock_config_entry.runtime_data.coordinator.async_shutdown()
 
 
 async def test_home_assistant_stops(

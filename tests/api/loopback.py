@@ -184,7 +184,9 @@ async def nothing_left(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
             faults.append(str(context))
 
     loop.set_exception_handler(note)
-    loop.set_debug(False)  # it keeps a stack for each step, which these tests have many of
+    loop.set_debug(
+        False
+    )  # it keeps a stack for each step, which these tests have many of
     connections = own_connections()
     gc.freeze()  # what is there already need not be looked at again
     yield

@@ -28,6 +28,8 @@ Where the design leaves room, the model takes what the link does:
 - "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
   authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
 - A person's reconnect asks again at once what was refused without a floor (NotFound, ValidationError).
+- An `authenticated` on a socket that subscribed nothing yet (the first request on it was a reconnect) does not
+  make the subscribe needless: without it, no `status` would follow.
 - The extra socket of a reconnect speaks for a zone, even for one whose own socket is down.
 - An account that is taken off a zone is judged by the rounds of the zones that stay.
 - While REST says not deployed, we are never blind: REST sees.
@@ -455,7 +457,8 @@ class Model:
         zone.ever = True
         zone.last_said = None
         zone.urged = False
-        zone.due = None
+        if any(what == "sent" for _, what, _ in zone.log):
+            zone.due = None
         zone.pace = FIRST_PAUSE
         self.note_where_up()
         self.verdict, self.why, self.blind = True, Status.CONNECTED, False

@@ -1,9 +1,9 @@
 """`reconnect` over real sockets: each outcome, both forms, several callers."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 import gc
 import logging
-from collections.abc import Awaitable, Callable
 
 from api.link import Status
 from api.reconnect import Outcome

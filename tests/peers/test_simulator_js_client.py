@@ -234,7 +234,7 @@ async def test_frozen_server(sim: Simulator, start: Clients) -> None:
     sim.freeze()
     begin = time.monotonic()
     assert await client.until("disconnect") == "ping timeout"
-    assert time.monotonic() - begin < 1.2
+    assert time.monotonic() - begin < 2
     sim.unfreeze()
     await sim.wait_for(lambda: not sim.sockets)
 

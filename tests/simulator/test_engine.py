@@ -80,7 +80,7 @@ async def test_client_that_does_not_ping_is_dropped(
     client = await connect(sim)
     start = time.monotonic()
     await client.ended(timeout=2)
-    assert 0.28 < time.monotonic() - start < 0.6
+    assert 0.28 < time.monotonic() - start < 1.5
     await sim.wait_for(lambda: sim.past_sockets)
     assert sim.past_sockets[0].close_reason == "ping timeout"
 

@@ -43,6 +43,9 @@ _LOGGER = logging.getLogger(__name__)
 MAX_PENDING = 1000
 """Requests that may wait for an answer on one socket."""
 
+_DEPTH = 8
+"""How deep an error is read: MetaApi's details are a list of objects."""
+
 _SHORT_LIFE = 5.0
 _SUSPICIOUS = 3
 """So many sockets in a row that live for less than these seconds may mean a refused token."""
@@ -166,6 +169,19 @@ class Channel:
         """Take the token out of a text."""
         return redact(text, self._token)
 
+    def _clean(self, value: Any, depth: int) -> Any:
+        """Take the token out of whatever a server said; what is nested too deep is left out."""
+        if isinstance(value, str):
+            return self._redact(value)
+        if isinstance(value, dict) and depth:
+            return {
+                self._redact(key): self._clean(one, depth - 1)
+                for key, one in value.items()
+            }
+        if isinstance(value, list) and depth:
+            return [self._clean(one, depth - 1) for one in value]
+        return None if isinstance(value, dict | list) else value
+
     def _event(self, name: str, argument: object) -> None:
         """Take one event of the socket; what cannot be read is counted."""
         if isinstance(argument, str):  # the form that newer protocols use
@@ -181,7 +197,7 @@ class Channel:
             self._answer(argument, None)
         elif name == "processingError":
             # a server may repeat what it was sent, in any of its fields
-            said = orjson.loads(self._redact(orjson.dumps(argument).decode()))
+            said = self._clean(argument, _DEPTH)
             error = from_name(
                 said.get("error"),
                 said.get("message"),

@@ -255,16 +255,12 @@ class Link:
     def reconnect_ended(
         self, now: float, *, authenticated: bool, elsewhere: bool = False
     ) -> None:
-        """Hear the outcome; subscribe at once where no terminal authenticated, or nothing ever subscribed.
-
-        A `reconnect` may be the first request on a new socket: its `authenticated` comes without a
-        subscription, and without the `status` events that follow one.
-        """
+        """Hear the outcome; without an `authenticated` on a socket of ours, subscribe again at once."""
         self._reconnecting = False
         if not authenticated and self._terminal is False:
             self._reason = Status.RECONNECT_FAILED
         for link in self._zones.values():
-            if link.alive and (elsewhere or not link.up or link.sent_at == -inf):
+            if link.alive and (elsewhere or not link.up):
                 self._ask_afresh(link, now)
                 link.nudged = False
         self.tick(now)
@@ -307,8 +303,10 @@ class Link:
         link.ever_up = True
         link.refusal = None
         link.nudged = False
-        link.subscribe_at = None
         link.delay = self._timing.subscribe_first
+        if link.sent_at > -inf:
+            link.subscribe_at = None
+        # else it comes without a subscription, and without the `status` events that follow one
         self._note_where_up()
         self._terminal = True
         self._reason = Status.CONNECTED

@@ -85,6 +85,8 @@ class Monitor(ConnectionListener):
         self._link_lost_at: float | None = None
         self._hub_shown: bool | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._goodbyes: set[asyncio.Task[Any]] = set()
+        """Those that end soon by themselves: cancelled before their first step they would leave a socket."""
         self._timer: asyncio.TimerHandle | None = None
         self._connection_waiters: set[asyncio.Future[None]] = set()
         self._checking_token = False
@@ -222,7 +224,7 @@ class Monitor(ConnectionListener):
         watches = list(self._watches.values())
         for watch in watches:
             self._stop_watch(watch)
-        for task in self._tasks:
+        for task in self._tasks - self._goodbyes:
             task.cancel()
         try:
             await self._unsubscribe(watches)
@@ -395,6 +397,12 @@ class Monitor(ConnectionListener):
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def say_goodbye(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a task that closes something, which even the end of the monitor awaits."""
+        task = self.spawn(coroutine, name)
+        self._goodbyes.add(task)
+        task.add_done_callback(self._goodbyes.discard)
+
     async def next_connection(self) -> None:
         """Return when the next socket has opened."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -442,7 +450,7 @@ class Monitor(ConnectionListener):
         if watch.attempt is not None:
             watch.attempt.socket_lost(place)
         unneeded = self._sockets.release(connection, place_id)
-        self.spawn(
+        self.say_goodbye(
             self._say_goodbye(
                 connection, place_id, unsubscribe=subscribed, close=unneeded
             ),

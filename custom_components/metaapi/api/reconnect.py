@@ -273,7 +273,7 @@ class Attempt:
             self._accepted()
             await self._outcome()
         finally:
-            self._monitor.spawn(channel.close(), "metaapi seed page goodbye")
+            self._monitor.say_goodbye(channel.close(), "metaapi seed page goodbye")
 
     async def _watch_channel(self, channel: Channel) -> None:
         """Notice when the extra socket is gone."""

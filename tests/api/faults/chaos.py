@@ -149,6 +149,7 @@ class Chaos:
         self.facts = {account_id: Facts() for account_id in rig.sim.accounts}
         self.clear: dict[str, Steps[bool]] = {zone: Steps() for zone in rig.proxies}
         self.refused: dict[str, list[float]] = {zone: [] for zone in rig.proxies}
+        self.presses: list[float] = []
         self.happened: Counter[str] = Counter()
         self.results: list[tuple[str, str, Outcome]] = []
         self._unclear: Counter[str] = Counter()
@@ -452,13 +453,14 @@ class Chaos:
         sim, facts = self.rig.sim, self.facts[account_id]
         if not facts.watched:
             return
-        mode = self.random.choice(
+        mode: Any = self.random.choice(
             ("accept", "accept", "never", "ignore", "refuse", "legacy_only")
         )
         sim.set_reconnect_mode(account_id, mode)
 
         async def press() -> None:
             # one that is accepted is evidence of its own
+            self.presses.append(self.rig.now)
             facts.pressed = True
             self.look_at(account_id)
             before = sim.accounts[account_id].reconnects
@@ -793,8 +795,12 @@ class Chaos:
                         )
             for since, to in self.clear[zone].spans(False, end) if zone else ():
                 count = sum(since - 1 <= when <= to for when in tries)
-                # aiohttp may double each
-                most = 2 * most_attempts(TIMING, to - since + 1)
+                presses = sum(since - 1 <= when <= to for when in self.presses)
+                # a person who asks wakes the back-off; aiohttp may double each
+                most = 2 * (
+                    most_attempts(TIMING, to - since + 1)
+                    + presses * most_attempts(TIMING, TIMING.backoff_short)
+                )
                 if count > most:
                     verdict.note(
                         "too many attempts", f"{zone}: {count} in {to - since:.0f} s"

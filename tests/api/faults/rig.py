@@ -319,7 +319,7 @@ class Census:
         sockets = sum(remote in self._ports for _, remote in own_connections().values())
         timers = sum(
             not handle.cancelled() and is_api(handle._callback)
-            for handle in current_loop()._scheduled
+            for handle in current_loop()._scheduled  # type: ignore[attr-defined]
         )
         return Left(tasks, sockets, timers)
 

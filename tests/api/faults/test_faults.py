@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 import inspect
 import random
 import time
@@ -15,6 +16,7 @@ from unittest.mock import patch
 
 from api.errors import LONGEST_WAIT
 from api.link import Status
+from api.reconnect import Outcome
 from api.timing import Timing
 import pytest
 
@@ -280,7 +282,7 @@ class _Jump:
                 """Return the wrong time."""
                 return datetime.now(tz) + offset
 
-        self._patches = [
+        self._patches: list[Any] = [
             patch("time.time", lambda: real() + offset.total_seconds()),
             patch("api.connection.datetime", Elsewhen),
             patch("api.monitor.datetime", Elsewhen),
@@ -493,7 +495,30 @@ async def check_alive(rig: Rig, steady: str, dropped: str) -> None:
     for account_id in (steady, dropped):
         rig.sim.set_terminal(account_id, up=True)
     for account_id in (steady, dropped):
-        await rig.until(lambda one=account_id: rig.shown(one) is True, BACK)
+        await rig.until(partial(rig.shown, account_id), BACK)
+
+
+@warped
+async def test_a_reconnect_that_comes_first_on_a_socket_leaves_it_subscribed() -> None:
+    """Its `authenticated` comes without a subscription: without one no status would, and that is no silence."""
+    async with rigged() as rig:
+        account_id = rig.sim.account.id
+        rig.add(account_id)
+        await rig.until(lambda: rig.shown(account_id), 20)
+        await refuse(rig)
+        await asyncio.sleep(TEN_MINUTES)
+        await listen(rig)
+        result = await rig.monitor.reconnect(account_id, 30)
+        assert result.outcome is Outcome.AUTHENTICATED
+        (socket,) = rig.sim.sockets
+        await rig.until(
+            lambda: [one.type for one in socket.requests] == ["reconnect", "subscribe"],
+            1,
+        )
+        since = rig.now
+        await asyncio.sleep(3 * TIMING.silence)
+        assert rig.first_shown(account_id, (False, "unavailable"), since) is None
+        assert rig.heard_since(account_id, rig.now - JUST_UP)
 
 
 @warped
