@@ -343,7 +343,7 @@ class Chaos:
         sim.set_terminal(account_id, up=False)
         self._occupy(
             account_id,
-            self._some(1, 300),
+            self._some(1, 600),
             lambda: sim.set_terminal(account_id, up=True),
         )
 
@@ -353,7 +353,7 @@ class Chaos:
         sim.set_terminal(account_id, up=False, announce=False)
         self._occupy(
             account_id,
-            self._some(1, 300),
+            self._some(1, 600),
             lambda: sim.set_terminal(account_id, up=True),
         )
 

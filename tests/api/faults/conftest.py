@@ -44,8 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--flood",
         type=int,
-        default=100_000,
-        help="events of unknown accounts in the test of memory (default: 100000)",
+        default=1_000_000,
+        help="events of unknown accounts in the test of memory (default: 1000000)",
     )
 
 
