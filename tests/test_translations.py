@@ -142,6 +142,13 @@ def test_aborts_have_texts() -> None:
     }
 
 
+def test_account_has_texts() -> None:
+    """What the page of an entry shows of accounts has its texts."""
+    assert set(ACCOUNT) == {"abort", "entry_type", "error", "initiate_flow", "step"}
+    assert ACCOUNT["entry_type"]
+    assert set(ACCOUNT["initiate_flow"]) == {"user", "reconfigure"}
+
+
 @pytest.mark.parametrize("texts", [*CONFIG["step"].values(), *ACCOUNT["step"].values()])
 def test_fields_have_texts(texts: dict[str, Any]) -> None:
     """Each field has a name and a description."""
