@@ -62,7 +62,7 @@ from api.errors import (
     ValidationError,
 )
 from api.link import Link, LinkState, Status, Wish
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -1067,11 +1067,12 @@ class Machine(RuleBasedStateMachine):
 
 
 FUZZ = float(os.environ.get("FUZZ", "1"))
-"""Multiplies the examples of the default suite; a part of them is always the same part."""
+"""Multiplies the examples of the default suite; a part of them is always the same part, for mutants."""
 
 PROFILE = settings(
     max_examples=round(120 * FUZZ),
     derandomize=FUZZ < 1,
+    phases=[Phase.generate] if FUZZ < 1 else [Phase.generate, Phase.shrink],
     stateful_step_count=50,
     deadline=None,
     database=None,

@@ -136,6 +136,7 @@ async def test_subscribing_again(sim: Simulator, connect: Clients) -> None:
 
 async def test_account_that_is_not_deployed(sim: Simulator, connect: Clients) -> None:
     """TimeoutError; `authenticated` when it is deployed; `disconnected` when no longer."""
+    sim.set_terminal(sim.account.id, False)
     sim.undeploy(sim.account.id)
     client = await connect(sim)
     await client.request("subscribe", sim.account.id)
@@ -702,7 +703,8 @@ async def test_quotas_of_a_server(sim: Simulator, connect: Clients) -> None:
     first, second = sim.accounts
     london = await sim.listen("london")
     sim.max_accounts_per_user_per_server = 1
-    await (await connect(sim)).subscribe(first)
+    other = await connect(sim)
+    await other.subscribe(first)
     client = await connect(sim, url=london)
     await client.subscribe(second)
     await client.request("subscribe", first)

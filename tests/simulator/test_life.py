@@ -105,8 +105,14 @@ async def test_server_stops_and_comes_back(sim: Simulator, connect: Clients) -> 
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     url = sim.url
+    regions, headers = url + "/users/current/regions", {"auth-token": sim.token}
+    async with connect.session.get(regions, headers=headers) as response:
+        await response.read()
     await sim.stop_listening()
     await client.ended()
+    # Nor does a connection that is kept alive serve any longer.
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await connect.session.get(regions, headers=headers)
     assert sim.past_sockets[0].close_reason == "server stopped"
     with pytest.raises(aiohttp.ClientConnectorError):
         await connect.raw(sim)

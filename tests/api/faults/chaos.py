@@ -41,8 +41,10 @@ EVIDENCE = NOTICED + 10.0
 """What turns a terminal off is no older: it may wait as long as a stalled socket lives, and a status."""
 LOOK = 15.0
 """A terminal in a zone that can be seen for so long is known to be up."""
-IN_SIGHT = TIMING.silence + TIMING.round + 20.0
-"""Where every zone can be seen, an outage is shown by then: one was silent, another had to begin afresh."""
+IN_SIGHT = TIMING.round + 30.0
+"""Where its only zone can be seen, an outage is shown by then: silence, or a round and its last answer."""
+BOTH_IN_SIGHT = TIMING.silence + TIMING.round + 20.0
+"""Where two can: one was silent, while the other had to begin afresh."""
 OUT_OF_SIGHT = NOTICED + TIMING.blind + 10.0
 """The same where none can be seen."""
 HALF_SEEN = NOTICED + TIMING.blind + TIMING.round + 10.0
@@ -89,6 +91,8 @@ class Facts:
     out: Steps[bool] = field(default_factory=Steps)
     """It is no good, for whatever reason, and a user has to hear of it."""
     region: Steps[str] = field(default_factory=Steps)
+    letters: str = "ab"
+    """The zones where it has terminals."""
     told_region: str = ""
     told_deployed: bool = True
     watched: bool = False
@@ -146,7 +150,10 @@ class Chaos:
         """Prepare."""
         self.rig = rig
         self.random = random.Random(seed)
-        self.facts = {account_id: Facts() for account_id in rig.sim.accounts}
+        self.facts = {
+            account_id: Facts(letters="".join("ab"[zone] for zone in account.zones))
+            for account_id, account in rig.sim.accounts.items()
+        }
         self.clear: dict[str, Steps[bool]] = {zone: Steps() for zone in rig.proxies}
         self.refused: dict[str, list[float]] = {zone: [] for zone in rig.proxies}
         self.presses: list[float] = []
@@ -285,7 +292,7 @@ class Chaos:
         running = {host.zone for host in account.hosts if host.up}
         facts.dark.set(now, not (account.deployed and running))
         # what is silent in two zones authenticates in one while it is missed in the other
-        missed = not (well and running) if len(account.zones) == 1 else not running
+        missed = not (well and running) if len(facts.letters) == 1 else not running
         facts.out.set(now, missed or not account.deployed)
         facts.well.set(now, bool(told and well and running))
         facts.region.set(now, facts.told_region if facts.watched else "")
@@ -483,7 +490,7 @@ class Chaos:
     # -- faults of lines -----------------------------------------------------------------------
 
     def _spoil(self, zone: str, seconds: float, *ends: Callable[[], Any]) -> None:
-        """Leave a line alone until a fault of it is over."""
+        """Leave a line alone until a fault of it is over, which leaves no open socket of use."""
         self._cloud_over(zone)
         self._later(seconds, *ends, lambda: self._clear_up(zone))
 
@@ -528,10 +535,14 @@ class Chaos:
         proxy.handshake_delay = self._some(5, 70)
         proxy.drop()
 
+        self._busy_zones.add(zone)
+
         def mend() -> None:
             proxy.handshake_delay = 0.0
+            self._busy_zones.discard(zone)
 
-        self._spoil(zone, self._some(20, 200), mend)
+        # a socket that opens all the same is of use
+        self._later(self._some(20, 200), mend)
 
     async def cut_frame(self, zone: str) -> None:
         """Cut the next frame."""
@@ -723,7 +734,7 @@ class Chaos:
                 until,
                 *(
                     when
-                    for letter in "ab"
+                    for letter in facts.letters
                     for when, _ in self.clear[f"{region}-{letter}"].changes
                     if start < when < until
                 ),
@@ -734,11 +745,22 @@ class Chaos:
         for since, to in itertools.pairwise(moments if start < until else ()):
             seen = [
                 self.clear[f"{region}-{letter}"].throughout(since, to, value=True)
-                for letter in "ab"
+                for letter in facts.letters
             ]
-            patience = (
-                IN_SIGHT if all(seen) else HALF_SEEN if any(seen) else OUT_OF_SIGHT
-            )
+            if not any(seen):
+                patience = OUT_OF_SIGHT
+            elif not all(seen):
+                patience = HALF_SEEN
+            elif len(seen) > 1:
+                patience = BOTH_IN_SIGHT
+            else:
+                # a zone that comes and goes might be the one that has the account
+                calm = not any(
+                    since < when < since + IN_SIGHT
+                    for letter in "ab"
+                    for when, _ in self.clear[f"{region}-{letter}"].changes
+                )
+                patience = IN_SIGHT if calm else HALF_SEEN
             if to - since >= patience:
                 yield since, since + patience
 
