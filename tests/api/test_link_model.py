@@ -365,6 +365,17 @@ class Model:
         zone.hosts = zone.ours
         self.note_where_up()
 
+    def will_change(self) -> Iterator[float]:
+        """Yield the moments at which time alone will change something, or let something go out."""
+        for when, _ in self.brings_time():
+            yield when
+        for zone in self.zones.values():
+            if self.may_subscribe(zone) and zone.due is not None:
+                yield max(zone.due, self.no_sooner(zone))
+            if zone.up and not zone.probing:
+                for host in zone.ours:
+                    yield host.seen + SILENCE
+
     # verdicts
 
     def off(self, why: Status) -> None:
@@ -534,8 +545,6 @@ class Model:
         if self.deployed is False and (self.verdict is not False or self.blind):
             self.off(Status.NOT_DEPLOYED)
         if self.deployed is False or not self.exists:
-            for zone in self.zones.values():
-                zone.due = None
             return
         if was_held and self.why is Status.NOT_DEPLOYED:
             self.why = (
@@ -1022,6 +1031,7 @@ class Machine(RuleBasedStateMachine):
     def looks_ahead(self) -> None:
         """The deadline is in the future; to look again, or early, changes nothing."""
         assert self.link.deadline > self.now
+        assert self.link.deadline <= min(self.model.will_change(), default=inf)
         before = copy.deepcopy(vars(self.link))
         del before["deadline"]
         self.link.tick(self.now)

@@ -74,8 +74,6 @@ class _ZoneLink:
     """Whether this zone is one of those where the account was up when it was last up anywhere."""
     round_started: float | None = None
     """When the first subscribe of the running round went out."""
-    answered: bool = False
-    """Whether a subscribe of the running round was accepted, or answered for a terminal that is away."""
     refusal: Status | None = None
     not_before: float = -inf
     """The floor that follows a refusal; like the refusal itself, it outlives the socket."""
@@ -217,7 +215,6 @@ class Link:
         rule = _ACCEPTED if error is None else subscribe_rule(error)
         if not rule.evidence:
             link.round_started = None
-        link.answered = link.round_started is not None
         pause = 0.0
         if rule.retry is Retry.BACKOFF:
             pause = link.delay
@@ -260,7 +257,7 @@ class Link:
         if not authenticated and self._terminal is False:
             self._reason = Status.RECONNECT_FAILED
         for link in self._zones.values():
-            if link.alive and (elsewhere or not link.up):
+            if elsewhere or not link.up:
                 self._ask_afresh(link, now)
                 link.nudged = False
         self.tick(now)
@@ -319,7 +316,7 @@ class Link:
             if self._deployed is False:
                 self._deployed = None
             for other in self._zones.values():
-                if other.alive and not other.up:
+                if not other.up:
                     self._ask_afresh(other, now)
         self.tick(now)
         return True
@@ -387,18 +384,14 @@ class Link:
             self._deployed = deployed
         if self._deployed is False and (self._terminal is not False or self._blind):
             self._drop_everything(Status.NOT_DEPLOYED)
-        held = self._held
-        if was_held and not held and self._reason is Status.NOT_DEPLOYED:
-            self._reason = (
-                Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
-            )
-        for link in self._zones.values():
-            if held:
-                link.subscribe_at = None
-            elif link.alive and (
-                was_held or (deployed and link.refusal is Status.NOT_FOUND)
-            ):
-                self._ask_afresh(link, now)
+        if not self._held:
+            if self._reason is Status.NOT_DEPLOYED:
+                self._reason = (
+                    Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
+                )
+            for link in self._zones.values():
+                if was_held or (deployed and link.refusal is Status.NOT_FOUND):
+                    self._ask_afresh(link, now)
         self.tick(now)
 
     def hold(self, until: float, now: float) -> None:
@@ -456,7 +449,6 @@ class Link:
         """Tell whether a zone's round lasted its time and every subscribe of it got an answer."""
         return (
             link.alive
-            and link.answered
             and not link.in_flight
             and link.round_started is not None
             and now >= link.round_started + self._timing.round
@@ -598,7 +590,6 @@ class Link:
     def _forget_socket(self, link: _ZoneLink) -> None:
         """Stop every clock that runs on a zone's socket."""
         link.round_started = None
-        link.answered = False
         if link.refusal is Status.NOT_FOUND:
             link.refusal = None
         link.in_flight = False
@@ -628,7 +619,6 @@ class Link:
                 link.subscribe_at = due
             if not link.hosts:
                 link.round_started = None
-                link.answered = False
         if any(other.hosts for other in self._zones.values()):
             self._note_where_up()
         elif self._terminal is not False or self._blind:
@@ -651,12 +641,12 @@ class Link:
 
     def _nudge(self, link: _ZoneLink, now: float) -> None:
         """Subscribe at once where MetaApi shows a terminal that is not ours (any longer), but once only."""
-        if link.alive and not link.nudged:
+        if not link.nudged:
             link.nudged = True
             link.subscribe_at = now
 
     def _ask_afresh(self, link: _ZoneLink, now: float) -> None:
-        """Subscribe at once, as if for the first time; what a floor allows."""
+        """Subscribe at once, as if for the first time, where there is a socket and no floor."""
         link.delay = self._timing.subscribe_first
         link.subscribe_at = now
 

@@ -266,7 +266,7 @@ STATES: dict[str, Callable[[Rig], Any]] = {
 async def test_close_from_every_state(state: str, tables: Tables) -> None:
     """Closed after any number of rounds of its life, a monitor leaves nothing, at once."""
     async with swept(tables, f"life of a monitor, {state}") as sweep:
-        for rounds in (*range(60), *range(60, 600, 7)):
+        for rounds in (*range(40), *range(40, 400, 11)):
             async with rigged(2, reconnect_delay=0.5) as rig:
                 census = Census(rig.proxies)
                 first, second = rig.sim.accounts
@@ -294,7 +294,7 @@ async def test_close_from_every_state(state: str, tables: Tables) -> None:
                 assert not left, f"{left} after {rounds} rounds"
                 done = reconnect.done()
                 sweep.moments += 1
-            if done and rounds > 300:
+            if done and rounds > 200:
                 break
 
 

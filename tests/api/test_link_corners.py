@@ -1,0 +1,545 @@
+"""The state machine of one account: corners that random events seldom reach, one by one."""
+
+from math import inf
+from unittest.mock import patch
+
+from api.errors import (
+    ForbiddenError,
+    InternalError,
+    NotFoundError,
+    TooManyRequestsError,
+    ValidationError,
+)
+from api.link import Link, LinkState, Status, Wish
+import pytest
+
+from .test_link import ANY, ONE, TWO, Bench
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return a link with one zone, at time zero."""
+    return Bench()
+
+
+def asked(bench: Bench, until: float) -> None:
+    """Let time pass while every zone says that nobody is there."""
+    bench.away = set(bench.link._zones)
+    for zone in bench.away:
+        if bench.link._zones[zone].in_flight:
+            bench.answer(zone=zone)
+    bench.to(until)
+
+
+# -- what nobody said yet --------------------------------------------------------------------------
+
+
+def test_nothing_is_known_at_first(bench: Bench) -> None:
+    """REST has not spoken, nothing was tried, nothing is wanted."""
+    assert bench.link.deployed is None
+    assert bench.link.reconnecting is False
+    assert bench.link.up is False
+    assert bench.link.up_zones == []
+    assert bench.link.wishes == []
+
+
+def test_a_link_without_zones_waits(bench: Bench) -> None:
+    """It is unknown, then out of sight; the zones come later."""
+    link = Link((), 0.0)
+    assert link.state == LinkState()
+    assert link.deadline == 90
+    link.tick(90)
+    assert link.state == LinkState(available=False, status=Status.NO_CONNECTION)
+    assert link.deadline == inf
+    link.set_zones(["a"], 100.0)
+    assert link.state.available is False
+    link.socket_up("a", "s1", 100.0)
+    assert link.wishes == [(Wish.SUBSCRIBE, "a")]
+
+
+# -- hosts and their names -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "other", "same"),
+    [
+        ((0, None), (None, "ps-1"), (1, "ps-1"), (0, "ps-1")),
+        ((0, None), (None, "ps-1"), (0, "ps-2"), (0, "ps-1")),
+        ((None, "ps-1"), (0, None), (1, "ps-1"), (0, "ps-1")),
+        ((None, "ps-1"), (0, None), (0, "ps-2"), (0, "ps-1")),
+        ((0, "ps-1"), (None, "ps-1"), (1, None), (None, "ps-1")),
+        ((0, "ps-1"), (0, None), (None, "ps-2"), (0, None)),
+        (ANY, (0, None), (1, None), (0, "any")),
+        (ANY, (None, "ps-1"), (None, "ps-2"), (9, "ps-1")),
+    ],
+)
+@pytest.mark.parametrize("learnt_by", ["authenticated", "status"])
+def test_a_name_is_learnt_part_by_part(
+    bench: Bench,
+    *,
+    first: tuple[int | None, str | None],
+    then: tuple[int | None, str | None],
+    other: tuple[int | None, str | None],
+    same: tuple[int | None, str | None],
+    learnt_by: str,
+) -> None:
+    """What two events told together is the name: another one's end is not its end."""
+    bench.up()
+    bench.authenticated(first)
+    if learnt_by == "status":
+        bench.status(then)
+    else:
+        bench.authenticated(then)
+    bench.disconnected(other)
+    assert bench.terminal is True
+    bench.disconnected(same)
+    assert bench.terminal is False
+
+
+def test_an_exact_name_means_nobody_else(bench: Bench) -> None:
+    """A host without an instance and one with it are two, once both are known."""
+    bench.up()
+    bench.authenticated((0, "ps-1"))
+    bench.authenticated((1, "ps-2"))
+    bench.disconnected((0, "ps-1"))
+    assert bench.link._zones["a"].hosts.keys() == {(1, "ps-2")}
+
+
+def test_seventeen_hosts_are_sixteen(bench: Bench) -> None:
+    """The one that was silent for longest is forgotten, and no other."""
+    bench.up()
+    for number in range(16):
+        bench.now = float(number)
+        bench.authenticated((None, f"ps-{number}"))
+    hosts = bench.link._zones["a"].hosts
+    assert len(hosts) == 16
+    bench.now = 16.0
+    bench.status((None, "ps-0"))
+    bench.now = 17.0
+    bench.authenticated((None, "ps-new"))
+    assert hosts.keys() == {(None, "ps-new")} | {
+        (None, f"ps-{number}") for number in range(16) if number != 1
+    }
+
+
+def test_other_hosts_outlive_an_authenticated_that_does_not_say_it_is_alone(
+    bench: Bench,
+) -> None:
+    """What an earlier socket showed is believed for a while beside it."""
+    bench.come_up()
+    bench.authenticated(TWO)
+    bench.down()
+    bench.up(session="s2")
+    bench.authenticated(ONE, "s2")
+    bench.disconnected(ONE)
+    assert bench.terminal is True
+
+
+def test_a_stale_host_that_ends_leaves_the_pace_as_it_is(bench: Bench) -> None:
+    """It is evidence, but the subscribes of the new socket go on as they were."""
+    bench.come_up()
+    bench.down()
+    bench.up(session="s2")
+    bench.answer()
+    bench.to(3)
+    bench.answer()
+    bench.to(4)
+    bench.disconnected(ONE)
+    assert bench.terminal is False
+    bench.to(8.9)
+    assert bench.subscribes()[-1] == 3
+    bench.to(9)
+    assert bench.subscribes()[-1] == 9
+
+
+def test_the_last_host_of_this_socket_calls_for_a_subscribe(bench: Bench) -> None:
+    """Even while an earlier socket's host is still believed in."""
+    bench.come_up()
+    bench.authenticated(TWO)
+    bench.down()
+    bench.up(session="s2")
+    bench.answer()
+    bench.authenticated(ONE, "s2")
+    bench.disconnected(ONE)
+    assert bench.terminal is True
+    bench.to(3)
+    assert bench.subscribes() == [0, 0, 3]
+
+
+def test_status_of_a_stale_host_beside_a_living_one_means_nothing(bench: Bench) -> None:
+    """No subscribe, no sign of life."""
+    bench.come_up()
+    bench.authenticated(TWO)
+    bench.down()
+    bench.up(session="s2")
+    bench.answer()
+    bench.authenticated(ONE, "s2")
+    bench.status(TWO)
+    bench.to(10)
+    assert bench.subscribes() == [0, 0]
+
+
+# -- evidence --------------------------------------------------------------------------------------
+
+
+def test_a_status_that_changes_nothing_costs_nothing(bench: Bench) -> None:
+    """The clock is not even looked at; what changes something is."""
+    bench.come_up()
+    bench.status()
+    with patch.object(Link, "tick") as tick:
+        bench.status()
+        bench.status(authenticated=None)
+        bench.status(connected=None)
+        assert tick.call_count == 0
+        bench.status(connected=False)
+        assert tick.call_count == 1
+
+
+def test_a_status_that_denies_is_evidence_though_nothing_else_changed(
+    bench: Bench,
+) -> None:
+    """The broker is where it was."""
+    bench.come_up()
+    bench.status()
+    bench.status(authenticated=False)
+    assert bench.terminal is False
+
+
+def test_a_status_of_an_unknown_host_that_denies_is_evidence(bench: Bench) -> None:
+    """Where the account has one zone, nobody else can have it."""
+    bench.up()
+    bench.answer()
+    bench.status(TWO, authenticated=False)
+    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+    bench.link.reconnect_sent(0)
+    bench.link.reconnect_ended(0, authenticated=False)
+    bench.status(TWO, authenticated=False)
+    assert bench.state.status is Status.RECONNECT_FAILED
+
+
+def test_the_first_reason_stays(bench: Bench) -> None:
+    """A round that gets nowhere afterwards is no news."""
+    bench.come_up()
+    bench.to(60)
+    bench.link.probe_answered("a", 60, 60)
+    bench._collect()
+    assert bench.state.status is Status.SILENT
+    asked(bench, 300)
+    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+
+
+def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
+    """After a gap of ours the round decides anew, also for a terminal that was off."""
+    bench.come_up()
+    bench.disconnected()
+    bench.down()
+    bench.to(100)
+    assert bench.terminal == "unavailable"
+    bench.up(session="s2")
+    asked(bench, 159)
+    assert bench.terminal == "unavailable"
+    bench.to(160)
+    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+
+
+def test_a_probe_can_be_sent_again(bench: Bench) -> None:
+    """A terminal that spoke meanwhile may fall silent later."""
+    bench.come_up()
+    bench.to(60)
+    bench.status()
+    bench.link.probe_answered("a", 60, 60)
+    bench.to(119)
+    assert bench.probes() == [60]
+    bench.to(120)
+    assert bench.probes() == [60, 120]
+
+
+def test_a_zone_that_lost_its_host_begins_a_new_round() -> None:
+    """Its old one is long over, and says nothing about now."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    bench.down("b")
+    bench.up("b", "s2")
+    bench.away = {"b"}
+    bench.answer(zone="b")
+    for now in range(10, 60, 10):
+        bench.to(now)
+        bench.status(zone="a")
+    bench.to(59)
+    bench.disconnected(zone="a")
+    assert bench.terminal is True
+    asked(bench, 121)
+    assert bench.terminal is True
+    bench.to(122)
+    assert bench.terminal is False
+
+
+def test_the_zone_where_it_was_up_must_be_there_to_agree() -> None:
+    """However long the other one says that nobody is there; until nobody believes it any more."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    bench.down("a")
+    bench.down("b")
+    bench.up("a", "s2")
+    asked(bench, 119)
+    assert bench.terminal is True
+    bench.to(120)
+    assert bench.terminal == "unavailable"
+
+
+def test_what_a_lost_socket_showed_is_forgotten_after_sixty_seconds() -> None:
+    """At that moment, where another zone shows the account."""
+    for moment, terminal in ((59.75, True), (60, False)):
+        bench = Bench("a", "b")
+        bench.come_up("a")
+        bench.come_up("b")
+        bench.down("b")
+        bench.to(30)
+        bench.status(zone="a")
+        bench.to(moment)
+        bench.disconnected(zone="a")
+        assert bench.terminal is terminal
+
+
+# -- refusals --------------------------------------------------------------------------------------
+
+
+def test_another_server_is_not_bound_by_a_refusal(bench: Bench) -> None:
+    """The floor and the refusal were the old one's."""
+    bench.up()
+    bench.answer(TooManyRequestsError("enough"))
+    bench.to(1)
+    bench.link.forget_refusal("a")
+    bench.down()
+    bench.up(session="s2")
+    assert bench.subscribes() == [0, 1]
+    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    bench.authenticated(session="s2")
+    bench.to(2)
+    assert bench.terminal is True
+
+
+def test_not_found_on_an_old_socket_blinds_no_new_one() -> None:
+    """It is a new question there."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.up("b")
+    bench.answer(NotFoundError("who"), "b")
+    bench.down("b")
+    bench.up("b", "s2")
+    bench.answer(ForbiddenError("no"), "a")
+    assert bench.terminal is None
+
+
+def test_a_refusal_outlives_its_socket(bench: Bench) -> None:
+    """The status goes on to say why, and nothing is asked before its time."""
+    bench.up()
+    bench.answer(ForbiddenError("no"))
+    bench.down()
+    assert bench.state.status is Status.FORBIDDEN or not bench.state.available
+    bench.up(session="s2")
+    assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+    bench.to(299)
+    assert bench.subscribes() == [0]
+    bench.to(300)
+    assert bench.subscribes() == [0, 300]
+
+
+def test_a_refused_subscribe_is_not_urged(bench: Bench) -> None:
+    """Not even by an event that came while it was in flight."""
+    bench.up()
+    bench.status()
+    bench.answer(ValidationError("what"))
+    bench.status()
+    bench.to(1000)
+    assert bench.subscribes() == [0]
+
+
+def test_an_answer_to_a_link_that_is_up_plans_nothing(bench: Bench) -> None:
+    """A foreign session made us subscribe; the terminal is ours all the same."""
+    bench.come_up()
+    bench.to(5)
+    bench.authenticated(session="of another socket")
+    assert bench.subscribes() == [0, 5]
+    bench.answer(InternalError("fault"))
+    bench.to(50)
+    assert bench.subscribes() == [0, 5]
+    assert bench.terminal is True
+
+
+# -- reconnect -------------------------------------------------------------------------------------
+
+
+def test_a_refused_reconnect_of_a_link_that_is_up_subscribes_nothing(
+    bench: Bench,
+) -> None:
+    """It is subscribed already."""
+    bench.come_up()
+    bench.link.reconnect_sent(1)
+    bench.link.reconnect_ended(2, authenticated=False)
+    bench.to(50)
+    assert bench.subscribes() == [0]
+
+
+def test_after_a_reconnect_a_status_urges_again(bench: Bench) -> None:
+    """Once before it, once after it."""
+    bench.up()
+    bench.answer()
+    bench.to(1)
+    bench.status()
+    assert bench.subscribes() == [0, 1]
+    bench.answer(ValidationError("what"))
+    bench.link.reconnect_sent(2)
+    bench.link.reconnect_ended(2, authenticated=False)
+    bench.to(2)
+    assert bench.subscribes() == [0, 1, 2]
+    bench.answer()
+    bench.to(3)
+    bench.status()
+    assert bench.subscribes() == [0, 1, 2, 3]
+
+
+def test_a_reconnect_as_the_first_request_of_a_socket_subscribes_afterwards(
+    bench: Bench,
+) -> None:
+    """Its `authenticated` comes without a subscription, and no `status` follows it."""
+    bench.link.reconnect_sent(0)
+    bench.up()
+    assert bench.subscribes() == []
+    bench.authenticated(ANY, None)
+    bench.link.reconnect_ended(1, authenticated=True)
+    bench.to(1)
+    assert bench.subscribes() == [1]
+
+
+# -- facts -----------------------------------------------------------------------------------------
+
+
+def test_facts_that_change_nothing_subscribe_nothing(bench: Bench) -> None:
+    """REST is read again and again."""
+    bench.come_up()
+    for now in (10, 20, 30):
+        bench.to(now)
+        bench.link.facts(now, deployed=True)
+        assert bench.link.deployed is True
+        assert bench.terminal is True
+    bench.to(31)
+    assert bench.subscribes() == [0]
+
+
+def test_deployed_again_keeps_the_reason_that_was(bench: Bench) -> None:
+    """Only the reason that REST gave is taken back."""
+    bench.come_up()
+    bench.to(60)
+    bench.link.probe_answered("a", 60, 60)
+    bench.facts(deployed=False)
+    assert bench.state.status is Status.NOT_DEPLOYED
+    bench.facts(deployed=False)
+    bench.facts(deployed=True)
+    assert bench.state.status is Status.SILENT
+
+
+@pytest.mark.parametrize("ever_on", [True, False])
+def test_deployed_again_has_a_reason_of_its_own(bench: Bench, ever_on: bool) -> None:
+    """Nothing is known of it since."""
+    if ever_on:
+        bench.come_up()
+    bench.facts(deployed=False)
+    bench.facts(exists=False)
+    bench.facts(deployed=False)
+    assert bench.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+    bench.facts(deployed=None)
+    assert bench.state.status is (
+        Status.DISCONNECTED if ever_on else Status.NEVER_AUTHENTICATED
+    )
+
+
+def test_authenticated_knows_better_than_rest() -> None:
+    """A terminal that speaks is deployed, and the other zones are asked again."""
+    bench = Bench("a", "b", "c")
+    for zone in ("a", "b", "c"):
+        bench.up(zone)
+        bench.answer(zone=zone)
+    bench.facts(deployed=False)
+    bench.down("c")
+    bench.to(10)
+    bench.authenticated(zone="a")
+    assert bench.terminal is True
+    assert bench.link.deployed is None
+    bench.to(10)
+    assert [bench.subscribes(zone) for zone in "abc"] == [[0], [0, 10], [0]]
+
+
+def test_authenticated_of_an_account_that_was_gone_keeps_what_rest_said() -> None:
+    """It exists; that it is deployed is still true. A zone that is up needs no subscribe."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    bench.facts(deployed=True)
+    bench.facts(exists=False)
+    assert bench.terminal == "unavailable"
+    bench.to(10)
+    bench.authenticated(zone="a")
+    assert bench.terminal is True
+    assert bench.link.deployed is True
+    bench.to(20)
+    assert bench.subscribes("b") == [0]
+
+
+# -- zones -----------------------------------------------------------------------------------------
+
+
+def test_zones_come_and_go() -> None:
+    """What is known of those that stay is kept."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.link.set_zones(["a", "c"], 5.0)
+    assert bench.terminal is True
+    assert bench.link.up_zones == ["a"]
+    bench.to(5)
+    bench.link.set_zones(["c"], 5.0)
+    assert bench.terminal is True
+    assert bench.link.up_zones == []
+    bench.to(64.9)
+    assert bench.terminal is True
+    bench.to(65)
+    assert bench.state == LinkState(available=False, status=Status.NO_CONNECTION)
+
+
+def test_every_zone_has_its_moments() -> None:
+    """One that is down does not hide what is due in another."""
+    bench = Bench("a", "b")
+    bench.up("b")
+    bench.answer(zone="b")
+    assert bench.link.deadline == 3
+    bench.to(3)
+    assert bench.subscribes("b") == [0, 3]
+
+
+def test_spread(bench: Bench) -> None:
+    """The first subscribe is drawn from it; without one there is no drawing."""
+    drawn = []
+
+    def jitter(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high
+
+    link = Link(["a"], 0.0, jitter=jitter)
+    link.socket_up("a", "s1", 10.0, 4.0)
+    assert drawn == [(0.0, 4.0)]
+    assert link.deadline == 14.0
+    link.socket_up("a", "s2", 20.0)
+    assert drawn == [(0.0, 4.0)]
+    assert link.wishes == [(Wish.SUBSCRIBE, "a")]
+
+
+def test_hold(bench: Bench) -> None:
+    """Nothing goes out before it ends, then at once."""
+    bench.link.hold(50.0, 0.0)
+    bench.up()
+    bench.to(49.9)
+    assert bench.subscribes() == []
+    bench.to(50)
+    assert bench.subscribes() == [50]
