@@ -6,7 +6,9 @@ from unittest.mock import patch
 from api.errors import (
     ForbiddenError,
     InternalError,
+    MetaApiError,
     NotFoundError,
+    TerminalTimeoutError,
     TooManyRequestsError,
     ValidationError,
 )
@@ -225,7 +227,7 @@ def test_the_first_reason_stays(bench: Bench) -> None:
     bench._collect()
     assert bench.state.status is Status.SILENT
     asked(bench, 300)
-    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+    assert bench.state == LinkState(terminal=False, status=Status.SILENT, timeouts=6)
 
 
 def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
@@ -239,7 +241,9 @@ def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
     asked(bench, 159)
     assert bench.terminal == "unavailable"
     bench.to(160)
-    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.state == LinkState(
+        terminal=False, status=Status.DISCONNECTED, timeouts=4
+    )
 
 
 def test_a_probe_can_be_sent_again(bench: Bench) -> None:
@@ -543,3 +547,83 @@ def test_hold(bench: Bench) -> None:
     assert bench.subscribes() == []
     bench.to(50)
     assert bench.subscribes() == [50]
+
+
+# -- TimeoutErrors in a row ------------------------------------------------------------------------
+
+AWAY = TerminalTimeoutError("away")
+
+
+def test_timeouts_in_a_row_are_counted(bench: Bench) -> None:
+    """Over sockets, in sight or out of it, until anything else is answered."""
+    bench.up()
+    asked(bench, 21)
+    assert bench.state == LinkState(terminal=None, timeouts=3)
+    bench.away.clear()
+    bench.down()
+    assert bench.state.timeouts == 0
+    bench.to(100)
+    bench.up(session="s2")
+    assert bench.state == LinkState(available=False, status=Status.UNKNOWN, timeouts=3)
+    bench.answer(AWAY)
+    bench.to(103)
+    bench.answer(AWAY)
+    assert bench.state.timeouts == 5
+    bench.to(109)
+    bench.answer(InternalError("fault"))
+    assert bench.state.timeouts == 0
+
+
+@pytest.mark.parametrize("error", [None, ForbiddenError("no")])
+def test_another_answer_ends_the_row(bench: Bench, error: MetaApiError | None) -> None:
+    """Accepted or refused: MetaApi knows the account here."""
+    bench.up()
+    bench.answer(AWAY)
+    bench.to(3)
+    assert bench.state.timeouts == 1
+    bench.answer(error)
+    assert bench.state.timeouts == 0
+
+
+def test_a_terminal_ends_the_row(bench: Bench) -> None:
+    """An answer that comes after its `authenticated` begins no new one."""
+    bench.up()
+    bench.answer(AWAY)
+    bench.to(3)
+    bench.authenticated()
+    assert bench.state.timeouts == 0
+    bench.answer(AWAY)
+    bench.disconnected()
+    assert bench.state.timeouts == 0
+
+
+def test_a_zone_where_the_account_is_not_says_nothing_of_where_it_is() -> None:
+    """An account that runs in one zone times out in the other for ever, and nobody is told."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.up("b")
+    bench.authenticated()
+    bench.answer()
+    states = []
+    for minute in range(20):
+        bench.answer(AWAY, "b")
+        bench.status()
+        states.append(bench.state)
+        bench.to(minute * 60.0)
+    assert {state.timeouts for state in states} == {0}
+
+
+def test_every_open_socket_has_to_agree() -> None:
+    """The shortest row counts."""
+    bench = Bench("a", "b", "c")
+    bench.up("a")
+    bench.up("b")
+    bench.answer(AWAY, "a")
+    assert bench.state.timeouts == 0
+    bench.answer(AWAY, "b")
+    assert bench.state.timeouts == 1
+    bench.to(3)
+    bench.answer(AWAY, "b")
+    assert bench.state.timeouts == 1
+    bench.answer(AWAY, "a")
+    assert bench.state.timeouts == 2

@@ -40,6 +40,7 @@ from contextlib import contextmanager
 import copy
 from dataclasses import dataclass, field
 from functools import partial
+import itertools
 from math import inf
 import os
 from typing import Any, override
@@ -169,6 +170,8 @@ class Zone:
     log: list[tuple[float, str, Said | None]] = field(default_factory=list)
     last_said: Said | None = None
     """The last answer that counts as a refusal, on this socket or an earlier one."""
+    replies: list[Said] = field(default_factory=list)
+    """Every answer since it was last up here."""
     no_sooner: float = -inf
     sent_at: float = -inf
     due: float | None = None
@@ -201,6 +204,13 @@ class Zone:
     def refusal(self) -> Status | None:
         """Return why the subscribe is refused here."""
         return self.last_said.refusal if self.last_said else None
+
+    @property
+    def timeouts(self) -> int:
+        """Return how many of the last answers in a row said that nobody is there."""
+        away = ANSWERS["TimeoutError"]
+        in_a_row = itertools.takewhile(lambda said: said is away, self.replies[::-1])
+        return len(list(in_a_row))
 
     @property
     def round_ends(self) -> float | None:
@@ -247,10 +257,14 @@ class Model:
         """Return what the design lets a user see now."""
         if self.token_refused:
             return LinkState(available=False, status=None)
+        timeouts = min(
+            (zone.timeouts for zone in self.zones.values() if zone.up), default=0
+        )
+        out_of_sight = partial(LinkState, available=False, timeouts=timeouts)
         if not self.exists:
-            return LinkState(available=False, status=Status.NOT_FOUND)
+            return out_of_sight(status=Status.NOT_FOUND)
         if self.blind:
-            return LinkState(available=False, status=self.why_blind())
+            return out_of_sight(status=self.why_blind())
         if not self.verdict:
             status = (
                 Status.RECONNECTING
@@ -259,13 +273,14 @@ class Model:
                 if self.deployed is False
                 else self.why
             )
-            return LinkState(terminal=self.verdict, status=status)
+            return LinkState(terminal=self.verdict, status=status, timeouts=timeouts)
         brokers = {host.broker for zone in self.zones.values() for host in zone.hosts}
         broker = next((fact for fact in (True, False) if fact in brokers), None)
         return LinkState(
             terminal=True,
             broker=broker,
             status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,
+            timeouts=timeouts,
         )
 
     def why_blind(self) -> Status:
@@ -437,6 +452,8 @@ class Model:
         zone.log.append((self.now, "answered", said))
         ours = bool(zone.ours)
         zone.last_said = None if ours else said
+        if not ours:
+            zone.replies.append(said)
         if said.floor:
             zone.no_sooner = self.now + max(FLOOR, recommended or 0.0)
         if not said.again:
@@ -467,6 +484,7 @@ class Model:
             zone.hosts = zone.ours
         zone.ever = True
         zone.last_said = None
+        zone.replies.clear()
         zone.urged = False
         if any(what == "sent" for _, what, _ in zone.log):
             zone.due = None

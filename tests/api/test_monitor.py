@@ -58,6 +58,19 @@ async def test_terminal_down_at_start_is_off() -> None:
         assert w.state.status is Status.NEVER_AUTHENTICATED
 
 
+async def test_listeners_hear_of_timeouts_in_a_row() -> None:
+    """The fifth may mean that the account runs elsewhere by now."""
+    async with watched(add=False) as w:
+        w.sim.set_terminal(w.id, up=False)
+        w.add(w.id)
+        await w.until(lambda: w.state.timeouts >= 5)
+        heard = [state.timeouts for state in w.seen[w.id]]
+        assert list(dict.fromkeys(heard))[:6] == [0, 1, 2, 3, 4, 5]
+        w.sim.set_terminal(w.id, up=True)
+        await w.terminal(True)
+        assert w.state.timeouts == 0
+
+
 async def test_disconnected_shows_at_once() -> None:
     """The terminal drops, and later comes back by itself."""
     async with watched() as w:

@@ -14,7 +14,7 @@ from enum import Enum
 from math import inf
 import random
 
-from .errors import MetaApiError
+from .errors import MetaApiError, TerminalTimeoutError
 from .model import Status
 from .policy import Retry, Rule, subscribe_rule
 from .timing import Timing
@@ -37,6 +37,13 @@ class LinkState:
     """Whether the terminal is connected to its broker; None while that is not known."""
     status: Status | None = Status.UNKNOWN
     """The reason; None while MetaApi refuses the token."""
+    timeouts: int = 0
+    """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
+
+    0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
+    read the account's facts again, since its region may be another one by now (SDK behaviour); listeners
+    hear of each step.
+    """
 
 
 class Wish(Enum):
@@ -82,6 +89,8 @@ class _ZoneLink:
     """When the last subscribe went out."""
     subscribe_at: float | None = None
     delay: float = 0.0
+    timeouts: int = 0
+    """Subscribes in a row that were answered `TimeoutError`; sockets may come and go between them."""
     nudged: bool = False
     probing: bool = False
 
@@ -225,6 +234,8 @@ class Link:
             # the terminal authenticated before the answer came
             link.refusal = None
         else:
+            timed_out = isinstance(error, TerminalTimeoutError)
+            link.timeouts = link.timeouts + 1 if timed_out else 0
             link.refusal = rule.refusal
             link.subscribe_at = None if rule.retry is Retry.NEVER else now + pause
         if rule.retry is Retry.NEVER:
@@ -298,6 +309,7 @@ class Link:
         if alone:
             link.forget_stale()
         link.ever_up = True
+        link.timeouts = 0
         link.refusal = None
         link.nudged = False
         link.delay = self._timing.subscribe_first
@@ -531,15 +543,20 @@ class Link:
         """Put together what is shown."""
         if self._token_refused:
             return LinkState(available=False, status=None)
+        timeouts = min(
+            (link.timeouts for link in self._zones.values() if link.alive), default=0
+        )
         if self._blind or not self._exists:
-            return LinkState(available=False, status=self._blind_status())
+            return LinkState(
+                available=False, status=self._blind_status(), timeouts=timeouts
+            )
         if not self._terminal:
             status = self._reason
             if self._reconnecting:
                 status = Status.RECONNECTING
             elif self._deployed is False:
                 status = Status.NOT_DEPLOYED
-            return LinkState(terminal=self._terminal, status=status)
+            return LinkState(terminal=self._terminal, status=status, timeouts=timeouts)
         brokers = {
             host.broker for link in self._zones.values() for host in link.hosts.values()
         }
@@ -548,6 +565,7 @@ class Link:
             terminal=True,
             broker=broker,
             status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,
+            timeouts=timeouts,
         )
 
     def _blind_status(self) -> Status:
