@@ -192,8 +192,14 @@ async def test_quota_makes_it_unavailable_and_says_so() -> None:
             "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", count=1, retry_after=0.1
         )
         w.add(w.id)
+        assert w.monitor.limit(w.id) is None
+        assert w.monitor.sockets == (0, 1)
         await w.until(lambda: w.state.status is Status.QUOTA_EXHAUSTED)
         assert not w.state.available
+        limit = w.monitor.limit(w.id)
+        assert limit is not None
+        assert limit.limit == "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"
+        assert w.monitor.sockets == (1, 1)
         await w.terminal(True)
         first, second = (r.time for r in w.sim.requests_of("subscribe"))
         assert second - first >= 0.4

@@ -52,6 +52,8 @@ class Watch:
         self.moved_at: dict[str, float] = {}
         """When a place was last given another socket because of a limit."""
         self.attempt: Attempt | None = None
+        self.limit: TooManyRequestsError | None = None
+        """The last limit that a subscribe met."""
         self.listeners: list[Listener] = []
 
 
@@ -108,6 +110,15 @@ class Monitor(ConnectionListener):
     def state(self, account_id: str) -> LinkState:
         """Return what is known of an account."""
         return self._watches[account_id].link.state
+
+    @property
+    def sockets(self) -> tuple[int, int]:
+        """Return how many sockets are open, and how many are in use."""
+        return sum(socket.connected for socket in self._sockets), len(self._sockets)
+
+    def limit(self, account_id: str) -> TooManyRequestsError | None:
+        """Return the last limit that a subscribe of an account met, which may be over by now."""
+        return self._watches[account_id].limit
 
     def listen(self, account_id: str, listener: Listener) -> Callable[[], None]:
         """Call back on every change of an account's state; returns what ends it."""
@@ -525,6 +536,8 @@ class Monitor(ConnectionListener):
             watch.accepted_at = now
         elif subscribe_rule(error).retry is not Retry.BACKOFF:
             watch.subscribed.discard(place)
+        if isinstance(error, TooManyRequestsError):
+            watch.limit = error
         watch.link.subscribe_answered(place, now, error, _retry_after(error))
         self.pump(watch)
         if isinstance(error, TooManyRequestsError):
