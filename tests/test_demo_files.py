@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+import json
 from pathlib import Path
 import signal
 import sys
@@ -13,7 +14,9 @@ from homeassistant.components.http.config import (
     HTTP_STORAGE_SCHEMA,
     STORAGE_MINOR_VERSION,
     STORAGE_VERSION,
+    async_load_config,
 )
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import slugify
 from homeassistant.util.yaml import Secrets, load_yaml
@@ -25,6 +28,7 @@ from scripts.demo_lib.runner import leaves
 from simulator import plain_accounts
 from simulator.__main__ import parse as parse_simulator
 
+HTTP_META = {"created_at", "error", "error_message"}
 PAGE = "http://127.0.0.1:1"
 ENTITIES = {each for account in ACCOUNTS for each in account.entity_ids} | {AUTOMATION}
 
@@ -113,14 +117,20 @@ def test_the_accounts_are_those_of_the_simulator() -> None:
     assert [slugify(each.name) for each in accounts] == [each.slug for each in ACCOUNTS]
 
 
-def test_the_stored_http_settings_are_valid() -> None:
+async def test_the_stored_http_settings_are_valid(
+    hass: HomeAssistant, hass_storage: dict[str, Any], simulated: Path
+) -> None:
     """Home Assistant reads them as its own, at this version or an older one."""
-    stored = home.http_data(8124)["stable"]
-    meta = {"created_at", "error", "error_message"}
-    settings = {key: value for key, value in stored.items() if key not in meta}
-    assert HTTP_STORAGE_SCHEMA(settings) == settings
-    assert settings["server_host"] == ["127.0.0.1"]
+    stored = json.loads((simulated / ".storage" / "http").read_text())
     assert home.HTTP_VERSION <= (STORAGE_VERSION, STORAGE_MINOR_VERSION)
+    hass_storage["http"] = stored
+    read_back = await async_load_config(hass, {})
+    HTTP_STORAGE_SCHEMA(
+        {key: value for key, value in read_back.items() if key not in HTTP_META}
+    )
+    assert read_back.get("server_host") == ["127.0.0.1"]
+    assert read_back.get("server_port") == 8123
+    assert read_back.get("error") is None
 
 
 def test_the_command_line() -> None:

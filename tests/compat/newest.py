@@ -1,0 +1,17 @@
+"""Let the test plugin start on a Home Assistant that is newer than itself.
+
+Loaded by `-p tests.compat.newest -p no:respx`, before the plugins that install themselves.
+"""
+
+# First: it puts `httpx2` in the place of `httpx`, which the plugin's `respx` imports
+import homeassistant  # noqa: F401, I001
+
+from homeassistant.components import logger
+from homeassistant.components.logger import helpers
+
+# The plugin takes them from where they were before
+MOVED = ("_clear_logger_overwrites",)
+
+for name in MOVED:
+    if not hasattr(logger, name):
+        setattr(logger, name, getattr(helpers, name))
