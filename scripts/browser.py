@@ -10,7 +10,7 @@ import subprocess
 from playwright.async_api import Page, async_playwright
 
 from .demo_lib.client import PASSWORD, USER
-from .demo_lib.home import DASHBOARD
+from .demo_lib.dashboard import URL_PATH
 from .demo_lib.progress import DemoError
 from .setup_env.steps import environ
 
@@ -76,4 +76,4 @@ async def log_in(page: Page, url: str) -> None:
     await page.locator("input[name=username]").fill(USER)
     await page.locator("input[name=password]").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
-    await page.wait_for_url(f"**/{DASHBOARD}/**")
+    await page.wait_for_url(f"**/{URL_PATH}/**")

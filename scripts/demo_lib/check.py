@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from . import home
 from .accounts import DOWN, UP, DemoAccount
 from .client import HomeAssistant
+from .dashboard import URL_PATH
 from .progress import DemoError, step, until
 from .stage import Demo
 
@@ -34,7 +34,7 @@ async def check(demo: Demo) -> None:
 
 async def _see_dashboard(hass: HomeAssistant) -> None:
     """See that the dashboard is there, and that all it names exists."""
-    dashboard = await hass.command("lovelace/config", url_path=home.DASHBOARD)
+    dashboard = await hass.command("lovelace/config", url_path=URL_PATH)
     missing = set(entities_of(dashboard)) - set(await hass.states())
     if missing:
         raise DemoError(f"The dashboard shows what is not there: {sorted(missing)}")

@@ -21,14 +21,16 @@ class Server:
         self.url = url
         self.headers: dict[str, str] = {}
 
-    async def ask(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Return the JSON of an answer."""
+    async def ask(
+        self, method: str, path: str, *, is_json: bool = True, **kwargs: Any
+    ) -> Any:
+        """Return an answer."""
         try:
             async with self.session.request(
                 method, f"{self.url}{path}", headers=self.headers, **kwargs
             ) as answer:
                 if answer.ok:
-                    return await answer.json()
+                    return await (answer.json() if is_json else answer.text())
                 text = f"{answer.status}: {(await answer.text())[:500]}"
         except ClientError as err:
             raise DemoError(f"{self.name} does not answer at {path}: {err}") from err
@@ -125,6 +127,14 @@ class HomeAssistant(Server):
     async def act(self, domain: str, action: str, **data: Any) -> None:
         """Perform an action."""
         await self.post(f"/api/services/{domain}/{action}", data)
+
+    async def render(self, template: str) -> str:
+        """Render a template."""
+        body = {"template": template}
+        rendered: str = await self.ask(
+            "POST", "/api/template", is_json=False, json=body
+        )
+        return rendered
 
     async def states(self) -> dict[str, str]:
         """Return the state of each entity."""

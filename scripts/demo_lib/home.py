@@ -18,9 +18,6 @@ HOST = "127.0.0.1"
 USERS = Path(".storage", "auth_provider.homeassistant")
 KNOWN_USER = VENVS / "demo" / "user.json"
 
-# The dashboard, as `configuration.yaml` names it.
-DASHBOARD = "demo-accounts"
-
 # As Home Assistant 2026.10 writes it; the `http:` of a YAML file opens a dialog instead.
 HTTP_VERSION = (2, 2)
 ONBOARDING_VERSION = (4, 1)

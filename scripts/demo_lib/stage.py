@@ -15,11 +15,14 @@ from aiohttp import ClientSession
 from . import home
 from .accounts import ACCOUNTS, AUTOMATION, BROKER_DOWN, DOWN, UNDEPLOYED
 from .client import PASSWORD, USER, HomeAssistant, SimulatorServer
+from .dashboard import add_dashboard, open_by_default
 from .options import Options
 from .processes import child, run, trouble
 from .progress import DemoError, step, until
 
 DEFAULT_PORT = 8123
+CONFIG = "config"
+LOG = "home-assistant.log"
 SIMULATOR_TIMEOUT = 20.0
 START_TIMEOUT = 120.0
 SHOW_TIMEOUT = 30.0
@@ -40,11 +43,33 @@ class Demo:
 
     home: HomeAssistant
     simulator: SimulatorServer | None
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """Return the configuration folder of Home Assistant."""
+        return self.folder / CONFIG
+
+    @property
+    def log(self) -> Path:
+        """Return the log of Home Assistant."""
+        return self.folder / LOG
 
 
 @asynccontextmanager
 async def running(options: Options) -> AsyncIterator[Demo]:
     """Start all of it, and end all of it."""
+    async with bare(options) as demo:
+        if demo.simulator:
+            async with step("Adding the integration, in its own dialog"):
+                await _add_accounts(demo.home, demo.simulator)
+                await add_dashboard(demo.home, demo.config)
+        yield demo
+
+
+@asynccontextmanager
+async def bare(options: Options) -> AsyncIterator[Demo]:
+    """Start all but the integration, and end all of it."""
     port = choose_port(options.port)
     with home.temporary_folder() as folder:
         async with AsyncExitStack() as stack:
@@ -53,11 +78,8 @@ async def running(options: Options) -> AsyncIterator[Demo]:
             if not options.live:
                 simulator = await _start_simulator(stack, session, folder)
             hass = await _start_home_assistant(stack, session, folder, port, simulator)
-            if simulator:
-                async with step("Adding the integration, in its own dialog"):
-                    await _add_accounts(hass, simulator)
             try:
-                yield Demo(hass, simulator)
+                yield Demo(hass, simulator, folder)
             finally:
                 print("  Ending all of it ...", flush=True)
 
@@ -116,7 +138,7 @@ async def _start_home_assistant(
     port: int,
     simulator: SimulatorServer | None,
 ) -> HomeAssistant:
-    config = folder / "config"
+    config = folder / CONFIG
     home.fill(config, port, simulator.url if simulator else None)
     hass = (sys.executable, "-m", "homeassistant")
     if not home.recall_user(config):
@@ -126,16 +148,13 @@ async def _start_home_assistant(
             home.remember_user(config)
     async with step("Starting Home Assistant"):
         command = (*hass, "-c", config, "--skip-pip", "--log-no-color")
-        log = folder / "home-assistant.log"
+        log = folder / LOG
         await stack.enter_async_context(child("Home Assistant", command, log))
         server = HomeAssistant(session, "Home Assistant", f"http://{home.HOST}:{port}")
         if not await server.log_in_once_running(START_TIMEOUT):
             raise trouble("Home Assistant does not start.", log)
-        await server.command(
-            "frontend/set_system_data",
-            key="core",
-            value={"default_panel": home.DASHBOARD},
-        )
+        if simulator is None:
+            await open_by_default(server)
     return server
 
 
