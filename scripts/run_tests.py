@@ -1,88 +1,214 @@
 """Run the checks: style and types, and the tests in the environments they are for."""
 
 import argparse
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 import os
 from pathlib import Path
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from xml.etree import ElementTree as ET
 
+from .coverage_gate import judge
 from .setup_env import ROOT, VENVS, SetupError, ensure
 
 PEERS = "tests.peers"
+OF_OTHERS = "with servers and clients that others wrote"
 
-# These need no Home Assistant, so they also run on the oldest libraries.
-ALONE = ("tests/api", "tests/peers")
+# These need no Home Assistant, so they also run on the oldest libraries
+CLIENT = ("tests/api", "tests/peers")
+
+# These need none either, so another Home Assistant tells nothing new about them
+APART = (*CLIENT, "tests/simulator", "tests/test_doctor.py")
+
+# For a Home Assistant that is newer than the test plugin
+AHEAD = ("-p", "tests.compat.newest", "-p", "no:respx")
+
+RELEASES = {"floor": (), "pinned": (), "newest": AHEAD, "canary": AHEAD}
+
+# The cores that the project reckons with
+AT_ONCE = 2
 
 DESCRIPTION = """\
 Without arguments: style and types, the client's tests on the oldest libraries it
-allows, then all tests. With --ha floor or --ha newest: all tests on that Home
-Assistant. With arguments for pytest: just that, for example
+allows, then all tests. With --ha: all tests on that Home Assistant. With --every: what
+a change must pass, which adds the other releases of Home Assistant, and the integrations
+that share our libraries. With arguments for pytest: just that, for example
 `scripts/test tests/api -k ping`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to run: what it is called, what it runs, and which environments it needs."""
+
+    title: str
+    command: tuple[str | Path, ...]
+    needs: tuple[str, ...]
+    with_peers: bool = False
+    coverage: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job."""
+
+    title: str
+    passed: bool
+    seconds: float
+    detail: str
+
+    @property
+    def line(self) -> str:
+        """Return the line of the summary."""
+        word = "passed" if self.passed else "FAILED"
+        return f"{word} {self.seconds:5.0f} s  {self.title}{self.detail}"
 
 
 def main() -> int:
     """Run what was asked for; return 0 when all of it passed."""
     parser = argparse.ArgumentParser(
         prog="scripts/test",
-        usage="%(prog)s [-h] [--ha {pinned,floor,newest}] [pytest arguments]",
+        usage=f"%(prog)s [-h] [--every | --ha {{{','.join(RELEASES)}}}] [pytest arguments]",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--every", action="store_true", help="all that there is")
+    which.add_argument(
         "--ha",
-        choices=("pinned", "floor", "newest"),
-        default="pinned",
-        help="the Home Assistant to run on (default: %(default)s)",
+        choices=RELEASES,
+        help="the Home Assistant to run on (default: pinned); canary is the newest there is",
     )
     options, selection = parser.parse_known_args()
-    whole = not selection and options.ha == "pinned"
+    if options.every and selection:
+        parser.error("--every takes no arguments for pytest")
+    if options.every:
+        jobs = every()
+    elif selection or options.ha:
+        jobs = [of_tests(options.ha or "pinned", *selection, with_peers=not selection)]
+    else:
+        jobs = usual()
 
     try:
-        ensure([options.ha, "sdk", "node", *(["lowest"] if whole else [])])
+        ensure(dict.fromkeys(need for job in jobs for need in job.needs))
     except SetupError as err:
         print(f"\n{err}", file=sys.stderr)
         return 1
-
-    failed: list[str] = []
-    if whole:
-        if not lint():
-            failed.append("style and types")
-        passed, peers = run_pytest("lowest", ["--confcutdir=tests/api", *ALONE])
-        if not passed:
-            failed.append("the tests on the oldest libraries")
-        elif not peers:
-            failed.append("the peers on the oldest libraries: none ran")
-
-    passed, peers = run_pytest(options.ha, selection)
-    if not passed:
-        failed.append("the tests")
-    if not peers and not selection:
-        failed.append("the peers: none ran")
-    if failed:
-        print(f"Not passed: {'; '.join(failed)}.")
-    if peers or not selection:
-        print(f"Peers: {peers} tests ran against servers and clients we did not write.")
-    return 1 if failed else 0
+    outcomes = [run(jobs[0])] if len(jobs) == 1 else run_all(jobs)
+    print("\nSummary", *(one.line for one in outcomes), sep="\n  ", flush=True)
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def lint() -> bool:
-    """Check style, format and types."""
-    print("Style and types", flush=True)
-    return subprocess.run([ROOT / "scripts" / "lint"], check=False).returncode == 0
+def usual(*, coverage: bool = False) -> list[Job]:
+    """Return what a change needs while it is made; what takes longest comes first."""
+    return [
+        of_tests("pinned", with_peers=True, coverage=coverage),
+        of_tests("lowest", "--confcutdir=tests/api", *CLIENT, with_peers=True),
+        Job("style and types", (ROOT / "scripts" / "lint",), ("pinned",)),
+    ]
 
 
-def run_pytest(environment: str, args: list[str]) -> tuple[bool, int]:
-    """Run tests; return whether they passed, and how many peer tests ran."""
-    print(f"Tests in {environment}", flush=True)
+def every() -> list[Job]:
+    """Return what a change must pass."""
+    others = [f"--ignore={path}" for path in APART]
+    beside = VENVS / "beside" / "bin" / "python"
+    return [
+        *usual(coverage=True),
+        *(
+            job
+            for release in ("floor", "newest")
+            for job in (of_tests(release, *others), of_types(release))
+        ),
+        Job("beside yalexs", (beside, "-m", "scripts.beside"), ("beside",)),
+    ]
+
+
+def of_tests(
+    environment: str,
+    *args: str,
+    with_peers: bool = False,
+    coverage: bool = False,
+) -> Job:
+    """Return the job that runs tests in an environment."""
+    python = VENVS / environment / "bin" / "python"
+    cache = ("-o", f"cache_dir=.pytest_cache/{environment}")
+    ahead = RELEASES.get(environment, ())
+    return Job(
+        f"tests in {environment}",
+        (python, "-m", "pytest", *ahead, *cache, *args),
+        (environment, *(("sdk", "node") if with_peers else ())),
+        with_peers=with_peers,
+        coverage=coverage,
+    )
+
+
+def of_types(environment: str) -> Job:
+    """Return the job that checks the integration's types against a Home Assistant."""
+    mypy = VENVS / environment / "bin" / "mypy"
+    return Job(
+        f"types in {environment}",
+        (mypy, f"--cache-dir=.mypy_cache/{environment}", "custom_components"),
+        (environment,),
+    )
+
+
+def run_all(jobs: Iterable[Job]) -> list[Outcome]:
+    """Run jobs, some at a time; what one prints is shown when it has ended."""
+    printing = threading.Lock()
+
+    def one(job: Job) -> Outcome:
+        with printing:
+            print(f"Begins: {job.title}", flush=True)
+        with tempfile.TemporaryFile() as output:
+            outcome = run(job, output.fileno())
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        with printing:
+            print(f"\n===== {job.title}\n{text}\n{outcome.line}\n", flush=True)
+        return outcome
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(one, jobs))
+
+
+def run(job: Job, output: int | None = None) -> Outcome:
+    """Run a job."""
+    start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "junit.xml"
-        python = str(VENVS / environment / "bin" / "python")
-        command = [python, "-m", "pytest", f"--junitxml={report}", *args]
-        result = subprocess.run(command, cwd=ROOT, env=environ(), check=False)
-        return result.returncode == 0, count_peers(report)
+        report, covered = Path(folder, "junit.xml"), Path(folder, "coverage.json")
+        command = [*job.command]
+        if "pytest" in command:
+            command.append(f"--junitxml={report}")
+        if job.coverage:
+            command += ["--cov", "--cov-report=", f"--cov-report=json:{covered}"]
+        result = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environ(),
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+        complaints = (
+            [] if result.returncode == 0 else [f"ended with {result.returncode}"]
+        )
+        counts = count(report)
+        if job.with_peers and not counts.get(OF_OTHERS):
+            complaints.append("no test ran against what others wrote")
+        if job.coverage:
+            complaints += judge(covered)
+    told = [f"{number} {what}" for what, number in counts.items() if number]
+    release = home_assistant(job.needs[0])
+    detail = f" ({release})" if release else ""
+    if told or complaints:
+        detail += f": {', '.join(told + complaints)}"
+    seconds = time.monotonic() - start
+    return Outcome(job.title, not complaints, seconds, detail)
 
 
 def environ() -> dict[str, str]:
@@ -91,15 +217,33 @@ def environ() -> dict[str, str]:
     return {**kept, "PYTHONPYCACHEPREFIX": str(VENVS / "pycache")}
 
 
-def count_peers(report: Path) -> int:
-    """Return how many tests of the peers' folder ran, by the report of a run."""
+def home_assistant(environment: str) -> str:
+    """Return the Home Assistant that an environment holds, if it does."""
+    site = VENVS / environment / "lib"
+    for folder in site.glob("python3.*/site-packages/homeassistant-*.dist-info"):
+        return f"Home Assistant {folder.name.split('-')[1].removesuffix('.dist')}"
+    return ""
+
+
+def count(report: Path) -> dict[str, int]:
+    """Return how many tests ended in which way, by the report of a run."""
     if not report.is_file():
-        return 0
-    root = ET.parse(report).getroot()  # noqa: S314 - a file of our own
-    return sum(
-        case.get("classname", "").startswith(PEERS) and case.find("skipped") is None
-        for case in root.iter("testcase")
-    )
+        return {}
+    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - our own
+    skipped = [case for case in cases if case.find("skipped") is not None]
+    bad = [
+        case
+        for case in cases
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+    ran = [case for case in cases if case not in skipped]
+    peers = [case for case in ran if case.get("classname", "").startswith(PEERS)]
+    return {
+        "passed": len(ran) - len(bad),
+        "failed": len(bad),
+        "skipped": len(skipped),
+        OF_OTHERS: len(peers),
+    }
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ from .steps import (
 )
 
 STUBS = ROOT / "scripts" / "stubs"
+MANIFEST = ROOT / "custom_components" / "metaapi" / "manifest.json"
+
+# Home Assistant's own integrations that require the libraries which we require
+NEIGHBOURS = ("august", "yale")
+
 NODE_PACKAGES = ROOT / "tests" / "peers" / "node" / "package.json"
 OLDEST_NODE = 18
 
@@ -59,6 +64,8 @@ class Environment:
     def stamp(self) -> str:
         """Return a hash of all that it is made from."""
         made_from = [str(ROOT), requirements(self.name), _overrides(self.name)]
+        if self.name == "beside":
+            made_from.append(_required(MANIFEST))
         if self.runs_python:
             made_from.append(str(interpreter.recorded()))
         else:
@@ -116,6 +123,32 @@ def _make_demo(environment: Environment) -> None:
         ]
         constraints = site / "homeassistant" / "package_constraints.txt"
         _install(environment, current, "--constraints", constraints, *needed)
+
+
+def _make_beside(environment: Environment) -> None:
+    """Install what we require and what the neighbours require, in one resolution."""
+    _make_python(environment)
+    with step("Adding what they require", _ADVICE) as current:
+        (package,) = environment.folder.glob(
+            "lib/python3.*/site-packages/homeassistant"
+        )
+        manifests = [
+            package / "components" / domain / "manifest.json" for domain in NEIGHBOURS
+        ]
+        _install(
+            environment,
+            current,
+            "--constraints",
+            package / "package_constraints.txt",
+            *requirements(environment.name),
+            *(each for path in (MANIFEST, *manifests) for each in _required(path)),
+        )
+
+
+def _required(manifest: Path) -> list[str]:
+    """Return the requirements of an integration."""
+    required: list[str] = json.loads(manifest.read_text())["requirements"]
+    return required
 
 
 def _make_venv(environment: Environment, current: Step) -> None:
@@ -231,7 +264,14 @@ ENVIRONMENTS = {
             "Home Assistant with its frontend, and a browser's driver",
             _make_demo,
         ),
+        Environment("canary", "the tests, on whatever is newest by now", _make_python),
+        Environment(
+            "beside",
+            "our requirements beside those of other integrations",
+            _make_beside,
+        ),
         Environment("sdk", "MetaApi's own client, as a peer", _make_python),
+        Environment("mutation", "the client alone, and mutants of it", _make_python),
         Environment(
             "node",
             "Socket.IO's own servers and clients, as peers",
