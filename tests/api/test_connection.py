@@ -203,6 +203,7 @@ class Line:
         self.say(name, requestId=self.wire.sent[number][1]["requestId"], **fields)
 
 
+@warped
 async def test_request_and_its_response() -> None:
     """The fields of a request, and the answer as it came."""
     line = Line(application="Mine")
@@ -222,6 +223,7 @@ async def test_request_and_its_response() -> None:
 
 
 @pytest.mark.parametrize("instance", [0, 1])
+@warped
 async def test_instance_goes_into_every_request(instance: int) -> None:
     """Also the first one, whose number is 0."""
     line = Line(instance=instance)
@@ -230,6 +232,7 @@ async def test_instance_goes_into_every_request(instance: int) -> None:
     task.cancel()
 
 
+@warped
 async def test_ids_are_long_and_random() -> None:
     """32 characters, never the same: those of requests and those of sockets."""
     for ids in (
@@ -240,6 +243,7 @@ async def test_ids_are_long_and_random() -> None:
         assert {len(one) for one in ids} == {32}
 
 
+@warped
 async def test_answers_find_their_requests() -> None:
     """Two at once, answered the other way round; what nobody asked for is counted."""
     line = Line()
@@ -270,6 +274,7 @@ async def test_answers_find_their_requests() -> None:
         ("Odd", InternalError),
     ],
 )
+@warped
 async def test_an_error_reaches_who_asked(name: str, error: type[MetaApiError]) -> None:
     """As the exception of its name, with all that the server said but the token."""
     line = Line()
@@ -292,6 +297,7 @@ async def test_an_error_reaches_who_asked(name: str, error: type[MetaApiError]) 
     assert line.channel.unexpected == 0
 
 
+@warped
 async def test_unauthorized_of_nobodys_request_is_told_as_well() -> None:
     """The token is what it is about, not the request."""
     line = Line()
@@ -304,6 +310,7 @@ async def test_unauthorized_of_nobodys_request_is_told_as_well() -> None:
 
 @pytest.mark.parametrize("depth", [1, 7, 8, 2000])
 @pytest.mark.parametrize("wrap", [lambda one: [one], lambda one: {"x": one}])
+@warped
 async def test_an_error_is_read_so_deep_and_no_deeper(
     depth: int, wrap: Callable[[Any], Any]
 ) -> None:
@@ -321,6 +328,7 @@ async def test_an_error_is_read_so_deep_and_no_deeper(
     assert ("core" if depth < 8 else "null") in said
 
 
+@warped
 async def test_events_as_objects_and_as_text() -> None:
     """Both forms are read; what is neither is counted."""
     line = Line()
@@ -354,6 +362,7 @@ async def test_no_response_in_time(options: dict[str, Any], patience: float) -> 
     assert line.channel.unexpected == 1
 
 
+@warped
 async def test_too_many_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than may wait is refused, until one has its answer."""
     monkeypatch.setattr(module, "MAX_PENDING", 2)
@@ -376,6 +385,7 @@ def test_a_thousand_may_wait() -> None:
     assert module.MAX_PENDING == 1000
 
 
+@warped
 async def test_what_failed_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not sent, not answered, answered, refused: each makes room for the next request."""
     monkeypatch.setattr(module, "MAX_PENDING", 1)
@@ -393,6 +403,7 @@ async def test_what_failed_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> N
     await line.channel.request("a", "acc")
 
 
+@warped
 async def test_closing_tells_who_waits() -> None:
     """Also when one of them has its answer already."""
     line = Line()
@@ -406,6 +417,7 @@ async def test_closing_tells_who_waits() -> None:
     assert str(caught.value) == "The connection to MetaApi was lost"
 
 
+@warped
 async def test_connects_as_todays_clients_do() -> None:
     """Query and header of the SDKs, a new client id each time."""
     line = Line()
@@ -422,6 +434,7 @@ async def test_connects_as_todays_clients_do() -> None:
     assert headers == {"Client-Id": params["clientId"]}
 
 
+@warped
 async def test_connects_as_the_seed_page_does() -> None:
     """Nothing but the token."""
     line = Line()
@@ -429,6 +442,7 @@ async def test_connects_as_the_seed_page_does() -> None:
     assert line.wire.connects == [(URL, {"auth-token": TOKEN}, None)]
 
 
+@warped
 async def test_channel_hands_on_what_its_wire_knows() -> None:
     """Whether it is open, what it counted, pings, why it closed, without the token."""
     line = Line()
@@ -640,13 +654,13 @@ async def test_a_listener_that_fails_costs_no_socket(
 @pytest.mark.parametrize("error", [FAILED, ENDED, BROKEN])
 @warped
 async def test_last_error(error: MetaApiError) -> None:
-    """What went wrong is kept until a socket opens."""
+    """What went wrong last is kept, for a person to read."""
     async with running(error) as rig:
         assert rig.connection.last_error is None
         await asyncio.sleep(0.5)
         assert rig.connection.last_error is error
         await rig.socket(2)
-        assert rig.connection.last_error is None
+        assert rig.connection.last_error is error
 
 
 # -- pauses ----------------------------------------------------------------------------------------
@@ -917,6 +931,7 @@ async def judge(answers: dict[str, dict[str, Any]], **options: Any) -> FakeWire:
     return wire
 
 
+@warped
 async def test_a_good_token_is_judged_and_leaves_nothing() -> None:
     """Subscribe, unsubscribe, close."""
     wire = await judge({"subscribe": {}, "unsubscribe": {}})
@@ -934,6 +949,7 @@ async def test_a_good_token_is_judged_and_leaves_nothing() -> None:
     assert wire.timing == Timing()
 
 
+@warped
 async def test_what_else_a_server_says_meanwhile_is_no_verdict() -> None:
     """Events of the account arrive before the answer to the subscribe, or after it."""
     task = asyncio.create_task(judge({"unsubscribe": {}}))
@@ -945,6 +961,7 @@ async def test_what_else_a_server_says_meanwhile_is_no_verdict() -> None:
     await task
 
 
+@warped
 async def test_a_terminal_that_is_away_is_no_verdict_on_the_token() -> None:
     """Nothing was subscribed, so nothing is given back."""
     wire = await judge({"subscribe": {"error": "TimeoutError"}})
@@ -960,6 +977,7 @@ async def test_a_terminal_that_is_away_is_no_verdict_on_the_token() -> None:
         ("ValidationError", ValidationError),
     ],
 )
+@warped
 async def test_a_refused_token_is_told(name: str, error: type[MetaApiError]) -> None:
     """As what MetaApi called it."""
     with pytest.raises(error):
@@ -994,6 +1012,7 @@ async def test_a_person_does_not_wait_for_long() -> None:
     assert now() - started == pytest.approx(11, abs=0.1)
 
 
+@warped
 async def test_a_socket_that_does_not_open_is_told() -> None:
     """And closed all the same."""
     FakeWire.acts = [HandshakeRefusedError(401)]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 import contextlib
+from dataclasses import asdict
 from datetime import UTC, datetime
 import logging
 import random
@@ -35,7 +36,7 @@ from .errors import (
 )
 from .policy import HANDSHAKE, Retry
 from .timing import Timing
-from .token import redact
+from .token import redact, redact_all
 from .wire import Wire, WireCounters
 
 _LOGGER = logging.getLogger(__name__)
@@ -169,19 +170,6 @@ class Channel:
         """Take the token out of a text."""
         return redact(text, self._token)
 
-    def _clean(self, value: Any, depth: int) -> Any:
-        """Take the token out of whatever a server said; what is nested too deep is left out."""
-        if isinstance(value, str):
-            return self._redact(value)
-        if isinstance(value, dict) and depth:
-            return {
-                self._redact(key): self._clean(one, depth - 1)
-                for key, one in value.items()
-            }
-        if isinstance(value, list) and depth:
-            return [self._clean(one, depth - 1) for one in value]
-        return None if isinstance(value, dict | list) else value
-
     def _event(self, name: str, argument: object) -> None:
         """Take one event of the socket; what cannot be read is counted."""
         if isinstance(argument, str):  # the form that newer protocols use
@@ -197,7 +185,7 @@ class Channel:
             self._answer(argument, None)
         elif name == "processingError":
             # a server may repeat what it was sent, in any of its fields
-            said = self._clean(argument, _DEPTH)
+            said = redact_all(argument, self._token, _DEPTH)
             error = from_name(
                 said.get("error"),
                 said.get("message"),
@@ -257,7 +245,12 @@ class Connection:
         self.zone = zone
         self.attempts = 0
         """Connects tried since the last back-off reset."""
+        self.connects = 0
+        self.losses = 0
         self.last_error: MetaApiError | None = None
+        """Why the last connect that failed did so."""
+        self.last_loss: str | None = None
+        """Why the last open socket closed."""
         self.opened_at: float | None = None
         self._session = session
         self._token = token
@@ -271,6 +264,10 @@ class Connection:
         self._proven = False
         self._connecting: asyncio.Timeout | None = None
         self._connect_started = 0.0
+        self._pause = 0.0
+        self._pause_ends: float | None = None
+        self._counters = WireCounters()
+        self._unexpected = 0
         self._clock = asyncio.get_running_loop().time
         self._down_since = self._clock()
 
@@ -288,6 +285,34 @@ class Connection:
     def counters(self) -> WireCounters:
         """Return what went over the open socket."""
         return self._channel.counters if self._channel is not None else WireCounters()
+
+    def diagnostics(self, now: float) -> dict[str, Any]:
+        """Return how the socket does and did, for a person; seconds count back or ahead from `now`."""
+        state, details = "connecting", dict[str, float]()
+        if self.opened_at is not None:
+            state, details = "open", {"open_for": now - self.opened_at}
+        elif self._pause_ends is not None:
+            state = "backing off"
+            details = {"pause": self._pause, "next_attempt_in": self._pause_ends - now}
+        elif self._task is None or self._task.done():
+            state = "closed"
+        unexpected = self._unexpected
+        if self._channel is not None:
+            unexpected += self._channel.unexpected
+        error = self.last_error
+        return {
+            "zone": self.zone.name,
+            "region": self.zone.region,
+            "state": state,
+            **{name: round(seconds, 1) for name, seconds in details.items()},
+            "attempts_since_reset": self.attempts,
+            "connects": self.connects,
+            "losses": self.losses,
+            "last_loss": self.last_loss,
+            "last_error": error and f"{type(error).__name__}: {error}",
+            **asdict(self._counters + self.counters),
+            "unexpected": unexpected,
+        }
 
     def start(self) -> None:
         """Start to connect."""
@@ -394,15 +419,18 @@ class Connection:
         await self._connect(channel)
         self._channel = channel
         self._proven = False
-        self.last_error = None
+        self.connects += 1
         self.opened_at = opened_at = self._clock()
         reason = "closed by us"
         try:
             self._listener.connection_up(self)
-            reason = await channel.wait_closed()
+            reason = self.last_loss = await channel.wait_closed()
+            self.losses += 1
         finally:
             self._channel = None
             self.opened_at = None
+            self._counters += channel.counters
+            self._unexpected += channel.unexpected
             now = self._clock()
             if now >= opened_at + self._timing.backoff_reset or (
                 self._proven and now >= opened_at + self._timing.backoff_proven
@@ -434,13 +462,18 @@ class Connection:
         )
         if self._clock() < self._down_since + self._timing.backoff_patience:
             longest = min(longest, self._timing.backoff_short)
-        if floor:
-            await asyncio.sleep(floor + random.uniform(0, longest))
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(random.uniform(0, longest)):
-                await self._wake.wait()
-        self._wake.clear()
+        self._pause = floor + random.uniform(0, longest)
+        self._pause_ends = self._clock() + self._pause
+        try:
+            if floor:
+                await asyncio.sleep(self._pause)
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause):
+                    await self._wake.wait()
+            self._wake.clear()
+        finally:
+            self._pause_ends = None
 
     def _event(self, event: Mapping[str, Any]) -> None:
         """Hand a `synchronization` event on."""

@@ -58,6 +58,15 @@ class Endpoints:
         """Return the base URL of the provisioning API."""
         return self.api_url or PROVISIONING_URL
 
+    def kind(self, zone: Zone) -> str:
+        """Return what kind of server a zone is, without its address."""
+        if self.api_url:
+            return "api_url"
+        if zone.instance is None:
+            return "global"
+        default = ServerSettings().hostname
+        return "regional" if self.settings.hostname == default else "dedicated"
+
     @property
     def global_zone(self) -> Zone:
         """Return the server of the seed page, which knows no zones."""

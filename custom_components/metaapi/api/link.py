@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 import random
+from typing import Any
 
 from .errors import MetaApiError, TerminalTimeoutError
 from .model import Status
@@ -162,6 +163,10 @@ class Link:
     def up_zones(self) -> list[str]:
         """Return the zones where the account was up when it was last up."""
         return [name for name, zone in self._zones.items() if zone.last_up]
+
+    def diagnostics(self, now: float) -> dict[str, dict[str, Any]]:
+        """Return what each zone knows, for a person; seconds count back or ahead from `now`."""
+        return {name: self._describe(link, now) for name, link in self._zones.items()}
 
     # -- our sockets ---------------------------------------------------------------------------
 
@@ -602,6 +607,37 @@ class Link:
                 for host in link.hosts.values():
                     if host.fresh:
                         yield host.sign + self._timing.silence
+
+    def _describe(self, link: _ZoneLink, now: float) -> dict[str, Any]:
+        """Return what a zone knows."""
+        subscribes = (
+            self._may_subscribe()
+            and link.alive
+            and not link.in_flight
+            and link.subscribe_at is not None
+        )
+        return {
+            "socket": link.alive,
+            "hosts": [
+                {
+                    "instance": instance,
+                    "host": name,
+                    "session": "ours" if host.fresh else "earlier",
+                    "broker": host.broker,
+                    "last_sign": round(now - host.sign, 1),
+                }
+                for (instance, name), host in link.hosts.items()
+            ],
+            "subscribe_in_flight": link.in_flight,
+            "next_subscribe_in": round(self._due(link) - now, 1)
+            if subscribes
+            else None,
+            "subscribe_pause": link.delay,
+            "timeouts": link.timeouts,
+            "refusal": link.refusal,
+            "refused_for": round(max(link.not_before - now, 0.0), 1),
+            "probing": link.probing,
+        }
 
     # -- helpers -------------------------------------------------------------------------------
 

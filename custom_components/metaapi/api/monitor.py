@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 import contextlib
+from dataclasses import asdict
 from datetime import UTC, datetime
 import logging
 from math import inf
@@ -14,6 +15,7 @@ import aiohttp
 from .connection import Channel, Connection, ConnectionListener
 from .endpoints import Endpoints, Zone
 from .errors import MetaApiError, TooManyRequestsError, UnauthorizedError
+from .journal import Journal
 from .link import Link, LinkState, Wish
 from .model import Replica
 from .policy import Limit, Retry, limit_of, subscribe_rule
@@ -21,12 +23,15 @@ from .provisioning import Provisioning
 from .reconnect import Attempt, Outcome, ReconnectResult
 from .sockets import Sockets
 from .timing import Timing
-from .token import read_claims
+from .token import read_claims, redact_all
 
 _LOGGER = logging.getLogger(__name__)
 
 _HOST_MAX = 256
 """A longer name of a host is none of MetaApi's."""
+
+_DEPTH = 10
+"""How deep diagnostics are at most."""
 
 type Listener = Callable[[], None]
 
@@ -52,9 +57,28 @@ class Watch:
         self.moved_at: dict[str, float] = {}
         """When a place was last given another socket because of a limit."""
         self.attempt: Attempt | None = None
+        self.region = ""
+        self.replicas: tuple[Replica, ...] = ()
         self.limit: TooManyRequestsError | None = None
         """The last limit that a subscribe met."""
         self.listeners: list[Listener] = []
+
+    def diagnostics(self, now: float) -> dict[str, Any]:
+        """Return how the account is, for a person; its zones with the id it has there."""
+        state = self.link.state
+        return {
+            "account_id": self.account_id,
+            "region": self.region,
+            "deployed": self.link.deployed,
+            "replicas": [asdict(replica) for replica in self.replicas],
+            **asdict(state),
+            "reconnecting": self.link.reconnecting,
+            "zones": [
+                {"zone": self.sockets[place].zone.name, "account_id": self.ids[place]}
+                | zone
+                for place, zone in self.link.diagnostics(now).items()
+            ],
+        }
 
 
 class Monitor(ConnectionListener):
@@ -78,6 +102,7 @@ class Monitor(ConnectionListener):
         """Which form of `reconnect` MetaApi accepted last."""
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
+        self._journal = Journal()
         self._session = session
         self._token = token
         self._application = application
@@ -135,6 +160,35 @@ class Monitor(ConnectionListener):
             else None
         )
 
+    def diagnostics(self) -> dict[str, Any]:
+        """Return how all links are, as JSON for a person's bug report.
+
+        It holds ids of accounts and replicas, as values of `account_id` and nowhere else, but neither the
+        token nor an address. Times are seconds back or ahead from now, but for those of `events`: the last
+        50, the oldest first.
+        """
+        now = self._clock()
+        tree = {
+            "connected": self.connected,
+            "token_refused": self.token_refused,
+            "reconnect_form": self.reconnect_form,
+            "ignored_events": self.ignored_events,
+            "subscribes_held_for": round(max(self._hold_until - now, 0.0), 1),
+            "sockets": [
+                {
+                    "server": self.endpoints.kind(connection.zone),
+                    "accounts": len(self._sockets.routes(connection)),
+                    **connection.diagnostics(now),
+                }
+                for connection in self._sockets
+            ],
+            "accounts": [watch.diagnostics(now) for watch in self._watches.values()],
+            "events": self._journal.diagnostics(),
+        }
+        # names of hosts are a server's words
+        redacted: dict[str, Any] = redact_all(tree, self._token, _DEPTH)
+        return redacted
+
     def add_account(
         self,
         account_id: str,
@@ -147,6 +201,7 @@ class Monitor(ConnectionListener):
         now = self._clock()
         watch = Watch(account_id, Link((), now, timing=self.timing))
         self._watches[account_id] = watch
+        self._journal.note("added", account_id)
         watch.link.hold(self._hold_until, now)
         if deployed is not None:
             watch.link.facts(now, deployed=deployed)
@@ -161,10 +216,11 @@ class Monitor(ConnectionListener):
         """Take where an account runs; it moves there without touching the others."""
         if (watch := self._watches.get(account_id)) is None:
             return
+        watch.region, watch.replicas = region, tuple(replicas)
         places = {
             zone.name: (account_id, zone) for zone in self.endpoints.zones(region)
         }
-        for replica in replicas:
+        for replica in watch.replicas:
             if replica.deployed:
                 for zone in self.endpoints.zones(replica.region):
                     name = f"{zone.name} {replica.account_id}"
@@ -191,6 +247,7 @@ class Monitor(ConnectionListener):
         watch = self._watches.pop(account_id, None)
         if watch is None:
             return
+        self._journal.note("removed", account_id)
         self._stop_watch(watch)
         try:
             await self._unsubscribe([watch])
@@ -263,6 +320,7 @@ class Monitor(ConnectionListener):
     def connection_up(self, connection: Connection) -> None:
         """Subscribe every account of the socket, spread over a while."""
         now = self._clock()
+        self._journal.note("socket open", zone=connection.zone.name)
         routes = self._sockets.routes(connection)
         spread = self._spread(len(routes))
         self._link_lost_at = None
@@ -279,6 +337,7 @@ class Monitor(ConnectionListener):
         """Stop the clocks that ran on the socket."""
         now = self._clock()
         _LOGGER.debug("Socket to %s is gone: %s", connection.zone.name, reason)
+        self._journal.note("socket lost", zone=connection.zone.name, detail=reason)
         if not self._sockets.any_open:
             self._link_lost_at = now
         for watch, place in self._sockets.routes(connection):
@@ -345,10 +404,13 @@ class Monitor(ConnectionListener):
                 now,
                 alone=event.get("replicas") == 1,
             )
+            what = kind if counted else "authenticated, stale"
+            self._note(watch, zone, what, key[1])
             if counted and watch.attempt is not None:
                 watch.attempt.authenticated()
         elif kind == "disconnected":
             watch.link.disconnected(zone, key, now)
+            self._note(watch, zone, kind, key[1])
         else:
             self.ignored_events += 1
             return False
@@ -365,6 +427,7 @@ class Monitor(ConnectionListener):
             for wish, place in wishes:
                 if place not in watch.sockets:
                     continue
+                self._note(watch, place, wish.value)
                 if wish is Wish.SUBSCRIBE:
                     watch.flights[place] = self.spawn(
                         self._subscribe(watch, place), "metaapi subscribe"
@@ -374,11 +437,14 @@ class Monitor(ConnectionListener):
         if link.deadline < inf:
             self._arm(link.deadline)
         if link.state != watch.shown:
+            if link.state.status is not watch.shown.status:
+                self._journal.note("status", watch.account_id, detail=link.state.status)
             watch.shown = link.state
             _tell(watch.listeners)
 
-    def attempt_ended(self, watch: Watch, attempt: Attempt) -> None:
+    def attempt_ended(self, watch: Watch, attempt: Attempt, outcome: Outcome) -> None:
         """Forget an attempt that has its outcome."""
+        self._journal.note("reconnect", watch.account_id, detail=outcome)
         if watch.attempt is attempt:
             watch.attempt = None
 
@@ -424,6 +490,18 @@ class Monitor(ConnectionListener):
             self._connection_waiters.discard(waiter)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _note(
+        self, watch: Watch, place: str, what: str, detail: str | None = None
+    ) -> None:
+        """Write down what happened to an account in a place, by the id and the zone it has there."""
+        connection = watch.sockets.get(place)
+        self._journal.note(
+            what,
+            watch.ids.get(place, watch.account_id),
+            connection.zone.name if connection is not None else None,
+            detail,
+        )
 
     def _spread(self, accounts: int) -> float:
         """Return over how many seconds the subscribes of so many accounts are spread."""
@@ -497,6 +575,7 @@ class Monitor(ConnectionListener):
         limit = limit_of(error)
         if limit is Limit.HOLD:
             self._hold_until = max(self._hold_until, now + wait)
+            self._journal.note("subscribes held", detail=f"{wait:.0f} s")
             spread = self._spread(len(self._watches))
             for other in tuple(self._watches.values()):
                 # one after the other, so that the first refusal holds the rest back again
@@ -506,6 +585,7 @@ class Monitor(ConnectionListener):
             now >= watch.moved_at.get(place, -inf) + self.timing.refused_floor
         ):
             watch.moved_at[place] = now
+            self._note(watch, place, "moved to another socket")
             connection, place_id = watch.sockets[place], watch.ids[place]
             self._sockets.lock(connection, now + wait)
             watch.link.forget_refusal(place)
@@ -532,6 +612,12 @@ class Monitor(ConnectionListener):
         if connection.session_id != session_id:
             return
         now = self._clock()
+        self._note(
+            watch,
+            place,
+            "subscribe answered",
+            type(error).__name__ if error is not None else None,
+        )
         if error is None:
             watch.accepted_at = now
         elif subscribe_rule(error).retry is not Retry.BACKOFF:
@@ -580,6 +666,7 @@ class Monitor(ConnectionListener):
         if not refused:
             return
         self.token_refused = True
+        self._journal.note("token refused")
         now = self._clock()
         for watch in tuple(self._watches.values()):
             watch.link.token_refused(now)

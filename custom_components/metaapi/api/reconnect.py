@@ -113,7 +113,8 @@ class Attempt:
         error: str | None = None
         try:
             if link.deployed is False:
-                return ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
+                outcome = Outcome.NOT_DEPLOYED
+                return ReconnectResult(outcome, 0.0)
             sockets = await self._sockets()
             link.reconnect_sent(self._clock())
             self._monitor.pump(self._watch)
@@ -127,7 +128,7 @@ class Attempt:
         except _LostError, MetaApiError:
             outcome = self._unless_authenticated(Outcome.NO_CONNECTION)
         finally:
-            self._monitor.attempt_ended(self._watch, self)
+            self._monitor.attempt_ended(self._watch, self, outcome)
             if link.reconnecting:
                 link.reconnect_ended(
                     self._clock(),

@@ -68,6 +68,20 @@ def redact(text: str, token: str) -> str:
     return text
 
 
+def redact_all(value: Any, token: str, depth: int) -> Any:
+    """Return JSON with the token taken out of its texts; what is nested deeper is left out."""
+    if isinstance(value, str):
+        return redact(value, token)
+    if isinstance(value, dict) and depth:
+        return {
+            redact(key, token): redact_all(one, token, depth - 1)
+            for key, one in value.items()
+        }
+    if isinstance(value, list) and depth:
+        return [redact_all(one, token, depth - 1) for one in value]
+    return None if isinstance(value, dict | list) else value
+
+
 def _payload(token: str) -> Mapping[str, Any] | None:
     """Decode the middle part of a JWT."""
     parts = token.split(".")

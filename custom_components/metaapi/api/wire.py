@@ -72,8 +72,20 @@ class WireCounters:
     """What went over one socket."""
 
     frames: int = 0
+    """Frames that came in."""
+    sent: int = 0
+    """Requests and pings that went out."""
     events: int = 0
     malformed: int = 0
+
+    def __add__(self, other: WireCounters) -> WireCounters:
+        """Return what went over two sockets."""
+        return WireCounters(
+            self.frames + other.frames,
+            self.sent + other.sent,
+            self.events + other.events,
+            self.malformed + other.malformed,
+        )
 
 
 class Wire:
@@ -154,6 +166,7 @@ class Wire:
         """Queue an event; raises NotConnectedError when the socket is not open."""
         if self._client is None or not self.connected:
             raise NotConnectedError("No socket to MetaApi is open")
+        self.counters.sent += 1
         await self._client.emit(event, dict(payload))
 
     async def probe(self) -> None:
@@ -376,6 +389,7 @@ class _EngineIO3(engineio.AsyncClient):
     def _send_ping(self) -> int:
         """Queue a ping and return its number; pongs come back in the same order."""
         self._pings += 1
+        self.wire.counters.sent += 1
         self.queue.put_nowait(engineio_packet.Packet(engineio_packet.PING))
         return self._pings
 
