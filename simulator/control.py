@@ -86,7 +86,7 @@ class Body:
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float))
-            or not 0 <= value < 1e9
+            or not 0 <= value < 1e11
         ):
             raise BodyError(f"{name} must be a number of 0 or more")
         return value

@@ -2,6 +2,7 @@
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable
 import json
 from pathlib import Path
@@ -28,7 +29,13 @@ async def post(
         return response.status, await response.json()
 
 
-ACCOUNT_CALLS: list[
+ACCOUNT_def read_claims(token: str) -> Any:
+    """Return the claims of a JWT."""
+    body = token.split(".")[1]
+    return json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+
+
+CALLS: list[
     tuple[str, dict[str, Any], Callable[[Simulator], object], object]
 ] = [
     ("terminal", {"up": False}, lambda sim: sim.account.up, False),
@@ -125,6 +132,12 @@ CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] =
             sim.tokens["t"].accounts,
         ),
         ("o", False, False, {"a"}),
+    ),
+    (
+        "tokens/grant",
+        {"expires": 1_900_000_000},
+        lambda sim: read_claims(list(sim.tokens)[-1])["exp"],
+        1_900_000_000,
     ),
     (
         "rest",
