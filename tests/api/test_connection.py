@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, tzinfo
 import itertools
 import json
 import logging
@@ -38,7 +39,7 @@ from simulator import Simulator
 from .faults.warp import warped
 from .loopback import TOKEN, eventually
 
-SESSION = cast(aiohttp.ClientSession, None)
+SESSION = cast(aiohttp.ClientSession, object())
 URL = "https://a.example"
 ZONE = Zone(URL, "london", 0)
 TIMING = Timing()
@@ -54,6 +55,15 @@ type Act = BaseException | Callable[[], Awaitable[None]] | None
 async def hang() -> None:
     """Never come to an end."""
     await asyncio.Event().wait()
+
+
+class Noon:
+    """A calendar in which it is always the same noon."""
+
+    @staticmethod
+    def now(zone: tzinfo | None = None) -> datetime:
+        """Return the time."""
+        return datetime(2026, 1, 1, 12, tzinfo=zone)
 
 
 def now() -> float:
@@ -663,6 +673,87 @@ async def test_last_error(error: MetaApiError) -> None:
         assert rig.connection.last_error is error
 
 
+@warped
+async def test_what_a_person_is_told() -> None:
+    """Not started, connecting, pausing, open, lost, closed; what was counted outlives a socket."""
+    async with running(FAILED, hang, start=False) as rig:
+        connection = rig.connection
+        told: dict[str, Any] = {
+            "zone": "london-a",
+            "region": "london",
+            "state": "closed",
+            "attempts_since_reset": 0,
+            "connects": 0,
+            "losses": 0,
+            "last_loss": None,
+            "last_error": None,
+            **dict.fromkeys(("frames", "sent", "events", "malformed", "unexpected"), 0),
+        }
+
+        def check(**news: Any) -> None:
+            told.update(news)
+            shown = {k: v for k, v in told.items() if v is not ...}
+            assert connection.diagnostics(now()) == shown
+
+        check()
+        connection.start()
+        check(state="connecting")
+        await asyncio.sleep(0.3)
+        check(
+            state="backing off",
+            pause=1.0,
+            next_attempt_in=0.7,
+            attempts_since_reset=1,
+            last_error="CannotConnectError: no",
+        )
+        await asyncio.sleep(10)
+        check(
+            state="connecting", pause=..., next_attempt_in=..., attempts_since_reset=2
+        )
+        connection.wake()
+        await asyncio.sleep(5)
+        check(
+            state="open",
+            open_for=5.0,
+            attempts_since_reset=1,
+            connects=1,
+            last_error="CannotConnectError: The connect hung, and somebody asked",
+            frames=7,
+        )
+        wire = FakeWire.made[-1]
+        wire.on_event("response", {})
+        wire.on_event("response", {})
+        check(unexpected=2)
+        await rig.lose(wire, reason="the server closed it")
+        await asyncio.sleep(0.2)
+        check(
+            state="backing off",
+            open_for=...,
+            pause=1.0,
+            next_attempt_in=0.8,
+            losses=1,
+            last_loss="the server closed it",
+        )
+        await asyncio.sleep(2)
+        FakeWire.made[-1].on_event("response", {})
+        check(
+            state="open",
+            open_for=1.2,
+            pause=...,
+            next_attempt_in=...,
+            attempts_since_reset=2,
+            connects=2,
+            frames=14,
+            unexpected=3,
+        )
+        (task,) = rig.tasks
+        connection.stop()
+        await eventually(task.done)
+        check(state="closed", open_for=...)
+        await connection.close()
+        check()
+
+
 # -- pauses ----------------------------------------------------------------------------------------
 
 
@@ -768,6 +859,7 @@ async def test_what_one_socket_proved_is_not_the_next_ones() -> None:
         (429, "400", 400.0),
         (403, "400", 400.0),
         (429, "soon", 300.0),
+        (429, "Thu, 01 Jan 2026 12:10:00 GMT", 600.0),
         (301, "400", 0.0),
         (400, None, 0.0),
         (404, "400", 0.0),
@@ -777,9 +869,13 @@ async def test_what_one_socket_proved_is_not_the_next_ones() -> None:
 )
 @warped
 async def test_floor_after_a_refusal(
-    status: int, retry_after: str | None, floor: float
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    retry_after: str | None,
+    floor: float,
 ) -> None:
     """300 s, or longer where the server says so, and jitter; a server in trouble has none."""
+    monkeypatch.setattr(module, "datetime", Noon)
     async with running(HandshakeRefusedError(status, retry_after), FAILED) as rig:
         await rig.socket(3)
         # the failure after it is judged by itself
