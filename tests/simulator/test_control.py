@@ -29,13 +29,7 @@ async def post(
         return response.status, await response.json()
 
 
-ACCOUNT_def read_claims(token: str) -> Any:
-    """Return the claims of a JWT."""
-    body = token.split(".")[1]
-    return json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-
-
-CALLS: list[
+ACCOUNT_CALLS: list[
     tuple[str, dict[str, Any], Callable[[Simulator], object], object]
 ] = [
     ("terminal", {"up": False}, lambda sim: sim.account.up, False),
@@ -102,6 +96,12 @@ async def test_account_calls(
     )
     assert (status, answer["ok"]) == (200, True)
     assert read(sim) == expected
+
+
+def read_claims(token: str) -> Any:
+    """Return the claims of a JWT."""
+    body = token.split(".")[1]
+    return json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
 CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] = [
