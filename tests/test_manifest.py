@@ -1,6 +1,7 @@
 """The files that Home Assistant, its marketplace and its brands read: our own hassfest."""
 
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import requires, version
 import json
 from pathlib import Path
 import re
@@ -12,16 +13,24 @@ from typing import Any
 from awesomeversion import AwesomeVersion, AwesomeVersionStrategy
 from packaging.requirements import Requirement
 import pytest
+import voluptuous as vol
 
-from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.const import DOMAIN, SERVICE_RECONNECT
+from custom_components.metaapi.services import RECONNECT_SCHEMA
 import homeassistant
-from homeassistant.const import __version__ as ha_version
+from homeassistant.const import (
+    ATTR_ENTITY_ID,
+    CONF_TIMEOUT,
+    __version__ as ha_version,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import service
+from homeassistant.helpers.config_validation import ensure_list
 from homeassistant.loader import async_get_integration
 from homeassistant.util.yaml import load_yaml_dict
 
 from .flow_support import PACKAGE
+from .source_support import DESCRIBED, DESCRIPTIONS
 
 ROOT = Path(__file__).parents[1]
 HOME_ASSISTANT = Path(homeassistant.__file__).parent
@@ -83,8 +92,8 @@ def test_values() -> None:
     assert MANIFEST["integration_type"] == "hub"
     assert MANIFEST["iot_class"] == "cloud_push"
     assert all(owner.startswith("@") for owner in MANIFEST["codeowners"])
-    for key in ("documentation", "issue_tracker"):
-        assert MANIFEST[key].startswith("https://github.com/")
+    assert MANIFEST["documentation"].startswith("https://github.com/")
+    assert MANIFEST["issue_tracker"] == f"{MANIFEST['documentation']}/issues"
     for key in ("categories", "connectivity"):
         assert MANIFEST[key] == sorted(set(MANIFEST[key]))
         known = generated(f"integration_{key}.json")
@@ -103,8 +112,13 @@ def test_requirements() -> None:
     """Each requirement has both ends, and both are tested."""
     groups = PYPROJECT["dependency-groups"]
     assert MANIFEST["requirements"] == sorted(MANIFEST["requirements"])
+    assert set(MANIFEST["requirements"]) <= set(groups["canary"])
+    of_home_assistant = {
+        Requirement(text).name for text in requires("homeassistant") or ()
+    }
     for text in MANIFEST["requirements"]:
         requirement = Requirement(text)
+        assert requirement.name not in of_home_assistant
         assert {spec.operator for spec in requirement.specifier} == {">=", "<"}
         assert version(requirement.name) in requirement.specifier
         floor = next(s.version for s in requirement.specifier if s.operator == ">=")
@@ -133,10 +147,45 @@ async def test_home_assistant_loads_it(hass: HomeAssistant) -> None:
     assert integration.config_flow
 
 
-def test_services_yaml() -> None:
-    """Home Assistant's own schema takes the actions."""
-    actions = load_yaml_dict(str(PACKAGE / "services.yaml"))
-    assert set(service._SERVICES_SCHEMA(actions)) == set(actions)
+def schema_of(category: str) -> vol.Schema:
+    """Return the schema with which Home Assistant reads descriptions; it moved between releases."""
+    if category == "services":
+        return service._SERVICES_SCHEMA
+    kind = category.removesuffix("s")
+    package = f"homeassistant.helpers.{kind}"
+    try:
+        module = import_module(f"{package}.descriptions")
+    except ModuleNotFoundError:
+        module = import_module(package)
+    schema: vol.Schema = getattr(module, f"_{kind.upper()}S_DESCRIPTION_SCHEMA")
+    return schema
+
+
+@pytest.mark.parametrize("category", DESCRIBED)
+def test_descriptions(category: str) -> None:
+    """Home Assistant's own schema takes the actions, the triggers and the conditions."""
+    read = schema_of(category)(load_yaml_dict(str(PACKAGE / f"{category}.yaml")))
+    assert {key: read[key] for key in DESCRIPTIONS[category]} == read
+    for shape in read.values():
+        assert set(shape) == {"target", "fields"}
+        for field in shape["fields"].values():
+            assert set(field) <= {"default", "required", "selector"}
+        for kind in ensure_list(shape["target"]["entity"]):
+            assert kind["integration"] == DOMAIN
+
+
+def test_fields_of_the_action() -> None:
+    """The form offers what the action takes, with the same default and bounds."""
+    fields = DESCRIPTIONS["services"][SERVICE_RECONNECT]["fields"]
+    defaults = {key: field["default"] for key, field in fields.items()}
+    target = {ATTR_ENTITY_ID: ["binary_sensor.some"]}
+    assert RECONNECT_SCHEMA(target) == RECONNECT_SCHEMA({**target, **defaults})
+    bounds = fields[CONF_TIMEOUT]["selector"]["number"]
+    for wrong in (bounds["min"] - 1, bounds["max"] + 1):
+        with pytest.raises(vol.Invalid):
+            RECONNECT_SCHEMA({**target, CONF_TIMEOUT: wrong})
+    for right in (bounds["min"], bounds["max"]):
+        RECONNECT_SCHEMA({**target, CONF_TIMEOUT: right})
 
 
 # -- marketplace -----------------------------------------------------------------------

@@ -1,84 +1,60 @@
-"""Every text that the code asks for exists, and no text is left over or badly formed."""
+"""Every text that the code asks for exists, and no text is left over."""
 
 import ast
-from collections.abc import Iterator
-import json
-from pathlib import Path
-import re
 from typing import Any
 
 import pytest
 
-from custom_components.metaapi import binary_sensor, button, sensor
+from custom_components.metaapi import (
+    binary_sensor,
+    button,
+    condition,
+    sensor,
+    services,
+    trigger,
+)
 from custom_components.metaapi.api.model import Status
-from homeassistant.util.yaml import load_yaml_dict
+from homeassistant.core import HomeAssistant
+import homeassistant.helpers.service
 
-from .flow_support import OF_HOME_ASSISTANT, PACKAGE, TEXTS, placeholders
+from .flow_support import OF_HOME_ASSISTANT, TEXTS, placeholders
+from .source_support import (
+    DESCRIBED,
+    DESCRIPTIONS,
+    ICONS,
+    MODULES,
+    calls,
+    functions,
+    keys,
+    keyword,
+    literal,
+    strings,
+)
 
-ICONS: dict[str, Any] = json.loads((PACKAGE / "icons.json").read_text(encoding="utf-8"))
-SERVICES = load_yaml_dict(str(PACKAGE / "services.yaml"))
-MODULES = {
-    path.stem: ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(PACKAGE.glob("*.py"))
-}
 CONFIG = TEXTS["config"]
 ACCOUNT = TEXTS["config_subentries"]["account"]
 
 # Steps that show no form of their own
-WITHOUT_FORM = frozenset({"reauth"})
-
-
-def strings(texts: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text with its path."""
-    if isinstance(texts, str):
-        yield path, texts
-        return
-    for key, value in texts.items():
-        yield from strings(value, f"{path}.{key}" if path else key)
-
-
-def calls(*modules: str) -> Iterator[tuple[str, ast.Call]]:
-    """Yield every call in some modules, or in all, with the name of what is called."""
-    for name in modules or MODULES:
-        for node in ast.walk(MODULES[name]):
-            if isinstance(node, ast.Call):
-                function = node.func
-                if isinstance(function, ast.Attribute):
-                    yield function.attr, node
-                elif isinstance(function, ast.Name):
-                    yield function.id, node
-
-
-def keyword(call: ast.Call, name: str) -> ast.expr | None:
-    """Return the value of a keyword argument."""
-    return next((kw.value for kw in call.keywords if kw.arg == name), None)
-
-
-def literal(node: ast.expr | None) -> str | None:
-    """Return a text that stands in the code."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return None
-
-
-def constants(*modules: str) -> set[str]:
-    """Return every text that stands in the code of some modules, or of all."""
-    return {
-        node.value
-        for name in modules or MODULES
-        for node in ast.walk(MODULES[name])
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+WITHOUT_FORM = frozenset({"init", "reauth"})
 
 
 def steps(module: str) -> set[str]:
     """Return the steps that show a form."""
     return {
-        node.name.removeprefix("async_step_")
-        for node in ast.walk(MODULES[module])
-        if isinstance(node, ast.AsyncFunctionDef)
-        and node.name.startswith("async_step_")
+        function.name.removeprefix("async_step_")
+        for function in functions(module)
+        if function.name.startswith("async_step_")
     } - WITHOUT_FORM
+
+
+def reasons(module: str) -> set[str]:
+    """Return the reasons for which the flows of a module end."""
+    return {
+        reason
+        for name, call in calls(module)
+        if name in {"async_abort", "_abort_if_unique_id_mismatch"}
+        and (reason := literal(keyword(call, "reason")))
+    }
 
 
 def problems() -> set[str]:
@@ -120,20 +96,11 @@ def test_errors_have_texts() -> None:
 
 def test_aborts_have_texts() -> None:
     """Each abort has its text."""
-    reasons = {
-        module: {
-            reason
-            for name, call in calls(module)
-            if name in {"async_abort", "_abort_if_unique_id_mismatch"}
-            and (reason := literal(keyword(call, "reason")))
-        }
-        for module in ("config_flow", "subentry_flow")
-    }
     assert set(CONFIG["abort"]) == (
-        reasons["config_flow"] | {"already_configured"} | OF_HOME_ASSISTANT
+        reasons("config_flow") | {"already_configured"} | OF_HOME_ASSISTANT
     )
     # The listing's problems end the flow
-    assert set(ACCOUNT["abort"]) == reasons["subentry_flow"] | {
+    assert set(ACCOUNT["abort"]) == reasons("subentry_flow") | {
         "cannot_connect",
         "invalid_auth",
         "reconfigure_successful",
@@ -159,7 +126,7 @@ def test_fields_have_texts(texts: dict[str, Any]) -> None:
     assert all(section["name"] for section in texts.get("sections", {}).values())
 
 
-# -- entities, exceptions, actions -------------------------------------------------------
+# -- entities ----------------------------------------------------------------------------
 
 
 def test_entities_have_names() -> None:
@@ -183,80 +150,154 @@ def test_entities_have_names() -> None:
 
 
 def test_states_have_texts() -> None:
-    """Each status has its text and its icon."""
+    """Each status has its text and its icon, and no other entity has texts of states."""
     states = {status.value for status in Status} - {Status.UNKNOWN.value}
     assert set(TEXTS["entity"]["sensor"]["status"]["state"]) == states
     assert set(ICONS["entity"]["sensor"]["status"]["state"]) == states
+    assert {
+        path.rsplit(".", 1)[0]
+        for path, _ in strings(TEXTS["entity"])
+        if not path.endswith(".name")
+    } == {"sensor.status.state"}
+
+
+# -- exceptions, issues, system health -----------------------------------------------------
 
 
 def test_exceptions_have_texts() -> None:
-    """Each key of an exception exists, with what its text needs."""
-    found = 0
+    """Each key of an exception exists, with what its text needs; no text is left over."""
+    used: dict[str, set[str]] = {}
     for _name, call in calls():
-        key = literal(keyword(call, "translation_key"))
+        key = keyword(call, "translation_key")
         if key is None or keyword(call, "translation_domain") is None:
             continue
-        found += 1
-        text = TEXTS["exceptions"][key]["message"]
-        given = keyword(call, "translation_placeholders")
-        assert given is None or isinstance(given, ast.Dict)
-        names = {literal(name) for name in given.keys if name} if given else set()
-        assert placeholders(text) == names, key
-    assert found
+        given = keys(keyword(call, "translation_placeholders"))
+        if (name := literal(key)) is None:
+            # The reasons of a reconnect that failed come from a table
+            assert ast.unparse(key) == "key"
+            used |= dict.fromkeys(services.FAILURES.values(), given)
+            continue
+        assert placeholders(TEXTS["exceptions"][name]["message"]) == given, name
+        used[name] = given
+    assert set(TEXTS["exceptions"]) == set(used)
+    for name, given in used.items():
+        assert placeholders(TEXTS["exceptions"][name]["message"]) <= given, name
 
 
-def test_exception_texts_are_used() -> None:
-    """No text of an exception is left over."""
-    assert set(TEXTS["exceptions"]) <= constants()
+def test_issues_have_texts() -> None:
+    """Each issue has its texts, of the kind that it needs, and each text its issue."""
+    raised: set[str] = set()
+    for name, call in calls():
+        if name != "async_create_issue":
+            continue
+        key = literal(keyword(call, "translation_key"))
+        fixable = keyword(call, "is_fixable")
+        assert key is not None
+        assert isinstance(fixable, ast.Constant)
+        raised.add(key)
+        texts = TEXTS["issues"][key]
+        assert set(texts) == {"title", "fix_flow" if fixable.value else "description"}
+        needed = {name for _, text in strings(texts) for name in placeholders(text)}
+        assert needed == keys(keyword(call, "translation_placeholders")), key
+    assert set(TEXTS["issues"]) == raised
 
 
-def test_actions_have_texts() -> None:
-    """Each action and each of its fields has its texts, and an icon."""
-    assert set(SERVICES) == set(TEXTS["services"]) == set(ICONS["services"])
-    for action, shape in SERVICES.items():
-        texts = TEXTS["services"][action]
-        assert texts["name"]
-        assert texts["description"]
-        fields = texts.get("fields", {})
+def test_repairs_have_texts() -> None:
+    """Each form and each end of a repair has its text, and each text its form or end."""
+    flows = [
+        texts["fix_flow"] for texts in TEXTS["issues"].values() if "fix_flow" in texts
+    ]
+    for flow in flows:
+        assert set(flow["step"]) == steps("repairs")
+        assert all(
+            {"title", "description"} <= set(step) for step in flow["step"].values()
+        )
+    assert {reason for flow in flows for reason in flow["abort"]} == reasons("repairs")
+
+
+def test_system_health_has_texts() -> None:
+    """Each line of the system information has its text, and each text its line."""
+    shown = {
+        key
+        for function in functions("system_health")
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+        for key in keys(node.value)
+    }
+    assert shown
+    assert set(TEXTS["system_health"]["info"]) == shown
+
+
+# -- actions, triggers, conditions ---------------------------------------------------------
+
+
+async def test_descriptions_are_of_what_exists(hass: HomeAssistant) -> None:
+    """Each action, trigger and condition is described, and nothing else is."""
+    services.async_setup_services(hass)
+    assert {category: set(shapes) for category, shapes in DESCRIPTIONS.items()} == {
+        "services": set(hass.services.async_services_for_domain("metaapi")),
+        "triggers": set(await trigger.async_get_triggers(hass)),
+        "conditions": set(await condition.async_get_conditions(hass)),
+    }
+
+
+@pytest.mark.parametrize("category", DESCRIBED)
+def test_descriptions_have_texts(category: str) -> None:
+    """Each action, trigger and condition, and each of its fields, has its texts and an icon."""
+    shapes, texts = DESCRIPTIONS[category], TEXTS[category]
+    assert set(shapes) == set(texts) == set(ICONS[category])
+    for key, shape in shapes.items():
+        assert texts[key]["name"]
+        assert texts[key]["description"]
+        assert set(ICONS[category][key]) == {DESCRIBED[category]}
+        fields = texts[key].get("fields", {})
         assert set(shape.get("fields", {})) == set(fields)
-        assert all(field["name"] and field["description"] for field in fields.values())
+        assert all(field["name"] for field in fields.values())
+        if category == "services":
+            assert all(field["description"] for field in fields.values())
 
 
-def test_icons() -> None:
-    """Icons are Material Design icons of entities and actions that exist."""
-    for path, icon in strings(ICONS):
-        assert re.fullmatch(r"mdi:[a-z0-9]+(-[a-z0-9]+)*", icon), path
-    for platform, entities in ICONS["entity"].items():
-        assert set(entities) <= set(TEXTS["entity"][platform])
+def test_selectors_have_texts() -> None:
+    """Each set of options that a selector shows has its texts, and each text its selector."""
+    used = {
+        literal(keyword(call, "translation_key"))
+        for name, call in calls()
+        if name.endswith("SelectorConfig") and keyword(call, "translation_key")
+    }
+    used |= {
+        settings["translation_key"]
+        for shapes in DESCRIPTIONS.values()
+        for shape in shapes.values()
+        for field in shape.get("fields", {}).values()
+        for settings in field["selector"].values()
+        if settings and "translation_key" in settings
+    }
+    assert set(TEXTS.get("selector", {})) == used
 
 
-# -- form ------------------------------------------------------------------------------
+async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:
+    """What the editor of actions gets is our own texts."""
+    services.async_setup_services(hass)
+    descriptions = await homeassistant.helpers.service.async_get_all_descriptions(hass)
+    for key, shown in descriptions["metaapi"].items():
+        assert set(shown["fields"]) == set(TEXTS["services"][key]["fields"])
+        assert shown["target"]
 
 
-@pytest.mark.parametrize(("path", "text"), list(strings(TEXTS)))
-def test_text_is_well_formed(path: str, text: str) -> None:
-    """A text is what Home Assistant's own checks accept."""
-    assert text.strip() == text
-    assert text
-    assert "  " not in text
-    assert "[%key" not in text
-    assert not re.search(r"[a-z]+://|www\.", text), "URLs go into placeholders"
-    assert not re.search(r"<[^>]+>", text), "no HTML"
-    assert not re.search(r"'\{\w+\}'", text), "quotes keep a placeholder from its value"
-    assert all(re.fullmatch(r"[a-z_]+", name) for name in placeholders(text))
-    if path.rsplit(".", 1)[-1] in {"name", "title"}:
-        assert not text.endswith(".")
-
-
-@pytest.mark.parametrize(
-    "file",
-    sorted((PACKAGE / "translations").glob("*.json")),
-    ids=lambda file: file.stem,
-)
-def test_languages_agree(file: Path) -> None:
-    """Every language has the same keys with the same placeholders."""
-    other = dict(strings(json.loads(file.read_text(encoding="utf-8"))))
-    english = dict(strings(TEXTS))
-    assert set(other) == set(english)
-    for path, text in english.items():
-        assert placeholders(other[path]) == placeholders(text), path
+def test_every_category_is_checked() -> None:
+    """No text stands where no test here looks for what uses it."""
+    assert set(TEXTS) - {"title", "selector"} == {
+        "conditions",
+        "config",
+        "config_subentries",
+        "entity",
+        "exceptions",
+        "issues",
+        "services",
+        "system_health",
+        "triggers",
+    }
+    assert set(CONFIG) == {"abort", "error", "step"}
+    assert set(TEXTS["config_subentries"]) == {"account"}
+    assert set(TEXTS["system_health"]) == {"info"}
+    assert TEXTS["title"] == "MetaApi"

@@ -1,0 +1,173 @@
+"""The texts of every language: shaped as Home Assistant reads them, whole, and well formed."""
+
+from collections.abc import Iterator
+import json
+import re
+import string
+from typing import Any
+
+import pytest
+import voluptuous as vol
+
+from homeassistant.generated.languages import LANGUAGES
+
+from .flow_support import PACKAGE, TEXTS, placeholders
+from .source_support import strings
+
+FILES = sorted((PACKAGE / "translations").glob("*.json"))
+
+TEXT = vol.All(str, vol.Length(min=1))
+TEXTS_BY_KEY = {vol.Match(r"^[a-z0-9_]+$"): TEXT}
+FIELDS: dict[vol.Marker, Any] = {
+    vol.Optional("description"): TEXT,
+    vol.Optional("data"): TEXTS_BY_KEY,
+    vol.Optional("data_description"): TEXTS_BY_KEY,
+}
+FLOW: dict[vol.Marker, Any] = {
+    vol.Optional("step"): {
+        str: {
+            vol.Optional("title"): TEXT,
+            **FIELDS,
+            vol.Optional("sections"): {str: {vol.Required("name"): TEXT, **FIELDS}},
+            vol.Optional("menu_options"): TEXTS_BY_KEY,
+            vol.Optional("submit"): TEXT,
+        }
+    },
+    vol.Optional("error"): TEXTS_BY_KEY,
+    vol.Optional("abort"): TEXTS_BY_KEY,
+}
+DESCRIBED = {
+    str: {
+        vol.Required("name"): TEXT,
+        vol.Required("description"): TEXT,
+        vol.Optional("fields"): {
+            str: {vol.Required("name"): TEXT, vol.Optional("description"): TEXT}
+        },
+    }
+}
+SHAPE = vol.Schema(
+    {
+        vol.Required("title"): TEXT,
+        vol.Optional("conditions"): DESCRIBED,
+        vol.Required("config"): FLOW,
+        vol.Optional("config_subentries"): {
+            str: {
+                **FLOW,
+                vol.Required("entry_type"): TEXT,
+                vol.Required("initiate_flow"): TEXTS_BY_KEY,
+            }
+        },
+        vol.Optional("entity"): {
+            str: {
+                str: {
+                    vol.Optional("name"): TEXT,
+                    vol.Optional("state"): TEXTS_BY_KEY,
+                }
+            }
+        },
+        vol.Optional("exceptions"): {str: {vol.Required("message"): TEXT}},
+        vol.Optional("issues"): {
+            str: {
+                vol.Required("title"): TEXT,
+                vol.Exclusive("description", "kind"): TEXT,
+                vol.Exclusive("fix_flow", "kind"): FLOW,
+            }
+        },
+        vol.Optional("selector"): {str: {vol.Required("options"): TEXTS_BY_KEY}},
+        vol.Optional("services"): DESCRIBED,
+        vol.Optional("system_health"): {vol.Required("info"): TEXTS_BY_KEY},
+        vol.Optional("triggers"): DESCRIBED,
+    }
+)
+
+# Where a link leads, and what stands as code
+LITERAL = re.compile(r"\]\(.*?\)|`.*?`")
+
+# Texts that end without a full stop in every language
+LABELS = frozenset({"name", "title", "entry_type"})
+
+
+def complaints(path: str, text: str) -> Iterator[str]:
+    """Yield what Home Assistant's own checks would say of a text."""
+    if text.strip() != text or "  " in text:
+        yield "has spaces too many"
+    if "[%" in text:
+        yield "refers to another text, which only Home Assistant's own build resolves"
+    if re.search(r"[a-z]+://|www\.", text):
+        yield "holds a URL, which belongs into a placeholder"
+    if re.search(r"</?[a-zA-Z][^>]*>", text):
+        yield "holds HTML"
+    if re.search(r"'[{}]|[{}]'", text):
+        yield "quotes a brace, which keeps a placeholder from its value"
+    try:
+        fields = list(string.Formatter().parse(text))
+    except ValueError:
+        yield "has a brace without its other"
+    else:
+        for _, name, spec, conversion in fields:
+            if name is not None and (
+                spec or conversion or not re.fullmatch(r"[a-z_]+", name)
+            ):
+                yield f"has a placeholder that is none: {name!r}"
+    if path.rsplit(".", 1)[-1] in LABELS and text.endswith((".", "。")):
+        yield "is a label, and ends like a sentence"
+
+
+@pytest.fixture(params=FILES, ids=lambda file: file.stem)
+def language(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return the texts of a language."""
+    texts: dict[str, Any] = json.loads(request.param.read_text(encoding="utf-8"))
+    return texts
+
+
+def test_shape(language: dict[str, Any]) -> None:
+    """Nothing stands where Home Assistant would not look for it."""
+    assert SHAPE(language) == language
+
+
+def test_texts_are_well_formed(language: dict[str, Any]) -> None:
+    """Every text is what Home Assistant's own checks accept."""
+    assert not [
+        f"{path} {complaint}: {text}"
+        for path, text in strings(language)
+        for complaint in complaints(path, text)
+    ]
+
+
+def test_as_in_english(language: dict[str, Any]) -> None:
+    """Every language has the same keys, with the same placeholders, links and code."""
+    texts, english = dict(strings(language)), dict(strings(TEXTS))
+    assert sorted(texts) == sorted(english)
+    assert not [
+        path
+        for path, text in english.items()
+        if placeholders(texts[path]) != placeholders(text)
+        or sorted(LITERAL.findall(texts[path])) != sorted(LITERAL.findall(text))
+    ]
+
+
+def test_names_of_languages() -> None:
+    """Home Assistant knows each language by the name of its file."""
+    assert {file.stem for file in FILES} <= LANGUAGES
+    assert "en" in {file.stem for file in FILES}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("Two  spaces", "spaces"),
+        ("Ends with one ", "spaces"),
+        ("[%key:common::action%]", "refers"),
+        ("See https://example.org", "URL"),
+        ("See www.example.org", "URL"),
+        ("A <b>bold</b> word", "HTML"),
+        ("The account '{account}'", "quotes"),
+        ("An open {brace", "brace"),
+        ("{Account} has a capital", "placeholder"),
+        ("{account!r} is converted", "placeholder"),
+        ("{} has no name", "placeholder"),
+    ],
+)
+def test_what_is_complained_about(text: str, what: str) -> None:
+    """Each of the checks can fail."""
+    assert what in " ".join(complaints("error.some", text))
