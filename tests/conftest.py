@@ -22,6 +22,7 @@ from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotEx
 from syrupy.assertion import SnapshotAssertion
 
 from custom_components.metaapi.api.endpoints import Endpoints
+from custom_components.metaapi.api.errors import TooManyRequestsError
 from custom_components.metaapi.api.link import LinkState
 from custom_components.metaapi.api.model import (
     Account,
@@ -85,6 +86,9 @@ class FakeMonitor:
         self.connected: bool | None = None
         self.token_refused = False
         self.closed = 0
+        self.sockets = (0, 0)
+        self.limits: dict[str, TooManyRequestsError] = {}
+        self.described: dict[str, Any] = {"accounts": [], "events": []}
         self.regions: dict[str, str] = {}
         self.replicas: dict[str, list[Replica]] = {}
         self.facts: list[tuple[str, bool | None, bool]] = []
@@ -98,6 +102,14 @@ class FakeMonitor:
     def state(self, account_id: str) -> LinkState:
         """Return what was pushed last."""
         return self._states[account_id]
+
+    def limit(self, account_id: str) -> TooManyRequestsError | None:
+        """Return the limit that a test laid out."""
+        return self.limits.get(account_id)
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Return what a test laid out."""
+        return self.described
 
     def listen(
         self, account_id: str, listener: Callable[[], None]
@@ -257,6 +269,7 @@ async def setup_entry(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 def custom_integrations(request: pytest.FixtureRequest) -> None:
     """Let Home Assistant find the integration, in the tests that run one."""
     if "hass" in request.fixturenames:
+        request.getfixturevalue("hass_storage")
         request.getfixturevalue("enable_custom_integrations")
 
 

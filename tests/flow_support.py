@@ -92,7 +92,8 @@ def _check(result: Any) -> None:
     else:
         return
     if result["type"] is FlowResultType.ABORT:
-        assert result["reason"] in texts["abort"]
+        text = texts["abort"][result["reason"]]
+        assert placeholders(text) <= set(result["description_placeholders"] or ())
     elif result["type"] is FlowResultType.FORM:
         # As the views for the frontend do
         assert to_field_list(

@@ -16,6 +16,7 @@ from custom_components.metaapi.api.errors import (
     CannotConnectError,
     ForbiddenError,
     NotFoundError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 from custom_components.metaapi.api.link import LinkState
@@ -65,7 +66,7 @@ def coordinator_of(entry: MockConfigEntry) -> MetaApiCoordinator:
 @pytest.fixture
 def listed_long_ago(monitor: FakeMonitor, mock_config_entry: MockConfigEntry) -> None:
     """Make the last listing an old one."""
-    coordinator_of(mock_config_entry)._listed_at -= 3600
+    coordinator_of(mock_config_entry)._list_not_before -= 3600
 
 
 # -- facts -------------------------------------------------------------------------------------
@@ -291,6 +292,29 @@ async def test_reread_with_a_refused_token(
         ),
         pytest.param((CONNECTED, NO_CONNECTION), 0, id="out of sight"),
         pytest.param(
+            (replace(DISCONNECTED, timeouts=3), replace(DISCONNECTED, timeouts=4)),
+            0,
+            id="four timeouts",
+        ),
+        pytest.param(
+            (replace(DISCONNECTED, timeouts=4), replace(DISCONNECTED, timeouts=5)),
+            1,
+            id="five timeouts",
+        ),
+        pytest.param(
+            (replace(DISCONNECTED, timeouts=5), replace(DISCONNECTED, timeouts=6)),
+            0,
+            id="six timeouts",
+        ),
+        pytest.param(
+            (
+                LinkState(available=False, timeouts=9),
+                LinkState(available=False, timeouts=10),
+            ),
+            1,
+            id="ten timeouts",
+        ),
+        pytest.param(
             (DISCONNECTED, LinkState(terminal=False, status=Status.RECONNECT_FAILED)),
             0,
             id="off for another reason",
@@ -326,6 +350,72 @@ async def test_quick_reread(
     await pass_time(hass, REREAD_PAUSE)
 
     assert provisioning.accounts.call_count == rereads
+
+
+@pytest.mark.usefixtures("listed_long_ago")
+async def test_reread_after_a_gap(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """What happened at MetaApi while the link was away is read when it is back."""
+    provisioning.accounts.reset_mock()
+    monitor.push_hub(False)
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 0
+
+    monitor.push_hub(True)
+    await pass_time(hass, REREAD_DELAY)
+
+    assert provisioning.accounts.call_count == 1
+
+
+@pytest.mark.usefixtures("listed_long_ago")
+async def test_slow_reread_does_what_a_quick_one_was_to_do(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """A listing that comes first is the one that was wanted."""
+    provisioning.accounts.reset_mock()
+    monitor.push(SWING.account_id, DISCONNECTED)
+
+    await coordinator_of(mock_config_entry).async_refresh()
+    await pass_time(hass, REREAD_PAUSE)
+
+    assert provisioning.accounts.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (CannotConnectError("down"), 60),
+        (ForbiddenError("no"), 300),
+        (UnauthorizedError("no"), 300),
+        (TooManyRequestsError("slow down"), 300),
+        (TooManyRequestsError("slow down", metadata={"retryAfter": "20"}), 300),
+        (TooManyRequestsError("slow down", metadata={"retryAfter": "600"}), 600),
+    ],
+)
+async def test_quick_reread_after_a_refusal(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+    error: Exception,
+    seconds: int,
+) -> None:
+    """However often accounts come and go, a refusal is given its time."""
+    provisioning.accounts.side_effect = error
+    await coordinator_of(mock_config_entry).async_refresh()
+    provisioning.accounts.reset_mock(side_effect=True)
+
+    with patch(
+        "custom_components.metaapi.coordinator.async_call_later"
+    ) as async_call_later:
+        monitor.push(SWING.account_id, DISCONNECTED)
+
+    delay = async_call_later.call_args.args[1]
+    assert seconds - 2 < delay <= seconds
 
 
 @pytest.mark.usefixtures("listed_long_ago")

@@ -47,7 +47,7 @@ def test_fake_monitor_is_like_the_real_one() -> None:
         for name, member in vars(FakeMonitor).items()
         if inspect.isfunction(member) and not name.startswith("push")
     }
-    assert len(members) == 10
+    assert len(members) == 12
     for name, member in members.items():
         real = inspect.signature(getattr(Monitor, name)).parameters
         fake = inspect.signature(member).parameters

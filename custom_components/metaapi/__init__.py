@@ -27,6 +27,7 @@ from .const import (
     WEB_APP_URL,
 )
 from .coordinator import MetaApiConfigEntry, MetaApiCoordinator, MetaApiData
+from .issues import ExpiryIssue, async_setup_issues
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -36,6 +37,7 @@ TIMING = Timing()
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what all entries share."""
+    async_setup_issues(hass)
     async_setup_services(hass)
     return True
 
@@ -53,6 +55,15 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
     )
     # Runs after a failed set-up as well
     entry.async_on_unload(monitor.close)
+
+    async def async_stop(_event: Event) -> None:
+        """Close the sockets: Home Assistant does not unload entries when it stops."""
+        await monitor.close()
+
+    entry.async_on_unload(
+        hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, async_stop)
+    )
+    ExpiryIssue(hass, entry)
     provisioning = Provisioning(async_get_clientsession(hass), token, endpoints)
     coordinator = MetaApiCoordinator(
         hass,
@@ -79,14 +90,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
     )
     coordinator.async_watch()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-
-    async def async_stop(_event: Event) -> None:
-        """Close the sockets: Home Assistant does not unload entries when it stops."""
-        await monitor.close()
-
-    entry.async_on_unload(
-        hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, async_stop)
-    )
     _async_reload_on_new_accounts(entry)
     return True
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, override
 
 from homeassistant.config_entries import (
+    SOURCE_REAUTH,
     ConfigEntry,
-    ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
     ConfigSubentryData,
@@ -217,13 +217,18 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
     def _async_apply(
         self, entry: ConfigEntry, data: dict[str, str]
     ) -> ConfigFlowResult:
-        """Keep the new data of an entry and reload it, exactly once."""
-        if entry.state is not ConfigEntryState.LOADED:
-            return self.async_update_reload_and_abort(entry, data=data)
-        # A loaded entry has an update listener: the helper that reloads would warn
-        result = self.async_update_and_abort(entry, data=data)
+        """Keep the new data of an entry and reload it, exactly once, whatever its state.
+
+        The helpers of Home Assistant do one half each, by whether there is an update listener.
+        """
+        self.hass.config_entries.async_update_entry(entry, data=data)
         self.hass.config_entries.async_schedule_reload(entry.entry_id)
-        return result
+        return self.async_abort(
+            reason="reauth_successful"
+            if self.source == SOURCE_REAUTH
+            else "reconfigure_successful",
+            description_placeholders={"expires": expiry_text(data[CONF_TOKEN])},
+        )
 
     def _show_user(
         self, problem: Problem | None, suggested: Mapping[str, Any] | None

@@ -28,6 +28,8 @@ MANUFACTURER = "MetaApi"
 REREAD_DELAY = timedelta(seconds=1)
 REREAD_INTERVAL = timedelta(minutes=15)
 REREAD_PAUSE = timedelta(minutes=1)
+REFUSED_PAUSE = timedelta(minutes=5)
 
 WEB_APP_URL = "https://app.metaapi.cloud"
 ACCOUNT_URL = f"{WEB_APP_URL}/accounts"
+TOKEN_URL = f"{WEB_APP_URL}/token"

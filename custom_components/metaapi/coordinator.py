@@ -12,11 +12,13 @@ from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
 
 from .api.errors import (
     ForbiddenError,
     MetaApiError,
     NotFoundError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 from .api.link import LinkState
@@ -29,14 +31,19 @@ from .const import (
     CONF_REGION,
     DOMAIN,
     LOGGER,
+    REFUSED_PAUSE,
     REREAD_DELAY,
     REREAD_INTERVAL,
     REREAD_PAUSE,
     SUBENTRY_ACCOUNT,
 )
+from .issues import QuotaIssue, async_account_deleted, async_account_not_deleted
 
 IN_MOTION = frozenset({"DEPLOYING", "UNDEPLOYING", "DELETING"})
 """States of an account that soon become another one, without an event that says so."""
+
+TIMEOUTS = 5
+"""So many `TimeoutError` in a row may mean that the account is elsewhere by now (SDK behaviour)."""
 
 type MetaApiConfigEntry = ConfigEntry[MetaApiData]
 
@@ -78,7 +85,10 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         self.monitor = monitor
         self.provisioning = provisioning
         self.can_list = can_list
-        self._listed_at = 0.0
+        self.last_error: str | None = None
+        """Why the last listing failed, if it did."""
+        self._list_not_before = 0.0
+        self._quota_issue = QuotaIssue(hass, entry)
         self._gone: set[str] = set()
         self._seen: dict[str, LinkState] = {}
         self._watching = False
@@ -107,12 +117,16 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         """List the accounts; only the first listing may fail, a later one then changes nothing."""
         if not self.can_list:
             return self.data or {}
-        self._listed_at = self.hass.loop.time()
+        # What was to be read soon is read now
+        self._async_cancel_reread()
+        self._async_pause_listing(REREAD_PAUSE.total_seconds())
         try:
             accounts = await self._async_list()
         except MetaApiError as err:
+            self.last_error = f"{type(err).__name__}: {err}"
             if self._watching:
                 LOGGER.debug("Could not read the accounts: %s", err)
+                self._async_mind_refusal(err)
                 if isinstance(err, UnauthorizedError):
                     self.monitor.check_token()
                 return self.data
@@ -124,9 +138,26 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                 self._async_stop_listing()
                 return {}
             raise _update_failed(err) from err
+        self.last_error = None
         for subentry in self._subentries():
             self._async_take(subentry, accounts.get(subentry.data[CONF_ACCOUNT_ID]))
         return accounts
+
+    @callback
+    def _async_pause_listing(self, seconds: float) -> None:
+        """List nothing for a while, whatever happens."""
+        self._list_not_before = self.hass.loop.time() + seconds
+
+    @callback
+    def _async_mind_refusal(self, err: MetaApiError) -> None:
+        """Give MetaApi the rest that it asks for, and never ask more than 12 times an hour."""
+        if isinstance(err, ForbiddenError | TooManyRequestsError | UnauthorizedError):
+            wanted = (
+                err.seconds_to_wait(dt_util.utcnow())
+                if isinstance(err, TooManyRequestsError)
+                else None
+            )
+            self._async_pause_listing(max(wanted or 0.0, REFUSED_PAUSE.total_seconds()))
 
     async def _async_list(self) -> dict[str, Account]:
         """Read all accounts at once; one that the listing lacks is read singly."""
@@ -158,22 +189,26 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     @callback
     def _async_take(self, subentry: ConfigSubentry, account: Account | None) -> None:
         """Pass on what is known of an account now."""
-        account_id = subentry.data[CONF_ACCOUNT_ID]
         if account is not None:
             self._async_follow(subentry, account)
             if account.state in IN_MOTION:
                 self.async_request_reread()
         if self._watching:
-            self._async_set_facts(account_id, account)
+            self._async_set_facts(subentry, account)
 
     @callback
-    def _async_set_facts(self, account_id: str, account: Account | None) -> None:
+    def _async_set_facts(
+        self, subentry: ConfigSubentry, account: Account | None
+    ) -> None:
         """Tell the monitor what REST says; of an account that could not be read it says nothing."""
+        account_id = subentry.data[CONF_ACCOUNT_ID]
         if account is not None:
+            async_account_not_deleted(self.hass, subentry)
             if account.region:
                 self.monitor.place_account(account_id, account.region, account.replicas)
             self.monitor.set_facts(account_id, deployed=account.deployed)
         elif account_id in self._gone:
+            async_account_deleted(self.hass, self.config_entry, subentry)
             self.monitor.set_facts(account_id, exists=False)
 
     @callback
@@ -212,11 +247,18 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             return
         delay = max(
             REREAD_DELAY.total_seconds(),
-            self._listed_at + REREAD_PAUSE.total_seconds() - self.hass.loop.time(),
+            self._list_not_before - self.hass.loop.time(),
         )
         self._cancel_reread = async_call_later(
             self.hass, delay, HassJob(self._async_reread, cancel_on_shutdown=True)
         )
+
+    @callback
+    def _async_cancel_reread(self) -> None:
+        """Forget that a listing was wanted soon."""
+        if self._cancel_reread is not None:
+            self._cancel_reread()
+            self._cancel_reread = None
 
     @callback
     def _async_reread(self, _now: datetime) -> None:
@@ -226,20 +268,26 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             self.hass, self.async_refresh(), f"{DOMAIN} re-read"
         )
 
-    async def _async_reread_one(self, account_id: str) -> bool:
+    async def _async_reread_one(self, subentry: ConfigSubentry) -> bool:
         """Read one account, because a person asks; return whether it is deployed by now."""
         if not self.can_list:
             return False
+        account_id = subentry.data[CONF_ACCOUNT_ID]
         try:
             account = await self.provisioning.account(account_id)
         except MetaApiError as err:
             LOGGER.debug("Could not read account %s: %s", account_id, err)
             return False
         self.data[account_id] = account
-        self._async_set_facts(account_id, account)
+        self._async_set_facts(subentry, account)
         return account.deployed
 
     # -- the link ------------------------------------------------------------------------------
+
+    @property
+    def links(self) -> list[LinkState]:
+        """Return what is known of each account under watch."""
+        return list(self._seen.values())
 
     @callback
     def async_watch(self) -> None:
@@ -258,11 +306,14 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                 replicas=account.replicas if account else (),
             )
             if account_id in self._gone:
-                self.monitor.set_facts(account_id, exists=False)
+                self._async_set_facts(subentry, None)
+            else:
+                # found, or nothing proves any more that it is gone
+                async_account_not_deleted(self.hass, subentry)
             self._seen[account_id] = self.monitor.state(account_id)
             self.config_entry.async_on_unload(
                 self.monitor.listen(
-                    account_id, partial(self._async_link_changed, account_id)
+                    account_id, partial(self._async_link_changed, subentry)
                 )
             )
         # a coordinator that nobody listens to does not poll
@@ -276,7 +327,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         if result.outcome is Outcome.NOT_DEPLOYED:
             try:
                 async with asyncio.timeout(timeout):
-                    deployed = await self._async_reread_one(account_id)
+                    deployed = await self._async_reread_one(self._subentry(account_id))
             except TimeoutError:
                 deployed = False
             if deployed:
@@ -296,15 +347,17 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     async def async_shutdown(self) -> None:
         """Cancel what is scheduled."""
         await super().async_shutdown()
-        if self._cancel_reread is not None:
-            self._cancel_reread()
-            self._cancel_reread = None
+        self._async_cancel_reread()
 
     @callback
-    def _async_link_changed(self, account_id: str) -> None:
+    def _async_link_changed(self, subentry: ConfigSubentry) -> None:
         """Read the facts again where they may explain a change."""
+        account_id = subentry.data[CONF_ACCOUNT_ID]
         before, now = self._seen[account_id], self.monitor.state(account_id)
         self._seen[account_id] = now
+        self._quota_issue.async_update(
+            account_id, subentry.title, now.status, self.monitor.limit(account_id)
+        )
         if now.status is Status.NOT_DEPLOYED:
             return
         if (
@@ -313,6 +366,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                 now.status is Status.NOT_FOUND and before.status is not Status.NOT_FOUND
             )
             or (now.available and not before.available)
+            or now.timeouts // TIMEOUTS > before.timeouts // TIMEOUTS
         ):
             self.async_request_reread()
 
@@ -330,10 +384,19 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             LOGGER.info("The connection to MetaApi is lost")
         elif self._connected and before is False:
             LOGGER.info("The connection to MetaApi is back")
+            self.async_request_reread()
 
     def _subentries(self) -> list[ConfigSubentry]:
         """Return the subentries that hold accounts."""
         return list(self.config_entry.get_subentries_of_type(SUBENTRY_ACCOUNT))
+
+    def _subentry(self, account_id: str) -> ConfigSubentry:
+        """Return the subentry of an account that is watched."""
+        return next(
+            subentry
+            for subentry in self._subentries()
+            if subentry.data[CONF_ACCOUNT_ID] == account_id
+        )
 
 
 def account_model(account: Account) -> str | None:

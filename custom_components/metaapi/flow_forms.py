@@ -30,7 +30,7 @@ from .const import (
     CONF_API_URL,
     CONF_APPLICATION,
     CONF_REGION,
-    WEB_APP_URL,
+    TOKEN_URL,
 )
 
 NAMED_MAX = 10
@@ -41,7 +41,7 @@ PLACEHOLDERS = {
     "accounts_url": ACCOUNT_URL,
     "provisioning": PROVISIONING,
     "streaming": STREAMING,
-    "token_url": f"{WEB_APP_URL}/token",
+    "token_url": TOKEN_URL,
 }
 
 PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD))

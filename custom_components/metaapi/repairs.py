@@ -1,0 +1,92 @@
+"""Fix flows of the repair issues."""
+
+from abc import abstractmethod
+from typing import override
+
+import voluptuous as vol
+
+from homeassistant.components.repairs import FlowType, RepairsFlow, RepairsFlowResult
+from homeassistant.config_entries import SOURCE_RECONFIGURE
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+
+from .const import DOMAIN
+from .issues import DATA_ENTRY_ID, DATA_SUBENTRY_ID
+
+
+class MetaApiRepairFlow(RepairsFlow):
+    """Asks before it mends something."""
+
+    def __init__(self, entry_id: str) -> None:
+        """Keep which entry it is about."""
+        self._entry_id = entry_id
+
+    async def async_step_init(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        """Start."""
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        """Tell what will happen, then do it."""
+        issue = ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id)
+        if issue is None:
+            # Its cause is gone, or what it was about is
+            return self.async_abort(reason="already_solved")
+        if user_input is not None:
+            return await self._async_fix()
+        return self.async_show_form(
+            step_id="confirm",
+            data_schema=vol.Schema({}),
+            description_placeholders=issue.translation_placeholders,
+        )
+
+    @abstractmethod
+    async def _async_fix(self) -> RepairsFlowResult:
+        """Mend it."""
+
+
+class AccountDeletedRepairFlow(MetaApiRepairFlow):
+    """Removes an account that MetaApi does not know any more."""
+
+    def __init__(self, entry_id: str, subentry_id: str) -> None:
+        """Keep which account it is about."""
+        super().__init__(entry_id)
+        self._subentry_id = subentry_id
+
+    @override
+    async def _async_fix(self) -> RepairsFlowResult:
+        """Remove the account, with its device and its entities."""
+        entry = self.hass.config_entries.async_get_known_entry(self._entry_id)
+        self.hass.config_entries.async_remove_subentry(entry, self._subentry_id)
+        return self.async_create_entry(data={})
+
+
+class TokenExpiringRepairFlow(MetaApiRepairFlow):
+    """Leads to the form that takes a new token."""
+
+    @override
+    async def _async_fix(self) -> RepairsFlowResult:
+        """Go on with that form; the issue stays until a token is in that lives longer."""
+        result = await self.hass.config_entries.flow.async_init(
+            DOMAIN,
+            context={"source": SOURCE_RECONFIGURE, "entry_id": self._entry_id},
+        )
+        return self.async_abort(
+            reason="reconfigure",
+            next_flow=(FlowType.CONFIG_FLOW, result["flow_id"]),
+        )
+
+
+async def async_create_fix_flow(
+    hass: HomeAssistant,
+    issue_id: str,
+    data: dict[str, str | int | float | None] | None,
+) -> RepairsFlow:
+    """Return the flow that fixes an issue."""
+    about = {key: str(value) for key, value in (data or {}).items()}
+    if DATA_SUBENTRY_ID in about:
+        return AccountDeletedRepairFlow(about[DATA_ENTRY_ID], about[DATA_SUBENTRY_ID])
+    return TokenExpiringRepairFlow(about[DATA_ENTRY_ID])

@@ -1,0 +1,157 @@
+"""Secrets are taken out of data in every spelling, and the same one always by the same words."""
+
+from collections.abc import Callable
+from html import escape
+import json
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from custom_components.metaapi.redaction import Redactor
+from simulator import make_jwt
+
+ID = "865d3a4d-3803-486d-bdf3-a85679d9fad2"
+NAME = 'Müller & Söhne\'s "A/B" 100%'
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "URL": quote,
+    "URL, all of it": lambda text: quote(text, safe=""),
+    "query": quote_plus,
+    "URL, twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "small hex digits": lambda text: quote(text, safe="").lower(),
+    "capitals": str.upper,
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "repr": lambda text: repr(text)[1:-1],
+    "HTML": escape,
+}
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    """Return a redactor with a few secrets."""
+    redactor = Redactor()
+    redactor.add(ID, "account 1")
+    redactor.add(NAME, "name 1")
+    redactor.add("Swing", "name 2")
+    redactor.add("Swing 2", "name 3")
+    redactor.add("90210", "login 1")
+    redactor.add("A1", "name 4")
+    redactor.add("", "nothing")
+    redactor.add(None, "nothing")
+    return redactor
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+@pytest.mark.parametrize(
+    ("secret", "label"), [(ID, "account 1"), (NAME, "name 1"), ("Swing 2", "name 3")]
+)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("x", "y"),
+        ("No account ", " here"),
+        ("https://h.example/a/", "?b=c"),
+        ("{'message': \"", '"}'),
+        ("%20", "%20"),
+    ],
+)
+def test_spellings(
+    redactor: Redactor,
+    spelling: Callable[[str], str],
+    secret: str,
+    label: str,
+    before: str,
+    after: str,
+) -> None:
+    """Each spelling becomes the label, wherever it stands."""
+    text = f"{before}{spelling(secret)}{after}"
+
+    assert redactor.redact(text) == f"{before}{label}{after}"
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("A1", "name 4"),
+        ("name=A1&x", "name=name 4&x"),
+        ("x%20A1%20y", "x%20name 4%20y"),
+        ("BA1C", "BA1C"),
+        ("A10", "A10"),
+        ("a1_b", "name 4_b"),
+    ],
+)
+def test_short_secrets(redactor: Redactor, text: str, redacted: str) -> None:
+    """What is as short as a part of a word counts only where it stands alone."""
+    assert redactor.redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (f"token {make_jwt()}!", "token other token 1!"),
+        (f"cut {make_jwt()[:40]}", "cut other token 1"),
+        ("profile 0f1e2d3c-aaaa-4bbb-8ccc-0123456789ab!", "profile other id 1!"),
+        ("cut 0f1e2d3c-aaaa-4b", "cut other id 1"),
+        ("owner 5f3c1a2b4d5e6f708192a3b4c5d6e7f8", "owner other id 1"),
+        ("of jane.doe+x@mail.example.com", "of other address 1"),
+        ("of jane%40mail.example.com", "of other address 1"),
+        ("of jane%2540mail.example.com", "of other address 1"),
+        ("ps-mpa-1 on vint-hill-a, HTTP 502", "ps-mpa-1 on vint-hill-a, HTTP 502"),
+        ("python-socketio 5.18.1", "python-socketio 5.18.1"),
+    ],
+)
+def test_what_looks_like_a_secret(redactor: Redactor, text: str, redacted: str) -> None:
+    """Ids, tokens and addresses that nobody told us about are taken out as well."""
+    assert redactor.redact(text) == redacted
+
+
+def test_unknown_ids_can_be_told_apart(redactor: Redactor) -> None:
+    """The same id keeps its number."""
+    first, second = ID.replace("8", "7"), ID.replace("8", "6")
+    assert redactor.redact([first, second, f"<{first.upper()}>"]) == [
+        "other id 1",
+        "other id 2",
+        "<other id 1>",
+    ]
+
+
+def test_data(redactor: Redactor) -> None:
+    """Whatever holds texts is gone through; the rest stays what it is."""
+    data: dict[str, Any] = {
+        "when it was": {"texts": ["Swing", ("Swing 2",)], "set": {"90210"}},
+        ID: 1,
+        f"x {NAME}": None,
+        "numbers": [1, 2.5, True, None],
+        "when": "2026-11-22T09:02:10.902+00:00",
+    }
+    assert redactor.redact(data) == {
+        "when it was": {"texts": ["name 2", ["name 3"]], "set": ["login 1"]},
+        "account 1": 1,
+        "x name 1": None,
+        "numbers": [1, 2.5, True, None],
+        "when": "2026-11-22T09:02:10.902+00:00",
+    }
+
+
+def test_digits_of_a_time_are_no_login() -> None:
+    """A time is left alone, a number in a text is not."""
+    redactor = Redactor()
+    redactor.add("2026", "login 1")
+    assert redactor.redact("2026-11-22T09:02:10Z") == "2026-11-22T09:02:10Z"
+    assert redactor.redact("login 2026") == "login login 1"
+
+
+def test_first_label_stays() -> None:
+    """An account that is called by its id is the account."""
+    redactor = Redactor()
+    redactor.add(ID, "account 1")
+    redactor.add(ID, "name 1")
+    assert redactor.redact(ID) == "account 1"
+
+
+def test_without_secrets() -> None:
+    """Then nothing is taken out."""
+    assert Redactor().redact("text") == "text"
