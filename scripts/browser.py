@@ -7,10 +7,9 @@ from pathlib import Path
 import shutil
 import subprocess
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from .demo_lib.client import PASSWORD, USER
-from .demo_lib.dashboard import URL_PATH
 from .demo_lib.progress import DemoError
 from .setup_env.steps import environ
 
@@ -25,7 +24,7 @@ FLAGS = (
     "--disable-sync",
 )
 SIZE = {"width": 1280, "height": 800}
-TIMEOUT = 30_000.0
+TIMEOUT = 45_000.0
 
 
 @asynccontextmanager
@@ -40,6 +39,7 @@ async def open_page() -> AsyncIterator[Page]:
         )
         page = await context.new_page()
         page.set_default_timeout(TIMEOUT)
+        expect.set_options(timeout=TIMEOUT)
         yield page
         await browser.close()
 
@@ -76,4 +76,4 @@ async def log_in(page: Page, url: str) -> None:
     await page.locator("input[name=username]").fill(USER)
     await page.locator("input[name=password]").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
-    await page.wait_for_url(f"**/{URL_PATH}/**")
+    await page.locator("home-assistant-main").wait_for()

@@ -1,0 +1,67 @@
+"""Walk through all that people do with the integration, in a real browser."""
+
+import argparse
+from pathlib import Path
+import sys
+
+from scripts.browser import open_page
+from scripts.demo_lib.options import Options
+from scripts.demo_lib.runner import INTERRUPTED, run
+from scripts.demo_lib.stage import bare
+from scripts.setup_env.steps import LOGS, ROOT
+
+from .actions import use_the_action
+from .dashboard import paste_the_dashboard, reconnect_on_the_dashboard
+from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
+from .token import replace_a_refused_token
+from .walk import Walk
+
+IMAGES = ROOT / "docs" / "images"
+
+STEPS = (
+    log_in,
+    add_the_integration,
+    look_at_the_device,
+    add_an_account,
+    paste_the_dashboard,
+    reconnect_on_the_dashboard,
+    use_the_action,
+    replace_a_refused_token,
+)
+
+
+def main() -> int:
+    """Run; return 0 unless something went wrong."""
+    parser = argparse.ArgumentParser(prog="scripts/e2e", description=__doc__)
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=LOGS / "e2e",
+        metavar="FOLDER",
+        help="where the screenshots go (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="write those that the documentation shows to docs/images as well",
+    )
+    options = parser.parse_args()
+    folder = options.to.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    return run(walk(folder, IMAGES if options.images else None), INTERRUPTED)
+
+
+async def walk(folder: Path, images: Path | None) -> None:
+    """Start from a Home Assistant that does not know the integration."""
+    async with bare(Options()) as demo, open_page() as page:
+        walk = Walk(demo, page, folder, images)
+        await walk.begin()
+        for step in STEPS:
+            await step(walk)
+        walk.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Steps: the dashboard is put up as its documentation says, and used."""
+
+from playwright.async_api import Locator, expect
+
+from scripts.demo_lib.accounts import BROKER_DOWN, DOWN, UNDEPLOYED, UP
+from scripts.demo_lib.dashboard import TEMPLATE
+
+from .ui import write_code
+from .walk import Walk
+
+TITLE = "Trading"
+URL = f"/dashboard-{TITLE.lower()}/accounts"
+
+
+async def paste_the_dashboard(walk: Walk) -> None:
+    """Have the template write it, and paste what it wrote."""
+    page = walk.page
+    async with walk.step("Write the dashboard"):
+        await walk.go("/config/tools/template")
+        tool = page.locator("tools-template")
+        await write_code(page, tool.locator("ha-code-editor"), TEMPLATE.read_text())
+        rendered = tool.locator("pre.rendered")
+        await expect(rendered).to_contain_text(f"- entity: {UP.status_id}")
+        text = await rendered.inner_text()
+    async with walk.step("Make a dashboard"):
+        await walk.go("/config/lovelace/dashboards")
+        await page.get_by_role("button", name="Add dashboard").click()
+        await page.get_by_text("New dashboard from scratch").click()
+        dialog = page.locator("dialog-lovelace-dashboard-detail")
+        await dialog.locator("input[name=title]").fill(TITLE)
+        await dialog.get_by_role("button", name="Create").click()
+        await page.locator("ha-sidebar").get_by_text(TITLE).click()
+        await page.get_by_role("button", name="Edit dashboard").click()
+        await page.locator("hui-root .action-items ha-dropdown ha-icon-button").click()
+        await page.get_by_text("Raw configuration editor").click()
+        editor = page.locator("hui-editor")
+        await write_code(page, editor, text)
+        await editor.get_by_role("button", name="Save").click()
+        await expect(editor.locator(".save-button")).to_have_text("Saved")
+    async with walk.step("See the dashboard"):
+        await walk.go(URL)
+        for account, status in (
+            (UP, "Connected"),
+            (DOWN, "Connected"),
+            (BROKER_DOWN, "Broker disconnected"),
+            (UNDEPLOYED, "Not deployed"),
+        ):
+            await expect(tile(walk, account.name)).to_contain_text(status)
+
+
+async def reconnect_on_the_dashboard(walk: Walk) -> None:
+    """See an account drop, and bring it back."""
+    down = walk.page.locator("hui-entity-filter-card")
+    async with walk.step("See an account down", image="dashboard-down"):
+        account = (await walk.simulator.ids())[DOWN.name]
+        await walk.simulator.act(account, "terminal", up=False)
+        await expect(tile(walk, DOWN.name)).to_contain_text("Terminal disconnected")
+        await expect(down).to_contain_text(DOWN.name)
+        await expect(down).to_contain_text(BROKER_DOWN.name)
+        await expect(down).not_to_contain_text(UP.name)
+    async with walk.step("Reconnect it", image="dashboard-up"):
+        await reconnect_tile(walk, DOWN.name).click()
+        await expect(tile(walk, DOWN.name)).to_contain_text("Connected")
+        await expect(down).not_to_contain_text(DOWN.name)
+
+
+def tile(walk: Walk, name: str) -> Locator:
+    """Return the tile of an account that is shown, of those for different statuses."""
+    return walk.page.locator("hui-tile-card:visible").filter(
+        has=walk.page.get_by_text(name, exact=True)
+    )
+
+
+def reconnect_tile(walk: Walk, name: str) -> Locator:
+    """Return the tile beside that of an account."""
+    return walk.page.locator(
+        f".card:has-text('{name}') ~ .card:has-text('Reconnect') hui-tile-card"
+    ).first

@@ -1,0 +1,110 @@
+"""What must never be seen: errors, raw translation keys, the token."""
+
+import re
+from typing import Any
+
+from playwright.async_api import ConsoleMessage, Page, expect
+
+from scripts.demo_lib.progress import DemoError
+from scripts.demo_lib.stage import Demo
+
+BROKEN = (
+    "hui-error-card, hui-warning, hui-error-badge, hui-error-section, "
+    "ha-alert[alert-type=error]"
+)
+RAW_KEY = re.compile(
+    r"\b(component\.[a-z_]+\.|ui\.[a-z]+\.[a-z]|entity\.[a-z_]+\.|translation:|"
+    r"UNKNOWN_TRANSLATION)",
+)
+LOUD = (
+    "custom_components.metaapi",
+    "engineio.metaapi",
+    "socketio.metaapi",
+)
+RECORD = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
+ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) ")
+
+# Each word that the page holds, those in shadow roots too, and what its attributes say.
+READ_ALL = """() => {
+  const found = [];
+  const read = (root) => {
+    for (const node of root.childNodes) {
+      if (node.nodeType === Node.TEXT_NODE) found.push(node.data);
+      if (node.nodeType !== Node.ELEMENT_NODE) continue;
+      if (["SCRIPT", "STYLE"].includes(node.tagName)) continue;
+      for (const each of node.attributes) found.push(each.value);
+      if (node.shadowRoot) read(node.shadowRoot);
+      read(node);
+    }
+  };
+  read(document.body);
+  return found.filter((text) => text.trim()).join("\\n");
+}"""
+
+# Home Assistant tells it this way when an action fails, and shows it for a few seconds.
+HEAR_TOASTS = """
+window.toasts = [];
+window.addEventListener(
+  "hass-notification", (event) => window.toasts.push(event.detail.message), true
+);
+"""
+
+
+class Guard:
+    """Looks at the page and at the log of Home Assistant."""
+
+    def __init__(self, page: Page, demo: Demo) -> None:
+        """Take what is to be watched."""
+        self._page = page
+        self._demo = demo
+        self._secrets: list[str] = []
+        self._console: list[str] = []
+
+    async def begin(self, token: str) -> None:
+        """Have everything told that may be told."""
+        self.keep_secret(token)
+        await self._page.add_init_script(HEAR_TOASTS)
+        self._page.on("console", self._hear)
+        self._page.on("pageerror", lambda error: self._console.append(str(error)))
+        await self._demo.home.act("logger", "set_level", **dict.fromkeys(LOUD, "debug"))
+
+    def keep_secret(self, token: str) -> None:
+        """Look out for a token, or for the part of it that differs from others."""
+        self._secrets += [token, token.split(".")[1][-60:]]
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and re.search("metaapi|translat", message.text):
+            self._console.append(message.text)
+
+    async def check(self) -> None:
+        """Raise an error that tells what is wrong."""
+        await expect(self._page.locator(BROKEN)).to_have_count(0)
+        text: str = await self._page.evaluate(READ_ALL)
+        if found := RAW_KEY.search(text):
+            raise DemoError(f"A raw key is shown: {_around(text, found.start())}")
+        self._find_secret("The page", text)
+        toasts: list[Any] = await self._page.evaluate("window.toasts.splice(0)")
+        if toasts:
+            raise DemoError(f"A toast was shown: {toasts}")
+        if self._console:
+            raise DemoError(f"The frontend complains: {self._console}")
+        self._check_log()
+
+    def _check_log(self) -> None:
+        text = self._demo.log.read_text(errors="replace")
+        self._find_secret("The log", text)
+        for record in RECORD.split(text.replace(str(self._demo.folder), "")):
+            if ERROR.match(record) and "metaapi" in record:
+                raise DemoError(f"The log tells of an error: {record[:2000]}")
+            if "Detected that custom integration 'metaapi'" in record:
+                raise DemoError(f"The log complains: {record[:2000]}")
+
+    def _find_secret(self, where: str, text: str) -> None:
+        for secret in self._secrets:
+            if secret in text:
+                before = text[: text.index(secret)][-80:]
+                raise DemoError(f"{where} shows the token, after: {before}")
+
+
+def _around(text: str, position: int) -> str:
+    return text[max(0, position - 60) : position + 80]
