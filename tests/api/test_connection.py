@@ -525,11 +525,11 @@ class Rig:
 
     async def socket(self, number: int = 1) -> FakeWire:
         """Return the wire of the connect of a number, once it is open."""
-        for poll in range(2000):
+        for poll in range(200):
             if len(FakeWire.made) >= number and FakeWire.made[number - 1].connected:
                 assert self.connection.connected
                 return FakeWire.made[number - 1]
-            await asyncio.sleep(0.1 if poll < 100 else 1.0)
+            await asyncio.sleep(0.1 if poll < 100 else 20.0)
         raise AssertionError(f"no socket {number}")
 
     async def lose(self, wire: FakeWire, lived: float = 0.0, reason: str = "x") -> None:
@@ -698,7 +698,7 @@ async def test_what_a_person_is_told() -> None:
         check()
         connection.start()
         check(state="connecting")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.33)
         check(
             state="backing off",
             pause=1.0,
@@ -746,10 +746,11 @@ async def test_what_a_person_is_told() -> None:
             frames=14,
             unexpected=3,
         )
+        await rig.lose(FakeWire.made[-1], reason="it broke")
         (task,) = rig.tasks
         connection.stop()
         await eventually(task.done)
-        check(state="closed", open_for=...)
+        check(state="closed", open_for=..., losses=2, last_loss="it broke")
         await connection.close()
         check()
 
