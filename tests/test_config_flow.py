@@ -53,7 +53,7 @@ from .conftest import OWNER, SCALP, SWING, TOKEN, FakeMonitor, make_entry, setup
 from .flow_support import account, check_texts, options, preselected, suggested
 
 OTHER_OWNER = "00112233445566778899aabbccddeeff"
-NEW_TOKEN = make_jwt(issued=1_767_225_601)
+NEW_TOKEN = make_jwt(issued=1_767_225_601, expires=1_893_456_000)
 LIMITED_TOKEN = make_jwt(provisioning=False)
 OPAQUE_TOKEN = "an-old-account-token-that-is-no-jwt"
 TYPED = "44444444-aaaa-4bbb-8ccc-000000000004"
@@ -756,6 +756,7 @@ async def test_reauth_of_a_loaded_entry(
     result = await submit(hass, result, token=f" {NEW_TOKEN} ")
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reauth_successful"
+    assert result["description_placeholders"] == {"expires": "2029-12-31 16:00"}
     assert loaded.data == {
         CONF_TOKEN: NEW_TOKEN,
         CONF_API_URL: URL,
@@ -995,6 +996,7 @@ async def test_reconfigure_everything(
     )
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"
+    assert result["description_placeholders"] == {"expires": "2029-12-31 16:00"}
     assert loaded.data == {
         CONF_TOKEN: NEW_TOKEN,
         CONF_API_URL: "http://127.0.0.1:8765",
@@ -1015,6 +1017,7 @@ async def test_reconfigure_keeps_the_token(
     result = await loaded.start_reconfigure_flow(hass)
     result = await submit(hass, result, **user_input)
     assert result["reason"] == "reconfigure_successful"
+    assert result["description_placeholders"]["expires"].startswith("2099-12-31")
     assert loaded.data == {CONF_TOKEN: TOKEN}
     await hass.async_block_till_done()
 

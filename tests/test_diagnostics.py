@@ -155,7 +155,8 @@ async def download(
         path += f"/device/{device.id}"
     response = await client.get(path)
     assert response.status == 200
-    return await response.text()
+    text: str = await response.text()
+    return text
 
 
 def without_versions(data: Any) -> Any:
@@ -307,13 +308,13 @@ def test_the_search_finds_it() -> None:
     assert leaks('{"x": "account 1"}') == set()
 
 
-@pytest.mark.parametrize("device", [None, FIRST.account_id])
+@pytest.mark.parametrize("identifier", [None, FIRST.account_id])
 async def test_secrets_everywhere(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
-    device: str | None,
+    identifier: str | None,
 ) -> None:
     """None of what is planted wherever a text can come from gets out."""
     provisioning.accounts.return_value = [FIRST, SECOND]
@@ -347,9 +348,8 @@ async def test_secrets_everywhere(
     provisioning.accounts.side_effect = InternalError(" ".join(planted))
     await pass_time(hass, REREAD_INTERVAL)
 
-    text = await download(
-        hass, hass_client, entry, device and device_of(hass, entry, device)
-    )
+    device = device_of(hass, entry, identifier) if identifier else None
+    text = await download(hass, hass_client, entry, device)
 
     assert leaks(text) == set()
     links = json.loads(text)["data"]["links"]

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+import time
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.metaapi import coordinator
 from custom_components.metaapi.api.model import Account
 from custom_components.metaapi.api.timing import Timing
 from custom_components.metaapi.const import CONF_API_URL, DOMAIN
@@ -21,6 +24,7 @@ from homeassistant.const import (
 )
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
 from simulator import Simulator, plain_accounts
 
 from .conftest import entry_state, make_entry, setup_entry, value
@@ -139,6 +143,11 @@ async def reconnect(hass: HomeAssistant, **data: Any) -> Any:
     )
     assert response is not None
     return response["accounts"][0]  # type: ignore[index]
+
+
+def issues(hass: HomeAssistant) -> list[ir.IssueEntry]:
+    """Return our repair issues."""
+    return [one for one in ir.async_get(hass).issues.values() if one.domain == DOMAIN]
 
 
 async def press(hass: HomeAssistant) -> None:
@@ -337,6 +346,132 @@ async def test_not_deployed(
     await sim.wait_for(lambda: sim.account.deployed)
     assert (await reconnect(hass))["outcome"] == "authenticated"
     await until_state(hass, TERMINAL, STATE_ON)
+
+
+@pytest.fixture
+def soon() -> Iterator[None]:
+    """List the accounts as soon as there is a reason to."""
+    with (
+        patch.object(coordinator, "REREAD_DELAY", timedelta(seconds=0.02)),
+        patch.object(coordinator, "REREAD_PAUSE", timedelta(seconds=0.2)),
+    ):
+        yield
+
+
+async def test_undeployed_and_deployed_while_running(
+    hass: HomeAssistant, soon: None, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """Somebody undeploys an account at MetaApi, which shows without a reload."""
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    sim.undeploy(sim.account.id)
+    await until_state(hass, STATUS, "not_deployed")
+    assert value(hass, TERMINAL) == STATE_OFF
+    assert value(hass, "binary_sensor.scalper_terminal") == STATE_ON
+
+    sim.deploy(sim.account.id)
+    await sim.wait_for(lambda: sim.account.deployed)
+    await entry.runtime_data.coordinator.async_refresh()
+    await until_state(hass, TERMINAL, STATE_ON)
+    assert not issues(hass)
+
+
+async def test_deleted_while_running(
+    hass: HomeAssistant, soon: None, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """Somebody deletes an account at MetaApi, which shows without a reload, with a repair."""
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    sim.delete_account(sim.account.id)
+    await until_state(hass, STATUS, "not_found")
+    assert value(hass, TERMINAL) == STATE_UNAVAILABLE
+    await until(lambda: issues(hass))
+
+    (issue,) = issues(hass)
+    assert issue.translation_key == "account_deleted"
+    assert issue.translation_placeholders is not None
+    assert issue.translation_placeholders["account"] == "Swing"
+    assert value(hass, "binary_sensor.scalper_terminal") == STATE_ON
+
+
+async def test_renamed_while_running(
+    hass: HomeAssistant, soon: None, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """Whatever the reason to list the accounts, a new name is seen on the way."""
+    await until_state(hass, TERMINAL, STATE_ON)
+
+    sim.rename(sim.account.id, "Long term")
+    sim.set_terminal(sim.account.id, False)
+    await until(lambda: next(iter(entry.subentries.values())).title == "Long term")
+
+    state = hass.states.get(TERMINAL)
+    assert state is not None
+    assert state.name == "Long term Terminal"
+
+
+async def test_quota_used_up(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """A quota that other applications use up is told, until there is room again."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    sim.limit_subscriptions("LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", retry_after=0.1)
+
+    sim.set_terminal(sim.account.id, False)
+    await until_state(hass, TERMINAL, STATE_OFF)
+    sim.drop_sockets()
+    await until_state(hass, STATUS, "quota_exhausted")
+
+    (issue,) = issues(hass)
+    assert issue.translation_key == "quota_exhausted"
+    assert issue.translation_placeholders is not None
+    assert issue.translation_placeholders["allowed"].isdecimal()
+    assert issue.translation_placeholders["used"].isdecimal()
+
+    sim.limit_subscriptions(None)
+    sim.set_terminal(sim.account.id, True)
+    await until_state(hass, TERMINAL, STATE_ON)
+    await until(lambda: not issues(hass))
+
+
+@pytest.mark.parametrize("provisioning", [True, False])
+async def test_set_up_while_metaapi_hangs(
+    hass: HomeAssistant, sim: Simulator, provisioning: bool
+) -> None:
+    """A server that takes every call and answers none does not hold up the start of the home."""
+    sim.freeze(rest=True)
+    # with an address of the user's own a limited token has no call to make
+    entry = entry_for(sim, sim.grant(provisioning=provisioning))
+    started = hass.loop.time()
+    with patch("custom_components.metaapi.SETUP_TIMEOUT", 0.3):
+        await setup_entry(hass, entry)
+    assert hass.loop.time() < started + 2
+    assert entry_state(entry) is (
+        ConfigEntryState.SETUP_RETRY if provisioning else ConfigEntryState.LOADED
+    )
+
+    sim.unfreeze()
+    await hass.config_entries.async_reload(entry.entry_id)
+    await until_state(hass, TERMINAL, STATE_ON)
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_token_expires_while_running(hass: HomeAssistant, sim: Simulator) -> None:
+    """At the end of a token MetaApi is asked, and Home Assistant asks for a new one."""
+    token = sim.grant(expires=int(time.time()) + 3)
+    entry = entry_for(sim, token)
+    await setup_entry(hass, entry)
+    await until_state(hass, TERMINAL, STATE_ON)
+    (issue,) = issues(hass)
+    assert issue.translation_key == "token_expiring"
+
+    sim.revoke(token)
+    await until(lambda: hass.config_entries.flow.async_progress_by_handler(DOMAIN))
+
+    assert not issues(hass)
+    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert flow["context"]["source"] == "reauth"
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+    await hass.config_entries.async_unload(entry.entry_id)
 
 
 async def test_token_revoked_while_running(

@@ -1,6 +1,7 @@
 """Set-up and unload of an entry."""
 
 import asyncio
+from dataclasses import replace
 import inspect
 from typing import Any
 from unittest.mock import MagicMock, patch
@@ -27,6 +28,8 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from simulator import make_jwt
 
 from .conftest import (
+    CONNECTED,
+    DISCONNECTED,
     SCALP,
     SWING,
     TOKEN,
@@ -326,6 +329,148 @@ async def test_home_assistant_stops(
 
     assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
     assert monitor.closed == 1
+
+
+async def test_home_assistant_stops_during_set_up(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """Sockets that are open before the set-up is complete are closed as well."""
+    forward = hass.config_entries.async_forward_entry_setups
+
+    async def stop(*args: Any) -> None:
+        assert monitors[0].regions
+        hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+        await forward(*args)
+
+    with patch.object(hass.config_entries, "async_forward_entry_setups", stop):
+        await setup_entry(hass, mock_config_entry)
+
+    assert monitors[0].closed == 1
+
+
+async def set_up_to(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    provisioning: MagicMock,
+    state: ConfigEntryState,
+) -> None:
+    """Bring an entry into a state."""
+    errors = {
+        ConfigEntryState.SETUP_RETRY: CannotConnectError("down"),
+        ConfigEntryState.SETUP_ERROR: UnauthorizedError("no"),
+    }
+    provisioning.accounts.side_effect = errors.get(state)
+    await setup_entry(hass, entry)
+    if state is ConfigEntryState.NOT_LOADED:
+        await hass.config_entries.async_unload(entry.entry_id)
+    assert entry_state(entry) is state
+    provisioning.accounts.side_effect = None
+
+
+STATES = [
+    ConfigEntryState.LOADED,
+    ConfigEntryState.NOT_LOADED,
+    ConfigEntryState.SETUP_ERROR,
+    ConfigEntryState.SETUP_RETRY,
+]
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_reload_from_any_state(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    state: ConfigEntryState,
+) -> None:
+    """Whatever went before, a reload ends in one monitor that runs."""
+    await set_up_to(hass, mock_config_entry, provisioning, state)
+
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert [monitor.closed for monitor in monitors] == [1, 0]
+    assert value(hass, "button.swing_reconnect") != STATE_UNAVAILABLE
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_unload_from_any_state(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    state: ConfigEntryState,
+) -> None:
+    """Whatever went before, after a removal nothing of ours is left."""
+    await set_up_to(hass, mock_config_entry, provisioning, state)
+
+    await hass.config_entries.async_remove(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert [monitor.closed for monitor in monitors] == [1]
+    assert not monitors[0].hub_listeners
+    assert not any(monitors[0].listeners.values())
+    assert not dr.async_get(hass).devices
+    assert not er.async_get(hass).entities
+
+
+async def test_reload_with_a_refused_token(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """A token refused while running, and again at the reload after it, is asked for once."""
+    monitor.push_hub(False, token_refused=True)
+    await hass.async_block_till_done()
+    provisioning.accounts.side_effect = UnauthorizedError("no")
+    assert not await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
+    assert [one.closed for one in monitors] == [1, 1]
+    assert len(hass.config_entries.flow.async_progress_by_handler(DOMAIN)) == 1
+
+
+async def test_two_accounts_of_one_name(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """Each has its own device and entities; the ids of the second get a number."""
+    twin = replace(SCALP, name="Swing")
+    provisioning.accounts.return_value = [SWING, twin]
+    entry = make_entry(SWING, twin)
+    await setup_entry(hass, entry)
+    monitors[0].push(SWING.account_id, CONNECTED)
+    monitors[0].push(twin.account_id, DISCONNECTED)
+
+    first = device_of(hass, entry, SWING.account_id)
+    second = device_of(hass, entry, twin.account_id)
+    assert first.id != second.id
+    assert first.name == second.name == "Swing"
+    assert value(hass, "binary_sensor.swing_terminal") == "on"
+    assert value(hass, "binary_sensor.swing_terminal_2") == "off"
+    assert value(hass, "sensor.swing_status_2") == "disconnected"
+
+    await hass.services.async_call(
+        "button", "press", {"entity_id": "button.swing_reconnect_2"}, blocking=True
+    )
+    assert monitors[0].reconnects == [(twin.account_id, 60)]
+
+
+async def test_nothing_noisy(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """An account has four entities, all of them enabled."""
+    entities = er.async_entries_for_config_entry(
+        er.async_get(hass), mock_config_entry.entry_id
+    )
+    assert len(entities) == 2 * 4 + 1
+    assert not [entity for entity in entities if entity.disabled_by]
 
 
 async def test_account_added(

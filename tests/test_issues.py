@@ -85,7 +85,8 @@ def _placeholders(texts: Any) -> Iterable[str]:
 
 def subentry_id(entry: MockConfigEntry, number: int = 0) -> str:
     """Return the id of one of an entry's subentries."""
-    return list(entry.subentries)[number]
+    subentry_ids: list[str] = list(entry.subentries)
+    return subentry_ids[number]
 
 
 def token(days: float, issued: datetime | None = ISSUED) -> str:

@@ -153,6 +153,21 @@ async def test_add_account(
     assert len(monitors) == 2
 
 
+async def test_hundreds_of_accounts(
+    hass: HomeAssistant, entry: MockConfigEntry, client: MagicMock
+) -> None:
+    """Of hundreds, all that no entry has can be picked, in the order of their names."""
+    client.accounts.return_value = [SWING, *map(account, reversed(range(300)))]
+    result = await start(hass, entry)
+    offered = options(result["data_schema"], CONF_ACCOUNT_ID)
+    assert list(offered) == [account(number).account_id for number in range(300)]
+    assert result["data_schema"].schema[CONF_ACCOUNT_ID].config["mode"] == "dropdown"
+
+    result = await submit(hass, result, account_id=account(299).account_id)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+
+
 async def test_entry_is_not_loaded(hass: HomeAssistant, client: MagicMock) -> None:
     """An entry that does not work takes no accounts."""
     entry = make_entry(SWING)
