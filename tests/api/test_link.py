@@ -807,13 +807,37 @@ def test_a_refusal_is_not_tried_again_on_the_same_socket(
     assert bench.subscribes() == [0, 5000]
 
 
+@pytest.mark.parametrize(
+    "error", [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
+)
+def test_a_refusal_is_asked_again_twelve_times_an_hour_at_most(
+    bench: Bench, error: MetaApiError
+) -> None:
+    """However often the socket is a new one, facts are read, or a person presses."""
+    bench.up()
+    bench.answer(error)
+    for second in range(10, 3600, 10):
+        bench.to(second)
+        if bench.link._zones["a"].in_flight:
+            bench.answer(error)
+        bench.down()
+        bench.up(session=str(second))
+        bench.facts(deployed=True)
+        bench.link.reconnect_sent(bench.now)
+        bench.link.reconnect_ended(bench.now, authenticated=False)
+    assert bench.subscribes() == list(range(0, 3600, 300))
+
+
 def test_not_found_is_tried_again_when_rest_knows_the_account(bench: Bench) -> None:
-    """New evidence makes it a new question."""
+    """New evidence makes it a new question, after the floor."""
     bench.up()
     bench.answer(NotFoundError("who"))
     bench.to(10)
     bench.facts(deployed=True)
-    assert bench.subscribes() == [0, 10]
+    bench.to(299)
+    assert bench.subscribes() == [0]
+    bench.to(300)
+    assert bench.subscribes() == [0, 300]
 
 
 def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None:

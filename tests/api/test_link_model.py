@@ -22,12 +22,12 @@ Where the design leaves room, the model takes what the link does:
   be the one that has the account, and the loss of our own socket must not turn anything off.
 - `status` with `authenticated: false` of a host that nobody knew is evidence where the account has one zone only.
 - A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
-  another server lifts both, `authenticated` only the refusal. NotFound and ValidationError are asked again on a
-  new socket.
+  another server lifts both, `authenticated` only the refusal. Forbidden, NotFound and ValidationError are asked
+  again on a new socket, after the floor.
 - An error to a subscribe of a zone whose host is authenticated on this very socket changes nothing.
 - "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
   authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
-- A person's reconnect asks again at once what was refused without a floor (NotFound, ValidationError).
+- A person's reconnect asks again what was refused, after the floor.
 - An `authenticated` on a socket that subscribed nothing yet (the first request on it was a reconnect) does not
   make the subscribe needless: without it, no `status` would follow.
 - The extra socket of a reconnect speaks for a zone, even for one whose own socket is down.
@@ -115,8 +115,10 @@ ANSWERS = {
     "Forbidden": Said(
         ForbiddenError("no"), refusal=Status.FORBIDDEN, again=False, floor=True
     ),
-    "NotFound": Said(NotFoundError("who"), refusal=Status.NOT_FOUND, again=False),
-    "Validation": Said(ValidationError("what"), again=False),
+    "NotFound": Said(
+        NotFoundError("who"), refusal=Status.NOT_FOUND, again=False, floor=True
+    ),
+    "Validation": Said(ValidationError("what"), again=False, floor=True),
     "Unauthorized": Said(UnauthorizedError("you"), floor=True),
     "NotAuthenticated": Said(NotAuthenticatedError("early")),
     "NotSynchronized": Said(NotSynchronizedError("early")),
@@ -442,8 +444,6 @@ class Model:
         zone.due = None
         zone.sent_at = -inf
         zone.urged = zone.in_flight = zone.probing = False
-        if zone.refusal is Status.NOT_FOUND:
-            zone.last_said = None
         zone.changed = self.now
 
     def answered(self, zone: Zone, said: Said, recommended: float | None) -> None:

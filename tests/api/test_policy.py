@@ -90,6 +90,8 @@ def test_refusals() -> None:
         TooManyRequestsError,
         UnauthorizedError,
         ForbiddenError,
+        NotFoundError,
+        ValidationError,
     }
     assert {cls for cls, rule in SUBSCRIBE.items() if rule.retry is Retry.NEVER} == {
         ForbiddenError,

@@ -163,6 +163,7 @@ TOKENS = [
     "a b&c=d",
     "50%+\u00e9/\u2603",
     'quo"ted\\',
+    "it's (an) odd, one: {x} [y]; !$*@?~=|^`<> #/&+%41",
 ]
 
 
@@ -183,6 +184,11 @@ TOKENS = [
         lambda token: (
             URL("http://127.0.0.1/ws/").with_query({"auth-token": token}).raw_path_qs
         ),
+        lambda token: (
+            URL("http://127.0.0.1/ws/").with_query({"auth-token": token}).path_qs
+        ),
+        json.dumps,
+        lambda token: json.dumps(token, ensure_ascii=False),
     ],
     ids=[
         "plain",
@@ -192,6 +198,9 @@ TOKENS = [
         "a URL",
         "a URL's repr",
         "a request line",
+        "a path",
+        "json",
+        "json that is no ASCII",
     ],
 )
 def test_redact_takes_out_every_spelling(token: str, spell: Any) -> None:

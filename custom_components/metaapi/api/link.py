@@ -644,8 +644,6 @@ class Link:
     def _forget_socket(self, link: _ZoneLink) -> None:
         """Stop every clock that runs on a zone's socket."""
         link.round_started = None
-        if link.refusal is Status.NOT_FOUND:
-            link.refusal = None
         link.in_flight = False
         link.sent_at = -inf
         link.subscribe_at = None

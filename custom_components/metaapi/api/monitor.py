@@ -581,9 +581,7 @@ class Monitor(ConnectionListener):
                 # one after the other, so that the first refusal holds the rest back again
                 other.link.hold(self._hold_until + random.uniform(0, spread), now)
                 self.pump(other)
-        elif limit is Limit.MOVE and (
-            now >= watch.moved_at.get(place, -inf) + self.timing.refused_floor
-        ):
+        elif limit is Limit.MOVE and self._may_move(watch, place, now):
             watch.moved_at[place] = now
             self._note(watch, place, "moved to another socket")
             connection, place_id = watch.sockets[place], watch.ids[place]
@@ -593,6 +591,11 @@ class Monitor(ConnectionListener):
             watch.link.socket_down(place, now)
             self._enter(watch, place, place_id, connection.zone, now)
             self.pump(watch)
+
+    def _may_move(self, watch: Watch, place: str, now: float) -> bool:
+        """Tell whether the last move to another socket, which asks at once, is long ago."""
+        moved_at = watch.moved_at.get(place, -inf)
+        return now >= moved_at + self.timing.refused_floor
 
     async def _subscribe(self, watch: Watch, place: str) -> None:
         """Subscribe an account on the socket of a place and tell the link what came of it."""
@@ -624,7 +627,11 @@ class Monitor(ConnectionListener):
             watch.subscribed.discard(place)
         if isinstance(error, TooManyRequestsError):
             watch.limit = error
-        watch.link.subscribe_answered(place, now, error, _retry_after(error))
+        wait = _retry_after(error)
+        if limit_of(error) is Limit.MOVE and not self._may_move(watch, place, now):
+            # two were asked since the last pause, which therefore is to last for two
+            wait = max(wait or 0.0, 2 * self.timing.refused_floor)
+        watch.link.subscribe_answered(place, now, error, wait)
         self.pump(watch)
         if isinstance(error, TooManyRequestsError):
             self._mind_limit(watch, place, error, now)

@@ -31,7 +31,7 @@ class Retry(Enum):
 
     BACKOFF = "after the next pause, which doubles or is drawn by lot"
     LATER = "when the server recommends, and never before the floor of 300 s"
-    NEVER = "not at all: a new socket or new facts make it a new question"
+    NEVER = "not at all: a new socket or new facts make it a new question, which the floor delays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ SUBSCRIBE: dict[type[MetaApiError], Rule] = {
     TooManyRequestsError: Rule(Retry.LATER, refusal=Status.QUOTA_EXHAUSTED, floor=True),
     UnauthorizedError: Rule(Retry.LATER, floor=True),
     ForbiddenError: Rule(Retry.NEVER, refusal=Status.FORBIDDEN, floor=True),
-    NotFoundError: Rule(Retry.NEVER, refusal=Status.NOT_FOUND),
-    ValidationError: Rule(Retry.NEVER),
+    NotFoundError: Rule(Retry.NEVER, refusal=Status.NOT_FOUND, floor=True),
+    ValidationError: Rule(Retry.NEVER, floor=True),
 }
 """Answers to `subscribe`."""
 

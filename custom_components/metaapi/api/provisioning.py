@@ -16,13 +16,16 @@ from .errors import (
     from_status,
 )
 from .model import Account, ServerSettings
-from .token import redact
+from .token import redact_all
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
 
 MAX_BODY_SIZE = 16 * 1024 * 1024
 """A larger answer is not read, in bytes."""
+
+_DEPTH = 10
+"""How deep an answer is read: the listing's replicas, an error's details."""
 
 PAGE_SIZE = 1000
 _PAGES_MAX = 20
@@ -118,7 +121,7 @@ class Provisioning:
     def _decode(self, body: bytes) -> Any:
         """Return a body as JSON without the token, or nothing."""
         try:
-            return json.loads(redact(body.decode(), self._token))
+            return redact_all(json.loads(body), self._token, _DEPTH)
         except ValueError, RecursionError:
             return None
 

@@ -19,7 +19,7 @@ class Timing:
     subscribe_max: float = 300.0
     """Pauses between subscribes double from the first to the last (SDK behaviour)."""
     refused_floor: float = 300.0
-    """After 401, 403 and 429 nothing is tried again sooner: at most 12 attempts an hour."""
+    """After a refusal nothing is tried again sooner: at most 12 attempts an hour."""
     backoff_first: float = 1.0
     backoff_max: float = 300.0
     """Bounds of the full-jitter pause between connects."""

@@ -8,10 +8,13 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 import hashlib
 import json
 from typing import Any
 from urllib.parse import quote, quote_plus
+
+from yarl import URL
 
 PROVISIONING = "trading-account-management-api"
 """The application id that the listing of accounts needs (MetaApi's token manifest)."""
@@ -63,9 +66,26 @@ def redact(text: str, token: str) -> str:
     """Return a text with every spelling of the token taken out."""
     if not token:
         return text
-    for spelling in {token, quote(token, safe=""), quote(token), quote_plus(token)}:
+    for spelling in _spellings(token):
         text = text.replace(spelling, "**REDACTED**")
     return text
+
+
+@lru_cache(maxsize=4)
+def _spellings(token: str) -> tuple[str, ...]:
+    """Return how a token may be written, in a URL of aiohttp's as well; the longest first."""
+    url = URL.build(query={"": token})
+    spellings = {
+        token,
+        quote(token, safe=""),
+        quote(token),
+        quote_plus(token),
+        url.raw_query_string[1:],
+        url.query_string[1:],
+        json.dumps(token)[1:-1],
+        json.dumps(token, ensure_ascii=False)[1:-1],
+    }
+    return tuple(sorted(spellings, key=len, reverse=True))
 
 
 def redact_all(value: Any, token: str, depth: int) -> Any:
