@@ -1,0 +1,185 @@
+"""Home Assistant's quality scale: every rule is met or exempt, and what says so exists."""
+
+import ast
+from collections.abc import Iterator
+import importlib
+from pathlib import Path
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from custom_components.metaapi import PLATFORMS
+from homeassistant.helpers.entity import Entity
+from homeassistant.util.yaml import load_yaml_dict
+
+from .flow_support import PACKAGE
+from .source_support import calls, keyword
+from .test_manifest import HOME_ASSISTANT, MANIFEST
+
+ROOT = Path(__file__).parents[1]
+RULES: dict[str, Any] = load_yaml_dict(str(PACKAGE / "quality_scale.yaml"))["rules"]
+
+# Any of Home Assistant's own: the rules are the same in all
+OF_HOME_ASSISTANT = "components/ntfy/quality_scale.yaml"
+
+PROOF = re.compile(
+    r"(?P<file>[\w.-]+(?:/[\w.-]+)*(?:\.py|\.md|/lint))(?P<part>(?:::|#)[\w-]+)?"
+)
+
+# What tells a person that something went wrong, and is shown in the language of the home
+TRANSLATED = frozenset(
+    {
+        "ConfigEntryAuthFailed",
+        "ConfigEntryError",
+        "ConfigEntryNotReady",
+        "HomeAssistantError",
+        "ServiceValidationError",
+        "UpdateFailed",
+    }
+)
+BLOCKING = frozenset({"requests", "urllib3", "threading", "concurrent", "websocket"})
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    }
+
+
+def names(file: Path) -> set[str]:
+    """Return what a module defines."""
+    found: set[str] = set()
+    for node in ast.parse(file.read_text("utf-8")).body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found.add(node.name)
+            case ast.TypeAlias():
+                found.add(node.name.id)
+            case ast.Assign():
+                found |= {
+                    name.id for name in node.targets if isinstance(name, ast.Name)
+                }
+    return found
+
+
+def missing(comment: str) -> Iterator[str]:
+    """Yield each proof that a comment names and that does not exist."""
+    for match in PROOF.finditer(comment):
+        file, part = ROOT / match["file"], match["part"] or ""
+        known = (
+            file.is_file()
+            and (not part.startswith("#") or part[1:] in anchors(file))
+            and (not part.startswith("::") or part[2:] in names(file))
+        )
+        if not known:
+            yield match[0]
+
+
+# -- the list ----------------------------------------------------------------------------
+
+
+def test_rules_are_home_assistants() -> None:
+    """No rule is missing, and none is unknown."""
+    known = load_yaml_dict(str(HOME_ASSISTANT / OF_HOME_ASSISTANT))["rules"]
+    assert set(RULES) == set(known)
+    assert len(RULES) == 54
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule(rule: str) -> None:
+    """What is done says where to see it, and that exists; what is exempt says why."""
+    entry = RULES[rule]
+    assert set(entry) == {"status", "comment"}
+    assert entry["status"] in {"done", "exempt"}
+    assert not list(missing(entry["comment"]))
+    if entry["status"] == "done":
+        assert PROOF.search(entry["comment"])
+    else:
+        assert len(entry["comment"]) > 30
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        "tests/test_nothing.py::test_some",
+        "tests/test_init.py::test_nothing",
+        "README.md#nothing",
+        "docs/nothing.md",
+    ],
+)
+def test_proofs_that_do_not_exist(proof: str) -> None:
+    """What is not there is found."""
+    assert list(missing(f"See {proof}, and scripts/lint.")) == [proof]
+
+
+# -- rules that the code itself shows ------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_parallel_updates(platform: str) -> None:
+    """Every platform says it; nothing is polled, and each account reconnects on its own."""
+    module = importlib.import_module(f"custom_components.metaapi.{platform}")
+    assert module.PARALLEL_UPDATES == 0
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_entities_have_names_of_their_own(platform: str) -> None:
+    """The device's name comes before that of the entity."""
+    module = importlib.import_module(f"custom_components.metaapi.{platform}")
+    entities = [
+        found
+        for found in vars(module).values()
+        if isinstance(found, type)
+        and issubclass(found, Entity)
+        and found.__module__ == module.__name__
+    ]
+    assert entities
+    assert all(object.__new__(entity).has_entity_name for entity in entities)
+
+
+def test_exceptions_are_translated() -> None:
+    """No error that a person can meet has its text in the code."""
+    raised = [call for name, call in calls() if name in TRANSLATED]
+    assert len(raised) >= 5
+    for call in raised:
+        assert not call.args, ast.unparse(call)
+        assert keyword(call, "translation_domain"), ast.unparse(call)
+        assert keyword(call, "translation_key"), ast.unparse(call)
+
+
+def test_client_is_asynchronous() -> None:
+    """The client imports nothing that waits, and starts no thread."""
+    for file in (PACKAGE / "api").glob("*.py"):
+        imported = {
+            (node.module or "").partition(".")[0]
+            if isinstance(node, ast.ImportFrom)
+            else alias.name.partition(".")[0]
+            for node in ast.walk(ast.parse(file.read_text("utf-8")))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not imported & BLOCKING, file.name
+
+
+def test_no_session_of_its_own() -> None:
+    """Home Assistant makes every session, for REST and for the sockets."""
+    made = {name for name, _ in calls("__init__", "flow_access")}
+    assert {"async_create_clientsession", "async_get_clientsession"} <= made
+    for file in PACKAGE.rglob("*.py"):
+        assert "ClientSession(" not in file.read_text("utf-8"), file.name
+
+
+def test_requirements_have_types() -> None:
+    """Types are strict, and the requirements have theirs: in the package, or in our stubs."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert pyproject["tool"]["mypy"]["strict"] is True
+    for requirement in MANIFEST["requirements"]:
+        module = re.split(r"[<>=]", requirement)[0].removeprefix("python-")
+        origin = importlib.import_module(module).__file__
+        assert origin
+        typed = Path(origin).with_name("py.typed").is_file()
+        assert typed or (ROOT / "typings" / module).is_dir()
