@@ -1,0 +1,224 @@
+"""What was last known of each binary sensor: outlives what hides it, reloads and restarts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from homeassistant.components.binary_sensor import DOMAIN as BINARY_SENSOR_DOMAIN
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import EVENT_STATE_CHANGED, STATE_OFF, STATE_ON
+from homeassistant.core import (
+    CALLBACK_TYPE,
+    Event,
+    EventStateChangedData,
+    HomeAssistant,
+    State,
+    callback,
+)
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.singleton import singleton
+from homeassistant.helpers.start import async_at_started
+from homeassistant.helpers.storage import Store
+from homeassistant.util.hass_dict import HassKey
+
+from .api.link import LinkState
+from .api.model import Status
+from .const import DOMAIN
+from .coordinator import MetaApiConfigEntry
+from .targets import TERMINAL_SUFFIX, async_our_sensor
+
+SAVE_DELAY = 10
+STORAGE_KEY = f"{DOMAIN}.last_known"
+STORAGE_VERSION = 1
+VALUES = {STATE_ON: True, STATE_OFF: False}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new state of a binary sensor of ours."""
+
+    entity_id: str
+    from_state: State | None
+    to_state: State | None
+    turned: bool | None = None
+    """What it is now, where that differs from what was last known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An off that counts only if the reconnect that caused it fails."""
+
+    from_state: State | None
+    cancel: CALLBACK_TYPE
+
+
+class Memory:
+    """Remembers what was last known and tells listeners of every change."""
+
+    def __init__(
+        self, hass: HomeAssistant, store: Store[dict[str, bool]], known: dict[str, bool]
+    ) -> None:
+        """Prepare, with what was known before Home Assistant stopped."""
+        self._hass = hass
+        self._store = store
+        self._known = known
+        self._held: dict[str, _Held] = {}
+        self._listeners: list[Callable[[Change], None]] = []
+        self._early: dict[str, Change] | None = {}
+        """What turned before automations run, by entity; None once they do."""
+
+    @callback
+    def async_start(self) -> None:
+        """Take what there is already, and all that follows."""
+        registry = er.async_get(self._hass)
+        for config_entry in self._hass.config_entries.async_entries(DOMAIN):
+            for entry in er.async_entries_for_config_entry(
+                registry, config_entry.entry_id
+            ):
+                if entry.domain == BINARY_SENSOR_DOMAIN:
+                    state = self._hass.states.get(entry.entity_id)
+                    self._async_take(entry, None, state)
+        # Not `async_track_state_change_event`, which tells of a state when the link may have another
+        self._hass.bus.async_listen(
+            EVENT_STATE_CHANGED,
+            self._async_state_changed,
+            event_filter=_is_binary_sensor,
+        )
+        self._hass.bus.async_listen(
+            er.EVENT_ENTITY_REGISTRY_UPDATED,
+            self._async_removed,
+            event_filter=_is_removal,
+        )
+        async_at_started(self._hass, self._async_started)
+
+    @callback
+    def async_listen(self, listener: Callable[[Change], None]) -> CALLBACK_TYPE:
+        """Call back on every new state of a binary sensor of ours; returns what ends it."""
+        self._listeners.append(listener)
+        return partial(self._listeners.remove, listener)
+
+    @callback
+    def known(self, entity_id: str) -> bool | None:
+        """Return what was last known of an entity."""
+        entry = async_our_sensor(self._hass, entity_id)
+        return self._known.get(entry.unique_id) if entry else None
+
+    @callback
+    def seen(self, entity_id: str) -> bool | None:
+        """Return what is known of an entity that is in sight."""
+        state = self._hass.states.get(entity_id)
+        return self.known(entity_id) if state and state.state in VALUES else None
+
+    @callback
+    def _async_state_changed(self, event: Event[EventStateChangedData]) -> None:
+        """Take a new state."""
+        if entry := async_our_sensor(self._hass, event.data["entity_id"]):
+            self._async_take(entry, event.data["old_state"], event.data["new_state"])
+
+    @callback
+    def _async_take(
+        self, entry: er.RegistryEntry, old: State | None, new: State | None
+    ) -> None:
+        """Compare a state with what was last known."""
+        held = self._held.pop(entry.unique_id, None)
+        if held is not None:
+            held.cancel()
+            old = held.from_state
+        value = VALUES.get(new.state) if new else None
+        known = self._known.get(entry.unique_id)
+        change = Change(entry.entity_id, old, new)
+        if value is False and known and (cancel := self._async_hold(entry)):
+            self._held[entry.unique_id] = _Held(old, cancel)
+        elif value is not None and value is not known:
+            self._known[entry.unique_id] = value
+            self._store.async_delay_save(self._registered, SAVE_DELAY)
+            if known is not None:
+                change = replace(change, turned=value)
+        self._async_tell(change)
+
+    @callback
+    def _async_hold(self, entry: er.RegistryEntry) -> CALLBACK_TYPE | None:
+        """Wait for the outcome, if a reconnect is what turned a terminal off."""
+        account_id = entry.unique_id.removesuffix(TERMINAL_SUFFIX)
+        config_entry: MetaApiConfigEntry | None = (
+            self._hass.config_entries.async_get_entry(entry.config_entry_id or "")
+        )
+        if (
+            account_id == entry.unique_id
+            or config_entry is None
+            or config_entry.state is not ConfigEntryState.LOADED
+        ):
+            return None
+        monitor = config_entry.runtime_data.monitor
+        if not _is_reconnecting(monitor.state(account_id)):
+            return None
+        return monitor.listen(account_id, partial(self._async_look_again, entry.id))
+
+    @callback
+    def _async_look_again(self, registry_id: str) -> None:
+        """Compare again: a reconnect that failed writes no state of its own."""
+        if entry := er.async_get(self._hass).entities.get_entry(registry_id):
+            self._async_take(entry, None, self._hass.states.get(entry.entity_id))
+
+    @callback
+    def _async_tell(self, change: Change) -> None:
+        """Tell listeners; until automations run, keep what is to be told once they do."""
+        if self._early is None:
+            for listener in tuple(self._listeners):
+                listener(change)
+        elif change.turned is not None and not self._early.pop(change.entity_id, None):
+            self._early[change.entity_id] = change
+
+    @callback
+    def _async_started(self, _hass: HomeAssistant) -> None:
+        """Tell what turned while Home Assistant was down or starting."""
+        early, self._early = self._early or {}, None
+        for change in early.values():
+            self._async_tell(change)
+
+    @callback
+    def _async_removed(self, _event: Event[er.EventEntityRegistryUpdatedData]) -> None:
+        """Leave no file behind when the last binary sensor goes."""
+        if self._known and not self._registered():
+            self._hass.async_create_task(self._store.async_remove())
+
+    @callback
+    def _registered(self) -> dict[str, bool]:
+        """Return what is known of the entities that there are."""
+        return _only_registered(self._hass, self._known)
+
+
+@singleton(HassKey[Memory](f"{DOMAIN}_memory"), async_=True)
+async def async_get_memory(hass: HomeAssistant) -> Memory:
+    """Return the memory that all triggers share."""
+    store = Store[dict[str, bool]](hass, STORAGE_VERSION, STORAGE_KEY)
+    memory = Memory(hass, store, _only_registered(hass, await store.async_load() or {}))
+    memory.async_start()
+    return memory
+
+
+def _only_registered(hass: HomeAssistant, known: dict[str, bool]) -> dict[str, bool]:
+    """Leave out what is known of entities that are gone."""
+    registry = er.async_get(hass)
+    return {
+        unique_id: value
+        for unique_id, value in known.items()
+        if registry.async_get_entity_id(BINARY_SENSOR_DOMAIN, DOMAIN, unique_id)
+    }
+
+
+def _is_reconnecting(link: LinkState) -> bool:
+    """Tell whether a terminal is off while a reconnect is under way."""
+    return link.terminal is False and link.status is Status.RECONNECTING
+
+
+@callback
+def _is_binary_sensor(data: EventStateChangedData) -> bool:
+    """Leave out most of what happens in a home."""
+    return data["entity_id"].startswith(f"{BINARY_SENSOR_DOMAIN}.")
+
+
+@callback
+def _is_removal(data: er.EventEntityRegistryUpdatedData) -> bool:
+    """Leave out all but removals."""
+    return data["action"] == "remove"

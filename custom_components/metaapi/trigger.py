@@ -1,0 +1,217 @@
+"""Triggers: a terminal connected, or disconnected."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar, cast, override
+
+from homeassistant.const import ATTR_ENTITY_ID, CONF_FOR
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers.event import async_call_later
+from homeassistant.helpers.target import (
+    TargetSelection,
+    async_extract_referenced_entity_ids,
+)
+from homeassistant.helpers.trigger import (
+    ATTR_BEHAVIOR,
+    BEHAVIOR_ALL,
+    BEHAVIOR_EACH,
+    BEHAVIOR_FIRST,
+    ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR,
+    Trigger,
+    TriggerActionRunner,
+    TriggerConfig,
+    TriggerNotTriggeredReporter,
+)
+from homeassistant.helpers.typing import ConfigType
+
+from .memory import Change, Memory, async_get_memory
+from .targets import async_filter_target
+
+
+class MetaApiTrigger(Trigger):
+    """Fires when binary sensors of a target turn, compared with what was last known of them.
+
+    Home Assistant's own entity triggers compare with the state before, so that an outage which begins
+    out of sight is lost to them.
+    """
+
+    _schema = ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR
+    _turned: ClassVar[bool]
+
+    @classmethod
+    @override
+    async def async_validate_config(
+        cls, hass: HomeAssistant, config: ConfigType
+    ) -> ConfigType:
+        """Validate the configuration."""
+        return cast(ConfigType, cls._schema(config))
+
+    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
+        """Take the target and the options."""
+        super().__init__(hass, config)
+        self._target = TargetSelection(config.target or {})
+        self._options: dict[str, Any] = config.options or {}
+
+    @override
+    async def async_attach_runner(
+        self,
+        run_action: TriggerActionRunner,
+        did_not_trigger: TriggerNotTriggeredReporter | None = None,
+    ) -> CALLBACK_TYPE:
+        """Attach the trigger to what it runs."""
+        runner = _Runner(
+            self._hass,
+            await async_get_memory(self._hass),
+            self._target,
+            self._turned,
+            self._options[ATTR_BEHAVIOR],
+            self._options.get(CONF_FOR),
+            run_action,
+        )
+        return runner.async_attach()
+
+
+class ConnectedTrigger(MetaApiTrigger):
+    """Fires when terminals connected."""
+
+    _turned = True
+
+
+class DisconnectedTrigger(MetaApiTrigger):
+    """Fires when terminals disconnected."""
+
+    _turned = False
+
+
+class _Runner:
+    """One trigger of one automation.
+
+    What turned waits until it has been so, in sight, for the duration; it fires at once without one.
+    """
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        memory: Memory,
+        target: TargetSelection,
+        turned: bool,
+        behavior: str,
+        duration: timedelta | None,
+        run_action: TriggerActionRunner,
+    ) -> None:
+        """Prepare."""
+        self._hass = hass
+        self._memory = memory
+        self._target = target
+        self._turned = turned
+        self._behavior = behavior
+        self._duration = duration
+        self._run_action = run_action
+        # By entity where each counts, else one for all
+        self._waiting: dict[str, Change] = {}
+        self._timers: dict[str, CALLBACK_TYPE] = {}
+
+    @callback
+    def async_attach(self) -> CALLBACK_TYPE:
+        """Listen; returns what ends it."""
+        unsubscribe = self._memory.async_listen(self._async_changed)
+
+        @callback
+        def async_remove() -> None:
+            """Stop to listen."""
+            unsubscribe()
+            for cancel in self._timers.values():
+                cancel()
+
+        return async_remove
+
+    @callback
+    def _async_changed(self, change: Change) -> None:
+        """Begin to wait, go on or give up."""
+        targeted = self._async_targeted()
+        if change.entity_id not in targeted:
+            return
+        key = change.entity_id if self._behavior == BEHAVIOR_EACH else self._behavior
+        if change.turned is self._turned and (
+            self._behavior != BEHAVIOR_FIRST
+            or [*map(self._memory.known, targeted)].count(self._turned) == 1
+        ):
+            self._waiting[key] = change
+        if key not in self._waiting:
+            return
+        if not self._async_holds(key, targeted, self._memory.known):
+            del self._waiting[key]
+        elif self._async_holds(key, targeted, self._memory.seen):
+            if not self._duration:
+                self._async_fire(key)
+            elif key not in self._timers:
+                self._timers[key] = async_call_later(
+                    self._hass, self._duration, partial(self._async_held, key)
+                )
+            return
+        if key in self._timers:
+            self._timers.pop(key)()
+
+    @callback
+    def _async_held(self, key: str, _now: datetime) -> None:
+        """Fire, unless the target means something else by now."""
+        del self._timers[key]
+        if self._async_holds(key, self._async_targeted(), self._memory.seen):
+            self._async_fire(key)
+
+    @callback
+    def _async_fire(self, key: str) -> None:
+        """Run the action."""
+        change = self._waiting.pop(key)
+        self._run_action(
+            {
+                ATTR_ENTITY_ID: change.entity_id,
+                "from_state": change.from_state,
+                "to_state": change.to_state,
+                "for": self._duration,
+            },
+            f"state of {change.entity_id}",
+            change.to_state.context if change.to_state else None,
+        )
+
+    @callback
+    def _async_holds(
+        self,
+        key: str,
+        targeted: Iterable[str],
+        value_of: Callable[[str], bool | None],
+    ) -> bool:
+        """Tell whether what turned is still so; what has no value does not count."""
+        values = [
+            value
+            for entity_id in targeted
+            if key in (entity_id, self._behavior)
+            and (value := value_of(entity_id)) is not None
+        ]
+        count = values.count(self._turned)
+        return count > 0 and (self._behavior != BEHAVIOR_ALL or count == len(values))
+
+    @callback
+    def _async_targeted(self) -> set[str]:
+        """Return the entities that the target means now."""
+        selected = async_extract_referenced_entity_ids(
+            self._hass, self._target, expand_group=False
+        )
+        return async_filter_target(
+            self._hass,
+            self._target,
+            selected.referenced | selected.indirectly_referenced,
+        )
+
+
+TRIGGERS: dict[str, type[Trigger]] = {
+    "connected": ConnectedTrigger,
+    "disconnected": DisconnectedTrigger,
+}
+
+
+async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:
+    """Return the triggers; what they need is remembered from now on."""
+    await async_get_memory(hass)
+    return TRIGGERS

@@ -1,0 +1,1051 @@
+"""The triggers, in automations of a home with the integration's own entities."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from unittest.mock import MagicMock, patch
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+
+from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.memory import STORAGE_KEY
+from homeassistant.components import automation
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import CoreState, Event, HomeAssistant
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+    floor_registry as fr,
+    label_registry as lr,
+)
+from homeassistant.helpers.icon import async_get_icons
+from homeassistant.helpers.translation import async_get_translations
+from homeassistant.helpers.trigger import async_get_all_descriptions
+from homeassistant.setup import async_setup_component
+
+from .conftest import (
+    CONNECTED,
+    DISCONNECTED,
+    NO_CONNECTION,
+    SCALP,
+    SWING,
+    FakeMonitor,
+    device_of,
+    entry_state,
+    make_entry,
+    setup_entry,
+    value,
+)
+
+SWING_TERMINAL = "binary_sensor.swing_terminal"
+SCALP_TERMINAL = "binary_sensor.scalp_terminal"
+BROKER = "binary_sensor.swing_broker"
+LINK = "binary_sensor.metaapi_link"
+BOTH = [SWING_TERMINAL, SCALP_TERMINAL]
+
+UNKNOWN = LinkState()
+RECONNECTING = LinkState(terminal=False, status=Status.RECONNECTING)
+RECONNECT_FAILED = LinkState(terminal=False, status=Status.RECONNECT_FAILED)
+BROKER_AWAY = LinkState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED)
+
+
+def automation_config(
+    trigger: str, target: dict[str, Any], options: dict[str, Any], name: str
+) -> dict[str, Any]:
+    """Return an automation that tells what it heard."""
+    return {
+        "id": name,
+        "alias": name,
+        "mode": "queued",
+        "triggers": {
+            "trigger": f"{DOMAIN}.{trigger}",
+            "target": target,
+            "options": options,
+        },
+        "actions": {
+            "event": "told",
+            "event_data": {
+                "by": name,
+                "entity_id": "{{ trigger.entity_id }}",
+                "from": "{{ trigger.from_state.state if trigger.from_state else '' }}",
+                "to": "{{ trigger.to_state.state if trigger.to_state else '' }}",
+                "for": "{{ trigger.for }}",
+                "description": "{{ trigger.description }}",
+            },
+        },
+    }
+
+
+class Told:
+    """What automations told."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        """Listen."""
+        self._hass = hass
+        self.events: list[Event] = async_capture_events(hass, "told")
+
+    async def __call__(self) -> list[str]:
+        """Return whom automations told of since the last call."""
+        await self._hass.async_block_till_done()
+        entity_ids = [event.data["entity_id"] for event in self.events]
+        self.events.clear()
+        return entity_ids
+
+
+@pytest.fixture
+def told(hass: HomeAssistant) -> Told:
+    """Listen to automations."""
+    return Told(hass)
+
+
+async def arm(
+    hass: HomeAssistant,
+    trigger: str = "disconnected",
+    target: dict[str, Any] | None = None,
+    *,
+    names: tuple[str, ...] = ("one",),
+    lasting: int | None = None,
+    behavior: str | None = None,
+) -> None:
+    """Set up automations."""
+    options: dict[str, Any] = {}
+    if lasting is not None:
+        options["for"] = {"seconds": lasting}
+    if behavior is not None:
+        options["behavior"] = behavior
+    target = {"entity_id": SWING_TERMINAL} if target is None else target
+    assert await async_setup_component(
+        hass,
+        automation.DOMAIN,
+        {
+            automation.DOMAIN: [
+                automation_config(trigger, target, options, name) for name in names
+            ]
+        },
+    )
+    await hass.async_block_till_done()
+    for name in names:
+        assert value(hass, f"automation.{name}") == "on"
+
+
+async def pass_time(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: float
+) -> None:
+    """Move the clock."""
+    freezer.tick(timedelta(seconds=seconds))
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+
+
+# -- what fires ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trigger", "links", "expected"),
+    [
+        pytest.param("disconnected", [DISCONNECTED], True, id="off"),
+        pytest.param("connected", [DISCONNECTED], False, id="connected: off"),
+        pytest.param(
+            "connected", [DISCONNECTED, CONNECTED], True, id="connected: off, on"
+        ),
+        pytest.param(
+            "disconnected", [NO_CONNECTION, DISCONNECTED], True, id="hidden, off"
+        ),
+        pytest.param("disconnected", [UNKNOWN, DISCONNECTED], True, id="unknown, off"),
+        pytest.param(
+            "disconnected",
+            [NO_CONNECTION, UNKNOWN, NO_CONNECTION, DISCONNECTED],
+            True,
+            id="hidden and unknown, off",
+        ),
+        pytest.param("connected", [NO_CONNECTION, CONNECTED], False, id="hidden, on"),
+        pytest.param("connected", [UNKNOWN, CONNECTED], False, id="unknown, on"),
+        pytest.param("disconnected", [NO_CONNECTION], False, id="hidden"),
+        pytest.param("disconnected", [UNKNOWN], False, id="unknown"),
+        pytest.param("disconnected", [BROKER_AWAY], False, id="broker away"),
+    ],
+)
+async def test_turns(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    trigger: str,
+    links: list[LinkState],
+    expected: bool,
+) -> None:
+    """A trigger fires at the last of some states of a terminal that was connected, or never."""
+    await arm(hass, trigger)
+    for link in links[:-1]:
+        monitor.push(SWING.account_id, link)
+        assert await told() == []
+    monitor.push(SWING.account_id, links[-1])
+    assert await told() == ([SWING_TERMINAL] if expected else [])
+
+
+@pytest.mark.parametrize("hidden", [NO_CONNECTION, UNKNOWN])
+async def test_still_disconnected(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told, hidden: LinkState
+) -> None:
+    """A terminal that was out of sight and is as it was is no news, and then comes back once."""
+    await arm(hass)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+    monitor.push(SWING.account_id, hidden)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == []
+
+
+async def test_back_out_of_sight(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """A terminal that came back while out of sight is told of."""
+    await arm(hass, "connected")
+    monitor.push(SWING.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    assert await told() == []
+    monitor.push(SWING.account_id, CONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_first_ever(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+) -> None:
+    """What was never known before is no news."""
+    await setup_entry(hass, mock_config_entry)
+    await arm(hass)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == []
+
+
+async def test_variables(hass: HomeAssistant, monitor: FakeMonitor, told: Told) -> None:
+    """An automation hears what core's own triggers tell it as well."""
+    await arm(hass, lasting=0)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    (event,) = told.events
+    assert event.data == {
+        "by": "one",
+        "entity_id": SWING_TERMINAL,
+        "from": "unavailable",
+        "to": "off",
+        "for": "0:00:00",
+        "description": f"state of {SWING_TERMINAL}",
+    }
+
+
+async def test_detached(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An automation that is turned off hears nothing, not even of what it waited for."""
+    await arm(hass, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.services.async_call(
+        automation.DOMAIN, "turn_off", {"entity_id": "automation.one"}, blocking=True
+    )
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 600)
+    assert await told() == []
+
+
+# -- targets ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def places(hass: HomeAssistant, monitor: FakeMonitor) -> dict[str, dict[str, str]]:
+    """Put all devices and sensors, and those of another integration, in one place and under one label."""
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    floor = fr.async_get(hass).async_create("Upstairs")
+    area = ar.async_get(hass).async_create("Desk", floor_id=floor.floor_id)
+    on_device = lr.async_get(hass).async_create("Trading")
+    on_sensor = lr.async_get(hass).async_create("Sensors")
+    other = MockConfigEntry(domain="other")
+    other.add_to_hass(hass)
+    foreign = dr.async_get(hass).async_get_or_create(
+        config_entry_id=other.entry_id, identifiers={("other", "1")}
+    )
+    registry = er.async_get(hass)
+    registry.async_get_or_create(
+        "binary_sensor",
+        "other",
+        "1_terminal",
+        suggested_object_id="other",
+        device_id=foreign.id,
+        config_entry=other,
+        original_device_class="connectivity",
+    )
+    hass.states.async_set("binary_sensor.other", "on")
+    devices = [
+        device_of(hass, entry, identifier)
+        for identifier in (SWING.account_id, SCALP.account_id, entry.entry_id)
+    ]
+    for device in (*devices, foreign):
+        dr.async_get(hass).async_update_device(
+            device.id, area_id=area.id, labels={on_device.label_id}
+        )
+    for entity_id in (*BOTH, BROKER, LINK, "binary_sensor.other"):
+        registry.async_update_entity(entity_id, labels={on_sensor.label_id})
+    return {
+        "device": {"device_id": devices[0].id},
+        "hub": {"device_id": devices[2].id},
+        "area": {"area_id": area.id},
+        "floor": {"floor_id": floor.floor_id},
+        "label of devices": {"label_id": on_device.label_id},
+        "label of sensors": {"label_id": on_sensor.label_id},
+        "foreign": {"entity_id": "binary_sensor.other"},
+        "other platform": {"entity_id": "sensor.swing_status"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("device", [SWING_TERMINAL]),
+        ("hub", []),
+        ("area", BOTH),
+        ("floor", BOTH),
+        ("label of devices", BOTH),
+        ("label of sensors", BOTH),
+        ("foreign", []),
+        ("other platform", []),
+    ],
+)
+async def test_targets(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    places: dict[str, dict[str, str]],
+    place: str,
+    expected: list[str],
+) -> None:
+    """A place means its terminals: no broker, no link, nothing of others."""
+    await arm(hass, target=places[place])
+    for account in (SWING, SCALP):
+        monitor.push(account.account_id, BROKER_AWAY)
+        monitor.push(account.account_id, DISCONNECTED)
+    monitor.push_hub(False)
+    hass.states.async_set("binary_sensor.other", "off")
+    assert await told() == expected
+
+
+async def test_named_diagnostics(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """A broker or the link counts where it is named as an entity."""
+    await arm(hass, target={"entity_id": [BROKER, LINK]})
+    monitor.push(SWING.account_id, BROKER_AWAY)
+    assert await told() == [BROKER]
+    monitor.push_hub(False)
+    assert await told() == [LINK]
+
+
+async def test_target_follows_the_registry(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What joins a target counts from then on; what leaves it no longer, not even what waits."""
+    label = lr.async_get(hass).async_create("Trading")
+    registry = er.async_get(hass)
+    await arm(hass, target={"label_id": label.label_id}, lasting=60)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 61)
+    assert await told() == []
+
+    registry.async_update_entity(SCALP_TERMINAL, labels={label.label_id})
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 61)
+    assert await told() == [SCALP_TERMINAL]
+
+    monitor.push(SCALP.account_id, CONNECTED)
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    registry.async_update_entity(SCALP_TERMINAL, labels=set())
+    await pass_time(hass, freezer, 61)
+    assert await told() == []
+
+
+async def test_renamed(hass: HomeAssistant, monitor: FakeMonitor, told: Told) -> None:
+    """What was known of a terminal outlives another entity id."""
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    device = device_of(hass, entry, SWING.account_id)
+    await arm(hass, target={"device_id": device.id})
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    er.async_get(hass).async_update_entity(
+        SWING_TERMINAL, new_entity_id="binary_sensor.my_swing"
+    )
+    await hass.async_block_till_done()
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == ["binary_sensor.my_swing"]
+
+
+# -- each, first, all ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behavior", "expected"),
+    [("each", [1, 1]), ("first", [1, 0]), ("all", [0, 1])],
+)
+async def test_behavior(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    behavior: str,
+    expected: list[int],
+) -> None:
+    """A trigger fires for each, the first or all of several terminals, and again the next time."""
+    await arm(hass, target={"entity_id": BOTH}, behavior=behavior)
+    for _ in range(2):
+        counts = []
+        for account in (SWING, SCALP):
+            monitor.push(account.account_id, DISCONNECTED)
+            counts.append(len(await told()))
+        assert counts == expected
+        for account in (SWING, SCALP):
+            monitor.push(account.account_id, CONNECTED)
+        assert await told() == []
+
+
+async def test_all_after_a_gap(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """Terminals that come into sight one by one are all disconnected only when the last one is."""
+    await arm(hass, target={"entity_id": BOTH}, behavior="all")
+    for account in (SWING, SCALP):
+        monitor.push(account.account_id, NO_CONNECTION)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == []
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    assert await told() == [SCALP_TERMINAL]
+
+
+async def test_all_ignores_what_was_never_known(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+) -> None:
+    """A terminal that nothing is known of does not count."""
+    await setup_entry(hass, mock_config_entry)
+    await arm(hass, target={"entity_id": BOTH}, behavior="all")
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+# -- for -------------------------------------------------------------------------------
+
+
+async def test_for(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """With a duration, it fires for what lasts, and once."""
+    await arm(hass, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 299)
+    assert await told() == []
+    await pass_time(hass, freezer, 2)
+    assert await told() == [SWING_TERMINAL]
+    await pass_time(hass, freezer, 600)
+    assert await told() == []
+
+
+async def test_for_is_over_too_soon(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What does not last long enough does not fire; the next time counts from its own start."""
+    await arm(hass, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 200)
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 200)
+    assert await told() == []
+    await pass_time(hass, freezer, 101)
+    assert await told() == [SWING_TERMINAL]
+
+
+@pytest.mark.parametrize("behavior", ["each", "first", "all"])
+async def test_for_begins_again_after_a_gap(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+    behavior: str,
+) -> None:
+    """Out of sight nothing lasts; back in sight it lasts from then on, and is told of."""
+    await arm(hass, behavior=behavior, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 200)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    await pass_time(hass, freezer, 200)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 299)
+    assert await told() == []
+    await pass_time(hass, freezer, 2)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_for_is_over_out_of_sight(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A terminal that is back when it comes into sight is not told of."""
+    await arm(hass, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    await pass_time(hass, freezer, 600)
+    assert await told() == []
+
+
+@pytest.mark.parametrize(
+    ("behavior", "expected"),
+    [("each", [SCALP_TERMINAL]), ("first", [SWING_TERMINAL]), ("all", [])],
+)
+async def test_for_with_several(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+    behavior: str,
+    expected: list[str],
+) -> None:
+    """For the first, any of them has to last; for all, all of them; for each, each its own."""
+    await arm(hass, target={"entity_id": BOTH}, behavior=behavior, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 100)
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 100)
+    monitor.push(SWING.account_id, CONNECTED)
+    await pass_time(hass, freezer, 101)
+    first = await told()
+    await pass_time(hass, freezer, 100)
+    assert first + await told() == expected
+
+
+# -- reloads and re-creation -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trigger", "before", "after", "expected"),
+    [
+        ("disconnected", CONNECTED, DISCONNECTED, True),
+        ("disconnected", DISCONNECTED, DISCONNECTED, False),
+        ("connected", CONNECTED, CONNECTED, False),
+        ("connected", DISCONNECTED, CONNECTED, True),
+    ],
+)
+async def test_reload_of_the_entry(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    told: Told,
+    trigger: str,
+    before: LinkState,
+    after: LinkState,
+    expected: bool,
+) -> None:
+    """What happens while the entry reloads is told once it is seen."""
+    monitor.push(SWING.account_id, before)
+    await arm(hass, trigger)
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    assert await told() == []
+    monitors[-1].push(SWING.account_id, after)
+    assert await told() == ([SWING_TERMINAL] if expected else [])
+
+
+async def test_new_entity(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    told: Told,
+) -> None:
+    """What was known of a terminal outlives its entity."""
+    await arm(hass)
+    er.async_get(hass).async_remove(SWING_TERMINAL)
+    await hass.async_block_till_done()
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_reload_of_automations(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """An automation that comes anew knows what was known before it."""
+    await arm(hass)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    config = automation_config("disconnected", {"entity_id": SWING_TERMINAL}, {}, "two")
+    with patch(
+        "homeassistant.config.async_hass_config_yaml",
+        return_value={automation.DOMAIN: [config]},
+    ):
+        await hass.services.async_call(automation.DOMAIN, "reload", blocking=True)
+    assert await told() == []
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_armed_while_disconnected(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """An automation that is made during an outage hears of the next one."""
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await arm(hass)
+    assert await told() == []
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+# -- our own reconnect -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trigger", ["disconnected", "connected"])
+async def test_reconnect_that_works(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told, trigger: str
+) -> None:
+    """A reconnect that works is no outage: neither its off nor its on is told."""
+    await arm(hass, trigger)
+    monitor.push(SWING.account_id, RECONNECTING)
+    assert value(hass, SWING_TERMINAL) == "off"
+    monitor.push(SWING.account_id, CONNECTED)
+    assert await told() == []
+
+
+@pytest.mark.parametrize("end", [RECONNECT_FAILED, DISCONNECTED])
+async def test_reconnect_that_fails(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told, end: LinkState
+) -> None:
+    """A reconnect that fails is told of when it failed, once, and so is the end of the outage."""
+    await arm(hass)
+    monitor.push(SWING.account_id, RECONNECTING)
+    monitor.push(SWING.account_id, RECONNECTING)
+    assert await told() == []
+    monitor.push(SWING.account_id, end)
+    await hass.async_block_till_done()
+    assert [event.data["from"] for event in told.events] == ["on"]
+    assert [event.data["to"] for event in told.events] == ["off"]
+    assert await told() == [SWING_TERMINAL]
+    monitor.push(SWING.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, RECONNECTING)
+    monitor.push(SWING.account_id, RECONNECT_FAILED)
+    assert await told() == []
+
+
+async def test_back_after_a_reconnect_that_failed(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """The way back from a failed reconnect is told of."""
+    await arm(hass, "connected")
+    monitor.push(SWING.account_id, RECONNECTING)
+    monitor.push(SWING.account_id, RECONNECT_FAILED)
+    assert await told() == []
+    monitor.push(SWING.account_id, CONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_reconnect_of_a_terminal_that_is_off(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """A reconnect that mends an outage is told of as its end."""
+    await arm(hass, "connected")
+    monitor.push(SWING.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, RECONNECTING)
+    assert await told() == []
+    monitor.push(SWING.account_id, CONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"), [(DISCONNECTED, True), (CONNECTED, False)]
+)
+async def test_reconnect_out_of_sight(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    end: LinkState,
+    expected: bool,
+) -> None:
+    """When the link to MetaApi is lost on the way, what is seen next decides."""
+    await arm(hass)
+    monitor.push(SWING.account_id, RECONNECTING)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    assert await told() == []
+    monitor.push(SWING.account_id, end)
+    assert await told() == ([SWING_TERMINAL] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"), [(DISCONNECTED, True), (CONNECTED, False)]
+)
+async def test_reload_during_a_reconnect(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    told: Told,
+    end: LinkState,
+    expected: bool,
+) -> None:
+    """When the entry reloads on the way, what is seen next decides, and the old monitor is let go."""
+    await arm(hass)
+    listeners = len(monitor.listeners[SWING.account_id])
+    monitor.push(SWING.account_id, RECONNECTING)
+    assert len(monitor.listeners[SWING.account_id]) == listeners + 1
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    assert monitor.listeners[SWING.account_id] == []
+    monitors[-1].push(SWING.account_id, end)
+    assert await told() == ([SWING_TERMINAL] if expected else [])
+
+
+async def test_terminal_removed_during_a_reconnect(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+) -> None:
+    """An entity that goes away during a reconnect takes the waiting with it."""
+    await arm(hass)
+    monitor.push(SWING.account_id, RECONNECTING)
+    er.async_get(hass).async_remove(SWING_TERMINAL)
+    await hass.async_block_till_done()
+    monitor.push(SWING.account_id, RECONNECT_FAILED)
+    assert await told() == []
+
+
+async def test_for_after_a_reconnect_that_failed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A duration counts from when the reconnect failed."""
+    await arm(hass, lasting=60)
+    monitor.push(SWING.account_id, RECONNECTING)
+    await pass_time(hass, freezer, 100)
+    monitor.push(SWING.account_id, RECONNECT_FAILED)
+    await pass_time(hass, freezer, 59)
+    assert await told() == []
+    await pass_time(hass, freezer, 2)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_off_that_someone_else_wrote(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    told: Told,
+) -> None:
+    """A state written by hand while the entry is not loaded is told of like any other."""
+    await arm(hass)
+    assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
+    hass.states.async_set(SWING_TERMINAL, "off")
+    assert await told() == [SWING_TERMINAL]
+
+
+# -- restarts --------------------------------------------------------------------------
+
+
+def remember(hass_storage: dict[str, Any], **known: bool) -> None:
+    """Let Home Assistant find what it knew before it stopped."""
+    accounts = {"swing": SWING, "scalp": SCALP}
+    hass_storage[STORAGE_KEY] = {
+        "version": 1,
+        "minor_version": 1,
+        "key": STORAGE_KEY,
+        "data": {
+            f"{accounts[name].account_id}_terminal": one for name, one in known.items()
+        },
+    }
+
+
+def register(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Register the terminals, as an earlier run did."""
+    entry.add_to_hass(hass)
+    for account, subentry in zip(
+        (SWING, SCALP), entry.subentries.values(), strict=True
+    ):
+        er.async_get(hass).async_get_or_create(
+            "binary_sensor",
+            DOMAIN,
+            f"{account.account_id}_terminal",
+            suggested_object_id=f"{account.name.lower()}_terminal",
+            config_entry=entry,
+            config_subentry_id=subentry.subentry_id,
+        )
+
+
+type Step = Callable[[], Awaitable[None]]
+
+
+@pytest.mark.parametrize("automations_first", [True, False])
+@pytest.mark.parametrize("seen_late", [True, False])
+@pytest.mark.parametrize(
+    ("trigger", "known", "link", "expected"),
+    [
+        ("disconnected", {"swing": True}, DISCONNECTED, True),
+        ("disconnected", {"swing": False}, DISCONNECTED, False),
+        ("disconnected", {}, DISCONNECTED, False),
+        ("connected", {"swing": True}, CONNECTED, False),
+        ("connected", {"swing": False}, CONNECTED, True),
+        ("disconnected", {"swing": True}, CONNECTED, False),
+    ],
+)
+async def test_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+    automations_first: bool,
+    seen_late: bool,
+    trigger: str,
+    known: dict[str, bool],
+    link: LinkState,
+    expected: bool,
+) -> None:
+    """What changed while Home Assistant was down is told once to each automation, whoever is up first."""
+    remember(hass_storage, **known)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+
+    async def automations() -> None:
+        await arm(hass, trigger, names=("one", "two"))
+
+    async def entry() -> None:
+        assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+        await hass.async_block_till_done()
+        if not seen_late:
+            monitors[-1].push(SWING.account_id, link)
+
+    steps: list[Step] = [automations, entry]
+    for step in steps if automations_first else reversed(steps):
+        await step()
+    assert await told() == []
+
+    await hass.async_start()
+    await hass.async_block_till_done()
+    if seen_late:
+        assert await told() == []
+        monitors[-1].push(SWING.account_id, link)
+    assert await told() == ([SWING_TERMINAL] * 2 if expected else [])
+    monitors[-1].push(SWING.account_id, NO_CONNECTION)
+    monitors[-1].push(SWING.account_id, link)
+    assert await told() == []
+
+
+@pytest.mark.parametrize(
+    ("trigger", "expected"), [("disconnected", [SCALP_TERMINAL]), ("connected", [])]
+)
+async def test_over_before_the_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+    trigger: str,
+    expected: list[str],
+) -> None:
+    """An outage that is over before automations run is not told; one that is not over, is."""
+    remember(hass_storage, swing=True, scalp=True)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    await arm(hass, trigger, target={"entity_id": BOTH})
+    for account in (SWING, SCALP):
+        monitors[-1].push(account.account_id, DISCONNECTED)
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    await hass.async_start()
+    assert await told() == expected
+
+
+async def test_seen_before_the_triggers(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+) -> None:
+    """A terminal that is seen before Home Assistant loads the triggers is compared as well."""
+    remember(hass_storage, swing=True)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+    with patch.object(FakeMonitor, "state", return_value=DISCONNECTED):
+        assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+        await arm(hass)
+        await hass.async_start()
+        assert await told() == [SWING_TERMINAL]
+
+
+async def test_automation_made_after_the_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+) -> None:
+    """An automation that is made later does not hear of what was before it."""
+    remember(hass_storage, swing=True)
+    register(hass, mock_config_entry)
+    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await arm(hass)
+    assert await told() == []
+
+
+async def test_out_of_sight_at_the_stop(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    hass_storage: dict[str, Any],
+) -> None:
+    """What was last known is kept, whatever hid it before the stop."""
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    for account in (SWING, SCALP):
+        monitor.push(account.account_id, NO_CONNECTION)
+    await hass.async_block_till_done()
+    await hass.async_stop(force=True)
+    known = hass_storage[STORAGE_KEY]["data"]
+    assert known[f"{SWING.account_id}_terminal"] is True
+    assert known[f"{SCALP.account_id}_terminal"] is False
+
+
+async def test_kept_without_a_stop(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    hass_storage: dict[str, Any],
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What is known is written soon, for a Home Assistant that has no time to stop."""
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 11)
+    known = hass_storage[STORAGE_KEY]["data"]
+    assert known[f"{SWING.account_id}_terminal"] is False
+    assert known[f"{SCALP.account_id}_terminal"] is True
+
+
+async def test_stop_during_a_reconnect(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    hass_storage: dict[str, Any],
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A reconnect that the stop cuts short leaves the terminal as it was before."""
+    monitor.push(SWING.account_id, RECONNECTING)
+    await pass_time(hass, freezer, 11)
+    await hass.async_stop(force=True)
+    assert hass_storage[STORAGE_KEY]["data"][f"{SWING.account_id}_terminal"] is True
+
+
+async def test_forgets_what_is_gone(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """Accounts that are gone are forgotten at the next start."""
+    remember(hass_storage, swing=True, scalp=True)
+    entry = make_entry(SWING)
+    provisioning.accounts.return_value = [SWING]
+    await setup_entry(hass, entry)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 11)
+    assert f"{SCALP.account_id}_terminal" not in hass_storage[STORAGE_KEY]["data"]
+
+
+async def test_leaves_no_file_behind(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    hass_storage: dict[str, Any],
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """The last entry takes the file along; another entity's end does not."""
+    await pass_time(hass, freezer, 11)
+    er.async_get(hass).async_remove(SWING_TERMINAL)
+    await hass.async_block_till_done()
+    assert STORAGE_KEY in hass_storage
+    await hass.config_entries.async_remove(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+    await pass_time(hass, freezer, 60)
+    assert STORAGE_KEY not in hass_storage
+
+
+# -- the platform ----------------------------------------------------------------------
+
+
+async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """The editor offers both triggers, with their target and fields, name, description and icon."""
+    descriptions = await async_get_all_descriptions(hass)
+    texts = await async_get_translations(hass, "en", "triggers", {DOMAIN})
+    icons = (await async_get_icons(hass, "triggers", {DOMAIN}))[DOMAIN]
+    keys = {"connected", "disconnected"}
+    assert set(icons) == keys
+    assert {
+        key.removeprefix(f"{DOMAIN}.") for key in descriptions if DOMAIN in key
+    } == keys
+    for key in keys:
+        description = descriptions[f"{DOMAIN}.{key}"]
+        assert description is not None
+        assert set(description["fields"]) == {"behavior", "for"}
+        assert description["target"] == {
+            "entity": [
+                {
+                    "integration": DOMAIN,
+                    "domain": ["binary_sensor"],
+                    "device_class": ["connectivity"],
+                }
+            ]
+        }
+        assert icons[key]["trigger"].startswith("mdi:")
+        of_key = f"component.{DOMAIN}.triggers.{key}"
+        for text in ("name", "description", "fields.behavior.name", "fields.for.name"):
+            assert texts[f"{of_key}.{text}"]
+
+
+@pytest.mark.parametrize("platform", ["trigger", "condition"])
+async def test_broken_platform(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    platform: str,
+) -> None:
+    """A Home Assistant whose triggers or conditions work otherwise costs nothing but those."""
+    with patch.dict("sys.modules", {f"custom_components.metaapi.{platform}": None}):
+        await setup_entry(hass, mock_config_entry)
+        assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert hass.states.get(SWING_TERMINAL) is not None
