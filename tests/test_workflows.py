@@ -67,6 +67,15 @@ def test_names() -> None:
     ]
 
 
+def test_the_check_of_a_change() -> None:
+    """It names scripts that exist."""
+    programs = re.findall(
+        r"^(scripts/\S+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE
+    )
+    assert "scripts/test" in programs
+    assert all((ROOT / program).stat().st_mode & 0o100 for program in programs)
+
+
 # -- release -----------------------------------------------------------------------------
 
 
