@@ -11,9 +11,11 @@ from scripts.demo_lib.stage import bare
 from scripts.setup_env.steps import LOGS, ROOT
 
 from .actions import use_the_action
+from .automation import build_an_automation, see_it_run
 from .dashboard import paste_the_dashboard, reconnect_on_the_dashboard
+from .diagnostics import download_the_diagnostics
 from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
-from .token import replace_a_refused_token
+from .token import replace_a_refused_token, replace_a_token_in_time
 from .walk import Walk
 
 IMAGES = ROOT / "docs" / "images"
@@ -27,6 +29,10 @@ STEPS = (
     reconnect_on_the_dashboard,
     use_the_action,
     replace_a_refused_token,
+    replace_a_token_in_time,
+    download_the_diagnostics,
+    build_an_automation,
+    see_it_run,
 )
 
 

@@ -1,0 +1,62 @@
+"""Steps: an automation is built in the editor, and runs."""
+
+from playwright.async_api import expect
+
+from scripts.demo_lib.accounts import DOWN, UP
+
+from .ui import pick
+from .walk import Walk
+
+NAME = "Tell me what drops"
+MESSAGE = "{{ state_attr(trigger.entity_id, 'friendly_name') }} has dropped"
+
+
+async def build_an_automation(walk: Walk) -> None:
+    """Begin with the account, choose our trigger, and have it tell."""
+    page = walk.page
+    adding = page.locator("add-automation-element-dialog")
+    sidebar = page.locator("ha-automation-sidebar")
+    async with walk.step("Look for a trigger", image="triggers"):
+        await walk.go("/config/automation/dashboard")
+        await page.get_by_role("button", name="Create automation").click()
+        await page.get_by_text("Create new automation").click()
+        await page.get_by_role("button", name="Add trigger").click()
+        await adding.get_by_text("Services", exact=True).click()
+        await adding.get_by_text(UP.name, exact=True).click()
+        await expect(adding.get_by_text("Terminal connected")).to_be_visible()
+    async with walk.step("Add the trigger"):
+        await adding.get_by_text("Terminal disconnected").click()
+        await expect(sidebar).to_contain_text("Trigger when")
+        await sidebar.get_by_role("button", name="Add target").click()
+        await pick(page, DOWN.name, section="Devices")
+        await expect(sidebar.get_by_text("1 entity")).to_have_count(2)
+    async with walk.step("Add an action"):
+        await page.get_by_role("button", name="Add action").click()
+        await adding.locator("ha-input-search input").fill("persistent")
+        await adding.get_by_text("Send a persistent notification").click()
+        await sidebar.locator("ha-selector-text input").first.fill(MESSAGE)
+        await expect(sidebar.locator(".cm-content").first).to_have_text(MESSAGE)
+    async with walk.step("Save the automation"):
+        await page.get_by_role("button", name="Save").click()
+        dialog = page.locator("ha-dialog-automation-save")
+        await dialog.locator("input").first.fill(NAME)
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("button", name="Traces")).to_be_visible()
+        await expect(page.get_by_text(NAME, exact=True)).to_be_visible()
+
+
+async def see_it_run(walk: Walk) -> None:
+    """Have an account drop, and read what the automation tells."""
+    account = (await walk.simulator.ids())[UP.name]
+    async with walk.step("See the automation run"):
+        await walk.simulator.act(account, "terminal", up=False)
+        await read_notification(walk, f"{UP.name} Terminal has dropped")
+    await walk.simulator.act(account, "terminal", up=True)
+
+
+async def read_notification(walk: Walk, text: str) -> None:
+    """Wait for a notification of the sidebar, and open the drawer that shows it."""
+    page = walk.page
+    drawer = page.locator("notification-drawer")
+    await page.locator("ha-sidebar").get_by_text("Notifications").click()
+    await expect(drawer.get_by_text(text)).to_be_visible()
