@@ -418,6 +418,35 @@ async def test_quick_reread_after_a_refusal(
     assert seconds - 2 < delay <= seconds
 
 
+@pytest.mark.usefixtures("monitor")
+@pytest.mark.parametrize("single", [False, True])
+async def test_the_poll_waits_as_long_as_metaapi_asks(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+    single: bool,
+) -> None:
+    """Half an hour is two polls; after it, they come as before."""
+    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
+    if single:
+        accounts = provisioning.accounts.return_value
+        provisioning.accounts.return_value = []
+        provisioning.account.side_effect = error
+    else:
+        provisioning.accounts.side_effect = error
+    await coordinator_of(mock_config_entry).async_refresh()
+    provisioning.accounts.reset_mock(side_effect=True)
+    if single:
+        provisioning.accounts.return_value = accounts
+
+    await pass_time(hass, timedelta(minutes=29, seconds=57))
+    assert provisioning.accounts.call_count == 0
+    await pass_time(hass, timedelta(minutes=30, seconds=2))
+    assert provisioning.accounts.call_count == 1
+    await pass_time(hass, REREAD_INTERVAL)
+    assert provisioning.accounts.call_count == 2
+
+
 @pytest.mark.usefixtures("listed_long_ago")
 async def test_quick_reread_is_quick(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock

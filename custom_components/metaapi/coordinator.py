@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import override
 
@@ -18,12 +18,12 @@ from .api.errors import (
     ForbiddenError,
     MetaApiError,
     NotFoundError,
-    TooManyRequestsError,
     UnauthorizedError,
 )
 from .api.link import LinkState
 from .api.model import Account, Status
 from .api.monitor import Monitor
+from .api.policy import rest_pause
 from .api.provisioning import Provisioning
 from .api.reconnect import Outcome, ReconnectResult
 from .const import (
@@ -117,6 +117,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         """List the accounts; only the first listing may fail, a later one then changes nothing."""
         if not self.can_list:
             return self.data or {}
+        self.update_interval = REREAD_INTERVAL
         # What was to be read soon is read now
         self._async_cancel_reread()
         self._async_pause_listing(REREAD_PAUSE.total_seconds())
@@ -151,13 +152,10 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     @callback
     def _async_mind_refusal(self, err: MetaApiError) -> None:
         """Give MetaApi the rest that it asks for, and never ask more than 12 times an hour."""
-        if isinstance(err, ForbiddenError | TooManyRequestsError | UnauthorizedError):
-            wanted = (
-                err.seconds_to_wait(dt_util.utcnow())
-                if isinstance(err, TooManyRequestsError)
-                else None
-            )
-            self._async_pause_listing(max(wanted or 0.0, REFUSED_PAUSE.total_seconds()))
+        if pause := rest_pause(err, dt_util.utcnow(), REFUSED_PAUSE.total_seconds()):
+            self._async_pause_listing(pause)
+            # the poll, which comes up to a second early, waits as well
+            self.update_interval = max(REREAD_INTERVAL, timedelta(seconds=pause + 1))
 
     async def _async_list(self) -> dict[str, Account]:
         """Read all accounts at once; one that the listing lacks is read singly."""
@@ -178,6 +176,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                 self._gone.add(account_id)
             except MetaApiError as err:
                 LOGGER.debug("Could not read account %s: %s", account_id, err)
+                self._async_mind_refusal(err)
         return accounts
 
     @callback
@@ -277,6 +276,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             account = await self.provisioning.account(account_id)
         except MetaApiError as err:
             LOGGER.debug("Could not read account %s: %s", account_id, err)
+            self._async_mind_refusal(err)
             return False
         self.data[account_id] = account
         self._async_set_facts(subentry, account)
