@@ -1,6 +1,7 @@
 """The state machine of one account: corners that random events seldom reach, one by one."""
 
 from math import inf
+from typing import Any
 from unittest.mock import patch
 
 from api.errors import (
@@ -624,3 +625,73 @@ def test_every_open_socket_has_to_agree() -> None:
     assert bench.state.timeouts == 1
     bench.answer(AWAY, "a")
     assert bench.state.timeouts == 2
+
+
+# -- what a person is told -------------------------------------------------------------------------
+
+NOTHING: dict[str, Any] = {
+    "socket": False,
+    "hosts": [],
+    "subscribe_in_flight": False,
+    "next_subscribe_in": None,
+    "subscribe_pause": 0.0,
+    "timeouts": 0,
+    "refusal": None,
+    "refused_for": 0.0,
+    "probing": False,
+}
+
+
+def test_what_is_told_of_subscribes(bench: Bench) -> None:
+    """Under way, coming, or not to be; seconds count from now."""
+    assert bench.link.diagnostics(0.0) == {"a": NOTHING}
+    bench.up()
+    told = NOTHING | {
+        "socket": True,
+        "subscribe_in_flight": True,
+        "subscribe_pause": 3.0,
+    }
+    assert bench.link.diagnostics(0.0) == {"a": told}
+    bench.answer(AWAY)
+    told |= {"subscribe_in_flight": False, "subscribe_pause": 6.0, "timeouts": 1}
+    coming = told | {"next_subscribe_in": 1.9}
+    assert bench.link.diagnostics(1.06) == {"a": coming}
+    bench.link.token_refused(1.06)
+    assert bench.link.diagnostics(1.06) == {"a": told}
+    bench.down()
+    lost = NOTHING | {"subscribe_pause": 6.0, "timeouts": 1}
+    assert bench.link.diagnostics(1.06) == {"a": lost}
+
+
+def test_what_is_told_of_hosts_and_refusals() -> None:
+    """Which socket showed a host, and when; for how long a refusal is heeded."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.now = 10.0
+    bench.authenticated((1, "ps-2"))
+    bench.status((1, "ps-2"), connected=False)
+    bench.up("b")
+    bench.answer(ForbiddenError("no"), "b")
+    one = {"instance": None, "host": "ps-1", "session": "ours", "broker": None}
+    two = {"instance": 1, "host": "ps-2", "session": "ours", "broker": False}
+    up = NOTHING | {"socket": True, "subscribe_pause": 3.0}
+    refused = up | {"refusal": Status.FORBIDDEN}
+    assert bench.link.diagnostics(20.06) == {
+        "a": up | {"hosts": [one | {"last_sign": 20.1}, two | {"last_sign": 10.1}]},
+        "b": refused | {"refused_for": 289.9},
+    }
+    bench.to(61)
+    hosts = [one | {"last_sign": 61.0}, two | {"last_sign": 51.0}]
+    assert bench.link.diagnostics(61.0) == {
+        "a": up | {"hosts": hosts, "probing": True},
+        "b": refused | {"refused_for": 249.0},
+    }
+    bench.down("a")
+    hosts = [
+        one | {"last_sign": 400.0, "session": "earlier"},
+        two | {"last_sign": 390.0, "session": "earlier"},
+    ]
+    assert bench.link.diagnostics(400.0) == {
+        "a": NOTHING | {"hosts": hosts, "subscribe_pause": 3.0},
+        "b": refused,
+    }
