@@ -10,9 +10,11 @@ import argparse
 import ast
 from collections import Counter
 from collections.abc import Iterator
+import contextlib
 from dataclasses import dataclass, field
 import difflib
 import json
+import os
 from pathlib import Path
 import shutil
 import signal
@@ -46,8 +48,6 @@ timeout_multiplier = 6.0
 timeout_constant = 2.0
 use_git_change_detection = false
 """
-ENVIRON = {"PYTHONDONTWRITEBYTECODE": "1"}
-"""A source changes several times a second here, which bytecode would not notice."""
 OPTIONS = [
     "-p",
     "no:cacheprovider",
@@ -119,11 +119,14 @@ HEAD = f"{'file':16}{'mutants':>8}{'killed':>8}{'timed out':>11}{'survived':>10}
 class Campaign:
     """The mutants of one file."""
 
-    def __init__(self, target: Target, cores: int, deadline: float) -> None:
+    def __init__(
+        self, target: Target, cores: int, deadline: float, *, quick: bool
+    ) -> None:
         """Make a copy of what is needed."""
         self.target = target
         self.cores = cores
         self.deadline = deadline
+        self.slow = () if quick else target.slow
         self.outcome = Outcome(target)
         self.work = WORK / target.name
         shutil.rmtree(self.work, ignore_errors=True)
@@ -162,7 +165,7 @@ class Campaign:
                 self.outcome.counts[status] += 1
                 continue
             mutants = self.work / "mutants"
-            second = self._test(self.target.slow, mutants, MUTANT_UNDER_TEST=name)
+            second = self._test(self.slow, mutants, MUTANT_UNDER_TEST=name)
             self.outcome.counts[second] += 1
             if second == "survived":
                 self.outcome.survivors.append((name, self._show(name)))
@@ -175,7 +178,7 @@ class Campaign:
             process = subprocess.Popen(
                 [*command, only] if only else command,
                 cwd=self.work,
-                env=environ(ENVIRON),
+                env=environ(),
                 stdout=output,
                 stderr=output,
             )
@@ -194,9 +197,12 @@ class Campaign:
     def _run_constants(self) -> None:
         """Run the mutants of what stands outside of functions."""
         source = self.file.read_text()
-        for number, mutant in enumerate(mutate_constants(source), 1):
+        with contextlib.chdir(self.work):  # where mutmut looks for its configuration
+            mutants = list(mutate_constants(source))
+        for number, mutant in enumerate(mutants, 1):
             self.file.write_text(mutant)
-            status = self._test((*self.target.tests, *self.target.slow), self.work)
+            os.utime(self.file, (number, number))  # or old bytecode might be taken
+            status = self._test((*self.target.tests, *self.slow), self.work)
             self.outcome.counts[status] += 1
             if status == "survived":
                 name = f"outside of functions, {number}"
@@ -214,7 +220,7 @@ class Campaign:
             result = subprocess.run(
                 command,
                 cwd=cwd,
-                env=environ(ENVIRON | variables),
+                env=environ(variables),
                 capture_output=True,
                 timeout=600,
                 check=False,
@@ -297,6 +303,7 @@ def main() -> int:
         default=24 * 60,
         help="stop after so long; what was not run is told",
     )
+    parser.add_argument("--quick", action="store_true", help="leave out the slow tests")
     parser.add_argument(
         "--only", metavar="PATTERN", help="run the mutants of functions of this name"
     )
@@ -315,7 +322,8 @@ def main() -> int:
     outcomes = []
     for name in options.file or TARGETS:
         print(f"Mutants of {name}.py", flush=True)
-        outcome = Campaign(TARGETS[name], options.cores, deadline).run(options.only)
+        campaign = Campaign(TARGETS[name], options.cores, deadline, quick=options.quick)
+        outcome = campaign.run(options.only)
         outcomes.append(outcome)
         for mutant, diff in outcome.survivors:
             print(f"\nsurvived: {mutant}\n{diff}", flush=True)
