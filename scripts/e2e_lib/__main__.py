@@ -12,7 +12,11 @@ from scripts.setup_env.steps import LOGS, ROOT
 
 from .actions import use_the_action
 from .automation import build_an_automation, see_it_run
-from .dashboard import paste_the_dashboard, reconnect_on_the_dashboard
+from .dashboard import (
+    be_told_why_not,
+    paste_the_dashboard,
+    reconnect_on_the_dashboard,
+)
 from .diagnostics import download_the_diagnostics
 from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
 from .token import replace_a_refused_token, replace_a_token_in_time
@@ -27,6 +31,7 @@ STEPS = (
     add_an_account,
     paste_the_dashboard,
     reconnect_on_the_dashboard,
+    be_told_why_not,
     use_the_action,
     replace_a_refused_token,
     replace_a_token_in_time,

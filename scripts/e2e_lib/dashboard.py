@@ -51,17 +51,24 @@ async def paste_the_dashboard(walk: Walk) -> None:
 async def reconnect_on_the_dashboard(walk: Walk) -> None:
     """See an account drop, and bring it back."""
     down = walk.page.locator("hui-entity-filter-card")
-    async with walk.step("See an account down", image="dashboard-down"):
+    async with walk.step("See an account down", image="dashboard-down", height=560):
         account = (await walk.simulator.ids())[DOWN.name]
         await walk.simulator.act(account, "terminal", up=False)
         await expect(tile(walk, DOWN.name)).to_contain_text("Terminal disconnected")
         await expect(down).to_contain_text(DOWN.name)
         await expect(down).to_contain_text(BROKER_DOWN.name)
         await expect(down).not_to_contain_text(UP.name)
-    async with walk.step("Reconnect it", image="dashboard-up"):
+    async with walk.step("Reconnect it"):
         await reconnect_tile(walk, DOWN.name).click()
         await expect(tile(walk, DOWN.name)).to_contain_text("Connected")
         await expect(down).not_to_contain_text(DOWN.name)
+
+
+async def be_told_why_not(walk: Walk) -> None:
+    """Press a button that cannot do what it says."""
+    async with walk.step("Be told why an account does not come back"):
+        await reconnect_tile(walk, UNDEPLOYED.name).click()
+        await walk.guard.expect_toast(f"{UNDEPLOYED.name}: not deployed")
 
 
 def tile(walk: Walk, name: str) -> Locator:

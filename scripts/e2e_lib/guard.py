@@ -64,17 +64,22 @@ class Guard:
         """Have everything told that may be told."""
         self.keep_secret(token)
         await self._page.add_init_script(HEAR_TOASTS)
-        self._page.on("console", self._hear)
-        self._page.on("pageerror", lambda error: self._console.append(str(error)))
+        self._page.on("console", self._hear_console)
+        self._page.on("pageerror", lambda error: self._hear(str(error)))
         await self._demo.home.act("logger", "set_level", **dict.fromkeys(LOUD, "debug"))
 
     def keep_secret(self, token: str) -> None:
         """Look out for a token, or for the part of it that differs from others."""
         self._secrets += [token, token.split(".")[1][-60:]]
 
-    def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and re.search("metaapi|translat", message.text):
-            self._console.append(message.text)
+    def _hear_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._hear(message.text)
+
+    def _hear(self, text: str) -> None:
+        # The frontend has troubles of its own
+        if re.search("metaapi|translat", text, re.IGNORECASE):
+            self._console.append(text)
 
     async def check(self) -> None:
         """Raise an error that tells what is wrong."""
@@ -83,14 +88,24 @@ class Guard:
         if found := RAW_KEY.search(text):
             raise DemoError(f"A raw key is shown: {_around(text, found.start())}")
         self.find_secret("The page", text)
-        toasts: list[Any] = await self._page.evaluate(
-            "window.toasts.splice(0).filter(Boolean)"
-        )
-        if toasts:
+        if toasts := await self._toasts():
             raise DemoError(f"A toast was shown: {toasts}")
         if self._console:
             raise DemoError(f"The frontend complains: {self._console}")
         self._check_log()
+
+    async def expect_toast(self, text: str) -> None:
+        """Wait for a toast that is meant to be."""
+        await expect(self._page.locator("ha-toast")).to_contain_text(text)
+        toasts = await self._toasts()
+        if len(toasts) != 1 or text not in toasts[0]:
+            raise DemoError(f"One toast with {text!r} should have come, not {toasts}")
+
+    async def _toasts(self) -> list[str]:
+        """Return the toasts since the last look."""
+        toasts: list[Any] = await self._page.evaluate("window.toasts.splice(0)")
+        # An empty one takes another away
+        return [str(toast) for toast in toasts if toast]
 
     def _check_log(self) -> None:
         text = self._demo.log.read_text(errors="replace")

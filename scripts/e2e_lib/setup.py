@@ -38,7 +38,7 @@ async def add_the_integration(walk: Walk) -> None:
         await flow.fill("token", walk.token)
         await flow.open_section("Advanced")
         await flow.fill("api_url", walk.simulator.url)
-    async with walk.step("Choose accounts", image="choose-accounts"):
+    async with walk.step("Choose accounts"):
         await flow.submit()
         await flow.expect_title("Choose accounts")
         chips = flow.root.locator("ha-input-chip")

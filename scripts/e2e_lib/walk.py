@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-import shutil
 import time
 
 from playwright.async_api import Error, Page
 
+from scripts.browser import SIZE
 from scripts.demo_lib.client import HomeAssistant, SimulatorServer
 from scripts.demo_lib.progress import DemoError, step
 from scripts.demo_lib.stage import Demo
@@ -45,8 +45,10 @@ class Walk:
         )
 
     @asynccontextmanager
-    async def step(self, title: str, image: str | None = None) -> AsyncIterator[None]:
-        """Do a step, look at what it left, and take a picture; `image` is for the documentation."""
+    async def step(
+        self, title: str, *, image: str | None = None, height: int = SIZE["height"]
+    ) -> AsyncIterator[None]:
+        """Do a step, look at what it left, and take a picture: `image`, cut off at `height`, for the documentation."""
         self._count += 1
         shot = self._folder / f"{self._count:02}-{title.lower().replace(' ', '-')}.png"
         try:
@@ -62,13 +64,17 @@ class Walk:
             ) from err
         if image and self._images:
             self._images.mkdir(parents=True, exist_ok=True)
-            shutil.copy(shot, self._images / f"{image}.png")
+            await self.shoot(self._images / f"{image}.png", height)
 
-    async def shoot(self, path: Path) -> None:
+    async def shoot(self, path: Path, height: int = SIZE["height"]) -> None:
         """Take a picture of what has come to rest."""
         await self.page.mouse.move(0, 0)
         await self.page.wait_for_load_state("networkidle")
-        await self.page.screenshot(path=path, animations="disabled")
+        await self.page.screenshot(
+            path=path,
+            animations="disabled",
+            clip={"x": 0, "y": 0, "width": SIZE["width"], "height": height},
+        )
 
     async def go(self, path: str) -> None:
         """Open a page of Home Assistant."""
