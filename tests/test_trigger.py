@@ -80,6 +80,7 @@ def automation_config(
                 "to": "{{ trigger.to_state.state if trigger.to_state else '' }}",
                 "for": "{{ trigger.for }}",
                 "description": "{{ trigger.description }}",
+                "already": "{{ trigger.already }}",
             },
         },
     }
@@ -115,9 +116,12 @@ async def arm(
     names: tuple[str, ...] = ("one",),
     lasting: int | None = None,
     behavior: str | None = None,
+    at_start: bool = False,
 ) -> None:
     """Set up automations."""
     options: dict[str, Any] = {}
+    if at_start:
+        options["at_start"] = True
     if lasting is not None:
         options["for"] = {"seconds": lasting}
     if behavior is not None:
@@ -244,6 +248,7 @@ async def test_variables(hass: HomeAssistant, monitor: FakeMonitor, told: Told) 
         "to": "off",
         "for": "0:00:00",
         "description": f"state of {SWING_TERMINAL}",
+        "already": False,
     }
 
 
@@ -253,9 +258,16 @@ async def test_detached(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An automation that is turned off hears nothing, not even of what it waited for."""
+    """An automation that is turned off gives up what it waits for, and hears nothing more."""
     await arm(hass, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
+    for action in ("turn_off", "turn_on"):
+        await hass.services.async_call(
+            automation.DOMAIN, action, {"entity_id": "automation.one"}, blocking=True
+        )
+    await pass_time(hass, freezer, 600)
+    assert await told() == []
+
     await hass.services.async_call(
         automation.DOMAIN, "turn_off", {"entity_id": "automation.one"}, blocking=True
     )
@@ -421,6 +433,18 @@ async def test_behavior(
         for account in (SWING, SCALP):
             monitor.push(account.account_id, CONNECTED)
         assert await told() == []
+
+
+@pytest.mark.parametrize("behavior", ["each", "first", "all"])
+async def test_others_do_not_count(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told, behavior: str
+) -> None:
+    """A terminal that the target does not mean changes nothing."""
+    await arm(hass, behavior=behavior)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    assert await told() == []
 
 
 async def test_all_after_a_gap(
@@ -908,6 +932,53 @@ async def test_seen_before_the_triggers(
         assert await told() == [SWING_TERMINAL]
 
 
+@pytest.mark.parametrize("seen_late", [True, False])
+@pytest.mark.parametrize(
+    ("known", "link", "expected"),
+    [
+        ({"swing": True}, DISCONNECTED, [False]),
+        ({"swing": False}, DISCONNECTED, [True]),
+        ({}, DISCONNECTED, [True]),
+        ({"swing": False}, CONNECTED, []),
+    ],
+)
+async def test_also_at_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+    seen_late: bool,
+    known: dict[str, bool],
+    link: LinkState,
+    expected: list[bool],
+) -> None:
+    """Where that is asked for, an outage that is known already fires at a start too, and says so."""
+    remember(hass_storage, **known)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+    await arm(hass, at_start=True)
+    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    if not seen_late:
+        monitors[-1].push(SWING.account_id, link)
+    await hass.async_start()
+    await hass.async_block_till_done()
+    monitors[-1].push(SWING.account_id, link)
+    await hass.async_block_till_done()
+    assert [event.data["already"] for event in told.events] == expected
+    told.events.clear()
+
+    # Seen once, it is no longer the start
+    monitors[-1].push(SWING.account_id, NO_CONNECTION)
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    monitors[-1].push(SWING.account_id, link)
+    assert await told() == []
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
 async def test_automation_made_after_the_start(
     hass: HomeAssistant,
     hass_storage: dict[str, Any],
@@ -1020,7 +1091,7 @@ async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     for key in keys:
         description = descriptions[f"{DOMAIN}.{key}"]
         assert description is not None
-        assert set(description["fields"]) == {"behavior", "for"}
+        assert set(description["fields"]) == {"at_start", "behavior", "for"}
         assert description["target"] == {
             "entity": [
                 {
@@ -1032,7 +1103,14 @@ async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:
         }
         assert icons[key]["trigger"].startswith("mdi:")
         of_key = f"component.{DOMAIN}.triggers.{key}"
-        for text in ("name", "description", "fields.behavior.name", "fields.for.name"):
+        for text in (
+            "name",
+            "description",
+            "fields.at_start.name",
+            "fields.at_start.description",
+            "fields.behavior.name",
+            "fields.for.name",
+        ):
             assert texts[f"{of_key}.{text}"]
 
 

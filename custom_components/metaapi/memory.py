@@ -42,6 +42,8 @@ class Change:
     to_state: State | None
     turned: bool | None = None
     """What it is now, where that differs from what was last known."""
+    first: bool = False
+    """Whether it was never known before, since Home Assistant started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,12 @@ class Memory:
         self._hass = hass
         self._store = store
         self._known = known
+        self._before = dict(known)
+        self._met: dict[str, str] = {}
+        """Entity ids, by unique id, of what was known since Home Assistant started."""
         self._held: dict[str, _Held] = {}
         self._listeners: list[Callable[[Change], None]] = []
-        self._early: dict[str, Change] | None = {}
-        """What turned before automations run, by entity; None once they do."""
+        self._started = False
 
     @callback
     def async_start(self) -> None:
@@ -129,12 +133,18 @@ class Memory:
         change = Change(entry.entity_id, old, new)
         if value is False and known and (cancel := self._async_hold(entry)):
             self._held[entry.unique_id] = _Held(old, cancel)
-        elif value is not None and value is not known:
-            self._known[entry.unique_id] = value
-            self._store.async_delay_save(self._registered, SAVE_DELAY)
-            if known is not None:
-                change = replace(change, turned=value)
-        self._async_tell(change)
+        elif value is not None:
+            change = replace(
+                change,
+                turned=value if known is not None and value is not known else None,
+                first=entry.unique_id not in self._met,
+            )
+            self._met[entry.unique_id] = entry.entity_id
+            if value is not known:
+                self._known[entry.unique_id] = value
+                self._store.async_delay_save(self._registered, SAVE_DELAY)
+        if self._started:
+            self._async_tell(change)
 
     @callback
     def _async_hold(self, entry: er.RegistryEntry) -> CALLBACK_TYPE | None:
@@ -162,19 +172,19 @@ class Memory:
 
     @callback
     def _async_tell(self, change: Change) -> None:
-        """Tell listeners; until automations run, keep what is to be told once they do."""
-        if self._early is None:
-            for listener in tuple(self._listeners):
-                listener(change)
-        elif change.turned is not None and not self._early.pop(change.entity_id, None):
-            self._early[change.entity_id] = change
+        """Tell listeners."""
+        for listener in tuple(self._listeners):
+            listener(change)
 
     @callback
     def _async_started(self, _hass: HomeAssistant) -> None:
-        """Tell what turned while Home Assistant was down or starting."""
-        early, self._early = self._early or {}, None
-        for change in early.values():
-            self._async_tell(change)
+        """Tell at once what came of all that happened before automations run."""
+        self._started = True
+        for unique_id, entity_id in tuple(self._met.items()):
+            now, before = self._known[unique_id], self._before.get(unique_id)
+            turned = None if before in {None, now} else now
+            state = self._hass.states.get(entity_id)
+            self._async_tell(Change(entity_id, None, state, turned, first=True))
 
     @callback
     def _async_removed(self, _event: Event[er.EventEntityRegistryUpdatedData]) -> None:

@@ -5,8 +5,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, cast, override
 
-from homeassistant.const import ATTR_ENTITY_ID, CONF_FOR
+import voluptuous as vol
+
+from homeassistant.const import ATTR_ENTITY_ID, CONF_FOR, CONF_OPTIONS
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.target import (
     TargetSelection,
@@ -28,6 +31,16 @@ from homeassistant.helpers.typing import ConfigType
 from .memory import Change, Memory, async_get_memory
 from .targets import async_filter_target
 
+CONF_AT_START = "at_start"
+
+SCHEMA = ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR.extend(
+    {
+        vol.Required(CONF_OPTIONS, default={}): {
+            vol.Optional(CONF_AT_START, default=False): cv.boolean,
+        },
+    }
+)
+
 
 class MetaApiTrigger(Trigger):
     """Fires when binary sensors of a target turn, compared with what was last known of them.
@@ -36,7 +49,7 @@ class MetaApiTrigger(Trigger):
     out of sight is lost to them.
     """
 
-    _schema = ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR
+    _schema = SCHEMA
     _turned: ClassVar[bool]
 
     @classmethod
@@ -65,8 +78,7 @@ class MetaApiTrigger(Trigger):
             await async_get_memory(self._hass),
             self._target,
             self._turned,
-            self._options[ATTR_BEHAVIOR],
-            self._options.get(CONF_FOR),
+            self._options,
             run_action,
         )
         return runner.async_attach()
@@ -96,8 +108,7 @@ class _Runner:
         memory: Memory,
         target: TargetSelection,
         turned: bool,
-        behavior: str,
-        duration: timedelta | None,
+        options: dict[str, Any],
         run_action: TriggerActionRunner,
     ) -> None:
         """Prepare."""
@@ -105,8 +116,9 @@ class _Runner:
         self._memory = memory
         self._target = target
         self._turned = turned
-        self._behavior = behavior
-        self._duration = duration
+        self._behavior: str = options[ATTR_BEHAVIOR]
+        self._duration: timedelta | None = options.get(CONF_FOR)
+        self._at_start: bool = options[CONF_AT_START]
         self._run_action = run_action
         # By entity where each counts, else one for all
         self._waiting: dict[str, Change] = {}
@@ -133,7 +145,7 @@ class _Runner:
         if change.entity_id not in targeted:
             return
         key = change.entity_id if self._behavior == BEHAVIOR_EACH else self._behavior
-        if change.turned is self._turned and (
+        if self._counts(change) and (
             self._behavior != BEHAVIOR_FIRST
             or [*map(self._memory.known, targeted)].count(self._turned) == 1
         ):
@@ -153,6 +165,12 @@ class _Runner:
         if key in self._timers:
             self._timers.pop(key)()
 
+    def _counts(self, change: Change) -> bool:
+        """Tell whether a change is what the trigger is for."""
+        if self._at_start and change.first:
+            return self._memory.known(change.entity_id) is self._turned
+        return change.turned is self._turned
+
     @callback
     def _async_held(self, key: str, _now: datetime) -> None:
         """Fire, unless the target means something else by now."""
@@ -170,6 +188,7 @@ class _Runner:
                 "from_state": change.from_state,
                 "to_state": change.to_state,
                 "for": self._duration,
+                "already": change.turned is None,
             },
             f"state of {change.entity_id}",
             change.to_state.context if change.to_state else None,
