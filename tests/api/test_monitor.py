@@ -179,7 +179,9 @@ async def test_refused_handshakes_have_a_floor(status: int) -> None:
 async def test_a_persons_action_does_not_break_the_floor() -> None:
     """Reconnect while refused: no attempt before its time."""
     async with watched(refuse_status=403, timing={"refused_floor": 30.0}) as w:
-        await w.until(lambda: len(w.sim.handshakes) == 1)
+        await w.until(
+            lambda: w.monitor.diagnostics()["sockets"][0]["state"] == "backing off"
+        )
         result = await w.monitor.reconnect(w.id, 0.2)
         assert result.outcome == "no_connection"
         assert len(w.sim.handshakes) == 1
@@ -694,3 +696,90 @@ async def test_a_move_while_a_subscribe_is_due_loses_nothing() -> None:
             lambda: {s.listener.region for s in w.sim.subscribed(w.id)} == {"london"}
         )
         await w.until(lambda: w.monitor._watches[w.id].link.up)
+
+
+async def test_facts_about_an_account_nobody_watches_are_ignored() -> None:
+    """It was removed while they were on their way."""
+    async with watched() as w:
+        w.monitor.set_facts("nobody", deployed=False)
+        w.monitor.place_account("nobody", "london")
+        assert len(w.monitor.diagnostics()["accounts"]) == 1
+
+
+async def test_a_replica_that_is_not_deployed_is_not_subscribed() -> None:
+    """There is no terminal behind it."""
+    async with watched(accounts=2, add=False) as w:
+        primary, replica = w.sim.accounts
+        twin = Replica(account_id=replica, region="london", state="UNDEPLOYED")
+        w.add(primary, "london", replicas=[twin])
+        await w.until(lambda: w.monitor.state(primary).terminal)
+        assert not w.sim.requests_of("subscribe", replica)
+
+
+async def test_a_host_with_an_endless_name_is_none() -> None:
+    """What a server makes up is not kept."""
+    async with watched() as w:
+        await w.terminal(True)
+        before = w.monitor.ignored_events
+        w.sim.inject_event(
+            w.id, {"type": "authenticated", "accountId": w.id, "host": "x" * 257}
+        )
+        await w.until(lambda: w.monitor.ignored_events == before + 1)
+        (zone,) = w.monitor.diagnostics()["accounts"][0]["zones"]
+        assert len(zone["hosts"]) == 1
+
+
+async def test_a_move_ends_a_subscribe_that_nobody_answers() -> None:
+    """The next one goes to the new place, and no other is lost."""
+    async with in_regions("london", "new-york") as w:
+        w.sim.accounts[w.id].subscribe_mode = "ignore"
+        w.add(w.id, "new-york")
+        await w.until(lambda: w.sim.requests_of("subscribe"))
+        w.sim.set_subscribe_mode(w.id, "normal")
+        w.monitor.place_account(w.id, "london")
+        await w.terminal(True)
+        regions = [r.socket.listener.region for r in w.sim.requests_of("subscribe")]
+        assert set(regions) == {"london", "new-york"}
+        flights = w.monitor._watches[w.id].flights
+        assert not [place for place in flights if "new-york" in place]
+
+
+async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
+    """Its answer comes on a socket that others still use."""
+    async with in_regions("london", "new-york", accounts=2) as w:
+        one, two = w.sim.accounts
+        w.sim.ping_timeout = 30.0
+        w.add(one, "london")
+        w.add(two, "london")
+        await w.until(lambda: w.monitor.state(one).broker)
+        await w.until(lambda: w.monitor.state(two).broker)
+        w.sim.freeze()
+        await w.until(
+            lambda: any(
+                zone["probing"]
+                for zone in w.monitor.diagnostics()["accounts"][0]["zones"]
+            )
+        )
+        w.monitor.place_account(one, "new-york")
+        w.sim.unfreeze()
+        await w.until(
+            lambda: not any("probe" in task.get_name() for task in w.monitor._tasks)
+        )
+        assert False not in w.terminals(one)
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_a_token_that_rest_cannot_judge(said: bool) -> None:
+    """Without access to REST, what the socket says in words decides, and nothing else does."""
+    async with watched(add=False) as w:
+        w.monitor._token = w.sim.grant(provisioning=False)
+        w.sim.revoke(w.monitor._token)
+        w.sim.bad_token = "http401" if said else "close"
+        w.add(w.id)
+        if said:
+            await w.until(lambda: w.monitor.token_refused)
+        else:
+            await w.until(lambda: w.monitor._token_checked_at > 0)
+            await w.until(lambda: not w.monitor._checking_token)
+            assert not w.monitor.token_refused
+        assert not w.sim.rest_calls

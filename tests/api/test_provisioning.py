@@ -20,7 +20,7 @@ from api.model import Account, Replica, ServerSettings
 from api.provisioning import Provisioning
 import pytest
 
-from simulator import Simulator
+from simulator import SimAccount, Simulator
 
 
 @pytest.fixture
@@ -222,3 +222,45 @@ class serve:
     async def __aexit__(self, *args: object) -> None:
         """Stop."""
         await self._runner.cleanup()
+
+
+async def test_the_pages_have_an_end(
+    sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that always has one more page does not keep us for ever."""
+    monkeypatch.setattr("api.provisioning.PAGE_SIZE", 1)
+    monkeypatch.setattr("api.provisioning._PAGES_MAX", 2)
+    sim.add_account(SimAccount())
+    sim.add_account(SimAccount())
+    assert len(sim.accounts) > 2
+    assert len(await provisioning.accounts()) == 2
+    assert len(sim.rest_calls) == 2
+
+
+async def test_an_account_without_an_id(
+    sim: Simulator, provisioning: Provisioning
+) -> None:
+    """What answered is not MetaApi."""
+    sim.set_rest(sim.account.id, _id="", id=None)
+    with pytest.raises(CannotConnectError):
+        await provisioning.account(sim.account.id)
+
+
+async def test_an_endless_answer_is_not_read(
+    sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fill the memory."""
+    monkeypatch.setattr("api.provisioning.MAX_BODY_SIZE", 100)
+    with pytest.raises(CannotConnectError, match="ValueError"):
+        await provisioning.accounts()
+
+
+async def test_the_token_is_taken_out_however_it_is_escaped(
+    sim: Simulator, provisioning: Provisioning
+) -> None:
+    """JSON has many spellings of the same text."""
+    escaped = "".join(f"\\u{ord(char):04x}" for char in sim.token)
+    sim.fail_rest(400, body=f'{{"details": {{"x": ["{escaped}"]}}}}')
+    with pytest.raises(ValidationError) as caught:
+        await provisioning.accounts()
+    assert caught.value.details == {"x": ["**REDACTED**"]}

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import gc
 import logging
 
+from api.endpoints import Endpoints
 from api.link import Status
 from api.reconnect import Outcome
 import pytest
@@ -348,3 +349,95 @@ async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
         w.sim.handshake_delay = 0.0
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.AUTHENTICATED
+
+
+async def test_a_move_ends_the_attempt() -> None:
+    """The socket that it went out on is left."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.set_reconnect_mode(w.id, "never")
+        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        await w.until(lambda: w.sim.requests_of("reconnect"))
+        await w.until(lambda: w.monitor.state(w.id).terminal is False)
+        w.monitor.endpoints = Endpoints(api_url=w.sim.url + "/")
+        w.monitor.place_account(w.id, "")
+        result = await reconnect
+        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.seconds < 5
+
+
+async def test_a_token_that_is_refused_meanwhile_ends_the_attempt() -> None:
+    """There is nobody to wait for any more."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.set_reconnect_mode(w.id, "never")
+        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        await w.until(lambda: w.sim.requests_of("reconnect"))
+        w.sim.revoke()
+        w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
+        result = await reconnect
+        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.seconds < 5
+        assert w.monitor.token_refused
+
+
+async def test_a_socket_lost_before_the_request_is_no_connection() -> None:
+    """It went while a subscribe was awaited."""
+    async with watched(add=False, timing={"response": 5.0}) as w:
+        w.sim.set_subscribe_mode(w.id, "ignore")
+        w.add(w.id)
+        await w.until(lambda: w.sim.requests_of("subscribe"))
+        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        await w.until(lambda: w.monitor._watches[w.id].link.reconnecting)
+        w.sim.refuse_sockets(502)
+        w.sim.drop_sockets()
+        result = await reconnect
+        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.seconds < 5
+        assert not w.sim.requests_of("reconnect")
+
+
+ACCEPTED = '42["response",{"type":"response","requestId":"%s"}]'
+REFUSED = '42["processingError",{"error":"ValidationError","requestId":"%s"}]'
+
+
+@pytest.mark.parametrize(("answer", "form"), [(ACCEPTED, "socket"), (REFUSED, None)])
+async def test_an_answer_after_the_authenticated(answer: str, form: str | None) -> None:
+    """The terminal is back: what the answer says only tells whether it was our doing."""
+    async with watched(timing={"subscribe_settle": 1.0}) as w:
+        await w.terminal(True)
+        w.sim.set_reconnect_mode(w.id, "ignore")
+        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        (request,) = await w.until(lambda: w.sim.requests_of("reconnect"))
+        w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
+        attempt = w.monitor._watches[w.id].attempt
+        assert attempt is not None
+        await w.until(attempt._authenticated.done)
+        await asyncio.sleep(0)
+        w.sim.inject(answer % request.payload["requestId"])
+        result = await reconnect
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert w.monitor.reconnect_form == form
+        assert len(w.sim.handshakes) == 1
+
+
+async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
+    """Which is a success all the same."""
+    async with watched(timing={"reconnect_response": 5.0}) as w:
+        await w.terminal(True)
+        (first,) = w.sim.sockets
+        w.sim.set_reconnect_mode(w.id, "refuse", error="ValidationError")
+        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        await w.until(lambda: w.sim.requests_of("reconnect"))
+        w.sim.set_reconnect_mode(w.id, "ignore")
+        await w.until(lambda: len(w.sim.requests_of("reconnect")) == 2)
+        w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
+        attempt = w.monitor._watches[w.id].attempt
+        assert attempt is not None
+        await w.until(attempt._authenticated.done)
+        for socket in w.sim.sockets:
+            if socket is not first:
+                socket.drop()
+        result = await reconnect
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert w.monitor.reconnect_form is None

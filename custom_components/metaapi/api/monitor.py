@@ -115,7 +115,7 @@ class Monitor(ConnectionListener):
         self._goodbyes: set[asyncio.Task[Any]] = set()
         """Those that end soon by themselves: cancelled before their first step they would leave a socket."""
         self._timer: asyncio.TimerHandle | None = None
-        self._connection_waiters: set[asyncio.Future[None]] = set()
+        self._opened = asyncio.Event()
         self._checking_token = False
         self._token_checked_at = -inf
         self._hold_until = -inf
@@ -324,9 +324,8 @@ class Monitor(ConnectionListener):
         routes = self._sockets.routes(connection)
         spread = self._spread(len(routes))
         self._link_lost_at = None
-        for waiter in self._connection_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._opened.set()
+        self._opened.clear()
         for watch, place in routes:
             watch.link.socket_up(place, connection.session_id, now, spread)
             self.pump(watch)
@@ -425,15 +424,14 @@ class Monitor(ConnectionListener):
         if link.wishes:
             wishes, link.wishes = link.wishes, []
             for wish, place in wishes:
-                if place not in watch.sockets:
-                    continue
+                connection = watch.sockets[place]
                 self._note(watch, place, wish.value)
                 if wish is Wish.SUBSCRIBE:
                     watch.flights[place] = self.spawn(
-                        self._subscribe(watch, place), "metaapi subscribe"
+                        self._subscribe(watch, place, connection), "metaapi subscribe"
                     )
                 else:
-                    self.spawn(self._probe(watch, place), "metaapi probe")
+                    self.spawn(self._probe(watch, place, connection), "metaapi probe")
         if link.deadline < inf:
             self._arm(link.deadline)
         if link.state != watch.shown:
@@ -442,11 +440,10 @@ class Monitor(ConnectionListener):
             watch.shown = link.state
             _tell(watch.listeners)
 
-    def attempt_ended(self, watch: Watch, attempt: Attempt, outcome: Outcome) -> None:
-        """Forget an attempt that has its outcome."""
+    def attempt_ended(self, watch: Watch, outcome: Outcome) -> None:
+        """Forget the attempt, which has its outcome."""
         self._journal.note("reconnect", watch.account_id, detail=outcome)
-        if watch.attempt is attempt:
-            watch.attempt = None
+        watch.attempt = None
 
     def note_form(self, form: str | None) -> None:
         """Remember which form of `reconnect` was accepted."""
@@ -482,12 +479,7 @@ class Monitor(ConnectionListener):
 
     async def next_connection(self) -> None:
         """Return when the next socket has opened."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._connection_waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._connection_waiters.discard(waiter)
+        await self._opened.wait()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -597,9 +589,10 @@ class Monitor(ConnectionListener):
         moved_at = watch.moved_at.get(place, -inf)
         return now >= moved_at + self.timing.refused_floor
 
-    async def _subscribe(self, watch: Watch, place: str) -> None:
+    async def _subscribe(
+        self, watch: Watch, place: str, connection: Connection
+    ) -> None:
         """Subscribe an account on the socket of a place and tell the link what came of it."""
-        connection = watch.sockets[place]
         session_id = connection.session_id
         error: MetaApiError | None = None
         watch.subscribed.add(place)
@@ -636,9 +629,8 @@ class Monitor(ConnectionListener):
         if isinstance(error, TooManyRequestsError):
             self._mind_limit(watch, place, error, now)
 
-    async def _probe(self, watch: Watch, place: str) -> None:
+    async def _probe(self, watch: Watch, place: str, connection: Connection) -> None:
         """Ask the socket of a place for a sign of life and tell the link of it."""
-        connection = watch.sockets[place]
         session_id = connection.session_id
         sent_at = self._clock()
         try:

@@ -57,7 +57,7 @@ class Attempt:
     """One attempt that any number of callers wait for, each for as long as it likes."""
 
     def __init__(self, monitor: Monitor, watch: Watch) -> None:
-        """Prepare the attempt; `run` makes it."""
+        """Start the attempt, which goes on for as long as its first caller likes, who is to join at once."""
         self.form: str | None = None
         """Which form of the request was accepted: `socket` or `seed_page`."""
         self._monitor = monitor
@@ -71,14 +71,12 @@ class Attempt:
         loop = asyncio.get_running_loop()
         self._authenticated: asyncio.Future[None] = loop.create_future()
         self._lost: asyncio.Future[None] = loop.create_future()
-        self._task: asyncio.Task[ReconnectResult] | None = None
+        self._task = monitor.spawn(self._run(), "metaapi reconnect")
 
     async def join(self, timeout: float) -> ReconnectResult:
         """Wait for the outcome, for at most `timeout` seconds of this caller's own."""
         started = self._clock()
         self._deadline = max(self._deadline, started + timeout)
-        if self._task is None:
-            self._task = self._monitor.spawn(self._run(), "metaapi reconnect")
         await asyncio.wait((self._task,), timeout=timeout)
         if not self._task.done() and self._deadline > started + timeout:
             return ReconnectResult(self._phase, self._clock() - started)
@@ -92,8 +90,7 @@ class Attempt:
 
     def cancel(self) -> None:
         """Give up: the account or the whole monitor is going away."""
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     def authenticated(self) -> None:
         """Hear that an `authenticated` of the account counted."""
@@ -128,7 +125,7 @@ class Attempt:
         except _LostError, MetaApiError:
             outcome = self._unless_authenticated(Outcome.NO_CONNECTION)
         finally:
-            self._monitor.attempt_ended(self._watch, self, outcome)
+            self._monitor.attempt_ended(self._watch, outcome)
             if link.reconnecting:
                 link.reconnect_ended(
                     self._clock(),

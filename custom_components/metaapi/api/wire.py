@@ -276,9 +276,10 @@ class _EngineIO3(engineio.AsyncClient):
         """Keep a websocket, and hear of each of its bytes: a large frame may take long to come."""
         self.ws = ws
         connection = ws._response.connection  # noqa: SLF001
-        if connection is not None and (protocol := connection.protocol) is not None:
-            self._transport = connection.transport
-            protocol._data_received_cb = self._heard  # noqa: SLF001
+        assert connection is not None
+        assert connection.protocol is not None
+        self._transport = connection.transport
+        connection.protocol._data_received_cb = self._heard  # noqa: SLF001
         if history := ws._response.history:  # noqa: SLF001
             raise HandshakeRefusedError(history[0].status)
 
@@ -354,8 +355,7 @@ class _EngineIO3(engineio.AsyncClient):
             self._pongs += 1
             while self._probes and self._probes[0][0] <= self._pongs:
                 _, probe = self._probes.pop(0)
-                if not probe.done():
-                    probe.set_result(None)
+                probe.set_result(None)
         elif kind == "4":
             await self._trigger_event("message", frame[1:], run_async=False)
         elif kind == "1":
@@ -368,7 +368,7 @@ class _EngineIO3(engineio.AsyncClient):
         next_ping = self._clock() + self._interval
         sent = 0.0
         deadline = inf
-        while self.state == "connected":
+        while True:  # whatever ends the socket cancels this
             due = min(next_ping, deadline)
             await asyncio.sleep(max(0.0, due - self._clock()))
             now = self._clock()
