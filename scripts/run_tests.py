@@ -30,8 +30,8 @@ AHEAD = ("-p", "tests.compat.newest", "-p", "no:respx")
 
 RELEASES = {"floor": (), "pinned": (), "newest": AHEAD, "canary": AHEAD}
 
-# The cores that the project reckons with
-AT_ONCE = 2
+# More than the two cores that the project reckons with: tests wait longer than they compute
+AT_ONCE = 3
 
 DESCRIPTION = """\
 Without arguments: style and types, the client's tests on the oldest libraries it
@@ -90,7 +90,9 @@ def main() -> int:
     if options.every:
         jobs = every()
     elif selection or options.ha:
-        jobs = [of_tests(options.ha or "pinned", *selection, with_peers=not selection)]
+        environment = options.ha or "pinned"
+        title = f"{'some' if selection else 'all'} tests in {environment}"
+        jobs = [of_tests(title, environment, *selection, with_peers=not selection)]
     else:
         jobs = usual()
 
@@ -104,31 +106,35 @@ def main() -> int:
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def usual(*, coverage: bool = False) -> list[Job]:
+def usual() -> list[Job]:
     """Return what a change needs while it is made; what takes longest comes first."""
     return [
-        of_tests("pinned", with_peers=True, coverage=coverage),
-        of_tests("lowest", "--confcutdir=tests/api", *CLIENT, with_peers=True),
-        Job("style and types", (ROOT / "scripts" / "lint",), ("pinned",)),
+        of_tests("the client in pinned", "pinned", *APART, with_peers=True),
+        of_oldest_libraries(),
+        of_home("pinned"),
+        of_style(),
     ]
 
 
 def every() -> list[Job]:
     """Return what a change must pass."""
-    others = [f"--ignore={path}" for path in APART]
     beside = VENVS / "beside" / "bin" / "python"
     return [
-        *usual(coverage=True),
-        *(
-            job
-            for release in ("floor", "newest")
-            for job in (of_tests(release, *others), of_types(release))
+        of_tests(
+            "all tests in pinned", "pinned", "tests", with_peers=True, coverage=True
         ),
+        of_oldest_libraries(),
+        of_home("floor"),
+        of_home("newest"),
+        of_types("floor"),
+        of_types("newest"),
+        of_style(),
         Job("beside yalexs", (beside, "-m", "scripts.beside"), ("beside",)),
     ]
 
 
 def of_tests(
+    title: str,
     environment: str,
     *args: str,
     with_peers: bool = False,
@@ -138,13 +144,32 @@ def of_tests(
     python = VENVS / environment / "bin" / "python"
     cache = ("-o", f"cache_dir=.pytest_cache/{environment}")
     ahead = RELEASES.get(environment, ())
+    # The demo's holds the frontend, which is asked for icons
+    others = ("sdk", "node", *(["demo"] if coverage else []))
     return Job(
-        f"tests in {environment}",
+        title,
         (python, "-m", "pytest", *ahead, *cache, *args),
-        (environment, *(("sdk", "node") if with_peers else ())),
+        (environment, *others),
         with_peers=with_peers,
         coverage=coverage,
     )
+
+
+def of_home(environment: str) -> Job:
+    """Return the job of the tests for which the Home Assistant matters."""
+    ignored = [f"--ignore={path}" for path in APART]
+    return of_tests(f"the integration in {environment}", environment, "tests", *ignored)
+
+
+def of_oldest_libraries() -> Job:
+    """Return the job of the client's tests without Home Assistant."""
+    args = ("--confcutdir=tests/api", *CLIENT)
+    return of_tests("the client in lowest", "lowest", *args, with_peers=True)
+
+
+def of_style() -> Job:
+    """Return the job of style and types."""
+    return Job("style and types", (ROOT / "scripts" / "lint",), ("pinned",))
 
 
 def of_types(environment: str) -> Job:
