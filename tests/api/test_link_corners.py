@@ -627,6 +627,103 @@ def test_every_open_socket_has_to_agree() -> None:
     assert bench.state.timeouts == 2
 
 
+# -- seldom orders, exact moments ------------------------------------------------------------------
+
+
+def test_a_reconnect_that_worked_elsewhere_goes_on_until_we_see_it(
+    bench: Bench,
+) -> None:
+    """The `authenticated` came on another socket: ours has to ask, and nothing failed."""
+    bench.come_up()
+    bench.link.reconnect_sent(1.0)
+    assert bench.link.reconnecting is True
+    bench.link.reconnect_accepted(1.0)
+    bench.link.reconnect_ended(2.0, authenticated=True, elsewhere=True)
+    assert bench.link.reconnecting is False
+    assert bench.state == LinkState(terminal=False, status=Status.RECONNECTING)
+    assert bench.link.wishes == [(Wish.SUBSCRIBE, "a")]
+
+
+def test_a_deployed_account_is_asked_for_at_once(bench: Bench) -> None:
+    """Also one that was on, for which nothing was going to subscribe."""
+    bench.come_up()
+    bench.to(10)
+    bench.facts(deployed=False)
+    bench.to(20)
+    assert bench.subscribes() == [0]
+    bench.facts(deployed=True)
+    assert bench.subscribes() == [0, 20]
+
+
+def test_a_forgotten_refusal_hides_nothing() -> None:
+    """The zone sees again, so the loss of another one does not make us blind."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.up("b")
+    bench.answer(TooManyRequestsError("full"), "a")
+    bench.link.forget_refusal("a")
+    bench.answer(AWAY, "b")
+    bench.down("b")
+    bench.to(70)
+    assert bench.state.available is True
+
+
+def test_a_zone_that_is_away_for_a_moment_is_waited_for() -> None:
+    """It may be the one that has the account, until it is away for a minute."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.up("b")
+    bench.answer(AWAY, "b")
+    bench.away = {"a"}
+    bench.answer(AWAY, "a")
+    bench.to(20)
+    bench.down("b")
+    bench.to(79.9)
+    assert bench.terminal is None
+    assert bench.link.deadline == 80
+    bench.to(80)
+    assert bench.terminal is False
+
+
+def test_a_terminal_that_is_believed_counts_timeouts(bench: Bench) -> None:
+    """An earlier socket showed it, and this one does not."""
+    bench.come_up()
+    bench.down()
+    bench.up(session="s2")
+    bench.answer(AWAY)
+    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED, timeouts=1)
+
+
+def test_when_the_clock_is_looked_at_again(bench: Bench) -> None:
+    """Not before it can change something, and not after it."""
+    bench.up()
+    assert bench.link.deadline == 60  # the round
+    bench.link.hold(50.0, 0.0)
+    bench.authenticated(session="of another socket")
+    assert bench.link.deadline == 60  # a subscribe is in flight
+    bench.answer(AWAY)
+    assert bench.link.deadline == 50
+    bench.link.reconnect_sent(1.0)
+    assert bench.link.deadline == 60  # nothing subscribes now
+    bench.link.reconnect_ended(2.0, authenticated=False)
+    assert bench.link.deadline == 50
+
+
+def test_when_an_on_that_nothing_shows_is_given_up(bench: Bench) -> None:
+    """After two minutes; the clock is looked at then."""
+    bench.come_up()
+    bench.down()
+    bench.to(1)
+    bench.up(session="s2")
+    bench.answer(InternalError("fault"))
+    bench.link.hold(1000.0, 1.0)
+    assert bench.link.deadline == 120
+    bench.to(119)
+    assert bench.terminal is True
+    bench.to(120)
+    assert bench.terminal == "unavailable"
+
+
 # -- what a person is told -------------------------------------------------------------------------
 
 NOTHING: dict[str, Any] = {

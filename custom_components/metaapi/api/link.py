@@ -323,7 +323,6 @@ class Link:
         # else it comes without a subscription, and without the `status` events that follow one
         self._note_where_up()
         self._terminal = True
-        self._reason = Status.CONNECTED
         self._ever_on = True
         self._blind = False
         self._authenticated_since = True
@@ -516,12 +515,7 @@ class Link:
         for name, link in self._zones.items():
             if not link.alive:
                 continue
-            if (
-                may_subscribe
-                and not link.in_flight
-                and link.subscribe_at is not None
-                and now >= self._due(link)
-            ):
+            if may_subscribe and not link.in_flight and now >= self._due(link):
                 link.in_flight = True
                 link.sent_at = now
                 link.subscribe_at = None
@@ -599,7 +593,7 @@ class Link:
             if not link.alive:
                 yield link.down_since + self._timing.blind
                 continue
-            if may_subscribe and not link.in_flight and link.subscribe_at is not None:
+            if may_subscribe and not link.in_flight:
                 yield self._due(link)
             if link.round_started is not None:
                 yield link.round_started + self._timing.round
@@ -646,7 +640,6 @@ class Link:
         link.round_started = None
         link.in_flight = False
         link.sent_at = -inf
-        link.subscribe_at = None
         link.nudged = False
         link.probing = False
         for host in link.hosts.values():
@@ -720,5 +713,5 @@ def _rename(hosts: dict[HostKey, _Host], known: HostKey, key: HostKey) -> None:
         known[0] if key[0] is None else key[0],
         known[1] if key[1] is None else key[1],
     )
-    if full != known and full not in hosts:
+    if full != known:
         hosts[full] = hosts.pop(known)
