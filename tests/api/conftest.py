@@ -1,7 +1,10 @@
-"""Load the client without Home Assistant, as the top-level package `api`."""
+"""Load the client without Home Assistant, as the top-level package `api`; count what was made up."""
 
+from dataclasses import dataclass
 from pathlib import Path
 import sys
+
+import pytest
 
 CLIENT = Path(__file__).parents[2] / "custom_components" / "metaapi"
 
@@ -16,3 +19,44 @@ from .loopback import (  # noqa: E402, F401 - fixtures
     session,
     sockets,
 )
+
+
+@dataclass
+class Fuzzed:
+    """How much nonsense the client was fed."""
+
+    wanted: int
+    examples: int = 0
+    frames: int = 0
+    servers: int = 0
+
+
+FUZZED = pytest.StashKey[Fuzzed]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a person ask for more."""
+    parser.getgroup("fuzz").addoption(
+        "--examples",
+        type=int,
+        default=1750,
+        help="examples of nonsense that the client is fed (default: %(default)s)",
+    )
+
+
+@pytest.fixture
+def fuzzed(request: pytest.FixtureRequest) -> Fuzzed:
+    """Return what this session counts."""
+    config = request.config
+    return config.stash.setdefault(FUZZED, Fuzzed(config.getoption("--examples")))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how much it was."""
+    if fuzzed := config.stash.get(FUZZED, None):
+        terminalreporter.write_line(
+            f"fuzz: {fuzzed.examples} examples with {fuzzed.frames} frames,"
+            f" and {fuzzed.servers} servers that make no sense"
+        )

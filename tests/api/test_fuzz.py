@@ -1,16 +1,15 @@
 """Frames that make no sense, through the whole client: nothing they hold may end it, fill it or make it noisy.
 
 A real monitor watches a real account on a real connection, channel, wire and engine; only the websocket below
-them is made of a list. The default suite runs a part of the examples; `FUZZ=5 scripts/test tests/api/test_fuzz.py
--s` runs five times as many, more than 10,000, and says how many they were.
+them is made of a list. The default suite runs a part of the examples;
+`scripts/test tests/api/test_fuzz.py --examples 10000` runs so many, and the summary says how many they were.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 import json
 import logging
-import os
-import sys
+from math import ceil
 from types import SimpleNamespace
 from typing import Any, cast, override
 
@@ -23,6 +22,7 @@ from api.wire import _SocketIO2
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 import pytest
 
+from .conftest import Fuzzed
 from .loopback import OURS, TOKEN, eventually
 from .raw import CLOSE, CONNECTED, TEXT, Peer, Raw, opening
 
@@ -31,7 +31,10 @@ PENDING = "the id of a request that waits"
 ENDING = ("1", "41", "44")
 """Frames by which a server says goodbye."""
 
-FUZZ = float(os.environ.get("FUZZ", "1"))
+SHARES = 3500
+"""What the counts below sum up to: of the examples that are wanted, each test makes its share."""
+
+pytestmark = pytest.mark.timeout(900)
 
 
 # -- what a server may send ------------------------------------------------------------------------
@@ -269,6 +272,8 @@ class Client:
         vars(self.socket)["_connect_event"] = asyncio.Event()
         self.websocket = List()
         self.examples = self.frames = 0
+        self.more = 1.0
+        """How many examples each share is."""
         self.open()
         self.connection._channel = self.channel
         self.monitor.connection_up(self.connection)
@@ -336,7 +341,7 @@ def records() -> Iterator[Records]:
 
 @pytest.fixture
 async def client(
-    records: Records, monkeypatch: pytest.MonkeyPatch
+    records: Records, monkeypatch: pytest.MonkeyPatch, fuzzed: Fuzzed
 ) -> AsyncIterator[Client]:
     """Return a client, whose connections go nowhere by themselves."""
     faults: list[dict[str, Any]] = []
@@ -345,12 +350,14 @@ async def client(
     )
     monkeypatch.setattr(Connection, "start", lambda self: None)
     made = Client()
+    made.more = fuzzed.wanted / SHARES
     yield made
     made.connection._channel = None
     made.channel.fail_pending()
     await made.monitor.close()
     assert faults == []
-    sys.stdout.write(f"\n{made.examples} examples, {made.frames} frames\n")
+    fuzzed.examples += made.examples
+    fuzzed.frames += made.frames
 
 
 async def run(
@@ -360,7 +367,7 @@ async def run(
     count: int,
 ) -> None:
     """Let examples arrive in several batches, between which the client gets to work."""
-    wanted = round(count * FUZZ)
+    wanted = ceil(count * client.more)
     batches = max(1, wanted // 250)
 
     @settings(
@@ -375,11 +382,12 @@ async def run(
         take(value)
         client.look()
 
-    for _ in range(batches):
+    while client.examples < wanted:
+        before = client.examples
         batch()
+        assert client.examples > before
         await asyncio.sleep(0.01)
         client.look()
-    assert client.examples >= wanted * 0.9
 
 
 async def test_frames_of_any_text(client: Client) -> None:
@@ -455,9 +463,9 @@ async def test_still_works_after_all_that(client: Client) -> None:
     assert client.monitor._watches[ACCOUNT].link.up
 
 
-async def test_servers_that_make_no_sense(records: Records) -> None:
+async def test_servers_that_make_no_sense(records: Records, fuzzed: Fuzzed) -> None:
     """Real sockets: each server speaks nonsense in its own way, the last one is good."""
-    servers = round(40 * FUZZ)
+    servers = ceil(40 * fuzzed.wanted / SHARES)
     nonsense: list[list[tuple[str, Any]]] = []
 
     @settings(
@@ -529,4 +537,4 @@ async def test_servers_that_make_no_sense(records: Records) -> None:
             assert next(left, None) is None
         finally:
             await monitor.close()
-    sys.stdout.write(f"\n{len(nonsense)} servers\n")
+    fuzzed.servers += len(nonsense)
