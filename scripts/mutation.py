@@ -156,7 +156,10 @@ class Campaign:
 
     def _run_functions(self, only: str | None) -> None:
         """Run the mutants of functions."""
-        for name, status in self._run_mutmut(only).items():
+        found = self._run_mutmut(only)
+        mutants = self.work / "mutants"
+        self._expect_clean(self.slow, mutants)
+        for name, status in found.items():
             if status in UNDECIDED:
                 if not only:
                     self.outcome.counts["not run"] += 1
@@ -164,7 +167,6 @@ class Campaign:
             if status in NOTICED:
                 self.outcome.counts[status] += 1
                 continue
-            mutants = self.work / "mutants"
             second = self._test(self.slow, mutants, MUTANT_UNDER_TEST=name)
             self.outcome.counts[second] += 1
             if second == "survived":
@@ -197,12 +199,14 @@ class Campaign:
     def _run_constants(self) -> None:
         """Run the mutants of what stands outside of functions."""
         source = self.file.read_text()
+        tests = (*self.target.tests, *self.slow)
+        self._expect_clean(tests, self.work)
         with contextlib.chdir(self.work):  # where mutmut looks for its configuration
             mutants = list(mutate_constants(source))
         for number, mutant in enumerate(mutants, 1):
             self.file.write_text(mutant)
             os.utime(self.file, (number, number))  # or old bytecode might be taken
-            status = self._test((*self.target.tests, *self.slow), self.work)
+            status = self._test(tests, self.work)
             self.outcome.counts[status] += 1
             if status == "survived":
                 name = f"outside of functions, {number}"
@@ -228,6 +232,11 @@ class Campaign:
         except subprocess.TimeoutExpired:
             return "timeout"
         return "killed" if result.returncode else "survived"
+
+    def _expect_clean(self, tests: tuple[str, ...], cwd: Path) -> None:
+        """End here where tests fail without a mutant, since they would fail with any."""
+        if self._test(tests, cwd) in NOTICED:
+            raise SystemExit(f"Without a mutant these fail in {cwd}: {tests}")
 
     def _show(self, name: str) -> str:
         """Return the difference that a mutant of a function makes."""
@@ -321,7 +330,8 @@ def main() -> int:
     deadline = time.monotonic() + options.minutes * 60
     outcomes = []
     for name in options.file or TARGETS:
-        print(f"Mutants of {name}.py", flush=True)
+        log = (WORK / name / "log.txt").relative_to(ROOT)
+        print(f"Mutants of {name}.py (log: {log})", flush=True)
         campaign = Campaign(TARGETS[name], options.cores, deadline, quick=options.quick)
         outcome = campaign.run(options.only)
         outcomes.append(outcome)
