@@ -412,8 +412,9 @@ async def test_for_real(
     event = {"type": "disconnected", "accountId": FIRST.account_id}
     for secret in SECRETS.values():
         sim.inject_event(FIRST.account_id, {**event, "host": secret})
+    sockets = entry.runtime_data.monitor.diagnostics
     sim.send_error_packet({"message": everything})
-    await until(lambda: len(sim.handshakes) > 2)
+    await until(lambda: sockets()["sockets"][0]["connects"] == 2)
     await sim.stop_listening()
     for terminal in terminals:
         await until_state(hass, terminal, STATE_UNAVAILABLE)

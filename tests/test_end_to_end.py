@@ -508,6 +508,25 @@ async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
 
 
+async def test_limited_token_that_has_expired(
+    hass: HomeAssistant, sim: Simulator
+) -> None:
+    """No listing can tell it at set-up; the sockets do, once."""
+    token = sim.grant(provisioning=False)
+    sim.revoke(token)
+    entry = entry_for(sim, token)
+    await setup_entry(hass, entry)
+    assert entry_state(entry) is ConfigEntryState.LOADED
+
+    await until(lambda: hass.config_entries.flow.async_progress_by_handler(DOMAIN))
+
+    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert flow["context"]["source"] == "reauth"
+    assert value(hass, TERMINAL) == STATE_UNAVAILABLE
+    assert value(hass, LINK) == STATE_OFF
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
 async def test_unload_gives_everything_back(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
