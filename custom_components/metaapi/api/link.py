@@ -345,8 +345,8 @@ class Link:
         connected: bool | None,
         authenticated: bool | None,
         now: float,
-    ) -> None:
-        """Take a `status`, the periodic sign of life of a terminal."""
+    ) -> bool:
+        """Take a `status`, the periodic sign of life of a terminal; return False if it told nothing new."""
         link = self._zones[zone]
         host = link.hosts.get(key)
         if (
@@ -356,7 +356,7 @@ class Link:
             and (connected is None or connected is host.broker)
         ):
             host.sign = now
-            return
+            return False
         found = link.find(key)
         if authenticated is False and not found and len(self._zones) > 1:
             pass  # another zone may be the one that has the account
@@ -378,6 +378,7 @@ class Link:
         elif not link.up:
             self._nudge(link, now)
         self.tick(now)
+        return True
 
     def disconnected(self, zone: str, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""

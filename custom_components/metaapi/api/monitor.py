@@ -387,13 +387,14 @@ class Monitor(ConnectionListener):
         now = self._clock()
         counted = False
         if kind == "status":
-            watch.link.status(
+            if not watch.link.status(
                 zone,
                 key,
                 connected=_flag(event.get("connected")),
                 authenticated=_flag(event.get("authenticated")),
                 now=now,
-            )
+            ):
+                return False
         elif kind == "authenticated":
             session_id = event.get("sessionId")
             counted = watch.link.authenticated(

@@ -335,7 +335,6 @@ class _EngineIO3(engineio.AsyncClient):
         counters = self.wire.counters
         while self.state == "connected":
             message = await receive()
-            self._heard()
             counters.frames += 1
             if message.type is aiohttp.WSMsgType.TEXT:
                 frame: str = message.data
