@@ -42,10 +42,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="faults in a chaos run (default: 60)",
     )
     group.addoption(
+        "--every-round",
+        action="store_true",
+        help="close a monitor after each round of its life, and not only after some",
+    )
+    group.addoption(
         "--flood",
         type=int,
-        default=1_000_000,
-        help="events of unknown accounts in the test of memory (default: 1000000)",
+        default=200_000,
+        help="events of unknown accounts in the test of memory (default: %(default)s)",
     )
 
 

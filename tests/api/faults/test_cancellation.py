@@ -263,10 +263,13 @@ STATES: dict[str, Callable[[Rig], Any]] = {
 
 @pytest.mark.parametrize("state", list(STATES))
 @warped
-async def test_close_from_every_state(state: str, tables: Tables) -> None:
+async def test_close_from_every_state(
+    state: str, tables: Tables, request: pytest.FixtureRequest
+) -> None:
     """Closed after any number of rounds of its life, a monitor leaves nothing, at once."""
     async with swept(tables, f"life of a monitor, {state}") as sweep:
-        for rounds in (*range(40), *range(40, 400, 11)):
+        every = request.config.getoption("--every-round")
+        for rounds in range(600) if every else (*range(20), *range(20, 400, 19)):
             async with rigged(2, reconnect_delay=0.5) as rig:
                 census = Census(rig.proxies)
                 first, second = rig.sim.accounts
