@@ -30,6 +30,9 @@ _LOGGER = logging.getLogger(__name__)
 _HOST_MAX = 256
 """A longer name of a host is none of MetaApi's."""
 
+_AT_ONCE = 50
+"""Accounts that one look at the clock serves: all of a thousand would keep Home Assistant waiting."""
+
 _DEPTH = 10
 """How deep diagnostics are at most."""
 
@@ -728,12 +731,11 @@ class Monitor(ConnectionListener):
         """Let the clock decide what is due."""
         self._timer = None
         now = self._clock()
-        nearest = inf
-        for watch in tuple(self._watches.values()):
-            if watch.link.deadline <= now:
-                watch.link.tick(now)
-                self.pump(watch)
-            nearest = min(nearest, watch.link.deadline)
+        due = [watch for watch in self._watches.values() if watch.link.deadline <= now]
+        for watch in sorted(due, key=_deadline)[:_AT_ONCE]:
+            watch.link.tick(now)
+            self.pump(watch)
+        nearest = min(map(_deadline, self._watches.values()), default=inf)
         self._show_hub()
         if (
             self._link_lost_at is not None
@@ -743,6 +745,11 @@ class Monitor(ConnectionListener):
             nearest = min(nearest, self._link_lost_at + self.timing.blind)
         if nearest < inf:
             self._arm(nearest)
+
+
+def _deadline(watch: Watch) -> float:
+    """Return when the clock alone can change something for an account."""
+    return watch.link.deadline
 
 
 def _tell(listeners: Iterable[Listener]) -> None:
