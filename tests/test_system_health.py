@@ -25,7 +25,7 @@ from .conftest import (
     make_entry,
     setup_entry,
 )
-from .flow_support import TEXTS
+from .flow_support import TEXTS, account
 
 URL = "https://proxy.example/metaapi"
 
@@ -60,17 +60,16 @@ async def test_numbers_of_all_entries(
 ) -> None:
     """Sockets and accounts of all loaded entries are counted together."""
     aioclient_mock.get(PROVISIONING_URL)
-    await setup_entry(hass, make_entry(SWING, SCALP, unique_id="one"))
-    await setup_entry(
-        hass, make_entry(SWING, unique_id="two", data={CONF_API_URL: URL})
-    )
+    gold = account(1)
+    await setup_entry(hass, make_entry(gold, unique_id="one", data={CONF_API_URL: URL}))
+    await setup_entry(hass, make_entry(SWING, SCALP, unique_id="two"))
     provisioning.accounts.side_effect = CannotConnectError("down")
-    await setup_entry(hass, make_entry(SWING, unique_id="three"))
+    await setup_entry(hass, make_entry(account(2), unique_id="three"))
     first, second, third = monitors
-    first.sockets, second.sockets, third.sockets = (2, 4), (1, 1), (7, 7)
-    first.push(SWING.account_id, CONNECTED)
-    first.push(SCALP.account_id, DISCONNECTED)
-    second.push(SWING.account_id, NO_CONNECTION)
+    first.sockets, second.sockets, third.sockets = (1, 1), (2, 4), (7, 7)
+    first.push(gold.account_id, NO_CONNECTION)
+    second.push(SWING.account_id, CONNECTED)
+    second.push(SCALP.account_id, DISCONNECTED)
 
     assert await health(hass) == {
         "can_reach_server": "ok",
