@@ -783,11 +783,13 @@ def test_what_is_told_of_hosts_and_refusals() -> None:
         "a": up | {"hosts": hosts, "probing": True},
         "b": refused | {"refused_for": 249.0},
     }
+    bench.status(ONE, connected=None)
+    bench.status((1, "ps-2"), connected=None)
+    bench.link.probe_answered("a", 61.0, 61.0)
+    assert bench.link.diagnostics(61.0)["a"]["probing"] is False
     bench.down("a")
-    hosts = [
-        one | {"last_sign": 400.0, "session": "earlier"},
-        two | {"last_sign": 390.0, "session": "earlier"},
-    ]
+    earlier = {"last_sign": 339.0, "session": "earlier"}
+    hosts = [one | earlier, two | earlier]
     assert bench.link.diagnostics(400.0) == {
         "a": NOTHING | {"hosts": hosts, "subscribe_pause": 3.0},
         "b": refused,
