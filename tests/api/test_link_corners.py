@@ -724,6 +724,16 @@ def test_when_an_on_that_nothing_shows_is_given_up(bench: Bench) -> None:
     assert bench.terminal == "unavailable"
 
 
+def test_a_status_says_whether_it_told_anything_new(bench: Bench) -> None:
+    """Only a repetition may be passed over."""
+    bench.come_up()
+    new = [
+        bench.link.status("a", ONE, connected=connected, authenticated=True, now=now)
+        for now, connected in enumerate((True, True, None, False, False, True))
+    ]
+    assert new == [True, False, False, True, False, True]
+
+
 # -- what a person is told -------------------------------------------------------------------------
 
 NOTHING: dict[str, Any] = {
