@@ -3,17 +3,23 @@
 import ast
 from collections.abc import Iterator
 import importlib
+import logging
 from pathlib import Path
 import re
 import tomllib
 from typing import Any
 
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.metaapi import PLATFORMS
+from custom_components.metaapi.const import DOMAIN, SERVICE_RECONNECT
+from homeassistant.const import ATTR_ENTITY_ID
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity import Entity
 from homeassistant.util.yaml import load_yaml_dict
 
+from .conftest import DISCONNECTED, SWING, FakeMonitor
 from .flow_support import PACKAGE
 from .source_support import calls, keyword
 from .test_manifest import HOME_ASSISTANT, MANIFEST
@@ -39,6 +45,9 @@ TRANSLATED = frozenset(
         "UpdateFailed",
     }
 )
+# Warns of every custom integration
+LOADER = "homeassistant.loader"
+
 BLOCKING = frozenset({"requests", "urllib3", "threading", "concurrent", "websocket"})
 
 
@@ -171,6 +180,34 @@ def test_no_session_of_its_own() -> None:
     assert {"async_create_clientsession", "async_get_clientsession"} <= made
     for file in PACKAGE.rglob("*.py"):
         assert "ClientSession(" not in file.read_text("utf-8"), file.name
+
+
+async def test_home_assistant_has_no_complaints(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """From set-up to removal, no release warns of what it is about to drop."""
+    target = {ATTR_ENTITY_ID: "button.swing_reconnect"}
+    await hass.services.async_call("button", "press", target, blocking=True)
+    await hass.services.async_call(DOMAIN, SERVICE_RECONNECT, target, blocking=True)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    await hass.config_entries.async_remove(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+    # A slow machine has asyncio complain as well
+    records = [
+        record
+        for record in (*caplog.get_records("setup"), *caplog.records)
+        if record.name != "asyncio"
+    ]
+    assert any(record.name == LOADER for record in records)
+    assert not [
+        record.getMessage()
+        for record in records
+        if record.levelno >= logging.WARNING and record.name != LOADER
+    ]
 
 
 def test_requirements_have_types() -> None:
