@@ -61,6 +61,7 @@ async def test_numbers_of_all_entries(
     """Sockets and accounts of all loaded entries are counted together."""
     aioclient_mock.get(PROVISIONING_URL)
     gold = account(1)
+    provisioning.accounts.return_value = [gold, SWING, SCALP]
     await setup_entry(hass, make_entry(gold, unique_id="one", data={CONF_API_URL: URL}))
     await setup_entry(hass, make_entry(SWING, SCALP, unique_id="two"))
     provisioning.accounts.side_effect = CannotConnectError("down")
