@@ -276,6 +276,7 @@ class Attempt:
     async def _watch_channel(self, channel: Channel) -> None:
         """Notice when the extra socket is gone."""
         await channel.wait_closed()
+        channel.fail_pending()
         self.socket_lost(_SEED_PAGE)
 
     def _accepted(self) -> None:
