@@ -2,8 +2,7 @@
 
 mutmut makes the mutants of functions and runs them, each with the tests that reach it. What it leaves out is
 added here: properties, which it would skip, are rewritten as plain functions in the copy; the mutants that it
-makes of constants and of fields' defaults, but cannot run, are run in a process each; and what survives the
-quick tests is given to the slow ones.
+makes of constants and of fields' defaults, but cannot run, are run in a process each.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import difflib
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import subprocess
@@ -36,6 +36,9 @@ SLOWEST = 60
 """A test that takes longer than this, in seconds, fails; a mutant's tests as a whole have mutmut's bound."""
 NOTICED = {"killed", "timeout"}
 UNDECIDED = {"not checked", "check was interrupted by user"}
+
+_UNUSED = re.compile(r"^\+(__all__ = |type |\s+\w+ = property\()", re.MULTILINE)
+"""What only other tools read, and our own calls of `property`."""
 
 CONFIG = """
 [tool.mutmut]
@@ -63,7 +66,7 @@ class Target:
     name: str
     tests: tuple[str, ...]
     slow: tuple[str, ...] = ()
-    """Those that only survivors of the others are given to."""
+    """Those that survivors of the others may be given to."""
 
 
 TARGETS = {
@@ -120,13 +123,13 @@ class Campaign:
     """The mutants of one file."""
 
     def __init__(
-        self, target: Target, cores: int, deadline: float, *, quick: bool
+        self, target: Target, cores: int, deadline: float, *, slow: bool
     ) -> None:
         """Make a copy of what is needed."""
         self.target = target
         self.cores = cores
         self.deadline = deadline
-        self.slow = () if quick else target.slow
+        self.slow = target.slow if slow else ()
         self.outcome = Outcome(target)
         self.work = WORK / target.name
         shutil.rmtree(self.work, ignore_errors=True)
@@ -277,7 +280,7 @@ def mutate_constants(source: str) -> Iterator[str]:
         if not isinstance(mutation.contained_by_top_level_function, cst.FunctionDef):
             mutant = module.deep_replace(mutation.original_node, mutation.mutated_node)
             assert isinstance(mutant, cst.Module)
-            if "= property(" not in difference(source, mutant.code):
+            if not _UNUSED.search(difference(source, mutant.code)):
                 yield mutant.code
 
 
@@ -312,7 +315,11 @@ def main() -> int:
         default=24 * 60,
         help="stop after so long; what was not run is told",
     )
-    parser.add_argument("--quick", action="store_true", help="leave out the slow tests")
+    parser.add_argument(
+        "--slow",
+        action="store_true",
+        help="give survivors to the slow tests as well, half a minute for each",
+    )
     parser.add_argument(
         "--only", metavar="PATTERN", help="run the mutants of functions of this name"
     )
@@ -332,7 +339,7 @@ def main() -> int:
     for name in options.file or TARGETS:
         log = (WORK / name / "log.txt").relative_to(ROOT)
         print(f"Mutants of {name}.py (log: {log})", flush=True)
-        campaign = Campaign(TARGETS[name], options.cores, deadline, quick=options.quick)
+        campaign = Campaign(TARGETS[name], options.cores, deadline, slow=options.slow)
         outcome = campaign.run(options.only)
         outcomes.append(outcome)
         for mutant, diff in outcome.survivors:
