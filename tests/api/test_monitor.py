@@ -384,7 +384,7 @@ async def test_a_hundred_accounts_share_a_socket() -> None:
     """The hundred and first gets another one."""
     async with watched(accounts=101) as w:
         await w.until(
-            lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts), 20
+            lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts), 60
         )
         await w.until(lambda: len(w.sim.sockets) == 2)
 
