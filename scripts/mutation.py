@@ -37,8 +37,10 @@ SLOWEST = 60
 NOTICED = {"killed", "timeout"}
 UNDECIDED = {"not checked", "check was interrupted by user"}
 
-_UNUSED = re.compile(r"^\+(__all__ = |type |\s+\w+ = property\()", re.MULTILINE)
-"""What only other tools read, and our own calls of `property`."""
+_UNUSED = re.compile(
+    r"^\+(__all__ = |type |\s+[A-Z]+ = |\s+\w+ = property\()", re.MULTILINE
+)
+"""What only other tools read, values of an enumeration whose members count, and our own calls of `property`."""
 
 CONFIG = """
 [tool.mutmut]
