@@ -12,6 +12,7 @@ from scripts.setup_env.steps import LOGS, ROOT
 
 from .actions import use_the_action
 from .automation import build_an_automation, see_it_run
+from .blueprints import use_the_blueprints
 from .dashboard import (
     be_told_why_not,
     paste_the_dashboard,
@@ -38,6 +39,7 @@ STEPS = (
     download_the_diagnostics,
     build_an_automation,
     see_it_run,
+    use_the_blueprints,
 )
 
 

@@ -1,12 +1,18 @@
 """Steps: an automation is built in the editor, and runs."""
 
-from playwright.async_api import expect
+import json
+
+from playwright.async_api import Locator, expect
 
 from scripts.demo_lib.accounts import DOWN, UP
+from scripts.demo_lib.home import INTEGRATION
 
 from .ui import pick
 from .walk import Walk
 
+TEXTS = json.loads((INTEGRATION / "translations" / "en.json").read_text())["triggers"]
+CONNECTED: str = TEXTS["connected"]["name"]
+DISCONNECTED: str = TEXTS["disconnected"]["name"]
 NAME = "Tell me what drops"
 MESSAGE = "{{ state_attr(trigger.entity_id, 'friendly_name') }} has dropped"
 
@@ -23,19 +29,16 @@ async def build_an_automation(walk: Walk) -> None:
         await page.get_by_role("button", name="Add trigger").click()
         await adding.get_by_text("Services", exact=True).click()
         await adding.get_by_text(UP.name, exact=True).click()
-        await expect(adding.get_by_text("Terminal connected")).to_be_visible()
+        await expect(adding.get_by_text(CONNECTED)).to_be_visible()
     async with walk.step("Add the trigger"):
-        await adding.get_by_text("Terminal disconnected").click()
+        await adding.get_by_text(DISCONNECTED).click()
         await expect(sidebar).to_contain_text("Trigger when")
         await sidebar.get_by_role("button", name="Add target").click()
         await pick(page, DOWN.name, section="Devices")
         await expect(sidebar.get_by_text("1 entity")).to_have_count(2)
     async with walk.step("Add an action"):
         await page.get_by_role("button", name="Add action").click()
-        await adding.locator("ha-input-search input").fill("persistent")
-        await adding.get_by_text("Send a persistent notification").click()
-        await sidebar.locator("ha-selector-text input").first.fill(MESSAGE)
-        await expect(sidebar.locator(".cm-content").first).to_have_text(MESSAGE)
+        await add_message(walk, sidebar, MESSAGE)
     async with walk.step("Save the automation"):
         await page.get_by_role("button", name="Save").click()
         dialog = page.locator("ha-dialog-automation-save")
@@ -47,11 +50,22 @@ async def build_an_automation(walk: Walk) -> None:
 
 async def see_it_run(walk: Walk) -> None:
     """Have an account drop, and read what the automation tells."""
-    account = (await walk.simulator.ids())[UP.name]
     async with walk.step("See the automation run"):
-        await walk.simulator.act(account, "terminal", up=False)
+        await walk.set_terminal(UP, up=False)
         await read_notification(walk, f"{UP.name} Terminal has dropped")
-    await walk.simulator.act(account, "terminal", up=True)
+    async with walk.step("Dismiss what it told"):
+        await walk.set_terminal(UP, up=True)
+        await dismiss_notifications(walk)
+
+
+async def add_message(walk: Walk, where: Locator, message: str) -> None:
+    """Choose the action that shows a message, and write it."""
+    adding = walk.page.locator("add-automation-element-dialog")
+    await adding.locator("ha-input-search input").fill("persistent")
+    await adding.get_by_text("Send a persistent notification").click()
+    await where.locator("ha-selector-text input").first.fill(message)
+    # A template turns the field into an editor
+    await expect(where.locator(".cm-content").first).to_have_text(message)
 
 
 async def read_notification(walk: Walk, text: str) -> None:
@@ -60,3 +74,10 @@ async def read_notification(walk: Walk, text: str) -> None:
     drawer = page.locator("notification-drawer")
     await page.locator("ha-sidebar").get_by_text("Notifications").click()
     await expect(drawer.get_by_text(text)).to_be_visible()
+
+
+async def dismiss_notifications(walk: Walk) -> None:
+    """Have the drawer hold nothing, which closes it."""
+    drawer = walk.page.locator("notification-drawer")
+    await walk.home.act("persistent_notification", "dismiss_all")
+    await expect(drawer.get_by_role("button")).to_have_count(0)

@@ -52,8 +52,7 @@ async def reconnect_on_the_dashboard(walk: Walk) -> None:
     """See an account drop, and bring it back."""
     down = walk.page.locator("hui-entity-filter-card")
     async with walk.step("See an account down", image="dashboard-down", height=560):
-        account = (await walk.simulator.ids())[DOWN.name]
-        await walk.simulator.act(account, "terminal", up=False)
+        await walk.set_terminal(DOWN, up=False)
         await expect(tile(walk, DOWN.name)).to_contain_text("Terminal disconnected")
         await expect(down).to_contain_text(DOWN.name)
         await expect(down).to_contain_text(BROKER_DOWN.name)

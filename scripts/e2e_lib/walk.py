@@ -8,6 +8,7 @@ import time
 from playwright.async_api import Error, Page
 
 from scripts.browser import SIZE
+from scripts.demo_lib.accounts import DemoAccount
 from scripts.demo_lib.client import HomeAssistant, SimulatorServer
 from scripts.demo_lib.progress import DemoError, step
 from scripts.demo_lib.stage import Demo
@@ -89,3 +90,8 @@ class Walk:
         self.token = answer["token"]
         self.guard.keep_secret(self.token)
         return self.token
+
+    async def set_terminal(self, account: DemoAccount, *, up: bool) -> None:
+        """Have a terminal drop, or come back by itself."""
+        ids = await self.simulator.ids()
+        await self.simulator.act(ids[account.name], "terminal", up=up)
