@@ -80,6 +80,7 @@ def automation_config(
                 "to": "{{ trigger.to_state.state if trigger.to_state else '' }}",
                 "for": "{{ trigger.for }}",
                 "description": "{{ trigger.description }}",
+                "at_start": "{{ trigger.at_start }}",
                 "already": "{{ trigger.already }}",
             },
         },
@@ -248,6 +249,7 @@ async def test_variables(hass: HomeAssistant, monitor: FakeMonitor, told: Told) 
         "to": "off",
         "for": "0:00:00",
         "description": f"state of {SWING_TERMINAL}",
+        "at_start": False,
         "already": False,
     }
 
@@ -967,6 +969,7 @@ async def test_also_at_start(
     monitors[-1].push(SWING.account_id, link)
     await hass.async_block_till_done()
     assert [event.data["already"] for event in told.events] == expected
+    assert all(event.data["at_start"] for event in told.events)
     told.events.clear()
 
     # Seen once, it is no longer the start

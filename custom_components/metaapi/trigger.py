@@ -188,6 +188,7 @@ class _Runner:
                 "from_state": change.from_state,
                 "to_state": change.to_state,
                 "for": self._duration,
+                "at_start": change.first,
                 "already": change.turned is None,
             },
             f"state of {change.entity_id}",

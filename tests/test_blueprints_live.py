@@ -1,0 +1,156 @@
+"""Triggers and blueprints the whole way over loopback, with seconds for minutes."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+)
+
+from homeassistant.components import automation
+from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+from simulator import Simulator
+
+from .blueprint_support import ALSO_DO, blueprint_config
+from .conftest import device_of
+from .test_end_to_end import (
+    STATUS,
+    TERMINAL,
+    entry,
+    fast,
+    press,
+    reconnect,
+    sim,
+    until,
+    until_state,
+)
+from .test_trigger import automation_config
+
+__all__ = ["entry", "fast", "sim"]
+
+
+class Automation:
+    """An automation, and what it tells."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        """Listen."""
+        self.hass = hass
+        self.did = async_capture_events(hass, "did")
+        self.told = async_capture_events(hass, "told")
+
+    async def set_up(self, *configs: object) -> None:
+        """Set it up."""
+        assert await async_setup_component(
+            self.hass, automation.DOMAIN, {automation.DOMAIN: list(configs)}
+        )
+
+    def events(self) -> list[str]:
+        """Return what it told of."""
+        return [event.data["event"] for event in self.did]
+
+
+@pytest.fixture
+async def auto(
+    hass: HomeAssistant, entry: MockConfigEntry, tmp_path: Path
+) -> AsyncIterator[Automation]:
+    """Make room for an automation, with both accounts connected, and stop it in the end."""
+    hass.config.config_dir = str(tmp_path)
+    await until_state(hass, TERMINAL, STATE_ON)
+    yield Automation(hass)
+    await hass.services.async_call(
+        automation.DOMAIN, "turn_off", {"entity_id": "all"}, blocking=True
+    )
+
+
+async def test_triggers(hass: HomeAssistant, sim: Simulator, auto: Automation) -> None:
+    """A drop is told; a reconnect is told only when it fails; our own loss is not."""
+    await auto.set_up(
+        automation_config("disconnected", {"entity_id": TERMINAL}, {}, "off"),
+        automation_config("connected", {"entity_id": TERMINAL}, {}, "on"),
+    )
+
+    def told() -> list[str]:
+        return [event.data["by"] for event in auto.told]
+
+    await press(hass)
+    assert sim.account.reconnects == 1
+    await sim.stop_listening()
+    await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
+    await sim.resume_listening()
+    await until_state(hass, TERMINAL, STATE_ON)
+    assert told() == []
+
+    sim.set_terminal(sim.account.id, False)
+    await until(lambda: told() == ["off"])
+    await press(hass)
+    await until(lambda: told() == ["off", "on"])
+
+    sim.set_reconnect_mode(sim.account.id, "never")
+    result = await reconnect(hass, timeout=1)
+    assert result["outcome"] == "timed_out"
+    await until(lambda: told()[:3] == ["off", "on", "off"])
+
+
+async def test_keep_connected(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
+) -> None:
+    """A terminal that drops is brought back; one that cannot be is given up, and told when it is back."""
+    device = device_of(hass, entry, sim.account.id)
+    config = blueprint_config(
+        hass,
+        "keep_connected",
+        accounts=[device.id],
+        actions=[ALSO_DO],
+        first_attempt={"seconds": 0.3},
+        second_attempt={"seconds": 0.2},
+        third_attempt={"seconds": 0.2},
+        weekend=False,
+    )
+    await auto.set_up(config)
+    sim.set_terminal(sim.account.id, False)
+    await until_state(hass, TERMINAL, STATE_OFF)
+    await until(lambda: auto.events() == ["back"])
+    assert sim.account.reconnects == 1
+
+    sim.set_reconnect_mode(sim.account.id, "refuse", error="ForbiddenError")
+    sim.set_terminal(sim.account.id, False)
+    await until(lambda: auto.events() == ["back", "gave_up"])
+    assert len(sim.requests_of("reconnect")) == 4
+    sim.set_terminal(sim.account.id, True)
+    await until(lambda: auto.events() == ["back", "gave_up", "back"])
+    assert len(sim.requests_of("reconnect")) == 4
+
+
+async def test_tell_me(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
+) -> None:
+    """A drop is told, the button mends it, and a server that is away is told as that."""
+    device = device_of(hass, entry, sim.account.id)
+    config = blueprint_config(
+        hass,
+        "tell_me",
+        accounts=[device.id],
+        actions=[ALSO_DO],
+        disconnected_for={"seconds": 0.3},
+        out_of_sight_for={"seconds": 0.3},
+        weekend=False,
+    )
+    await auto.set_up(config)
+    sim.set_terminal(sim.account.id, False)
+    await until(lambda: auto.events() == ["disconnected"])
+    hass.bus.async_fire(
+        "mobile_app_notification_action", {"action": f"METAAPI_RECONNECT_{device.id}"}
+    )
+    await until(lambda: auto.events() == ["disconnected", "back"])
+    assert sim.account.reconnects == 1
+
+    await sim.stop_listening()
+    await until_state(hass, STATUS, "no_connection")
+    await until(lambda: auto.events() == ["disconnected", "back", "out_of_sight"])
+    await sim.resume_listening()
+    await until_state(hass, TERMINAL, STATE_ON)
+    assert auto.events() == ["disconnected", "back", "out_of_sight"]
