@@ -130,7 +130,7 @@ async def test_a_socket_that_is_refused() -> None:
         w.sim.inject("nonsense")
         w.sim.inject('42["response",{}]')
         w.sim.inject_event(w.id, {"type": "disconnected", "accountId": w.id})
-        await w.terminal(False)
+        await w.until(lambda: False in w.terminals())
         before = w.monitor.diagnostics()["sockets"][0]
         w.sim.refuse_sockets(502)
         w.sim.drop_sockets()
