@@ -13,7 +13,6 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.test_util.aiohttp import AiohttpClientMocker
 
-from custom_components.metaapi.api.errors import CannotConnectError
 from custom_components.metaapi.api.link import LinkState
 from custom_components.metaapi.api.model import Status
 from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
@@ -21,6 +20,7 @@ from custom_components.metaapi.const import DOMAIN
 from homeassistant.components import automation
 from homeassistant.components.blueprint.importer import fetch_blueprint_from_url
 from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 
 from .blueprint_support import (
@@ -507,7 +507,7 @@ async def test_keep_messages_that_fail(keep: Home) -> None:
     """A message that cannot be sent keeps nobody from the rest."""
     refuse = [{"action": "homeassistant.nowhere"}]
     fail = [{"condition": "template", "value_template": "{{ false }}"}]
-    with patch.object(keep.pager, "async_send_message", side_effect=CannotConnectError):
+    with patch.object(keep.pager, "async_send_message", side_effect=HomeAssistantError):
         await keep.automate("swing", notify=[PAGER], actions=[ALSO_DO, *fail, *refuse])
         await keep.show("swing", DISCONNECTED)
         await keep.lasts(minutes=35)
