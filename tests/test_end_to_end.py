@@ -25,6 +25,7 @@ from homeassistant.const import (
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.entity import Entity
 from simulator import Simulator, plain_accounts
 
 from .conftest import entry_state, make_entry, setup_entry, value
@@ -586,3 +587,25 @@ async def test_hundred_and_fifty_accounts(
         )
         assert len(sim.sockets) == 2
         await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_unchanged_status_writes_no_state(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """A sign of life is no news; a broker that goes away is, for the two entities that show it."""
+    await until_state(hass, BROKER, STATE_ON)
+    monitor = entry.runtime_data.monitor
+    with patch.object(Entity, "async_write_ha_state", autospec=True) as write:
+
+        def events() -> int:
+            """Return how many events came."""
+            total: int = monitor.diagnostics()["sockets"][0]["events"]
+            return total
+
+        before = events()
+        await until(lambda: events() >= before + 20)
+        assert not write.called
+        sim.set_broker(sim.account.id, False)
+        await until(lambda: write.call_count >= 2)
+        written = [call.args[0].entity_id for call in write.call_args_list]
+    assert sorted(written) == [BROKER, STATUS]

@@ -1,0 +1,130 @@
+"""What keeps the client cheap, as facts about its structure; `scripts/bench` measures the times."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from .support import Witness, watched
+
+FRAMES = 50
+
+
+def status(account_id: str, *, broker: bool = True) -> dict[str, Any]:
+    """Return the periodic sign of life of the simulator's first terminal."""
+    return {
+        "type": "status",
+        "accountId": account_id,
+        "instanceIndex": 0,
+        "host": "ps-mpa-1",
+        "connected": broker,
+        "authenticated": True,
+    }
+
+
+@contextmanager
+def deeds() -> Iterator[list[str]]:
+    """Write down the tasks that are started and the timers that are set meanwhile, but the simulator's."""
+    loop = asyncio.get_running_loop()
+    done: list[str] = []
+
+    def make_task(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> Any:
+        if "simulator" not in coro.cr_code.co_filename:
+            done.append(f"task {coro.__qualname__}")
+        return asyncio.Task(coro, loop=loop, **kwargs)
+
+    def call_at(when: float, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        task: Any = asyncio.current_task()
+        # in no task: the one timer of all accounts, which has a test of its own
+        if task is not None and "simulator" not in task.get_coro().cr_code.co_filename:
+            done.append(f"timer {callback.__qualname__}")
+        return set_timer(when, callback, *args, **kwargs)
+
+    set_timer = loop.call_at
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "call_at", call_at)
+        loop.set_task_factory(make_task)
+        try:
+            yield done
+        finally:
+            loop.set_task_factory(None)
+
+
+def events(w: Witness) -> int:
+    """Return how many events came over the first socket."""
+    total: int = w.monitor.diagnostics()["sockets"][0]["events"]
+    return total
+
+
+async def all_on(w: Witness) -> None:
+    """Wait until every account is on, and its broker as well."""
+    await w.until(lambda: all(w.monitor.state(each).broker for each in w.sim.accounts))
+
+
+async def test_unchanged_status_starts_nothing() -> None:
+    """No task, no timer, no word to a listener: it is read, and that is all."""
+    async with watched(timing={"silence": 60.0}, ping_interval=60.0) as w:
+        await all_on(w)
+        (socket,) = w.sim.sockets
+        seen, before = list(w.seen[w.id]), events(w)
+        with deeds() as done:
+            for _ in range(FRAMES):
+                socket.emit("synchronization", status(w.id))
+            # turns of the event loop: to sleep for longer would set a timer
+            for _ in range(10 * FRAMES):
+                await asyncio.sleep(0)
+        assert events(w) >= before + FRAMES
+        assert done == []
+        assert w.seen[w.id] == seen
+
+
+async def test_change_is_told_to_its_account_only() -> None:
+    """Nobody walks over all accounts for the event of one."""
+    async with watched(accounts=3) as w:
+        await all_on(w)
+        told = {each: len(states) for each, states in w.seen.items()}
+        w.sim.set_broker(w.id, False)
+        await w.until(lambda: w.state.broker is False)
+        told[w.id] += 1
+        assert {each: len(states) for each, states in w.seen.items()} == told
+
+
+async def test_one_timer_serves_all_accounts() -> None:
+    """The clocks of a hundred links are minded by one timer, whatever they hear."""
+    async with watched(accounts=100) as w:
+        await all_on(w)
+        before = events(w)
+        await w.until(lambda: events(w) >= before + 200)
+        timers = [
+            timer
+            for timer in asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+            if not timer.cancelled() and timer._callback == w.monitor._sweep
+        ]
+        # none where it is being called just now
+        assert len(timers) <= 1
+
+
+async def test_accounts_that_change_together_leave_room_for_others() -> None:
+    """When 120 accounts go out of sight at once, something else gets its turn after 50 of them."""
+    turns: list[int] = []
+    this_turn: list[bool] = []
+
+    def changed() -> None:
+        """Count what changes in one turn of the event loop."""
+        if not this_turn:
+            this_turn.append(True)
+            turns.append(0)
+            asyncio.get_running_loop().call_soon(this_turn.clear)
+        turns[-1] += 1
+
+    async with watched(accounts=120) as w:
+        await all_on(w)
+        for each in w.sim.accounts:
+            w.monitor.listen(each, changed)
+        await w.sim.stop_listening()
+        await w.until(
+            lambda: not any(w.monitor.state(each).available for each in w.sim.accounts)
+        )
+    assert max(turns) == 50
