@@ -1,0 +1,1 @@
+"""What the integration costs, against peers on the same frames. Run it with `scripts/bench`."""

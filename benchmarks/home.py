@@ -1,0 +1,308 @@
+"""A Home Assistant with a number of accounts: set it up, load it, print what it spent as a line of JSON.
+
+It is started the way `hass` starts it, on a folder of its own, but without the integrations that every
+home has, so that what is left is ours.
+"""
+
+import argparse
+import asyncio
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+import gc
+import json
+import logging
+from pathlib import Path
+import statistics
+import time
+import tracemalloc
+from typing import Any, override
+from unittest.mock import patch
+
+import aiohttp
+
+import custom_components
+from custom_components import metaapi
+from homeassistant import bootstrap
+from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigSubentryData
+from homeassistant.const import EVENT_STATE_CHANGED, STATE_ON, STATE_UNAVAILABLE
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.runner import RuntimeConfig
+
+from .peers import sockets_for
+from .sampler import sampled
+from .server import account_ids, account_name
+
+ROOT = Path(__file__).parent
+BEAT = 0.001
+FLIP = 0.005
+"""A terminal goes away and comes back every so many seconds."""
+TERMINAL = "_terminal"
+BROKER = "_broker"
+
+
+class Home:
+    """A Home Assistant under load."""
+
+    def __init__(self, hass: HomeAssistant, server: str, accounts: int) -> None:
+        """Take a running one."""
+        self.hass = hass
+        self._url = f"{server}/{accounts}"
+        self._accounts = accounts
+        self._session = aiohttp.ClientSession()
+
+    async def add(self, domain: str) -> dict[str, float]:
+        """Add an entry; return the CPU time until it was set up."""
+        entry = ConfigEntry(
+            domain=domain,
+            title=domain,
+            unique_id=None,
+            data={"token": "bench", "api_url": self._url},
+            options={},
+            source=SOURCE_USER,
+            version=1,
+            minor_version=1,
+            discovery_keys={},  # type: ignore[arg-type]
+            subentries_data=[
+                ConfigSubentryData(
+                    data={"account_id": account_id, "region": "london"},
+                    subentry_type="account",
+                    title=account_name(number),
+                    unique_id=account_id,
+                )
+                for number, account_id in enumerate(account_ids(self._accounts))
+            ],
+        )
+        gc.collect()
+        started = time.process_time()
+        with longest_block() as block:
+            await self.hass.config_entries.async_add(entry)
+            await self.hass.async_block_till_done()
+        return {"setup": time.process_time() - started, "setup_block": block()}
+
+    async def all_on(self) -> None:
+        """Return when every terminal is on."""
+        while self.count(STATE_ON) < self._accounts:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    def count(self, value: str) -> int:
+        """Return how many terminals have a state."""
+        return sum(
+            state.state == value and state.entity_id.endswith(TERMINAL)
+            for state in self.hass.states.async_all("binary_sensor")
+        )
+
+    async def post(self, what: str, **params: Any) -> Any:
+        """Make the server do something."""
+        async with self._session.post(f"{self._url}/{what}", params=params) as response:
+            text = await response.text()
+            return json.loads(text) if text else None
+
+    async def steady(self, seconds: int) -> dict[str, float]:
+        """Return the CPU time of one second with a status for every account, and of one without."""
+        started = time.process_time()
+        await asyncio.sleep(seconds)
+        idle = time.process_time()
+        await self.post("steady", seconds=seconds)
+        return {
+            "idle": (idle - started) / seconds,
+            "steady": (time.process_time() - idle) / seconds,
+        }
+
+    async def changes(self, frames: int) -> dict[str, float]:
+        """Return the CPU time of one event that changes two entities of an account; once only."""
+        left = frames + sockets_for(self._accounts)
+        done = asyncio.Event()
+
+        @callback
+        def count(event: Event[EventStateChangedData]) -> None:
+            """Count the brokers that changed."""
+            nonlocal left
+            if event.data["entity_id"].endswith(BROKER):
+                left -= 1
+                if not left:
+                    done.set()
+
+        stop = self.hass.bus.async_listen(EVENT_STATE_CHANGED, count)
+        started = time.process_time()
+        await self.post("flood", frames=frames, changes=1)
+        await done.wait()
+        stop()
+        return {"change": (time.process_time() - started) / frames}
+
+    async def latency(self, times: int) -> dict[str, float]:
+        """Return how long it took from `authenticated` to the state, while all accounts have a status."""
+        written: dict[str, list[float]] = defaultdict(list)
+
+        @callback
+        def note(event: Event[EventStateChangedData]) -> None:
+            """Note when a terminal went on."""
+            state = event.data["new_state"]
+            if (
+                state is not None
+                and state.state == STATE_ON
+                and state.entity_id.endswith(TERMINAL)
+            ):
+                written[state.entity_id].append(time.monotonic())
+
+        stop = self.hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+        told = await self.post("flip", times=times, pause=FLIP)
+        await asyncio.sleep(FLIP)
+        stop()
+        sent: dict[str, list[float]] = defaultdict(list)
+        for when, number in told:
+            sent[f"binary_sensor.account_{number}{TERMINAL}"].append(when)
+        took = [
+            after - before
+            for entity_id, moments in sent.items()
+            for before, after in zip(moments, written[entity_id], strict=True)
+        ]
+        return {
+            "latency": statistics.median(took),
+            "latency_p99": statistics.quantiles(took, n=100)[-1],
+        }
+
+    async def loss(self, seconds: float) -> dict[str, Any]:
+        """Lose all sockets until nothing is in sight any more, and wait until all is back."""
+        with longest_block() as block:
+            lost_at = await self.post("drop", seconds=seconds)
+            while self.count(STATE_UNAVAILABLE) < self._accounts:  # noqa: ASYNC110
+                await asyncio.sleep(BEAT)
+            await self.all_on()
+            back_at = time.monotonic()
+        attempts, subscribes = await self.post("log")
+        return {
+            "back": back_at - lost_at - seconds,
+            "block": block(),
+            "attempts": busiest(attempts),
+            "subscribes": busiest(subscribes),
+        }
+
+    async def close(self) -> None:
+        """End Home Assistant as a person would, so that it keeps what it knows."""
+        await self._session.close()
+        await self.hass.async_stop()
+
+
+class BlockingCalls(logging.Handler):
+    """Counts what Home Assistant found to block its event loop."""
+
+    found = 0
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line of the log."""
+        self.found += "blocking call" in record.getMessage()
+
+
+def busiest(moments: list[float], span: float = 0.1) -> float:
+    """Return the share of what happened that fell into the fullest tenth of a second."""
+    moments.sort()
+    most = max(bisect(moments, when + span) - at for at, when in enumerate(moments))
+    return most / len(moments)
+
+
+@contextmanager
+def longest_block() -> Iterator[Callable[[], float]]:
+    """Watch for how long the event loop works without a look at its timers.
+
+    In CPU time, as on a machine that others use as well the clock would also count their work.
+    """
+    loop = asyncio.get_running_loop()
+    longest, last = 0.0, time.thread_time()
+
+    handle: asyncio.Handle
+
+    def beat() -> None:
+        """Compare with the last time."""
+        nonlocal longest, last, handle
+        now = time.thread_time()
+        longest, last = max(longest, now - last), now
+        handle = loop.call_later(BEAT, beat)
+
+    handle = loop.call_soon(beat)
+    yield lambda: longest
+    handle.cancel()
+
+
+async def start(folder: Path) -> HomeAssistant:
+    """Start Home Assistant."""
+    (folder / "configuration.yaml").touch()
+    with patch.multiple(
+        bootstrap, DEFAULT_INTEGRATIONS={"network"}, CRITICAL_INTEGRATIONS=set()
+    ):
+        hass = await bootstrap.async_setup_hass(
+            RuntimeConfig(config_dir=str(folder), skip_pip=True)
+        )
+    assert hass is not None
+    await hass.async_start()
+    await hass.async_block_till_done()
+    return hass
+
+
+async def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Do what the command line says."""
+    result: dict[str, Any] = {}
+    custom_components.__path__.append(str(ROOT / "custom_components"))
+    blocking_calls = BlockingCalls()
+    logging.getLogger().addHandler(blocking_calls)
+    if options.memory:
+        tracemalloc.start()
+    started, started_at = time.process_time(), time.monotonic()
+    hass = await start(options.folder)
+    result["start"] = time.process_time() - started
+    result["start_clock"] = time.monotonic() - started_at
+    home = Home(hass, options.server, options.accounts)
+    with sampled(options.profile) as samples:
+        if options.domain:
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            result |= await home.add(options.domain)
+            if options.domain == "metaapi":
+                await home.all_on()
+            gc.collect()
+            result["memory"] = tracemalloc.get_traced_memory()[0] - before
+        if options.steady:
+            result |= await home.steady(options.steady)
+        if options.latency:
+            result |= await home.latency(options.latency)
+        if options.loss:
+            result |= await home.loss(options.loss)
+        if options.changes:
+            result |= await home.changes(options.changes)
+    await home.close()
+    return result | {
+        "blocking_calls": blocking_calls.found,
+        "profile": samples.lines(),
+    }
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("server")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--accounts", type=int, default=1)
+    parser.add_argument("--domain", choices=("metaapi", "empty"))
+    parser.add_argument("--steady", type=int, default=0)
+    parser.add_argument("--latency", type=int, default=0)
+    parser.add_argument("--changes", type=int, default=0)
+    parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    timing = replace(
+        metaapi.TIMING,
+        # a flood of a thousand subscribes is not what is measured here
+        **(
+            {"blind": options.loss / 2} if options.loss else {"jitter_per_account": 0.0}
+        ),
+    )
+    with patch.object(metaapi, "TIMING", timing):
+        print(json.dumps(asyncio.run(run(options))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

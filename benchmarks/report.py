@@ -1,0 +1,274 @@
+"""Make the table of figures and goals from what the runs measured."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from .runs import COUNTS, MANY, Samples
+
+MICRO, MILLI = 1e6, 1e3
+HEADER = ("figure", "ours", "baseline", "ratio", "goal", "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure; `goal` is empty where a figure is only reported."""
+
+    figure: str
+    ours: str
+    baseline: str = ""
+    ratio: str = ""
+    goal: str = ""
+    met: bool | None = None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text."""
+        verdict = {True: "met", False: "MISSED", None: ""}[self.met]
+        return (
+            self.figure,
+            self.ours,
+            self.baseline,
+            self.ratio,
+            self.goal,
+            verdict,
+        )
+
+
+class Report:
+    """The rows of a run."""
+
+    def __init__(self, samples: Samples) -> None:
+        """Take what was measured."""
+        self._samples = samples
+
+    def rows(self) -> list[Row]:
+        """Return every figure."""
+        many = f"metaapi home {MANY}"
+        loss = f"metaapi loss {MANY}"
+        return [
+            self._ratio(
+                "unchanged status, against raw aiohttp + orjson",
+                ("ours flood 1", "raw flood 1"),
+                _micro,
+                at_most=3.0,
+            ),
+            self._ratio(
+                "unchanged status, against MetaApi's SDK",
+                ("ours flood 1", "sdk flood 1"),
+                _micro,
+                cheaper=12.0,
+            ),
+            self._ratio(
+                "unchanged status, against python-socketio 5",
+                ("ours flood 1", "library flood 1"),
+                _micro,
+            ),
+            self._beyond(
+                f"authenticated → state written, p99, {MANY} accounts against 1",
+                (f"{many} latency_p99", "metaapi home 1 latency_p99"),
+                at_most=0.001,
+            ),
+            self._beyond(
+                f"the same, median, {MANY} accounts against 1",
+                (f"{many} latency", "metaapi home 1 latency"),
+            ),
+            self._ratio(
+                f"a second with a status for each of {MANY} accounts",
+                (f"ours steady {MANY}", f"raw steady {MANY}"),
+                _milli,
+                at_most=1.5,
+            ),
+            self._ratio(
+                "the same in Home Assistant, all it does included",
+                (f"{many} steady", f"raw steady {MANY}"),
+                _milli,
+                at_most=1.5,
+            ),
+            self._ratio(
+                f"unchanged status at {MANY} accounts against {COUNTS[0]}",
+                (f"ours flood {MANY}", f"ours flood {COUNTS[0]}"),
+                _micro,
+                at_most=1.2,
+            ),
+            self._ratio(
+                f"unchanged status at {COUNTS[1]} accounts against {COUNTS[0]}",
+                (f"ours flood {COUNTS[1]}", f"ours flood {COUNTS[0]}"),
+                _micro,
+                at_most=1.2,
+            ),
+            self._ratio(
+                f"a change, two states written, at {MANY} against {COUNTS[0]}",
+                (f"{many} change", f"metaapi home {COUNTS[0]} change"),
+                _micro,
+                at_most=1.2,
+            ),
+            self._limit(
+                f"{loss} block", "all sockets lost: longest block", _milli, 0.05
+            ),
+            self._limit(
+                f"{loss} back", "all sockets lost: all back after", _seconds, 15
+            ),
+            self._limit(
+                f"{loss} attempts",
+                "all sockets lost: most connects in 0.1 s",
+                _share,
+                0.3,
+            ),
+            self._limit(
+                f"{loss} subscribes",
+                "all sockets lost: most subscribes in 0.1 s",
+                _share,
+                0.1,
+            ),
+            self._ratio(
+                f"set-up of {MANY} accounts, against the entities alone",
+                (f"{many} setup", f"empty home {MANY} setup"),
+                _milli,
+                at_most=1.5,
+            ),
+            self._beyond(
+                "start of Home Assistant, 10 accounts", ("ten start", "none start")
+            ),
+            self._beyond(
+                f"start of Home Assistant, {MANY} accounts",
+                ("many start", "none start"),
+            ),
+            self._limit(
+                "many blocking_calls",
+                "blocking calls that it found",
+                "{:.0f}".format,
+                0,
+            ),
+            *self._memory(),
+        ]
+
+    def _ratio(
+        self,
+        figure: str,
+        names: tuple[str, str],
+        unit: Callable[[float], str],
+        *,
+        at_most: float | None = None,
+        cheaper: float | None = None,
+    ) -> Row:
+        """Divide two figures round by round."""
+        ours, baseline = (self._samples[name] for name in names)
+        ratios = [one / other for one, other in zip(ours, baseline, strict=True)]
+        if cheaper is not None:
+            ratios = [1 / ratio for ratio in ratios]
+        goal, met = "", None
+        if at_most is not None:
+            goal, met = f"≤ {at_most:g}", median(ratios) <= at_most
+        elif cheaper is not None:
+            goal, met = f"≥ {cheaper:g}", median(ratios) >= cheaper
+        return Row(
+            figure,
+            _spread(ours, unit),
+            _spread(baseline, unit),
+            _spread(ratios, "{:.2f}".format),
+            goal,
+            met,
+        )
+
+    def _beyond(
+        self, figure: str, names: tuple[str, str], at_most: float | None = None
+    ) -> Row:
+        """Subtract two figures round by round."""
+        ours, baseline = (self._samples[name] for name in names)
+        beyond = [one - other for one, other in zip(ours, baseline, strict=True)]
+        return Row(
+            figure,
+            _spread(ours, _milli),
+            _spread(baseline, _milli),
+            f"+ {_spread(beyond, _milli)}",
+            "" if at_most is None else f"≤ + {_milli(at_most)}",
+            None if at_most is None else median(beyond) <= at_most,
+        )
+
+    def _limit(
+        self, name: str, figure: str, unit: Callable[[float], str], limit: float
+    ) -> Row:
+        """Hold the worst of a figure against a limit."""
+        worst = max(self._samples[name])
+        return Row(
+            figure,
+            _spread(self._samples[name], unit),
+            goal=f"≤ {unit(limit)}",
+            met=worst <= limit,
+        )
+
+    def _memory(self) -> list[Row]:
+        """Return what one account more takes, between two numbers of accounts."""
+        rows = []
+        for fewer, more in pairwise(COUNTS):
+            ours, baseline = (
+                [
+                    (one - other) / (more - fewer)
+                    for one, other in zip(
+                        self._samples[f"{domain} memory {more} memory"],
+                        self._samples[f"{domain} memory {fewer} memory"],
+                        strict=True,
+                    )
+                ]
+                for domain in ("metaapi", "empty")
+            )
+            rows.append(
+                Row(
+                    f"memory of an account, from {fewer} to {more}",
+                    _spread(ours, _kib),
+                    _spread(baseline, _kib),
+                    f"+ {_kib(median(ours) - median(baseline))}",
+                )
+            )
+        return rows
+
+
+def table(rows: list[Row]) -> str:
+    """Return rows as a table that a person and Markdown can read."""
+    cells = [HEADER, *(row.cells for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in cells
+    ]
+    lines.insert(1, f"| {' | '.join('-' * max(width, 3) for width in widths)} |")
+    return "\n".join(lines)
+
+
+def as_json(rows: list[Row], samples: Samples) -> dict[str, Any]:
+    """Return all of it for a machine; times are in seconds, memory in bytes."""
+    return {"rows": [asdict(row) for row in rows], "samples": samples}
+
+
+def _spread(values: list[float], unit: Callable[[float], str]) -> str:
+    """Return the median, and the lowest and the highest where they differ from it."""
+    middle, low, high = unit(median(values)), unit(min(values)), unit(max(values))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def _micro(seconds: float) -> str:
+    """Return microseconds."""
+    return f"{seconds * MICRO:.1f} µs"
+
+
+def _milli(seconds: float) -> str:
+    """Return milliseconds."""
+    return f"{seconds * MILLI:.1f} ms"
+
+
+def _seconds(seconds: float) -> str:
+    """Return seconds."""
+    return f"{seconds:.1f} s"
+
+
+def _share(share: float) -> str:
+    """Return a percentage."""
+    return f"{share:.0%}"
+
+
+def _kib(size: float) -> str:
+    """Return kibibytes."""
+    return f"{size / 1024:.1f} KiB"
