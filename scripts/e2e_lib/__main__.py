@@ -17,6 +17,7 @@ from .dashboard import (
     be_told_why_not,
     paste_the_dashboard,
     reconnect_on_the_dashboard,
+    see_the_downtime,
 )
 from .diagnostics import download_the_diagnostics
 from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
@@ -40,6 +41,7 @@ STEPS = (
     build_an_automation,
     see_it_run,
     use_the_blueprints,
+    see_the_downtime,
 )
 
 

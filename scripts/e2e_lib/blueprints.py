@@ -1,9 +1,7 @@
 """Steps: each blueprint is imported, becomes an automation, and does what it promises."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -11,34 +9,17 @@ from playwright.async_api import Locator, expect
 
 from homeassistant.util.yaml import load_yaml
 from scripts.demo_lib.accounts import DOWN, UP, DemoAccount
-from scripts.demo_lib.home import HOST
 from scripts.demo_lib.progress import DemoError
 from scripts.setup_env.steps import ROOT
 
 from .automation import add_message, dismiss_notifications, read_notification
 from .dashboard import URL, tile
+from .phone import NAME as PHONE, Phone
 from .ui import pick
 from .walk import Walk
+from .web import serving
 
 FOLDER = ROOT / "blueprints" / "automation" / "metaapi"
-
-
-async def _see_it_kept_connected(walk: Walk, account: DemoAccount) -> None:
-    """See it come back though nobody but the automation brings it back."""
-    await walk.set_terminal(account, up=False)
-    await read_notification(walk, f"{account.name} is connected again.")
-    await dismiss_notifications(walk)
-    await walk.go(URL)
-    await expect(tile(walk, account.name)).to_contain_text("Connected")
-
-
-async def _see_it_told(walk: Walk, account: DemoAccount) -> None:
-    """Hear that it dropped, and that it is back."""
-    await walk.set_terminal(account, up=False)
-    await read_notification(walk, f"{account.name} is disconnected")
-    await dismiss_notifications(walk)
-    await walk.set_terminal(account, up=True)
-    await read_notification(walk, f"{account.name} is connected again.")
 
 
 @dataclass(frozen=True)
@@ -47,7 +28,30 @@ class Recipe:
 
     account: DemoAccount
     seconds: Mapping[str, int]
-    see: Callable[[Walk, DemoAccount], Awaitable[None]]
+    see: Callable[[Walk, Phone, DemoAccount], Awaitable[None]]
+    has_phone: bool = False
+
+
+async def _see_it_kept_connected(
+    walk: Walk, phone: Phone, account: DemoAccount
+) -> None:
+    """See it come back though nobody but the automation brings it back."""
+    await walk.set_terminal(account, up=False)
+    await read_notification(walk, f"{account.name} is connected again.")
+    await dismiss_notifications(walk)
+    await walk.go(URL)
+    await expect(tile(walk, account.name)).to_contain_text("Connected")
+
+
+async def _see_it_told(walk: Walk, phone: Phone, account: DemoAccount) -> None:
+    """Hear that it dropped, press the button on the phone, hear that it is back."""
+    await walk.set_terminal(account, up=False)
+    await read_notification(walk, f"{account.name} is disconnected")
+    await dismiss_notifications(walk)
+    message = await phone.wait_for(f"{account.name} is disconnected")
+    await phone.press(message, "Reconnect")
+    await read_notification(walk, f"{account.name} is connected again.")
+    await phone.wait_for(f"{account.name} is connected again.")
 
 
 RECIPES = {
@@ -56,7 +60,12 @@ RECIPES = {
         seconds={"First attempt": 1, "Second attempt": 30},
         see=_see_it_kept_connected,
     ),
-    "tell_me": Recipe(account=DOWN, seconds={"Disconnected for": 1}, see=_see_it_told),
+    "tell_me": Recipe(
+        account=DOWN,
+        seconds={"Disconnected for": 1},
+        see=_see_it_told,
+        has_phone=True,
+    ),
 }
 
 
@@ -64,14 +73,16 @@ async def use_the_blueprints(walk: Walk) -> None:
     """Import them all; the web server stands in for GitHub."""
     if untried := {each.stem for each in FOLDER.iterdir()} ^ set(RECIPES):
         raise DemoError(f"Blueprints and recipes do not match: {sorted(untried)}")
-    async with _serving(FOLDER) as url:
+    files = web.Application()
+    files.router.add_static("/", FOLDER)
+    async with serving(files) as url, Phone.registered(walk.home) as phone:
         for stem, recipe in RECIPES.items():
             blueprint: Any = load_yaml(str(FOLDER / f"{stem}.yaml"))
             name = blueprint["blueprint"]["name"]
             await _import(walk, f"{url}/{stem}.yaml", name)
             await _fill_in(walk, name, recipe)
             async with walk.step(f"See what '{name}' does"):
-                await recipe.see(walk, recipe.account)
+                await recipe.see(walk, phone, recipe.account)
 
 
 async def _import(walk: Walk, url: str, name: str) -> None:
@@ -95,6 +106,9 @@ async def _fill_in(walk: Walk, name: str, recipe: Recipe) -> None:
         await _listed(walk, name).click()
         await _row(walk, "Accounts").locator("ha-picker-field").click()
         await pick(page, recipe.account.name)
+        if recipe.has_phone:
+            await _row(walk, "Phones").locator("ha-picker-field").click()
+            await pick(page, PHONE)
         for label, seconds in recipe.seconds.items():
             duration = _row(walk, label)
             await duration.locator("input[name=minutes]").fill("0")
@@ -122,19 +136,3 @@ def _row(walk: Walk, label: str) -> Locator:
     return walk.page.locator("blueprint-automation-editor ha-settings-row").filter(
         has=heading
     )
-
-
-@asynccontextmanager
-async def _serving(folder: Path) -> AsyncIterator[str]:
-    """Serve the files of a folder to this machine."""
-    app = web.Application()
-    app.router.add_static("/", folder)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, HOST, 0)
-        await site.start()
-        host, port = runner.addresses[0]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()

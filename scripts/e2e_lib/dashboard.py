@@ -1,5 +1,7 @@
 """Steps: the dashboard is put up as its documentation says, and used."""
 
+import re
+
 from playwright.async_api import Locator, expect
 
 from scripts.demo_lib.accounts import BROKER_DOWN, DOWN, UNDEPLOYED, UP
@@ -68,6 +70,18 @@ async def be_told_why_not(walk: Walk) -> None:
     async with walk.step("Be told why an account does not come back"):
         await reconnect_tile(walk, UNDEPLOYED.name).click()
         await walk.guard.expect_toast(f"{UNDEPLOYED.name}: not deployed")
+
+
+async def see_the_downtime(walk: Walk) -> None:
+    """Have the last account that is down come back, and see for how long it was."""
+    async with walk.step("See the downtime"):
+        await walk.go(URL)
+        ids = await walk.simulator.ids()
+        await walk.simulator.act(ids[BROKER_DOWN.name], "broker", up=True)
+        await expect(tile(walk, BROKER_DOWN.name)).to_contain_text("Connected")
+        await expect(walk.page.locator("hui-markdown-card")).to_contain_text("None.")
+        today = tile(walk, f"{BROKER_DOWN.name} today")
+        await expect(today).to_contain_text(re.compile("[1-9]"))
 
 
 def tile(walk: Walk, name: str) -> Locator:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+import re
 import time
 
 from playwright.async_api import Error, Page
@@ -51,7 +52,8 @@ class Walk:
     ) -> AsyncIterator[None]:
         """Do a step, look at what it left, and take a picture: `image`, cut off at `height`, for the documentation."""
         self._count += 1
-        shot = self._folder / f"{self._count:02}-{title.lower().replace(' ', '-')}.png"
+        name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+        shot = self._folder / f"{self._count:02}-{name}.png"
         try:
             async with step(f"{self._count:2}. {title}"):
                 yield
