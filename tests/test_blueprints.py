@@ -475,6 +475,27 @@ async def test_keep_reload_of_the_entry(
     assert keep.messages() == []
 
 
+async def test_status_disabled(
+    either: Home, mock_config_entry: MockConfigEntry, monitors: list[FakeMonitor]
+) -> None:
+    """Without the sensor that says why, a message does not say why."""
+    er.async_get(either.hass).async_update_entity(
+        "sensor.swing_status", disabled_by=er.RegistryEntryDisabler.USER
+    )
+    await either.hass.config_entries.async_unload(mock_config_entry.entry_id)
+    await either.hass.config_entries.async_setup(mock_config_entry.entry_id)
+    either.monitor = monitors[-1]
+    either.reconnects_fail()
+    await either.automate("swing", actions=[ALSO_DO])
+    await either.show("swing", CONNECTED)
+    await either.show("swing", DISCONNECTED)
+    await either.lasts(minutes=35)
+    assert either.did[0].data["message"] in {
+        "Swing is disconnected.",
+        GAVE_UP.replace(" (Terminal disconnected)", ""),
+    }
+
+
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NO_CONNECTION])
 async def test_keep_goes_on_after_a_refusal(keep: Home, outcome: Outcome) -> None:
     """Whatever is the matter with an attempt, the next one follows."""
