@@ -20,6 +20,7 @@ from custom_components.metaapi.memory import STORAGE_KEY
 from homeassistant.components import automation
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import CoreState, Event, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
@@ -28,6 +29,7 @@ from homeassistant.helpers import (
     label_registry as lr,
 )
 from homeassistant.helpers.icon import async_get_icons
+from homeassistant.helpers.storage import Store
 from homeassistant.helpers.translation import async_get_translations
 from homeassistant.helpers.trigger import async_get_all_descriptions
 from homeassistant.setup import async_setup_component
@@ -1130,3 +1132,22 @@ async def test_broken_platform(
         await setup_entry(hass, mock_config_entry)
         assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
     assert hass.states.get(SWING_TERMINAL) is not None
+
+
+async def test_unreadable_memory(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A file that cannot be read costs no more than what it held."""
+    with patch.object(Store, "async_load", side_effect=HomeAssistantError("worn out")):
+        await setup_entry(hass, mock_config_entry)
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert "last known of the terminals: worn out" in caplog.text
+    await arm(hass)
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]

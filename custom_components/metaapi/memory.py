@@ -15,6 +15,7 @@ from homeassistant.core import (
     State,
     callback,
 )
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.singleton import singleton
 from homeassistant.helpers.start import async_at_started
@@ -23,7 +24,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .api.link import LinkState
 from .api.model import Status
-from .const import DOMAIN
+from .const import DOMAIN, LOGGER
 from .coordinator import MetaApiConfigEntry
 from .targets import TERMINAL_SUFFIX, async_our_sensor
 
@@ -202,7 +203,12 @@ class Memory:
 async def async_get_memory(hass: HomeAssistant) -> Memory:
     """Return the memory that all triggers share."""
     store = Store[dict[str, bool]](hass, STORAGE_VERSION, STORAGE_KEY)
-    memory = Memory(hass, store, _only_registered(hass, await store.async_load() or {}))
+    try:
+        known = await store.async_load() or {}
+    except HomeAssistantError as err:
+        LOGGER.warning("Could not read what was last known of the terminals: %s", err)
+        known = {}
+    memory = Memory(hass, store, _only_registered(hass, known))
     memory.async_start()
     return memory
 
