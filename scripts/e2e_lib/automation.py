@@ -1,18 +1,15 @@
 """Steps: an automation is built in the editor, and runs."""
 
-import json
-
 from playwright.async_api import Locator, expect
 
 from scripts.demo_lib.accounts import DOWN, UP
-from scripts.demo_lib.home import INTEGRATION
 
+from .guard import TEXTS
 from .ui import pick
 from .walk import Walk
 
-TEXTS = json.loads((INTEGRATION / "translations" / "en.json").read_text())["triggers"]
-CONNECTED: str = TEXTS["connected"]["name"]
-DISCONNECTED: str = TEXTS["disconnected"]["name"]
+CONNECTED: str = TEXTS["triggers"]["connected"]["name"]
+DISCONNECTED: str = TEXTS["triggers"]["disconnected"]["name"]
 NAME = "Tell me what drops"
 MESSAGE = "{{ state_attr(trigger.entity_id, 'friendly_name') }} has dropped"
 

@@ -1,10 +1,12 @@
 """What must never be seen: errors, raw translation keys, the token."""
 
+import json
 import re
 from typing import Any
 
 from playwright.async_api import ConsoleMessage, Page, expect
 
+from scripts.demo_lib.home import INTEGRATION
 from scripts.demo_lib.progress import DemoError
 from scripts.demo_lib.stage import Demo
 
@@ -16,6 +18,8 @@ RAW_KEY = re.compile(
     r"\b(component\.[a-z_]+\.|ui\.[a-z]+\.[a-z]|entity\.[a-z_]+\.|translation:|"
     r"UNKNOWN_TRANSLATION)",
 )
+KEY = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
+TEXTS: Any = json.loads((INTEGRATION / "translations" / "en.json").read_text())
 LOUD = (
     "custom_components.metaapi",
     "engineio.metaapi",
@@ -24,21 +28,25 @@ LOUD = (
 RECORD = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) ")
 
-# Each word that the page holds, those in shadow roots too, and what its attributes say.
+# All texts of the page, those in shadow roots too, and all attributes; then the texts that are no code.
 READ_ALL = """() => {
-  const found = [];
-  const read = (root) => {
+  const all = [], prose = [];
+  const read = (root, isProse) => {
     for (const node of root.childNodes) {
-      if (node.nodeType === Node.TEXT_NODE) found.push(node.data);
+      if (node.nodeType === Node.TEXT_NODE) {
+        all.push(node.data);
+        if (isProse) prose.push(node.data.trim());
+      }
       if (node.nodeType !== Node.ELEMENT_NODE) continue;
       if (["SCRIPT", "STYLE"].includes(node.tagName)) continue;
-      for (const each of node.attributes) found.push(each.value);
-      if (node.shadowRoot) read(node.shadowRoot);
-      read(node);
+      for (const each of node.attributes) all.push(each.value);
+      const goesOn = isProse && !node.matches(".cm-editor, pre, code");
+      if (node.shadowRoot) read(node.shadowRoot, goesOn);
+      read(node, goesOn);
     }
   };
-  read(document.body);
-  return found.filter((text) => text.trim()).join("\\n");
+  read(document.body, true);
+  return [all.join("\\n"), prose];
 }"""
 
 # Home Assistant tells it this way when an action fails, and shows it for a few seconds.
@@ -84,9 +92,11 @@ class Guard:
     async def check(self) -> None:
         """Raise an error that tells what is wrong."""
         await expect(self._page.locator(BROKEN)).to_have_count(0)
-        text: str = await self._page.evaluate(READ_ALL)
+        text, prose = await self._page.evaluate(READ_ALL)
         if found := RAW_KEY.search(text):
             raise DemoError(f"A raw key is shown: {_around(text, found.start())}")
+        if keys := list(filter(KEY.fullmatch, prose)):
+            raise DemoError(f"Raw keys are shown: {keys}")
         self.find_secret("The page", text)
         if toasts := await self._toasts():
             raise DemoError(f"A toast was shown: {toasts}")
