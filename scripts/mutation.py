@@ -38,7 +38,7 @@ NOTICED = {"killed", "timeout"}
 UNDECIDED = {"not checked", "check was interrupted by user"}
 
 _UNUSED = re.compile(
-    r"^\+(__all__ = |type |\s+[A-Z]+ = |\s+\w+ = property\()", re.MULTILINE
+    r"^[+-](__all__ = |type |\s+[A-Z]+ = |\s+\w+ = property\()", re.MULTILINE
 )
 """What only other tools read, values of an enumeration whose members count, and our own calls of `property`."""
 
