@@ -1,0 +1,103 @@
+"""What the documentation shows: Home Assistant takes it, and links lead somewhere."""
+
+from pathlib import Path
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from custom_components.metaapi.api.reconnect import Outcome
+from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.services import RECONNECT_SCHEMA
+from homeassistant.components import automation
+from homeassistant.components.automation.config import (
+    AutomationConfig,
+    ValidationStatus,
+    async_validate_config_item,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+from homeassistant.util.yaml import parse_yaml
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+HOME = "https://github.com/ha-metaapi/ha-metaapi"
+
+LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+BLOCK = re.compile(r"```yaml\n(?P<text>.*?)```", re.DOTALL)
+HEADING = re.compile(r"^#+ (?P<text>.*)$", re.MULTILINE)
+
+
+def blocks(page: Path) -> list[dict[str, Any]]:
+    """Return the YAML of a page."""
+    found = [parse_yaml(match["text"]) for match in BLOCK.finditer(page.read_text())]
+    return [block for block in found if isinstance(block, dict)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    return {
+        re.sub(r"[^\w\- ]", "", match["text"].lower()).replace(" ", "-")
+        for match in HEADING.finditer(page.read_text())
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link within the repository names a file, or a heading of one."""
+    targets = [match["target"] for match in LINK.finditer(page.read_text())]
+    assert targets or page.name != "README.md"
+    for target in targets:
+        url = urlsplit(target)
+        if url.scheme:
+            continue
+        file = (page.parent / url.path).resolve() if url.path else page
+        assert file.exists(), target
+        assert not url.fragment or url.fragment in anchors(file), target
+
+
+def test_blueprints_can_be_imported() -> None:
+    """There is an import button for each blueprint, and it names the blueprint's file."""
+    named = set()
+    for match in LINK.finditer((ROOT / "README.md").read_text()):
+        if "/redirect/blueprint_import/" in match["target"]:
+            (url,) = parse_qs(urlsplit(match["target"]).query)["blueprint_url"]
+            named.add(ROOT / url.removeprefix(f"{HOME}/blob/main/"))
+    assert named == set((ROOT / "blueprints").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+async def test_yaml_is_what_home_assistant_takes(
+    hass: HomeAssistant, page: Path
+) -> None:
+    """Automations and parts of them are valid; the answer has the names that are used."""
+    assert await async_setup_component(hass, DOMAIN, {})
+    assert await async_setup_component(hass, automation.DOMAIN, {})
+    for block in blocks(page):
+        if "accounts" in block:
+            for account in block["accounts"]:
+                assert account.keys() == {
+                    "account_id",
+                    "name",
+                    "outcome",
+                    "seconds",
+                    "error",
+                }
+                Outcome(account["outcome"])
+            continue
+        whole: dict[str, Any] = {
+            "alias": "Part",
+            "triggers": [{"trigger": "homeassistant", "event": "start"}],
+            "actions": [],
+        }
+        if "action" in block:
+            whole["actions"] = [block]
+            RECONNECT_SCHEMA({**block["target"], **block.get("data", {})})
+        elif "condition" in block:
+            whole["conditions"] = [block]
+        else:
+            whole |= block
+        config = await async_validate_config_item(hass, "1", whole)
+        assert isinstance(config, AutomationConfig), block
+        assert config.validation_status is ValidationStatus.OK, config.validation_error
