@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(root: Path = ROOT) -> int:
-    """Compare the tag with the versions in the sources; return 0 when it is theirs."""
+    """Compare the tag with what the sources say; return 0 when it is theirs."""
     parser = argparse.ArgumentParser(prog="scripts/release", description=__doc__)
     parser.add_argument("tag", help="such as v1.2.3")
     tag = parser.parse_args().tag
@@ -31,6 +31,9 @@ def main(root: Path = ROOT) -> int:
             f"The tag is {tag}, but the version is {' and '.join(wrong)}.",
             file=sys.stderr,
         )
+        return 1
+    if f"\n## {tag.removeprefix('v')}\n" not in (root / "CHANGELOG.md").read_text():
+        print(f"CHANGELOG.md does not say what changed in {tag}.", file=sys.stderr)
         return 1
     print(f"The tag {tag} is the version of the sources.")
     hacs = read(root / "hacs.json")

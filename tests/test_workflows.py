@@ -76,6 +76,29 @@ def test_the_check_of_a_change() -> None:
     assert all((ROOT / program).stat().st_mode & 0o100 for program in programs)
 
 
+def test_issue_forms() -> None:
+    """They have what GitHub asks of a form, and one about a fault asks for diagnostics."""
+    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
+    forms = {
+        path.stem: load_yaml_dict(str(path))
+        for path in folder.glob("*.yml")
+        if path.stem != "config"
+    }
+    for form in forms.values():
+        assert set(form) == {"name", "description", "labels", "body"}
+        ids = [part["id"] for part in form["body"]]
+        assert len(set(ids)) == len(ids)
+        for part in form["body"]:
+            assert part["type"] in {"checkboxes", "input", "textarea"}
+            assert part["attributes"]["label"]
+    needed = {
+        part["id"]
+        for part in forms["bug"]["body"]
+        if part.get("validations", {}).get("required")
+    }
+    assert {"what", "diagnostics", "version", "home-assistant"} <= needed
+
+
 # -- release -----------------------------------------------------------------------------
 
 
@@ -83,7 +106,7 @@ def test_the_check_of_a_change() -> None:
 def sources(tmp_path: Path) -> Path:
     """Return a copy of what the release looks at."""
     shutil.copytree(ROOT / "custom_components", tmp_path / "custom_components")
-    for name in ("hacs.json", "pyproject.toml"):
+    for name in ("CHANGELOG.md", "hacs.json", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -122,6 +145,17 @@ def test_versions_that_differ(monkeypatch: pytest.MonkeyPatch, sources: Path) ->
     )
     for tag in (f"v{MANIFEST['version']}", "v999.0.0"):
         assert run(monkeypatch, sources, tag) == 1
+
+
+def test_changes_that_nobody_wrote_down(
+    monkeypatch: pytest.MonkeyPatch,
+    sources: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A version that the list of changes lacks does not become a release."""
+    (sources / "CHANGELOG.md").write_text("# Changes\n\n## 0.0.1\n\nNothing.\n")
+    assert run(monkeypatch, sources, f"v{MANIFEST['version']}") == 1
+    assert "CHANGELOG.md" in capsys.readouterr().err
 
 
 def test_zip(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
