@@ -293,13 +293,9 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    timing = replace(
-        metaapi.TIMING,
-        # a flood of a thousand subscribes is not what is measured here
-        **(
-            {"blind": options.loss / 2} if options.loss else {"jitter_per_account": 0.0}
-        ),
-    )
+    timing = metaapi.TIMING
+    if options.loss:
+        timing = replace(timing, blind=options.loss / 2)
     with patch.object(metaapi, "TIMING", timing):
         print(json.dumps(asyncio.run(run(options))), flush=True)
 

@@ -19,7 +19,7 @@ FLOOD = 100_000
 """Frames of a flood; those who take ten times as long for each get a tenth."""
 SECONDS = 5
 """How long a steady load lasts."""
-FLIPS = 1000
+FLIPS = 2000
 CHANGES = 10_000
 AWAY = 4.0
 """For how long no socket comes back; the minute until entities are unavailable is shortened to half of it."""

@@ -7,6 +7,7 @@ accounts: `/1000/ws/` is the socket of a user with a thousand; clients that take
 
 import asyncio
 from collections.abc import Iterator
+from functools import cache
 from itertools import cycle, islice
 import json
 import random
@@ -26,6 +27,7 @@ BACKLOG = 1024 * 1024
 ACCOUNTS_PER_SOCKET = 100
 
 
+@cache
 def account_ids(count: int) -> list[str]:
     """Return the same ids in every process."""
     return [str(uuid5(NAMESPACE_URL, f"benchmark/{number}")) for number in range(count)]
@@ -188,24 +190,9 @@ class Server:
 
     async def accounts(self, request: web.Request) -> web.Response:
         """List the accounts, in one page."""
-        ids = account_ids(int(request.match_info["count"]))
-        offset = int(request.query.get("offset", 0))
-        return web.json_response(
-            [
-                {
-                    "_id": account_id,
-                    "name": account_name(number),
-                    "login": str(90210 + number),
-                    "server": "Broker-Live",
-                    "version": 5,
-                    "type": "cloud-g2",
-                    "region": "london",
-                    "state": "DEPLOYED",
-                    "connectionStatus": "CONNECTED",
-                }
-                for number, account_id in enumerate(ids)
-            ][offset : offset + int(request.query["limit"])]
-        )
+        first_page = request.query.get("offset", "0") == "0"
+        count = int(request.match_info["count"]) if first_page else 0
+        return web.Response(text=_listing(count), content_type="application/json")
 
     async def flood(self, request: web.Request) -> web.Response:
         """Send `frames` frames over all sockets at once, and a broker that went away as the last of each.
@@ -294,6 +281,27 @@ def _flood(session: Session, count: int, *, changes: bool) -> Iterator[bytes]:
     away = [session.status(account_id, broker=False) for account_id in session.served]
     yield from islice(cycle(away + well if changes else well), count)
     yield away[-1]
+
+
+@cache
+def _listing(count: int) -> str:
+    """Return what REST says of the accounts."""
+    return _dumps(
+        [
+            {
+                "_id": account_id,
+                "name": account_name(number),
+                "login": str(90210 + number),
+                "server": "Broker-Live",
+                "version": 5,
+                "type": "cloud-g2",
+                "region": "london",
+                "state": "DEPLOYED",
+                "connectionStatus": "CONNECTED",
+            }
+            for number, account_id in enumerate(account_ids(count))
+        ]
+    )
 
 
 def _dumps(value: Any) -> str:
