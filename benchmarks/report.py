@@ -82,7 +82,7 @@ class Report:
                 at_most=1.5,
             ),
             self._ratio(
-                "the same in Home Assistant, all it does included",
+                "the same in Home Assistant, beyond its idling",
                 (f"{many} steady", f"raw steady {MANY}"),
                 _milli,
                 at_most=1.5,
