@@ -267,6 +267,10 @@ async def test_keep_not_deployed(keep: Home) -> None:
     await keep.automate("swing", notify=[PAGER])
     await keep.show("swing", NOT_DEPLOYED)
     await keep.lasts(minutes=60)
+    await keep.show("swing", CONNECTED)
+    assert keep.messages() == []
+    await keep.show("swing", NOT_DEPLOYED)
+    await keep.lasts(minutes=60)
     assert keep.reconnects() == []
     await keep.show("swing", DISCONNECTED)
     assert keep.reconnects() == ["swing"]
@@ -329,6 +333,18 @@ async def test_keep_weekend(
         assert keep.reconnects() == []
         await keep.until(waits_until)
     assert keep.reconnects() == ["swing"]
+    assert keep.messages() == []
+
+
+async def test_keep_back_at_the_weekend(keep: Home) -> None:
+    """What is back at the weekend is not told."""
+    await keep.until(hour(FRIDAY, 21, 50))
+    await keep.automate("swing", notify=[PAGER])
+    await keep.show("swing", DISCONNECTED)
+    await keep.lasts(minutes=15)
+    assert keep.reconnects() == ["swing"]
+    await keep.show("swing", CONNECTED)
+    await keep.until(hour(SUNDAY, 22))
     assert keep.messages() == []
 
 
