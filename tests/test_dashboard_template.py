@@ -19,8 +19,8 @@ from scripts.setup_env.steps import ROOT
 NAMES = ["Alpha", 'Bob\'s "best": #1', "金"]
 
 
-def add_account(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> None:
-    """Register an account as a Home Assistant in another language does."""
+def add_account(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> str:
+    """Register an account as a Home Assistant in another language does; return its device."""
     device = dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id, identifiers={(DOMAIN, name)}, name=name
     )
@@ -38,6 +38,7 @@ def add_account(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> None:
             config_entry=entry,
             device_id=device.id,
         )
+    return device.id
 
 
 @pytest.fixture(name="entry")
@@ -82,7 +83,10 @@ def shown(dashboard: Any, kind: str) -> list[tuple[str, str]]:
 def test_every_account_is_shown(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Each has its status and its button, is looked at for the list, and is in the graph."""
     for name in NAMES:
-        add_account(hass, entry, name)
+        device_id = add_account(hass, entry, name)
+        er.async_get(hass).async_get_or_create(
+            "button", "other", name, device_id=device_id
+        )
     dashboard = render(hass, "dashboard.jinja")
     statuses = [
         ("sensor.alpha_zustand", "Alpha"),

@@ -10,6 +10,7 @@ from .walk import Walk
 
 CONNECTED: str = TEXTS["triggers"]["connected"]["name"]
 DISCONNECTED: str = TEXTS["triggers"]["disconnected"]["name"]
+IS_DISCONNECTED: str = TEXTS["conditions"]["is_disconnected"]["name"]
 NAME = "Tell me what drops"
 MESSAGE = "{{ state_attr(trigger.entity_id, 'friendly_name') }} has dropped"
 
@@ -33,6 +34,12 @@ async def build_an_automation(walk: Walk) -> None:
         await sidebar.get_by_role("button", name="Add target").click()
         await pick(page, DOWN.name, section="Devices")
         await expect(sidebar.get_by_text("1 entity")).to_have_count(2)
+    async with walk.step("Add a condition"):
+        await page.get_by_role("button", name="Add condition").click()
+        await adding.get_by_text("Services", exact=True).click()
+        await adding.get_by_text(UP.name, exact=True).click()
+        await adding.get_by_text(IS_DISCONNECTED).click()
+        await expect(sidebar).to_contain_text("Condition passes if")
     async with walk.step("Add an action"):
         await page.get_by_role("button", name="Add action").click()
         await add_message(walk, sidebar, MESSAGE)

@@ -59,7 +59,7 @@ async def reconnect_on_the_dashboard(walk: Walk) -> None:
         await expect(down).to_contain_text(DOWN.name)
         await expect(down).to_contain_text(BROKER_DOWN.name)
         await expect(down).not_to_contain_text(UP.name)
-    async with walk.step("Reconnect it", image="dashboard-up", height=560):
+    async with walk.step("Reconnect it", image="dashboard-up", height=495):
         await reconnect_tile(walk, DOWN.name).click()
         await expect(tile(walk, DOWN.name)).to_contain_text("Connected")
         await expect(down).not_to_contain_text(DOWN.name)
