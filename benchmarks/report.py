@@ -129,18 +129,15 @@ class Report:
                 _milli,
                 at_most=1.5,
             ),
-            self._beyond(
-                "start of Home Assistant, 10 accounts", ("ten start", "none start")
-            ),
-            self._beyond(
-                f"start of Home Assistant, {MANY} accounts",
-                ("many start", "none start"),
+            *(
+                self._beyond(
+                    f"start of Home Assistant, {count} accounts",
+                    (f"metaapi start {count}", f"empty start {count}"),
+                )
+                for count in (COUNTS[0], MANY)
             ),
             self._limit(
-                "many blocking_calls",
-                "blocking calls that it found",
-                "{:.0f}".format,
-                0,
+                "blocking calls", "blocking calls that it found", "{:.0f}".format, 0
             ),
             *self._memory(),
         ]

@@ -68,14 +68,15 @@ class Bench:
         self._home("metaapi", MANY, "loss", loss=AWAY)
 
     def starts(self) -> None:
-        """Measure a start with accounts that are known from the last one, and without any."""
-        for name, count in (("none", 0), ("ten", 10), ("many", MANY)):
-            with TemporaryDirectory(dir=self.folder) as folder:
-                if count:
-                    self._run_home(folder, "--domain", "metaapi", accounts=count)
-                result = self._run_home(folder, accounts=count)
-            for key in ("start", "blocking_calls"):
-                self.samples[f"{name} {key}"].append(result[key])
+        """Measure a start with accounts that are known from the last run."""
+        for domain in ("empty", "metaapi"):
+            for count in (COUNTS[0], MANY):
+                name = f"{domain} start {count}"
+                with TemporaryDirectory(dir=self.folder) as folder:
+                    self._run_home(folder, f"--domain={domain}", accounts=count)
+                    result = self._run_home(folder, accounts=count, name=name)
+                self.samples[name].append(result["start"])
+                self.samples["blocking calls"].append(result["blocking_calls"])
 
     def memories(self) -> None:
         """Measure what an account takes of memory."""
