@@ -92,6 +92,7 @@ class FakeMonitor:
         self.regions: dict[str, str] = {}
         self.replicas: dict[str, list[Replica]] = {}
         self.facts: list[tuple[str, bool | None, bool]] = []
+        self.removed: list[str] = []
         self.reconnects: list[tuple[str, float]] = []
         self.reconnect_results: dict[str, list[ReconnectResult]] = {}
         self.token_checks = 0
@@ -117,7 +118,7 @@ class FakeMonitor:
         """Call back on a push for one account."""
         listeners = self.listeners[account_id]
         listeners.append(listener)
-        return lambda: listeners.remove(listener)
+        return lambda: listeners.remove(listener) if listener in listeners else None
 
     def listen_hub(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call back on a push for the hub."""
@@ -138,6 +139,12 @@ class FakeMonitor:
         self._states[account_id] = LinkState()
         if deployed is not None:
             self.set_facts(account_id, deployed=deployed)
+
+    async def remove_account(self, account_id: str) -> None:
+        """Let an account go."""
+        self.removed.append(account_id)
+        self.listeners.pop(account_id).clear()
+        del self.regions[account_id], self._states[account_id]
 
     def place_account(
         self, account_id: str, region: str, replicas: Iterable[Replica] = ()

@@ -71,17 +71,26 @@ async def test_always_available(
         (
             ReconnectResult(Outcome.REFUSED, 0.5, "Trading is closed"),
             "reconnect_refused",
-            "Swing: MetaApi refused to reconnect (Trading is closed)",
+            (
+                "Swing: MetaApi refused to reconnect (Trading is closed)."
+                " Look at the account at MetaApi"
+            ),
         ),
         (
             ReconnectResult(Outcome.TIMED_OUT, 60),
             "reconnect_timed_out",
-            "Swing: the terminal did not come back in time",
+            (
+                "Swing: the terminal did not come back in time. Wait a little, try a longer"
+                " timeout, or look at the account at MetaApi"
+            ),
         ),
         (
             ReconnectResult(Outcome.NO_CONNECTION, 60),
             "reconnect_no_connection",
-            "Swing: Home Assistant has no connection to MetaApi",
+            (
+                "Swing: Home Assistant has no connection to MetaApi."
+                " Check the network, then try again"
+            ),
         ),
     ],
 )

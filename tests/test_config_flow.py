@@ -355,6 +355,26 @@ async def test_owner_is_configured(
     assert result["reason"] == "already_configured"
 
 
+@pytest.mark.parametrize(
+    ("taken", "title"),
+    [
+        (["MetaApi"], "MetaApi 2"),
+        (["MetaApi", "MetaApi 2"], "MetaApi 3"),
+        (["Home"], "MetaApi"),
+        (["MetaApi 2", "Home"], "MetaApi"),
+    ],
+)
+async def test_titles_tell_entries_apart(
+    hass: HomeAssistant, mocks: MagicMock, taken: list[str], title: str
+) -> None:
+    """A second user's entry is not called as the first one's."""
+    for number, other in enumerate(taken):
+        make_entry(title=other, unique_id=str(number)).add_to_hass(hass)
+    result = await submit(hass, await to_accounts(hass), accounts=[SWING.account_id])
+    assert result["result"].title == title
+    await hass.async_block_till_done()
+
+
 async def test_two_flows_of_one_owner(hass: HomeAssistant, mocks: MagicMock) -> None:
     """A form that was left open does not stop another; the first to end wins."""
     left_open = await to_accounts(hass)
@@ -846,13 +866,17 @@ async def test_reauth_with_an_expired_token(
 async def test_reauth_by_another_owner(
     hass: HomeAssistant, loaded: MockConfigEntry, monitors: list[FakeMonitor]
 ) -> None:
-    """The token of another owner is refused, even if it sees the same accounts."""
+    """The token of another owner is refused, even if it sees the same accounts; the form stays."""
     result = await loaded.start_reauth_flow(hass)
     result = await submit(hass, result, token=make_jwt(OTHER_OWNER))
-    assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "wrong_account"
+    assert result["type"] is FlowResultType.FORM
+    assert result["errors"] == {CONF_TOKEN: "wrong_account"}
     assert loaded.data[CONF_TOKEN] == TOKEN
     assert await reload_count(hass, loaded, monitors) == 1
+
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["reason"] == "reauth_successful"
+    assert await reload_count(hass, loaded, monitors) == 2
 
 
 async def test_reauth_of_the_same_owner_without_its_accounts(
@@ -875,12 +899,12 @@ async def test_reauth_of_the_same_owner_without_its_accounts(
     ],
 )
 @pytest.mark.parametrize(
-    ("accounts", "listed", "reason"),
+    ("accounts", "listed", "taken"),
     [
-        ((SWING, SCALP), [SCALP], "reauth_successful"),
-        ((SWING, SCALP), [account(1)], "wrong_account"),
-        ((SWING, SCALP), [], "wrong_account"),
-        ((), [], "reauth_successful"),
+        ((SWING, SCALP), [SCALP], True),
+        ((SWING, SCALP), [account(1)], False),
+        ((SWING, SCALP), [], False),
+        ((), [], True),
     ],
 )
 async def test_reauth_of_a_token_without_owner(
@@ -891,9 +915,12 @@ async def test_reauth_of_a_token_without_owner(
     new: str,
     accounts: tuple[Any, ...],
     listed: list[Any],
-    reason: str,
+    taken: bool,
 ) -> None:
-    """Tokens that tell no owner are compared by the accounts that they see."""
+    """Tokens that tell no owner are compared by the accounts that they see.
+
+    An owner that was known stays known; one that was not is that of the new token from then on.
+    """
     unique_id = read_claims(old).owner_id
     entry = make_entry(*accounts, token=old, unique_id=unique_id)
     entry.add_to_hass(hass)
@@ -903,11 +930,46 @@ async def test_reauth_of_a_token_without_owner(
         "Swing, Scalp" if accounts else "—"
     )
     result = await submit(hass, result, token=new)
-    assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == reason
-    assert entry.data[CONF_TOKEN] == (old if reason == "wrong_account" else new)
+    if taken:
+        assert result["reason"] == "reauth_successful"
+        assert entry.data[CONF_TOKEN] == new
+        unique_id = OWNER if TOKEN in {old, new} else read_claims(new).owner_id
+    else:
+        assert result["errors"] == {CONF_TOKEN: "wrong_account"}
+        assert entry.data[CONF_TOKEN] == old
     assert entry.unique_id == unique_id
     await hass.async_block_till_done()
+
+
+async def test_owner_becomes_known(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """Once a token has told the owner, the next one of the same owner is taken."""
+    entry = make_entry(
+        SWING, token=OPAQUE_TOKEN, unique_id=read_claims(OPAQUE_TOKEN).owner_id
+    )
+    entry.add_to_hass(hass)
+    for token in (TOKEN, NEW_TOKEN):
+        result = await entry.start_reauth_flow(hass)
+        result = await submit(hass, result, token=token)
+        assert result["reason"] == "reauth_successful"
+        await hass.async_block_till_done()
+    assert entry.unique_id == OWNER
+
+    # and the same user is not added once more
+    result = await submit(hass, await start(hass), token=TOKEN)
+    assert result["reason"] == "already_configured"
+
+
+async def test_owner_of_another_entry(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """Two entries of one user do not become two of one id."""
+    make_entry(SCALP).add_to_hass(hass)
+    hashed = read_claims(OPAQUE_TOKEN).owner_id
+    entry = make_entry(SWING, token=OPAQUE_TOKEN, unique_id=hashed)
+    entry.add_to_hass(hass)
+    result = await entry.start_reauth_flow(hass)
+    result = await submit(hass, result, token=TOKEN)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+    assert (entry.data[CONF_TOKEN], entry.unique_id) == (OPAQUE_TOKEN, hashed)
 
 
 async def test_reauth_of_a_limited_token(
@@ -1086,8 +1148,8 @@ async def test_reconfigure_by_another_owner(
     """The token of another owner is refused."""
     result = await loaded.start_reconfigure_flow(hass)
     result = await submit(hass, result, token=make_jwt(OTHER_OWNER))
-    assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "wrong_account"
+    assert result["type"] is FlowResultType.FORM
+    assert result["errors"] == {CONF_TOKEN: "wrong_account"}
     assert loaded.data[CONF_TOKEN] == TOKEN
 
 

@@ -28,7 +28,8 @@ from custom_components.metaapi.const import (
     REREAD_INTERVAL,
     REREAD_PAUSE,
 )
-from custom_components.metaapi.coordinator import MetaApiCoordinator
+from custom_components.metaapi.coordinator import SINGLE_READS, MetaApiCoordinator
+from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
@@ -42,10 +43,12 @@ from .conftest import (
     SWING,
     FakeMonitor,
     device_of,
+    entry_state,
     make_entry,
     setup_entry,
     value,
 )
+from .flow_support import account as numbered
 
 UNDEPLOYED = replace(SWING, state="UNDEPLOYED")
 NOT_DEPLOYED_RESULT = ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
@@ -132,6 +135,31 @@ async def test_account_that_cannot_be_read(
 
     assert monitors[0].facts == [(SWING.account_id, True, True)]
     assert device_of(hass, mock_config_entry, SCALP.account_id).model is None
+
+
+async def test_accounts_that_the_listing_lacks_do_not_wait_for_each_other(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """Many are read at a time, and after a refusal no more of them."""
+    accounts = [numbered(number) for number in range(2 * SINGLE_READS)]
+    entry = make_entry(*accounts)
+    provisioning.accounts.return_value = []
+    waiting = 0
+    full = asyncio.Event()
+
+    async def read(_account_id: str) -> Account:
+        nonlocal waiting
+        waiting += 1
+        if waiting == SINGLE_READS:
+            full.set()
+        await full.wait()
+        raise TooManyRequestsError("slow down")
+
+    provisioning.account.side_effect = read
+    await setup_entry(hass, entry)
+
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert waiting == SINGLE_READS
 
 
 async def test_account_that_only_the_single_read_knows(
@@ -254,6 +282,22 @@ async def test_reread_without_permission(
 
     assert provisioning.accounts.call_count == 3
     assert monitor.token_checks == 0
+
+
+async def test_first_listing_is_forbidden(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """A 403 may pass: the next poll asks again, and then everything is known."""
+    provisioning.accounts.side_effect = ForbiddenError("no")
+    entry = make_entry(SWING)
+    await setup_entry(hass, entry)
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert monitors[0].facts == []
+    provisioning.accounts.side_effect = None
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert monitors[0].facts == [(SWING.account_id, True, True)]
 
 
 async def test_reread_with_a_refused_token(
@@ -687,12 +731,12 @@ async def test_log(
             monitor.push(account.account_id, NO_CONNECTION)
         monitor.push_hub(False)
         monitor.push_hub(False)
-        assert link_lines(caplog) == ["The connection to MetaApi is lost"]
+        assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is lost"]
         monitor.push_hub(True)
         monitor.push_hub(True)
         for account in (SWING, SCALP):
             monitor.push(account.account_id, CONNECTED)
-        assert link_lines(caplog) == ["The connection to MetaApi is back"]
+        assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is back"]
 
 
 async def test_log_of_a_link_that_never_came_up(
@@ -708,7 +752,14 @@ async def test_log_of_a_link_that_never_came_up(
     with caplog.at_level(logging.INFO, "custom_components.metaapi"):
         monitors[0].push_hub(False)
 
-    assert link_lines(caplog) == ["The connection to MetaApi is lost"]
+    assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is lost"]
+
+
+def reauth_flow(hass: HomeAssistant) -> ConfigFlowResult:
+    """Return the only form that is open, which asks for a new token."""
+    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert flow["context"]["source"] == "reauth"
+    return flow
 
 
 async def test_token_refused_while_running(
@@ -717,24 +768,44 @@ async def test_token_refused_while_running(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It starts exactly one reauth, even when the user turns that down, and ends the listings."""
+    """It asks for a new token, one form at a time, says so in one line, and ends the listings."""
     caplog.clear()
     provisioning.accounts.reset_mock()
-    monitor.push_hub(False, token_refused=True)
-    await hass.async_block_till_done()
-    monitor.push_hub(False, token_refused=True)
-    await hass.async_block_till_done()
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        monitor.push_hub(False, token_refused=True)
+        await hass.async_block_till_done()
+        monitor.push_hub(False, token_refused=True)
+        await hass.async_block_till_done()
 
-    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
-    assert flow["context"]["source"] == "reauth"
-    hass.config_entries.flow.async_abort(flow["flow_id"])
+        flow = reauth_flow(hass)
+        await pass_time(hass, REREAD_INTERVAL)
+        assert reauth_flow(hass)["flow_id"] == flow["flow_id"]
+
+        # A person closes it: it is back with the next poll, and not before
+        hass.config_entries.flow.async_abort(flow["flow_id"])
+        monitor.push_hub(False, token_refused=True)
+        monitor.push(SWING.account_id, DISCONNECTED)
+        await hass.async_block_till_done()
+        assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+        await pass_time(hass, 2 * REREAD_INTERVAL)
+        assert reauth_flow(hass)["flow_id"] != flow["flow_id"]
+
+        assert provisioning.accounts.call_count == 0
+        assert link_lines(caplog) == ["MetaApi: MetaApi refuses the token"]
+
+
+async def test_unload_ends_asking_for_a_token(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """An entry that was unloaded asks for nothing."""
     monitor.push_hub(False, token_refused=True)
-    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    hass.config_entries.flow.async_abort(reauth_flow(hass)["flow_id"])
+    assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
+
     await pass_time(hass, REREAD_INTERVAL)
 
     assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
-    assert provisioning.accounts.call_count == 0
-    assert not link_lines(caplog)
 
 
 # -- reconnect ---------------------------------------------------------------------------------
@@ -785,6 +856,77 @@ async def test_not_deployed(
 
     assert result.outcome is Outcome.NOT_DEPLOYED
     assert len(monitor.reconnects) == 1
+
+
+@pytest.mark.parametrize("listing", [False, True])
+async def test_not_deployed_and_a_rest(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+    listing: bool,
+) -> None:
+    """However often a person presses, MetaApi has the rest that it asked for."""
+    coordinator = coordinator_of(mock_config_entry)
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
+    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
+    provisioning.account.side_effect = error
+    if listing:
+        provisioning.accounts.side_effect = error
+        await coordinator.async_refresh()
+
+    for _ in range(10):
+        await coordinator.async_reconnect(SWING.account_id, 60)
+    assert provisioning.account.call_count == (0 if listing else 1)
+
+    coordinator._rest_until -= 1800
+    await coordinator.async_reconnect(SWING.account_id, 60)
+    assert provisioning.account.call_count == (1 if listing else 2)
+
+
+async def test_not_deployed_and_removed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """An account that is removed while somebody waits for it is not looked up."""
+    first = next(iter(mock_config_entry.subentries))
+    reconnect = coordinator_of(mock_config_entry).async_reconnect
+
+    async def remove(*_args: object) -> ReconnectResult:
+        hass.config_entries.async_remove_subentry(mock_config_entry, first)
+        return NOT_DEPLOYED_RESULT
+
+    with patch.object(monitor, "reconnect", remove):
+        result = await reconnect(SWING.account_id, 60)
+
+    assert result.outcome is Outcome.NOT_DEPLOYED
+    provisioning.account.assert_not_called()
+
+
+async def test_removed_while_it_is_looked_up(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """What is learnt of an account that was removed meanwhile is of no use."""
+    first = next(iter(mock_config_entry.subentries))
+
+    async def remove(_account_id: str) -> Account:
+        hass.config_entries.async_remove_subentry(mock_config_entry, first)
+        return SWING
+
+    monitor.facts.clear()
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
+    provisioning.account.side_effect = remove
+    result = await coordinator_of(mock_config_entry).async_reconnect(
+        SWING.account_id, 60
+    )
+
+    assert result.outcome is Outcome.NOT_DEPLOYED
+    assert monitor.facts == []
 
 
 async def test_not_deployed_and_no_answer(

@@ -495,7 +495,9 @@ async def test_token_revoked_while_running(
     assert value(hass, LINK) == STATE_OFF
     assert value(hass, BUTTON) != STATE_UNAVAILABLE
     async with asyncio.timeout(2):
-        assert (await reconnect(hass))["outcome"] == "no_connection"
+        account = await reconnect(hass)
+    assert account["outcome"] == "no_connection"
+    assert account["error"] == "MetaApi refuses the token"
 
 
 async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 import inspect
 from typing import Any
 from unittest.mock import MagicMock, patch
@@ -20,7 +21,12 @@ from custom_components.metaapi.api.errors import (
 )
 from custom_components.metaapi.api.model import ServerSettings
 from custom_components.metaapi.api.monitor import Monitor
-from custom_components.metaapi.const import DOMAIN, SETUP_TIMEOUT
+from custom_components.metaapi.const import (
+    DATA_REST_PAUSES,
+    DOMAIN,
+    REREAD_INTERVAL,
+    SETUP_TIMEOUT,
+)
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
@@ -50,7 +56,7 @@ def test_fake_monitor_is_like_the_real_one() -> None:
         for name, member in vars(FakeMonitor).items()
         if inspect.isfunction(member) and not name.startswith("push")
     }
-    assert len(members) == 12
+    assert len(members) == 13
     for name, member in members.items():
         real = inspect.signature(getattr(Monitor, name)).parameters
         fake = inspect.signature(member).parameters
@@ -169,10 +175,10 @@ async def test_api_url(
 
 
 @pytest.mark.parametrize(
-    ("token", "listings"),
+    ("token", "listings", "interval"),
     [
-        pytest.param(make_jwt(provisioning=False), 0, id="the token says so"),
-        pytest.param(TOKEN, 1, id="REST says so"),
+        pytest.param(make_jwt(provisioning=False), 0, None, id="the token says so"),
+        pytest.param(TOKEN, 1, REREAD_INTERVAL, id="REST says so"),
     ],
 )
 async def test_token_that_cannot_list(
@@ -181,8 +187,9 @@ async def test_token_that_cannot_list(
     provisioning: MagicMock,
     token: str,
     listings: int,
+    interval: timedelta | None,
 ) -> None:
-    """A limited token goes on without facts, and REST is left alone."""
+    """A limited token goes on without facts; REST is left alone, unless the 403 may pass."""
     provisioning.accounts.side_effect = ForbiddenError("no")
     provisioning.server_settings.side_effect = UnauthorizedError("no")
     entry = make_entry(SWING, token=token)
@@ -193,7 +200,7 @@ async def test_token_that_cannot_list(
     assert provisioning.accounts.call_count == listings
     assert monitors[0].regions == {SWING.account_id: "london"}
     assert monitors[0].facts == []
-    assert entry.runtime_data.coordinator.update_interval is None
+    assert entry.runtime_data.coordinator.update_interval == interval
     assert hass.states.get("button.swing_reconnect") is not None
 
 
@@ -218,8 +225,11 @@ async def test_token_refused(
 
 @pytest.mark.parametrize("method", ["accounts", "server_settings"])
 @pytest.mark.parametrize(
-    "error",
-    [CannotConnectError("down"), InternalError("oops"), TooManyRequestsError("slow")],
+    ("error", "key"),
+    [
+        (CannotConnectError("down"), "cannot_connect"),
+        (InternalError("oops"), "answered_with_error"),
+    ],
 )
 async def test_metaapi_not_ready(
     hass: HomeAssistant,
@@ -227,6 +237,7 @@ async def test_metaapi_not_ready(
     provisioning: MagicMock,
     method: str,
     error: MetaApiError,
+    key: str,
 ) -> None:
     """What may be better later is tried again later, and the reason is told."""
     mock_config_entry = make_entry(SWING, SCALP)
@@ -235,7 +246,7 @@ async def test_metaapi_not_ready(
     await setup_entry(hass, mock_config_entry)
 
     assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_RETRY
-    assert mock_config_entry.error_reason_translation_key == "cannot_connect"
+    assert mock_config_entry.error_reason_translation_key == key
     assert mock_config_entry.error_reason_translation_placeholders == {
         "error": str(error)
     }
@@ -246,6 +257,52 @@ async def test_metaapi_not_ready(
     getattr(provisioning, method).side_effect = None
     await hass.config_entries.async_reload(mock_config_entry.entry_id)
     assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+
+
+@pytest.mark.parametrize("method", ["accounts", "server_settings"])
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("1800", 1800), ("20", 300), (None, 300)]
+)
+async def test_metaapi_wants_a_rest(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    method: str,
+    asked: str | None,
+    seconds: int,
+) -> None:
+    """However often Home Assistant tries, MetaApi is not asked before the rest is over."""
+    call = getattr(provisioning, method)
+    call.side_effect = TooManyRequestsError("slow", metadata={"retryAfter": asked})
+    entry = make_entry(SWING)
+    await setup_entry(hass, entry)
+    assert entry_state(entry) is ConfigEntryState.SETUP_RETRY
+    assert entry.error_reason_translation_key == "answered_with_error"
+    call.side_effect = None
+    pauses = hass.data[DATA_REST_PAUSES]
+    assert seconds - 9 < pauses[TOKEN] - hass.loop.time() <= seconds
+
+    provisioning.reset_mock()
+    for _ in range(3):
+        await hass.config_entries.async_reload(entry.entry_id)
+        assert entry_state(entry) is ConfigEntryState.SETUP_RETRY
+        assert entry.error_reason_translation_key == "rest_asked"
+    assert not provisioning.method_calls
+
+    pauses[TOKEN] -= seconds
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert not pauses
+
+
+async def test_rest_is_that_of_a_token(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """Another token is another question."""
+    hass.data[DATA_REST_PAUSES] = {TOKEN: hass.loop.time() + 1800}
+    entry = make_entry(SWING, token=make_jwt(issued=1))
+    await setup_entry(hass, entry)
+    assert entry_state(entry) is ConfigEntryState.LOADED
 
 
 async def test_listing_refused_for_another_reason(
@@ -498,7 +555,7 @@ async def test_account_removed(
     monitors: list[FakeMonitor],
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """With an account go its device and its entities."""
+    """With an account go its device and its entities; the others' sockets and states stay."""
     entity_registry, device_registry = er.async_get(hass), dr.async_get(hass)
     entry_id = mock_config_entry.entry_id
     subentry_id = list(mock_config_entry.subentries)[1]
@@ -506,8 +563,12 @@ async def test_account_removed(
     hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
     await hass.async_block_till_done()
 
-    assert len(monitors) == 2
-    assert set(monitors[1].regions) == {SWING.account_id}
+    assert len(monitors) == 1
+    assert monitor.closed == 0
+    assert monitor.removed == [SCALP.account_id]
+    assert len(mock_config_entry.runtime_data.coordinator.links) == 1
+    assert value(hass, "binary_sensor.swing_terminal") == "on"
+    assert hass.states.get("binary_sensor.scalp_terminal") is None
     assert (
         device_registry.async_get_device_by_identifier(
             (DOMAIN, SCALP.account_id), entry_id
@@ -515,6 +576,109 @@ async def test_account_removed(
         is None
     )
     assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 5
+
+
+async def test_account_removed_and_added_again(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """What was let go is watched anew."""
+    subentry_id = list(mock_config_entry.subentries)[1]
+    hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
+    await hass.async_block_till_done()
+    subentry: dict[str, Any] = {**account_subentry(SCALP)}
+    hass.config_entries.async_add_subentry(
+        mock_config_entry, ConfigSubentry(**subentry)
+    )
+    await hass.async_block_till_done()
+
+    assert [set(one.regions) for one in monitors] == [
+        {SWING.account_id},
+        {SWING.account_id, SCALP.account_id},
+    ]
+    assert value(hass, "binary_sensor.scalp_terminal") == "unknown"
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_accounts_change_during_set_up(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+    late: bool,
+) -> None:
+    """What comes and goes between the watch and the end of the set-up is minded as well."""
+    gold = replace(SWING, account_id="33333333-aaaa-4bbb-8ccc-000000000003")
+    provisioning.accounts.return_value = [SWING, SCALP, gold]
+    entry = mock_config_entry
+    forward = hass.config_entries.async_forward_entry_setups
+    first = True
+
+    async def change(*args: Any) -> None:
+        nonlocal first
+        now, first = first, False
+        if now and late:
+            await forward(*args)
+        if now:
+            subentry: dict[str, Any] = {**account_subentry(gold)}
+            hass.config_entries.async_add_subentry(entry, ConfigSubentry(**subentry))
+            gone = next(iter(entry.subentries))
+            hass.config_entries.async_remove_subentry(entry, gone)
+        if not (now and late):
+            await forward(*args)
+
+    with patch.object(hass.config_entries, "async_forward_entry_setups", change):
+        await setup_entry(hass, entry)
+        await hass.async_block_till_done()
+
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert set(monitors[-1].regions) == {SCALP.account_id, gold.account_id}
+    for terminal in hass.states.async_entity_ids("binary_sensor"):
+        assert value(hass, terminal) == "unknown"
+    assert len(hass.states.async_entity_ids("button")) == 2
+    assert "Traceback" not in caplog.text
+
+
+async def test_account_removed_during_set_up(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """An account that goes between the watch and the end of the set-up is let go."""
+    forward = hass.config_entries.async_forward_entry_setups
+
+    async def change(*args: Any) -> None:
+        hass.config_entries.async_remove_subentry(
+            mock_config_entry, list(mock_config_entry.subentries)[1]
+        )
+        await forward(*args)
+
+    with patch.object(hass.config_entries, "async_forward_entry_setups", change):
+        await setup_entry(hass, mock_config_entry)
+
+    assert len(monitors) == 1
+    assert monitors[0].removed == [SCALP.account_id]
+
+
+async def test_hubs_of_two_users(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """Each hub is called as its entry is."""
+    for account, title in ((SWING, "MetaApi"), (SCALP, "MetaApi 2")):
+        await setup_entry(hass, make_entry(account, title=title, unique_id=title))
+    names = {
+        state.entity_id: state.name
+        for state in hass.states.async_all("binary_sensor")
+        if state.entity_id.endswith("_link")
+    }
+    assert names == {
+        "binary_sensor.metaapi_link": "MetaApi Link",
+        "binary_sensor.metaapi_2_link": "MetaApi 2 Link",
+    }
 
 
 async def test_other_changes_do_not_reload(

@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.metaapi.api.errors import NotFoundError
 from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.repairs import MetaApiRepairFlow
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -197,6 +198,26 @@ async def test_new_token(
     assert expiring.data[CONF_TOKEN] == new
     assert monitors[-1].token == new
     assert issues(hass) == {}
+
+
+async def test_new_token_asked_for_twice(
+    hass: HomeAssistant, client: Client, expiring: MockConfigEntry
+) -> None:
+    """A form that was left open is opened again; there is never a second one."""
+    opened = set()
+    for _ in range(2):
+        result = await open_form(hass, client, "token_expiring")
+        result = await post(client, f"/{result['flow_id']}", {})
+        opened.add(result["next_flow"][1])
+
+    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert opened == {flow["flow_id"]}
+
+
+def test_every_repair_mends() -> None:
+    """A fix flow without a fix cannot be made."""
+    with pytest.raises(TypeError):
+        MetaApiRepairFlow("entry")  # type: ignore[abstract]
 
 
 async def test_new_token_was_entered_while_the_form_was_open(

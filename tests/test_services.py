@@ -8,9 +8,14 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
-from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.api.reconnect import (
+    LOST,
+    TOKEN_REFUSED,
+    Outcome,
+    ReconnectResult,
+)
 from custom_components.metaapi.const import DOMAIN
-from custom_components.metaapi.services import FAILURES
+from custom_components.metaapi.services import FAILURES, NO_CONNECTION_FAILURES
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
@@ -44,12 +49,38 @@ NOT_DEPLOYED = ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
 UNREACHABLE = ReconnectResult(Outcome.NO_CONNECTION, 60.0)
 
 FAILURE_TEXTS = {
-    "reconnect_refused": "MetaApi refused to reconnect (Trading is closed)",
-    "reconnect_timed_out": "the terminal did not come back in time",
+    "reconnect_refused": (
+        "MetaApi refused to reconnect (Trading is closed)."
+        " Look at the account at MetaApi"
+    ),
+    "reconnect_timed_out": (
+        "the terminal did not come back in time."
+        " Wait a little, try a longer timeout, or look at the account at MetaApi"
+    ),
     "reconnect_not_deployed": (
         "not deployed, so there is no terminal to reconnect. Deploy it at MetaApi first"
     ),
-    "reconnect_no_connection": "Home Assistant has no connection to MetaApi",
+    "reconnect_no_connection": (
+        "Home Assistant has no connection to MetaApi. Check the network, then try again"
+    ),
+    "reconnect_lost": (
+        "the connection to MetaApi was lost before the outcome was known."
+        " Look at the status before you try again"
+    ),
+    "reconnect_token_refused": (
+        "MetaApi does not accept the token."
+        " Enter a new one in the form that Home Assistant offers, then try again"
+    ),
+}
+FAILED = {
+    "reconnect_refused": REFUSED,
+    "reconnect_timed_out": TIMED_OUT,
+    "reconnect_not_deployed": NOT_DEPLOYED,
+    "reconnect_no_connection": UNREACHABLE,
+    "reconnect_lost": ReconnectResult(Outcome.NO_CONNECTION, 2.0, LOST),
+    "reconnect_token_refused": ReconnectResult(
+        Outcome.NO_CONNECTION, 0.0, TOKEN_REFUSED
+    ),
 }
 
 
@@ -101,17 +132,17 @@ async def test_success_with_response(hass: HomeAssistant, monitor: FakeMonitor) 
     }
 
 
-@pytest.mark.parametrize("result", [REFUSED, TIMED_OUT, NOT_DEPLOYED, UNREACHABLE])
+@pytest.mark.parametrize(("key", "result"), FAILED.items())
 async def test_failure(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     provisioning: MagicMock,
+    key: str,
     result: ReconnectResult,
 ) -> None:
     """Each outcome is an error of its own, which names the account."""
     monitor.reconnect_results[SWING_ID] = [result]
     provisioning.account.return_value = MagicMock(deployed=False, region="")
-    key = FAILURES[result.outcome]
 
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, entity_id="binary_sensor.swing_terminal")
@@ -126,7 +157,7 @@ async def test_failure(
     assert str(raised.value) == f"Swing: {FAILURE_TEXTS[key]}"
 
 
-@pytest.mark.parametrize("result", [REFUSED, TIMED_OUT, NOT_DEPLOYED, UNREACHABLE])
+@pytest.mark.parametrize("result", FAILED.values())
 async def test_failure_with_response(
     hass: HomeAssistant,
     monitor: FakeMonitor,
@@ -146,7 +177,7 @@ async def test_failure_with_response(
 def test_every_failure_has_an_error() -> None:
     """No outcome but success goes without an error of its own."""
     assert set(FAILURES) == set(Outcome) - {Outcome.AUTHENTICATED}
-    assert len(set(FAILURES.values())) == len(FAILURES)
+    assert {*FAILURES.values(), *NO_CONNECTION_FAILURES.values()} == set(FAILED)
 
 
 async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None:
@@ -218,10 +249,13 @@ async def test_two_refusals(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, entity_id="all")
 
-    assert "Swing: MetaApi refused to reconnect (Trading is closed); " in str(
-        raised.value
-    )
-    assert "Scalp: MetaApi refused to reconnect (Broker {is} away)" in str(raised.value)
+    refusals = str(raised.value).partition("Swing: ")[2].split("; Scalp: ")
+    assert refusals == [
+        FAILURE_TEXTS["reconnect_refused"],
+        FAILURE_TEXTS["reconnect_refused"].replace(
+            "Trading is closed", "Broker {is} away"
+        ),
+    ]
 
 
 async def test_mixed_outcomes_before_texts_are_loaded(
@@ -520,7 +554,7 @@ async def test_nothing_of_ours(
                 await caller(hass, **target)
             assert raised.value.translation_key == "no_account_in_target"
 
-    assert str(raised.value) == "The target holds no MetaApi account"
+    assert str(raised.value).startswith("The target holds no MetaApi account. ")
     assert monitor.reconnects == []
 
 

@@ -88,7 +88,8 @@ async def entry(
     subscribe: MagicMock,
 ) -> MockConfigEntry:
     """Set up an entry with one account."""
-    provisioning.accounts.return_value = [SWING, SCALP, GOLD]
+    # A region that MetaApi tells is none to change
+    provisioning.accounts.return_value = [replace(SWING, region=""), SCALP, GOLD]
     provisioning.account.side_effect = NotFoundError("no such account")
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
@@ -393,7 +394,6 @@ async def test_change_region(
     hass: HomeAssistant,
     *,
     entry: MockConfigEntry,
-    provisioning: MagicMock,
     subscribe: MagicMock,
     monitors: list[FakeMonitor],
     typed: dict[str, str],
@@ -401,8 +401,6 @@ async def test_change_region(
     zone: Zone,
 ) -> None:
     """Another region is tried, kept, and used after one reload."""
-    # What MetaApi tells of the region would count more
-    provisioning.accounts.return_value = [replace(SWING, region="")]
     subentry = subentry_of(entry, SWING.account_id)
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
     assert result["step_id"] == "reconfigure"
@@ -440,8 +438,15 @@ async def test_region_server_of_the_user(
 
 
 @pytest.mark.parametrize(
-    ("data", "region"),
-    [({}, "london"), ({CONF_API_URL: "https://proxy.example"}, "singapore")],
+    ("data", "region", "state"),
+    [
+        ({}, "london", ConfigEntryState.NOT_LOADED),
+        (
+            {CONF_API_URL: "https://proxy.example"},
+            "singapore",
+            ConfigEntryState.LOADED,
+        ),
+    ],
 )
 async def test_region_on_the_same_server(
     hass: HomeAssistant,
@@ -450,8 +455,9 @@ async def test_region_on_the_same_server(
     subscribe: MagicMock,
     data: dict[str, str],
     region: str,
+    state: ConfigEntryState,
 ) -> None:
-    """Where the server stays the same there is nothing to try."""
+    """Where the server stays the same there is nothing to try; without a change, no reload."""
     entry = make_entry(SWING, data=data)
     entry.add_to_hass(hass)
     subentry = subentry_of(entry, SWING.account_id)
@@ -463,7 +469,25 @@ async def test_region_on_the_same_server(
     assert subentry_of(entry, SWING.account_id).data[CONF_REGION] == region
     subscribe.assert_not_called()
     client.cls.assert_not_called()
-    assert entry.state is ConfigEntryState.LOADED
+    assert entry.state is state
+
+
+async def test_region_that_metaapi_tells(
+    hass: HomeAssistant, entry: MockConfigEntry, provisioning: MagicMock
+) -> None:
+    """The next listing would undo a change, so none is offered, but while nothing is known."""
+    provisioning.accounts.return_value = [SWING]
+    await entry.runtime_data.coordinator.async_refresh()
+    subentry = subentry_of(entry, SWING.account_id)
+
+    result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "region_is_known"
+    assert result["description_placeholders"]["name"] == "Swing"
+
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
+    assert result["type"] is FlowResultType.FORM
 
 
 @pytest.mark.parametrize(

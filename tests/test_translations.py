@@ -91,6 +91,7 @@ def test_errors_have_texts() -> None:
         "invalid_api_url",
         "no_accounts",
         "token_expired",
+        "wrong_account",
     }
 
 
@@ -175,7 +176,8 @@ def test_exceptions_have_texts() -> None:
         if (name := literal(key)) is None:
             # The reasons of a reconnect that failed come from a table
             assert ast.unparse(key) == "key"
-            used |= dict.fromkeys(services.FAILURES.values(), given)
+            failures = (services.FAILURES, services.NO_CONNECTION_FAILURES)
+            used |= {key: given for texts in failures for key in texts.values()}
             continue
         assert placeholders(TEXTS["exceptions"][name]["message"]) == given, name
         used[name] = given

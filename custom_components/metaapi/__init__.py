@@ -84,13 +84,15 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, entry.entry_id)},
         entry_type=dr.DeviceEntryType.SERVICE,
-        name=MANUFACTURER,
+        name=entry.title,
         manufacturer=MANUFACTURER,
         configuration_url=WEB_APP_URL,
     )
     coordinator.async_watch()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    _async_reload_on_new_accounts(entry)
+    entry.async_on_unload(entry.add_update_listener(_async_updated))
+    # The accounts may have changed since they are under watch
+    await coordinator.async_accounts_changed()
     return True
 
 
@@ -99,15 +101,6 @@ async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> 
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
-def _async_reload_on_new_accounts(entry: MetaApiConfigEntry) -> None:
-    """Reload the entry when an account is added or removed, and at no other change."""
-    known = set(entry.subentries)
-
-    async def async_updated(hass: HomeAssistant, updated: MetaApiConfigEntry) -> None:
-        """Compare the accounts with those of the set-up."""
-        nonlocal known
-        before, known = known, set(updated.subentries)
-        if known != before:
-            hass.config_entries.async_schedule_reload(updated.entry_id)
-
-    entry.async_on_unload(entry.add_update_listener(async_updated))
+async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
+    """Mind accounts that were added or removed; no other change concerns the set-up."""
+    await entry.runtime_data.coordinator.async_accounts_changed()

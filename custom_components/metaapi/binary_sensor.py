@@ -15,7 +15,7 @@ from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api.link import LinkState
-from .const import DOMAIN, SUBENTRY_ACCOUNT
+from .const import DOMAIN
 from .coordinator import MetaApiConfigEntry
 from .entity import MetaApiLinkEntity, MetaApiLinkEntityDescription
 
@@ -62,7 +62,7 @@ async def async_setup_entry(
 ) -> None:
     """Add the binary sensors of an entry."""
     async_add_entities([MetaApiHubBinarySensor(entry)])
-    for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT):
+    for subentry in entry.runtime_data.coordinator.watched_subentries():
         async_add_entities(
             [
                 MetaApiBinarySensor(entry, subentry, description)

@@ -10,7 +10,6 @@ from homeassistant.components.button import (
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import SUBENTRY_ACCOUNT
 from .coordinator import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity
 from .services import Target, async_reconnect_or_raise
@@ -33,7 +32,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the buttons of an entry."""
-    for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT):
+    for subentry in entry.runtime_data.coordinator.watched_subentries():
         async_add_entities(
             [MetaApiButton(entry, subentry, description) for description in BUTTONS],
             config_subentry_id=subentry.subentry_id,

@@ -93,7 +93,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 problem = err
             else:
                 return self.async_create_entry(
-                    title=TITLE,
+                    title=self._title(),
                     data=self._access.data,
                     subentries=[
                         ConfigSubentryData(
@@ -199,29 +199,42 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         account_ids = entry_accounts(entry)
         listing = await new.listing()
         reaches = await new.reaches_any(listing, account_ids)
+        unique_id = entry.unique_id or ""
         if new.token != old.token:
             if new.opaque or old.opaque:
                 # No owner to compare: whoever sees its accounts is the same
                 if not reaches:
-                    return self.async_abort(reason="wrong_account")
-            else:
-                await self.async_set_unique_id(
-                    new.claims.owner_id, raise_on_progress=False
-                )
-                self._abort_if_unique_id_mismatch(reason="wrong_account")
+                    raise Problem("wrong_account", CONF_TOKEN)
+                if old.opaque:
+                    unique_id = new.claims.owner_id
+            elif new.claims.owner_id != unique_id:
+                raise Problem("wrong_account", CONF_TOKEN)
         if listing.limited and not reaches:
             raise Problem("forbidden", account=account_ids[0])
-        return self._async_apply(entry, data)
+        if unique_id != entry.unique_id and (
+            self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, unique_id)
+        ):
+            return self.async_abort(reason="already_configured")
+        return self._async_apply(entry, data, unique_id)
+
+    @callback
+    def _title(self) -> str:
+        """Return the title of a new entry, which tells it from those of other users."""
+        taken = {entry.title for entry in self._async_current_entries()}
+        numbered = (f"{TITLE} {number}" for number in range(2, len(taken) + 2))
+        return next(title for title in (TITLE, *numbered) if title not in taken)
 
     @callback
     def _async_apply(
-        self, entry: ConfigEntry, data: dict[str, str]
+        self, entry: ConfigEntry, data: dict[str, str], unique_id: str
     ) -> ConfigFlowResult:
         """Keep the new data of an entry and reload it, exactly once, whatever its state.
 
         The helpers of Home Assistant do one half each, by whether there is an update listener.
         """
-        self.hass.config_entries.async_update_entry(entry, data=data)
+        self.hass.config_entries.async_update_entry(
+            entry, data=data, unique_id=unique_id
+        )
         self.hass.config_entries.async_schedule_reload(entry.entry_id)
         return self.async_abort(
             reason="reauth_successful"

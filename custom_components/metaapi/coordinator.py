@@ -7,17 +7,20 @@ from functools import partial
 from typing import override
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.const import CONF_TOKEN
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers import device_registry as dr
-from homeassistant.helpers.event import async_call_later
+from homeassistant.helpers.event import async_call_later, async_track_time_interval
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
+from homeassistant.util.async_ import gather_with_limited_concurrency
 
 from .api.errors import (
     ForbiddenError,
     MetaApiError,
     NotFoundError,
+    RequestError,
     UnauthorizedError,
 )
 from .api.link import LinkState
@@ -29,6 +32,7 @@ from .api.reconnect import Outcome, ReconnectResult
 from .const import (
     CONF_ACCOUNT_ID,
     CONF_REGION,
+    DATA_REST_PAUSES,
     DOMAIN,
     LOGGER,
     REFUSED_PAUSE,
@@ -44,6 +48,9 @@ IN_MOTION = frozenset({"DEPLOYING", "UNDEPLOYING", "DELETING"})
 
 TIMEOUTS = 5
 """So many `TimeoutError` in a row may mean that the account is elsewhere by now (SDK behaviour)."""
+
+SINGLE_READS = 5
+"""So many accounts that a listing lacks are read at a time."""
 
 type MetaApiConfigEntry = ConfigEntry[MetaApiData]
 
@@ -87,7 +94,10 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         self.can_list = can_list
         self.last_error: str | None = None
         """Why the last listing failed, if it did."""
+        self.watched: set[str] = set()
+        """The subentries whose accounts are under watch."""
         self._list_not_before = 0.0
+        self._rest_until = 0.0
         self._quota_issue = QuotaIssue(hass, entry)
         self._gone: set[str] = set()
         self._seen: dict[str, LinkState] = {}
@@ -101,6 +111,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     @override
     async def _async_setup(self) -> None:
         """Read where MetaApi serves this token, unless an address was given."""
+        self._async_keep_rest()
         endpoints = self.monitor.endpoints
         if endpoints.api_url:
             return
@@ -108,7 +119,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             settings = await self.provisioning.server_settings()
         except MetaApiError as err:
             if err.retryable:
-                raise _update_failed(err) from err
+                raise self._set_up_failed(err) from err
             return
         self.monitor.endpoints = replace(endpoints, settings=settings)
 
@@ -136,9 +147,10 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                     translation_domain=DOMAIN, translation_key="invalid_token"
                 ) from err
             if isinstance(err, ForbiddenError):
-                self._async_stop_listing()
+                # perhaps for a moment only: the next listing asks again
+                self._async_mind_refusal(err)
                 return {}
-            raise _update_failed(err) from err
+            raise self._set_up_failed(err) from err
         self.last_error = None
         for subentry in self._subentries():
             self._async_take(subentry, accounts.get(subentry.data[CONF_ACCOUNT_ID]))
@@ -152,8 +164,9 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     @callback
     def _async_mind_refusal(self, err: MetaApiError) -> None:
         """Give MetaApi the rest that it asks for, and never ask more than 12 times an hour."""
-        if pause := rest_pause(err, dt_util.utcnow(), REFUSED_PAUSE.total_seconds()):
+        if pause := _pause_after(err):
             self._async_pause_listing(pause)
+            self._rest_until = self._list_not_before
             # the poll, which comes up to a second early, waits as well
             self.update_interval = max(REREAD_INTERVAL, timedelta(seconds=pause + 1))
 
@@ -163,25 +176,75 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             account.account_id: account
             for account in await self.provisioning.accounts()
         }
-        accounts = {}
         self._gone.clear()
-        for subentry in self._subentries():
-            account_id = subentry.data[CONF_ACCOUNT_ID]
-            if account_id in listed:
-                accounts[account_id] = listed[account_id]
-                continue
-            try:
-                accounts[account_id] = await self.provisioning.account(account_id)
-            except NotFoundError:
-                self._gone.add(account_id)
-            except MetaApiError as err:
-                LOGGER.debug("Could not read account %s: %s", account_id, err)
-                self._async_mind_refusal(err)
-        return accounts
+        wanted = [subentry.data[CONF_ACCOUNT_ID] for subentry in self._subentries()]
+        missing = [account_id for account_id in wanted if account_id not in listed]
+        read = await gather_with_limited_concurrency(
+            SINGLE_READS, *map(self._async_read, missing)
+        )
+        found = listed | dict(zip(missing, read, strict=True))
+        return {
+            account_id: account
+            for account_id in wanted
+            if (account := found[account_id]) is not None
+        }
+
+    async def _async_read(self, account_id: str) -> Account | None:
+        """Read one account, unless MetaApi wants to be left alone."""
+        if self.hass.loop.time() < self._rest_until:
+            return None
+        try:
+            account = await self.provisioning.account(account_id)
+        except NotFoundError:
+            self._gone.add(account_id)
+        except MetaApiError as err:
+            LOGGER.debug("Could not read account %s: %s", account_id, err)
+            self._async_mind_refusal(err)
+        else:
+            return account
+        return None
+
+    @callback
+    def _async_keep_rest(self) -> None:
+        """Ask nothing while a rest lasts that an earlier set-up was told to keep."""
+        pauses = self.hass.data.setdefault(DATA_REST_PAUSES, {})
+        seconds = pauses.get(self._token, 0.0) - self.hass.loop.time()
+        if seconds > 0:
+            again_at = dt_util.now() + timedelta(seconds=seconds)
+            raise UpdateFailed(
+                translation_domain=DOMAIN,
+                translation_key="rest_asked",
+                translation_placeholders={"time": f"{again_at:%H:%M:%S}"},
+            )
+        pauses.pop(self._token, None)
+
+    @callback
+    def _set_up_failed(self, err: MetaApiError) -> UpdateFailed:
+        """Return the error for a set-up that is worth another try, and remember a rest."""
+        if pause := _pause_after(err):
+            pauses = self.hass.data[DATA_REST_PAUSES]
+            pauses[self._token] = self.hass.loop.time() + pause
+        if isinstance(err, RequestError):
+            return UpdateFailed(
+                translation_domain=DOMAIN,
+                translation_key="answered_with_error",
+                translation_placeholders={"error": str(err)},
+            )
+        return UpdateFailed(
+            translation_domain=DOMAIN,
+            translation_key="cannot_connect",
+            translation_placeholders={"error": str(err)},
+        )
+
+    @property
+    def _token(self) -> str:
+        """Return the token."""
+        token: str = self.config_entry.data[CONF_TOKEN]
+        return token
 
     @callback
     def _async_stop_listing(self) -> None:
-        """Leave REST alone: this token may not use it."""
+        """Leave REST alone: MetaApi refuses the token."""
         self.can_list = False
         self.update_interval = None
 
@@ -269,14 +332,9 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
 
     async def _async_reread_one(self, subentry: ConfigSubentry) -> bool:
         """Read one account, because a person asks; return whether it is deployed by now."""
-        if not self.can_list:
-            return False
         account_id = subentry.data[CONF_ACCOUNT_ID]
-        try:
-            account = await self.provisioning.account(account_id)
-        except MetaApiError as err:
-            LOGGER.debug("Could not read account %s: %s", account_id, err)
-            self._async_mind_refusal(err)
+        account = await self._async_read(account_id) if self.can_list else None
+        if account is None or subentry.subentry_id not in self.watched:
             return False
         self.data[account_id] = account
         self._async_set_facts(subentry, account)
@@ -297,6 +355,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             self.monitor.listen_hub(self._async_hub_changed)
         )
         for subentry in self._subentries():
+            self.watched.add(subentry.subentry_id)
             account_id = subentry.data[CONF_ACCOUNT_ID]
             account = self.data.get(account_id)
             self.monitor.add_account(
@@ -319,15 +378,35 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         # a coordinator that nobody listens to does not poll
         self.config_entry.async_on_unload(self.async_add_listener(lambda: None))
 
+    @callback
+    def watched_subentries(self) -> list[ConfigSubentry]:
+        """Return the subentries whose accounts are under watch, but for those removed meanwhile."""
+        return [one for one in self._subentries() if one.subentry_id in self.watched]
+
+    async def async_accounts_changed(self) -> None:
+        """Reload for accounts that are new, and let those go that were removed."""
+        there = {subentry.subentry_id for subentry in self._subentries()}
+        if there - self.watched:
+            self.hass.config_entries.async_schedule_reload(self.config_entry.entry_id)
+            return
+        self.watched &= there
+        kept = {one.data[CONF_ACCOUNT_ID] for one in self._subentries()}
+        gone = self._seen.keys() - kept
+        for account_id in gone:
+            del self._seen[account_id]
+            self._quota_issue.async_forget(account_id)
+        await asyncio.gather(*map(self.monitor.remove_account, gone))
+
     async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
         """Reconnect an account; one that was not deployed is looked up again before saying so."""
         clock = self.hass.loop.time
         started = clock()
         result = await self.monitor.reconnect(account_id, timeout)
-        if result.outcome is Outcome.NOT_DEPLOYED:
+        subentry = self._subentry(account_id)
+        if result.outcome is Outcome.NOT_DEPLOYED and subentry is not None:
             try:
                 async with asyncio.timeout(timeout):
-                    deployed = await self._async_reread_one(self._subentry(account_id))
+                    deployed = await self._async_reread_one(subentry)
             except TimeoutError:
                 deployed = False
             if deployed:
@@ -373,29 +452,43 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     @callback
     def _async_hub_changed(self) -> None:
         """Log a link that was lost or is back; ask for a new token when MetaApi refuses this one."""
+        title = self.config_entry.title
         if self.monitor.token_refused:
             if not self._token_refused:
                 self._token_refused = True
+                LOGGER.info("%s: MetaApi refuses the token", title)
                 self._async_stop_listing()
-                self.config_entry.async_start_reauth(self.hass)
+                self._async_ask_for_token()
+                self.config_entry.async_on_unload(
+                    async_track_time_interval(
+                        self.hass,
+                        self._async_ask_for_token,
+                        REREAD_INTERVAL,
+                        cancel_on_shutdown=True,
+                    )
+                )
             return
         before, self._connected = self._connected, self.monitor.connected
         if self._connected is False and before is not False:
-            LOGGER.info("The connection to MetaApi is lost")
+            LOGGER.info("%s: the connection to MetaApi is lost", title)
         elif self._connected and before is False:
-            LOGGER.info("The connection to MetaApi is back")
+            LOGGER.info("%s: the connection to MetaApi is back", title)
             self.async_request_reread()
+
+    @callback
+    def _async_ask_for_token(self, _now: datetime | None = None) -> None:
+        """Ask for a new token, as long as no form asks already: a person may have closed the last one."""
+        self.config_entry.async_start_reauth(self.hass)
 
     def _subentries(self) -> list[ConfigSubentry]:
         """Return the subentries that hold accounts."""
         return list(self.config_entry.get_subentries_of_type(SUBENTRY_ACCOUNT))
 
-    def _subentry(self, account_id: str) -> ConfigSubentry:
-        """Return the subentry of an account that is watched."""
+    def _subentry(self, account_id: str) -> ConfigSubentry | None:
+        """Return the subentry of an account, unless it was removed."""
+        subentries = self._subentries()
         return next(
-            subentry
-            for subentry in self._subentries()
-            if subentry.data[CONF_ACCOUNT_ID] == account_id
+            (one for one in subentries if one.data[CONF_ACCOUNT_ID] == account_id), None
         )
 
 
@@ -404,10 +497,6 @@ def account_model(account: Account) -> str | None:
     return " · ".join(filter(None, (account.platform, account.type))) or None
 
 
-def _update_failed(err: MetaApiError) -> UpdateFailed:
-    """Return the error for a set-up that is worth another try."""
-    return UpdateFailed(
-        translation_domain=DOMAIN,
-        translation_key="cannot_connect",
-        translation_placeholders={"error": str(err)},
-    )
+def _pause_after(err: MetaApiError) -> float:
+    """Return for how many seconds REST is left alone after an error."""
+    return rest_pause(err, dt_util.utcnow(), REFUSED_PAUSE.total_seconds())

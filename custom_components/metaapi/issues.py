@@ -123,7 +123,15 @@ class QuotaIssue:
         ):
             self._names[account_id] = name
             self._numbers = limit.metadata
-        elif self._names.pop(account_id, None) is None:
+        else:
+            self.async_forget(account_id)
+            return
+        self._async_raise()
+
+    @callback
+    def async_forget(self, account_id: str) -> None:
+        """Tell no more of an account: it is watched, or not to be watched any more."""
+        if self._names.pop(account_id, None) is None:
             return
         if self._names:
             self._async_raise()

@@ -1,12 +1,12 @@
 """Fix flows of the repair issues."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import override
 
 import voluptuous as vol
 
 from homeassistant.components.repairs import FlowType, RepairsFlow, RepairsFlowResult
-from homeassistant.config_entries import SOURCE_RECONFIGURE
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigFlowContext
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 
@@ -14,7 +14,7 @@ from .const import DOMAIN
 from .issues import DATA_ENTRY_ID, DATA_SUBENTRY_ID
 
 
-class MetaApiRepairFlow(RepairsFlow):
+class MetaApiRepairFlow(RepairsFlow, ABC):
     """Asks before it mends something."""
 
     def __init__(self, entry_id: str) -> None:
@@ -70,9 +70,11 @@ class TokenExpiringRepairFlow(MetaApiRepairFlow):
     @override
     async def _async_fix(self) -> RepairsFlowResult:
         """Go on with that form; the issue stays until a token is in that lives longer."""
-        result = await self.hass.config_entries.flow.async_init(
-            DOMAIN,
-            context={"source": SOURCE_RECONFIGURE, "entry_id": self._entry_id},
+        flows = self.hass.config_entries.flow
+        context = ConfigFlowContext(source=SOURCE_RECONFIGURE, entry_id=self._entry_id)
+        opened = flows.async_progress_by_handler(DOMAIN, match_context={**context})
+        result = (
+            opened[0] if opened else await flows.async_init(DOMAIN, context=context)
         )
         return self.async_abort(
             reason="reconfigure",

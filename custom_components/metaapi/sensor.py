@@ -14,7 +14,6 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api.link import LinkState
 from .api.model import Status
-from .const import SUBENTRY_ACCOUNT
 from .coordinator import MetaApiConfigEntry
 from .entity import MetaApiLinkEntity, MetaApiLinkEntityDescription
 
@@ -49,7 +48,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of an entry."""
-    for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT):
+    for subentry in entry.runtime_data.coordinator.watched_subentries():
         async_add_entities(
             [MetaApiSensor(entry, subentry, description) for description in SENSORS],
             config_subentry_id=subentry.subentry_id,

@@ -78,20 +78,29 @@ class AccountSubentryFlow(ConfigSubentryFlow):
         entry = self._get_entry()
         subentry = self._get_reconfigure_subentry()
         access = Access(self.hass, entry.data)
+        account_id: str = subentry.data[CONF_ACCOUNT_ID]
+        if entry.state is ConfigEntryState.LOADED:
+            listed = entry.runtime_data.coordinator.data.get(account_id)
+            if listed is not None and listed.region:
+                return self.async_abort(
+                    reason="region_is_known",
+                    description_placeholders={"name": subentry.title},
+                )
         known: str = subentry.data[CONF_REGION]
         problem: Problem | None = None
         if user_input is not None:
             try:
                 region = read_region(user_input)
                 if access.serves_elsewhere(region, known):
-                    await access.judge(subentry.data[CONF_ACCOUNT_ID], region)
+                    await access.judge(account_id, region)
             except Problem as err:
                 problem = err
             else:
                 result = self.async_update_and_abort(
                     entry, subentry, data_updates={CONF_REGION: region}
                 )
-                self.hass.config_entries.async_schedule_reload(entry.entry_id)
+                if region != known:
+                    self.hass.config_entries.async_schedule_reload(entry.entry_id)
                 return result
         schema = self.add_suggested_values_to_schema(
             REGION_SCHEMA, user_input or {CONF_REGION: known}

@@ -20,7 +20,7 @@ from .link import Link, LinkState, Wish
 from .model import Replica
 from .policy import Limit, Retry, limit_of, subscribe_rule
 from .provisioning import Provisioning
-from .reconnect import Attempt, Outcome, ReconnectResult
+from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
 from .sockets import Sockets
 from .timing import Timing
 from .token import read_claims, redact_all
@@ -217,7 +217,7 @@ class Monitor(ConnectionListener):
         self, account_id: str, region: str, replicas: Iterable[Replica] = ()
     ) -> None:
         """Take where an account runs; it moves there without touching the others."""
-        if (watch := self._watches.get(account_id)) is None:
+        if self._closed or (watch := self._watches.get(account_id)) is None:
             return
         watch.region, watch.replicas = region, tuple(replicas)
         places = {
@@ -280,7 +280,9 @@ class Monitor(ConnectionListener):
         Source: documentation, "Reconnect".
         """
         watch = self._watches.get(account_id)
-        if watch is None or self.token_refused or self._closed:
+        if self.token_refused:
+            return ReconnectResult(Outcome.NO_CONNECTION, 0.0, TOKEN_REFUSED)
+        if watch is None or self._closed:
             return ReconnectResult(Outcome.NO_CONNECTION, 0.0)
         if watch.attempt is None:
             watch.attempt = Attempt(self, watch)
@@ -628,9 +630,13 @@ class Monitor(ConnectionListener):
         if limit_of(error) is Limit.MOVE and not self._may_move(watch, place, now):
             # two were asked since the last pause, which therefore is to last for two
             wait = max(wait or 0.0, 2 * self.timing.refused_floor)
+        shown = watch.shown
         watch.link.subscribe_answered(place, now, error, wait)
         self.pump(watch)
         if isinstance(error, TooManyRequestsError):
+            if watch.shown == shown:
+                # what the limit says of itself may be news all the same
+                _tell(watch.listeners)
             self._mind_limit(watch, place, error, now)
 
     async def _probe(self, watch: Watch, place: str, connection: Connection) -> None:

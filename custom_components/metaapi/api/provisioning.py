@@ -116,7 +116,7 @@ class Provisioning:
         else:
             return self._result(status, body, retry_after)
         # raised here, not above: the library's exception may hold the token
-        raise CannotConnectError(f"No answer from MetaApi ({failure})")
+        raise CannotConnectError(f"No answer ({failure})")
 
     def _decode(self, body: bytes) -> Any:
         """Return a body as JSON without the token, or nothing."""

@@ -43,8 +43,14 @@ class ReconnectResult:
     outcome: Outcome
     seconds: float
     error: str | None = None
-    """What MetaApi said of a refusal, without the token."""
+    """What MetaApi said of a refusal, without the token; or more on why there is no connection."""
 
+
+LOST = "The connection was lost before the outcome was known"
+"""The error of a `no_connection` whose request may have reached MetaApi."""
+
+TOKEN_REFUSED = "MetaApi refuses the token"
+"""The error of a `no_connection` that only a new token can mend."""
 
 _SEED_PAGE = "seed_page"
 
@@ -84,7 +90,7 @@ class Attempt:
         await asyncio.wait((self._task,))
         seconds = self._clock() - started
         if self._task.cancelled():
-            return ReconnectResult(Outcome.NO_CONNECTION, seconds)
+            return ReconnectResult(Outcome.NO_CONNECTION, seconds, self._lost_error)
         result = self._task.result()
         return ReconnectResult(result.outcome, seconds, result.error)
 
@@ -124,6 +130,8 @@ class Attempt:
             outcome = self._unless_authenticated(self._phase)
         except _LostError, MetaApiError:
             outcome = self._unless_authenticated(Outcome.NO_CONNECTION)
+            if outcome is Outcome.NO_CONNECTION:
+                error = self._lost_error
         finally:
             self._monitor.attempt_ended(self._watch, outcome)
             if link.reconnecting:
@@ -134,6 +142,13 @@ class Attempt:
                 )
                 self._monitor.pump(self._watch)
         return ReconnectResult(outcome, 0.0, error)
+
+    @property
+    def _lost_error(self) -> str | None:
+        """Return what to add to the loss of the connection."""
+        if self._monitor.token_refused:
+            return TOKEN_REFUSED
+        return LOST if self._armed else None
 
     def _unless_authenticated(self, outcome: Outcome) -> Outcome:
         """Return an outcome, but for a terminal that came back all the same."""
