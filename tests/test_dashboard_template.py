@@ -189,3 +189,10 @@ def test_the_demo_has_what_the_template_writes(
         registry.async_update_entity(german, new_entity_id=account.status_id)
     kept = load_yaml(str(FILES / "simulated" / "downtime.yaml"))
     assert render(hass, "downtime.jinja") == kept
+
+
+@pytest.mark.parametrize("template", ["dashboard.jinja", "downtime.jinja"])
+@pytest.mark.usefixtures("entry")
+def test_without_accounts_it_says_so(hass: HomeAssistant, template: str) -> None:
+    """Nothing comes out that could be taken for a configuration."""
+    assert render(hass, template).startswith("No MetaApi account is loaded")
