@@ -18,7 +18,7 @@ from custom_components.metaapi.api.model import Status
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.memory import STORAGE_KEY
 from homeassistant.components import automation
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import CoreState, Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import (
@@ -412,6 +412,91 @@ async def test_renamed(hass: HomeAssistant, monitor: FakeMonitor, told: Told) ->
     assert await told() == ["binary_sensor.my_swing"]
 
 
+@pytest.mark.parametrize("behavior", ["each", "first", "all"])
+async def test_renamed_while_it_lasts(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+    behavior: str,
+) -> None:
+    """Another entity id does not end a duration, and is the one that is told."""
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    device = device_of(hass, entry, SWING.account_id)
+    await arm(hass, target={"device_id": device.id}, behavior=behavior, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 100)
+    er.async_get(hass).async_update_entity(
+        SWING_TERMINAL, new_entity_id="binary_sensor.my_swing"
+    )
+    await pass_time(hass, freezer, 199)
+    assert await told() == []
+    await pass_time(hass, freezer, 2)
+    assert [event.data["description"] for event in told.events] == [
+        "state of binary_sensor.my_swing"
+    ]
+    assert await told() == ["binary_sensor.my_swing"]
+
+
+@pytest.mark.parametrize(
+    ("behavior", "scalp"), [("first", DISCONNECTED), ("all", CONNECTED)]
+)
+@pytest.mark.parametrize("place", ["entity", "device", "label"])
+async def test_disabled(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    told: Told,
+    behavior: str,
+    scalp: LinkState,
+    place: str,
+) -> None:
+    """A terminal that is disabled does not count, whatever was last known of it."""
+    label = lr.async_get(hass).async_create("Trading").label_id
+    for entity_id in BOTH:
+        er.async_get(hass).async_update_entity(entity_id, labels={label})
+    targets: dict[str, dict[str, Any]] = {
+        "entity": {"entity_id": BOTH},
+        "device": {
+            "device_id": [
+                device_of(hass, mock_config_entry, account.account_id).id
+                for account in (SWING, SCALP)
+            ]
+        },
+        "label": {"label_id": label},
+    }
+    monitor.push(SCALP.account_id, scalp)
+    er.async_get(hass).async_update_entity(
+        SCALP_TERMINAL, disabled_by=er.RegistryEntryDisabler.USER
+    )
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    await arm(hass, target=targets[place], behavior=behavior)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_leaves_the_target_while_it_lasts(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What leaves the target for a while and changes there begins anew."""
+    label = lr.async_get(hass).async_create("Trading").label_id
+    registry = er.async_get(hass)
+    registry.async_update_entity(SWING_TERMINAL, labels={label})
+    await arm(hass, target={"label_id": label}, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 100)
+    registry.async_update_entity(SWING_TERMINAL, labels=set())
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    registry.async_update_entity(SWING_TERMINAL, labels={label})
+    await pass_time(hass, freezer, 300)
+    assert await told() == []
+
+
 # -- each, first, all ------------------------------------------------------------------
 
 
@@ -654,6 +739,96 @@ async def test_armed_while_disconnected(
     monitor.push(SWING.account_id, CONNECTED)
     monitor.push(SWING.account_id, DISCONNECTED)
     assert await told() == [SWING_TERMINAL]
+
+
+async def remove_and_add(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Remove the first account and add it again."""
+    subentry = next(iter(entry.subentries.values()))
+    assert subentry.unique_id == SWING.account_id
+    hass.config_entries.async_remove_subentry(entry, subentry.subentry_id)
+    await hass.async_block_till_done()
+    hass.config_entries.async_add_subentry(
+        entry,
+        ConfigSubentry(
+            data=subentry.data,
+            subentry_type=subentry.subentry_type,
+            title=subentry.title,
+            unique_id=subentry.unique_id,
+        ),
+    )
+    await hass.async_block_till_done()
+
+
+async def test_account_added_again(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    told: Told,
+) -> None:
+    """An account that was removed starts without a past; the others keep theirs."""
+    await arm(hass, target={"entity_id": BOTH})
+    await remove_and_add(hass, mock_config_entry)
+    for account in (SWING, SCALP):
+        monitors[-1].push(account.account_id, DISCONNECTED)
+    assert await told() == [SCALP_TERMINAL]
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
+
+
+async def test_account_removed_while_it_lasts(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What an account has begun ends with it."""
+    await arm(hass, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await remove_and_add(hass, mock_config_entry)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 301)
+    assert await told() == []
+
+
+async def test_account_removed_during_a_reconnect(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    told: Told,
+) -> None:
+    """The account that is added again knows nothing of the reconnect; with `at_start` it is a new one."""
+    await arm(hass, at_start=True)
+    monitor.push(SWING.account_id, RECONNECTING)
+    await remove_and_add(hass, mock_config_entry)
+    assert not monitor.listeners.get(SWING.account_id)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    assert [
+        (event.data["from"], event.data["at_start"], event.data["already"])
+        for event in told.events
+    ] == [("unknown", True, True)]
+
+
+async def test_account_removed_from_the_file(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    hass_storage: dict[str, Any],
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A restart between the removal and the return brings no past either."""
+    await pass_time(hass, freezer, 11)
+    assert f"{SWING.account_id}_terminal" in hass_storage[STORAGE_KEY]["data"]
+    await remove_and_add(hass, mock_config_entry)
+    await pass_time(hass, freezer, 11)
+    assert f"{SWING.account_id}_terminal" not in hass_storage[STORAGE_KEY]["data"]
+    assert f"{SCALP.account_id}_terminal" in hass_storage[STORAGE_KEY]["data"]
 
 
 # -- our own reconnect -----------------------------------------------------------------
@@ -984,6 +1159,121 @@ async def test_also_at_start(
     assert await told() == [SWING_TERMINAL]
 
 
+@pytest.mark.parametrize("seen_late", [True, False])
+@pytest.mark.parametrize("at_start", [True, False])
+@pytest.mark.parametrize(
+    ("known", "fires"),
+    [
+        pytest.param(
+            {"swing": True, "scalp": True},
+            {"each": 2, "first": 1, "all": 1},
+            id="both turned",
+        ),
+        pytest.param(
+            {"swing": True, "scalp": False},
+            {"each": 1, "first": 0, "all": 1},
+            id="first turned",
+        ),
+        pytest.param(
+            {"swing": False, "scalp": True},
+            {"each": 1, "first": 0, "all": 1},
+            id="last turned",
+        ),
+        pytest.param(
+            {"swing": False, "scalp": False},
+            {"each": 0, "first": 0, "all": 0},
+            id="no news",
+        ),
+        pytest.param({}, {"each": 0, "first": 0, "all": 0}, id="never known"),
+    ],
+)
+@pytest.mark.parametrize("behavior", ["each", "first", "all"])
+async def test_start_with_several(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+    seen_late: bool,
+    at_start: bool,
+    known: dict[str, bool],
+    fires: dict[str, int],
+    behavior: str,
+) -> None:
+    """At a start as well the first fires once and all fire once; with `at_start`, whatever was known."""
+    always = {"each": 2, "first": 1, "all": 1}
+    remember(hass_storage, **known)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    await arm(hass, target={"entity_id": BOTH}, behavior=behavior, at_start=at_start)
+
+    async def disconnect() -> None:
+        for account in (SWING, SCALP):
+            monitors[-1].push(account.account_id, DISCONNECTED)
+        await hass.async_block_till_done()
+
+    if not seen_late:
+        await disconnect()
+    await hass.async_start()
+    await hass.async_block_till_done()
+    if seen_late:
+        assert await told() == []
+        await disconnect()
+    assert len(await told()) == (always if at_start else fires)[behavior]
+
+    for account in (SWING, SCALP):
+        monitors[-1].push(account.account_id, CONNECTED)
+    await disconnect()
+    assert len(await told()) == always[behavior]
+
+
+async def test_stop_before_the_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What no automation heard of is still news at the next start."""
+    remember(hass_storage, swing=True, scalp=True)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    await arm(hass)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 11)
+    assert hass_storage[STORAGE_KEY]["data"][f"{SWING.account_id}_terminal"] is True
+    await hass.async_start()
+    assert await told() == [SWING_TERMINAL]
+    await pass_time(hass, freezer, 11)
+    assert hass_storage[STORAGE_KEY]["data"][f"{SWING.account_id}_terminal"] is False
+
+
+async def test_gone_before_the_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+) -> None:
+    """A terminal that is gone when automations run is not told of; another one is."""
+    remember(hass_storage, swing=True, scalp=True)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    await arm(hass, target={"entity_id": BOTH})
+    for account in (SWING, SCALP):
+        monitors[-1].push(account.account_id, DISCONNECTED)
+    er.async_get(hass).async_remove(SWING_TERMINAL)
+    await hass.async_start()
+    assert await told() == [SCALP_TERMINAL]
+
+
 async def test_automation_made_after_the_start(
     hass: HomeAssistant,
     hass_storage: dict[str, Any],
@@ -1078,6 +1368,13 @@ async def test_leaves_no_file_behind(
     await hass.async_block_till_done()
     await pass_time(hass, freezer, 60)
     assert STORAGE_KEY not in hass_storage
+
+    # Nor does it look again whenever anything else is removed
+    remember(hass_storage)
+    other = er.async_get(hass).async_get_or_create("binary_sensor", "other", "1")
+    er.async_get(hass).async_remove(other.entity_id)
+    await hass.async_block_till_done()
+    assert STORAGE_KEY in hass_storage
 
 
 # -- the platform ----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.condition import Condition, EntityStateConditionBase
 
-from .targets import async_filter_target
+from .targets import async_targeted_sensors
 
 
 class MetaApiCondition(EntityStateConditionBase):
@@ -19,9 +19,10 @@ class MetaApiCondition(EntityStateConditionBase):
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
         """Leave what is ours."""
-        return async_filter_target(
+        targeted = async_targeted_sensors(
             self._hass, self._target_selection, super().entity_filter(entities)
         )
+        return set(targeted.values())
 
 
 class IsConnectedCondition(MetaApiCondition):

@@ -38,6 +38,7 @@ VALUES = {STATE_ON: True, STATE_OFF: False}
 class Change:
     """A new state of a binary sensor of ours."""
 
+    unique_id: str
     entity_id: str
     from_state: State | None
     to_state: State | None
@@ -65,9 +66,11 @@ class Memory:
         self._hass = hass
         self._store = store
         self._known = known
-        self._before = dict(known)
-        self._met: dict[str, str] = {}
-        """Entity ids, by unique id, of what was known since Home Assistant started."""
+        """By unique id."""
+        self._met: set[str] = set()
+        """What of it was seen since Home Assistant started."""
+        self._early: dict[str, bool] = {}
+        """What was seen before automations run, and is known only then."""
         self._held: dict[str, _Held] = {}
         self._listeners: list[Callable[[Change], None]] = []
         self._started = False
@@ -103,16 +106,20 @@ class Memory:
         return partial(self._listeners.remove, listener)
 
     @callback
-    def known(self, entity_id: str) -> bool | None:
+    def known(self, unique_id: str) -> bool | None:
         """Return what was last known of an entity."""
-        entry = async_our_sensor(self._hass, entity_id)
-        return self._known.get(entry.unique_id) if entry else None
+        return self._known.get(unique_id)
 
     @callback
-    def seen(self, entity_id: str) -> bool | None:
+    def met(self, unique_id: str) -> bool | None:
+        """Return what is known of an entity that was seen since Home Assistant started."""
+        return self.known(unique_id) if unique_id in self._met else None
+
+    @callback
+    def seen(self, unique_id: str) -> bool | None:
         """Return what is known of an entity that is in sight."""
-        state = self._hass.states.get(entity_id)
-        return self.known(entity_id) if state and state.state in VALUES else None
+        state = self._async_state(unique_id)
+        return self.known(unique_id) if state and state.state in VALUES else None
 
     @callback
     def _async_state_changed(self, event: Event[EventStateChangedData]) -> None:
@@ -125,27 +132,17 @@ class Memory:
         self, entry: er.RegistryEntry, old: State | None, new: State | None
     ) -> None:
         """Compare a state with what was last known."""
-        held = self._held.pop(entry.unique_id, None)
-        if held is not None:
-            held.cancel()
-            old = held.from_state
+        unique_id = entry.unique_id
+        old = self._async_let_go(unique_id, old)
         value = VALUES.get(new.state) if new else None
-        known = self._known.get(entry.unique_id)
-        change = Change(entry.entity_id, old, new)
+        known = self._early.get(unique_id, self._known.get(unique_id))
         if value is False and known and (cancel := self._async_hold(entry)):
-            self._held[entry.unique_id] = _Held(old, cancel)
-        elif value is not None:
-            change = replace(
-                change,
-                turned=value if known is not None and value is not known else None,
-                first=entry.unique_id not in self._met,
-            )
-            self._met[entry.unique_id] = entry.entity_id
-            if value is not known:
-                self._known[entry.unique_id] = value
-                self._store.async_delay_save(self._registered, SAVE_DELAY)
+            self._held[unique_id] = _Held(old, cancel)
+            value = None
         if self._started:
-            self._async_tell(change)
+            self._async_tell(Change(unique_id, entry.entity_id, old, new), value)
+        elif value is not None:
+            self._early[unique_id] = value
 
     @callback
     def _async_hold(self, entry: er.RegistryEntry) -> CALLBACK_TYPE | None:
@@ -166,37 +163,70 @@ class Memory:
         return monitor.listen(account_id, partial(self._async_look_again, entry.id))
 
     @callback
+    def _async_let_go(self, unique_id: str, old: State | None) -> State | None:
+        """End a wait for an outcome; returns the state before it, else the one passed in."""
+        held = self._held.pop(unique_id, None)
+        if held is None:
+            return old
+        held.cancel()
+        return held.from_state
+
+    @callback
     def _async_look_again(self, registry_id: str) -> None:
         """Compare again: a reconnect that failed writes no state of its own."""
         if entry := er.async_get(self._hass).entities.get_entry(registry_id):
             self._async_take(entry, None, self._hass.states.get(entry.entity_id))
 
     @callback
-    def _async_tell(self, change: Change) -> None:
-        """Tell listeners."""
+    def _async_tell(self, change: Change, value: bool | None) -> None:
+        """Tell listeners of a change, once it is known what it shows."""
+        unique_id = change.unique_id
+        if value is not None:
+            known = self._known.get(unique_id)
+            change = replace(
+                change,
+                turned=value if known is not None and value is not known else None,
+                first=unique_id not in self._met,
+            )
+            self._met.add(unique_id)
+            if value is not known:
+                self._known[unique_id] = value
+                self._store.async_delay_save(self._known.copy, SAVE_DELAY)
         for listener in tuple(self._listeners):
             listener(change)
 
     @callback
     def _async_started(self, _hass: HomeAssistant) -> None:
-        """Tell at once what came of all that happened before automations run."""
+        """Tell, one by one, what came of all that happened before automations run."""
         self._started = True
-        for unique_id, entity_id in tuple(self._met.items()):
-            now, before = self._known[unique_id], self._before.get(unique_id)
-            turned = None if before in {None, now} else now
-            state = self._hass.states.get(entity_id)
-            self._async_tell(Change(entity_id, None, state, turned, first=True))
+        early, self._early = self._early, {}
+        for unique_id, value in early.items():
+            if state := self._async_state(unique_id):
+                self._async_tell(Change(unique_id, state.entity_id, None, state), value)
 
     @callback
-    def _async_removed(self, _event: Event[er.EventEntityRegistryUpdatedData]) -> None:
-        """Leave no file behind when the last binary sensor goes."""
-        if self._known and not self._registered():
+    def _async_removed(self, event: Event[er.EventEntityRegistryUpdatedData]) -> None:
+        """Forget accounts that are gone, and leave no file behind when the last one goes."""
+        gone = self._known.keys() - _only_owned(self._hass, self._known)
+        for unique_id in gone:
+            del self._known[unique_id]
+            self._met.discard(unique_id)
+            self._async_let_go(unique_id, None)
+            self._async_tell(
+                Change(unique_id, event.data["entity_id"], None, None), None
+            )
+        if gone and self._known:
+            self._store.async_delay_save(self._known.copy, SAVE_DELAY)
+        elif gone:
             self._hass.async_create_task(self._store.async_remove())
 
     @callback
-    def _registered(self) -> dict[str, bool]:
-        """Return what is known of the entities that there are."""
-        return _only_registered(self._hass, self._known)
+    def _async_state(self, unique_id: str) -> State | None:
+        """Return the state of an entity."""
+        entity_id = er.async_get(self._hass).async_get_entity_id(
+            BINARY_SENSOR_DOMAIN, DOMAIN, unique_id
+        )
+        return self._hass.states.get(entity_id) if entity_id else None
 
 
 @singleton(HassKey[Memory](f"{DOMAIN}_memory"), async_=True)
@@ -208,18 +238,25 @@ async def async_get_memory(hass: HomeAssistant) -> Memory:
     except HomeAssistantError as err:
         LOGGER.warning("Could not read what was last known of the terminals: %s", err)
         known = {}
-    memory = Memory(hass, store, _only_registered(hass, known))
+    memory = Memory(hass, store, _only_owned(hass, known))
     memory.async_start()
     return memory
 
 
-def _only_registered(hass: HomeAssistant, known: dict[str, bool]) -> dict[str, bool]:
-    """Leave out what is known of entities that are gone."""
-    registry = er.async_get(hass)
+def _only_owned(hass: HomeAssistant, known: dict[str, bool]) -> dict[str, bool]:
+    """Leave out what is known of accounts that are gone."""
+    owners = {
+        owner
+        for entry in hass.config_entries.async_entries(DOMAIN)
+        for owner in (
+            entry.entry_id,
+            *(subentry.unique_id for subentry in entry.subentries.values()),
+        )
+    }
     return {
         unique_id: value
         for unique_id, value in known.items()
-        if registry.async_get_entity_id(BINARY_SENSOR_DOMAIN, DOMAIN, unique_id)
+        if unique_id.rpartition("_")[0] in owners
     }
 
 

@@ -21,14 +21,18 @@ def async_our_sensor(hass: HomeAssistant, entity_id: str) -> er.RegistryEntry | 
 
 
 @callback
-def async_filter_target(
+def async_targeted_sensors(
     hass: HomeAssistant, target: TargetSelection, entity_ids: set[str]
-) -> set[str]:
-    """Leave the terminals, and what else is ours only where the target names it as an entity."""
+) -> dict[str, str]:
+    """Return entity ids by unique id: terminals, and what else is ours only where the target names it as an entity.
+
+    What is disabled has no state that could count.
+    """
     return {
-        entity_id
+        entry.unique_id: entity_id
         for entity_id in entity_ids
         if (entry := async_our_sensor(hass, entity_id))
+        and not entry.disabled
         and (
             entity_id in target.entity_ids or entry.unique_id.endswith(TERMINAL_SUFFIX)
         )

@@ -29,7 +29,7 @@ from homeassistant.helpers.trigger import (
 from homeassistant.helpers.typing import ConfigType
 
 from .memory import Change, Memory, async_get_memory
-from .targets import async_filter_target
+from .targets import async_targeted_sensors
 
 CONF_AT_START = "at_start"
 
@@ -120,7 +120,7 @@ class _Runner:
         self._duration: timedelta | None = options.get(CONF_FOR)
         self._at_start: bool = options[CONF_AT_START]
         self._run_action = run_action
-        # By entity where each counts, else one for all
+        # By unique id where each counts, else one for all
         self._waiting: dict[str, Change] = {}
         self._timers: dict[str, CALLBACK_TYPE] = {}
 
@@ -142,13 +142,8 @@ class _Runner:
     def _async_changed(self, change: Change) -> None:
         """Begin to wait, go on or give up."""
         targeted = self._async_targeted()
-        if change.entity_id not in targeted:
-            return
-        key = change.entity_id if self._behavior == BEHAVIOR_EACH else self._behavior
-        if self._counts(change) and (
-            self._behavior != BEHAVIOR_FIRST
-            or [*map(self._memory.known, targeted)].count(self._turned) == 1
-        ):
+        key = change.unique_id if self._behavior == BEHAVIOR_EACH else self._behavior
+        if change.unique_id in targeted and self._counts(change, targeted):
             self._waiting[key] = change
         if key not in self._waiting:
             return
@@ -156,7 +151,7 @@ class _Runner:
             del self._waiting[key]
         elif self._async_holds(key, targeted, self._memory.seen):
             if not self._duration:
-                self._async_fire(key)
+                self._async_fire(key, targeted)
             elif key not in self._timers:
                 self._timers[key] = async_call_later(
                     self._hass, self._duration, partial(self._async_held, key)
@@ -165,33 +160,48 @@ class _Runner:
         if key in self._timers:
             self._timers.pop(key)()
 
-    def _counts(self, change: Change) -> bool:
-        """Tell whether a change is what the trigger is for."""
-        if self._at_start and change.first:
-            return self._memory.known(change.entity_id) is self._turned
-        return change.turned is self._turned
+    def _counts(self, change: Change, targeted: Iterable[str]) -> bool:
+        """Tell whether a change is what the trigger is for.
+
+        At a start it is as if nothing had been known before, of any terminal.
+        """
+        turned, value_of = change.turned, self._memory.known
+        if self._at_start:
+            value_of = self._memory.met
+            if change.first:
+                turned = value_of(change.unique_id)
+        if turned is not self._turned:
+            return False
+        if self._behavior == BEHAVIOR_FIRST or (
+            # Another that was so already has spoken for all
+            self._behavior == BEHAVIOR_ALL and change.turned is None
+        ):
+            return [*map(value_of, targeted)].count(self._turned) == 1
+        return True
 
     @callback
     def _async_held(self, key: str, _now: datetime) -> None:
         """Fire, unless the target means something else by now."""
         del self._timers[key]
-        if self._async_holds(key, self._async_targeted(), self._memory.seen):
-            self._async_fire(key)
+        targeted = self._async_targeted()
+        if self._async_holds(key, targeted, self._memory.seen):
+            self._async_fire(key, targeted)
 
     @callback
-    def _async_fire(self, key: str) -> None:
+    def _async_fire(self, key: str, targeted: dict[str, str]) -> None:
         """Run the action."""
         change = self._waiting.pop(key)
+        entity_id = targeted.get(change.unique_id, change.entity_id)
         self._run_action(
             {
-                ATTR_ENTITY_ID: change.entity_id,
+                ATTR_ENTITY_ID: entity_id,
                 "from_state": change.from_state,
                 "to_state": change.to_state,
                 "for": self._duration,
                 "at_start": change.first,
                 "already": change.turned is None,
             },
-            f"state of {change.entity_id}",
+            f"state of {entity_id}",
             change.to_state.context if change.to_state else None,
         )
 
@@ -205,20 +215,20 @@ class _Runner:
         """Tell whether what turned is still so; what has no value does not count."""
         values = [
             value
-            for entity_id in targeted
-            if key in (entity_id, self._behavior)
-            and (value := value_of(entity_id)) is not None
+            for unique_id in targeted
+            if key in (unique_id, self._behavior)
+            and (value := value_of(unique_id)) is not None
         ]
         count = values.count(self._turned)
         return count > 0 and (self._behavior != BEHAVIOR_ALL or count == len(values))
 
     @callback
-    def _async_targeted(self) -> set[str]:
-        """Return the entities that the target means now."""
+    def _async_targeted(self) -> dict[str, str]:
+        """Return what the target means now: entity ids, by unique id."""
         selected = async_extract_referenced_entity_ids(
             self._hass, self._target, expand_group=False
         )
-        return async_filter_target(
+        return async_targeted_sensors(
             self._hass,
             self._target,
             selected.referenced | selected.indirectly_referenced,
