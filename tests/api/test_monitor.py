@@ -207,6 +207,29 @@ async def test_quota_makes_it_unavailable_and_says_so() -> None:
         assert second - first >= 0.4
 
 
+async def test_another_limit_is_told() -> None:
+    """What the account shows stays, but why is news: it decides what a person can do."""
+    async with watched(add=False, timing={"refused_floor": 0.1}) as w:
+        w.sim.limit_subscriptions(
+            "LIMIT_OF_ANOTHER_KIND",  # type: ignore[arg-type]
+            retry_after=0.1,
+        )
+        w.add(w.id)
+        await w.until(lambda: w.state.status is Status.QUOTA_EXHAUSTED)
+        told: list[str | None] = []
+
+        def listener() -> None:
+            limit = w.monitor.limit(w.id)
+            told.append(limit and limit.limit)
+
+        w.monitor.listen(w.id, listener)
+        w.sim.limit_subscriptions(
+            "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", retry_after=0.1
+        )
+        await w.until(lambda: "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER" in told)
+        assert w.state.status is Status.QUOTA_EXHAUSTED
+
+
 async def test_unknown_account_is_not_found() -> None:
     """An id that MetaApi does not know."""
     async with watched(add=False) as w:
@@ -368,6 +391,24 @@ async def test_close_gives_everything_back_and_leaves_nothing() -> None:
         assert not [
             task for task in asyncio.all_tasks() if "metaapi" in task.get_name()
         ]
+
+
+async def test_nothing_is_opened_after_the_end() -> None:
+    """Who is late with a place or an account finds everything closed, and it stays so."""
+    async with watched() as w:
+        await w.terminal(True)
+        await w.monitor.close()
+        await w.until(lambda: not w.sim.sockets)
+        handshakes = len(w.sim.handshakes)
+        w.monitor.endpoints = Endpoints(api_url=w.sim.url + "/")
+        w.monitor.place_account(w.id, "")
+        w.monitor.add_account("late")
+        assert w.monitor.sockets == (0, 0)
+        assert w.monitor.state("late") == LinkState()
+        assert not [
+            task for task in asyncio.all_tasks() if "metaapi" in task.get_name()
+        ]
+        assert len(w.sim.handshakes) == handshakes
 
 
 async def test_close_is_bounded_when_nobody_answers() -> None:

@@ -7,7 +7,7 @@ import logging
 
 from api.endpoints import Endpoints
 from api.link import Status
-from api.reconnect import Outcome
+from api.reconnect import LOST, TOKEN_REFUSED, Outcome
 import pytest
 
 from .support import Witness, watched
@@ -178,6 +178,7 @@ async def test_socket_lost_while_waiting_is_no_connection() -> None:
         w.sim.drop_sockets()
         result = await attempt
         assert result.outcome is Outcome.NO_CONNECTION
+        assert result.error == LOST
         assert result.seconds < 5
 
 
@@ -258,7 +259,9 @@ async def test_going_away_ends_the_attempt(
         await w.until(lambda: w.sim.requests_of("reconnect"))
         subscribes = len(w.sim.requests_of("subscribe"))
         await end(w)
-        assert (await attempt).outcome is Outcome.NO_CONNECTION
+        result = await attempt
+        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.error == LOST
         await w.until(lambda: not w.sim.sockets)
         assert len(w.sim.requests_of("subscribe")) == subscribes
 
@@ -309,6 +312,7 @@ async def test_a_token_that_is_refused_is_told_at_once() -> None:
         await w.until(lambda: w.monitor.token_refused)
         result = await w.monitor.reconnect(w.id, 20)
         assert result.outcome is Outcome.NO_CONNECTION
+        assert result.error == TOKEN_REFUSED
         assert result.seconds < 1
 
 
@@ -377,6 +381,7 @@ async def test_a_token_that_is_refused_meanwhile_ends_the_attempt() -> None:
         w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
         result = await reconnect
         assert result.outcome is Outcome.NO_CONNECTION
+        assert result.error == TOKEN_REFUSED
         assert result.seconds < 5
         assert w.monitor.token_refused
 
@@ -393,6 +398,8 @@ async def test_a_socket_lost_before_the_request_is_no_connection() -> None:
         w.sim.drop_sockets()
         result = await reconnect
         assert result.outcome is Outcome.NO_CONNECTION
+        assert result.error is None
+        assert not w.sim.requests_of("reconnect")
         assert result.seconds < 5
         assert not w.sim.requests_of("reconnect")
 
