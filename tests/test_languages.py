@@ -2,15 +2,23 @@
 
 from collections.abc import Iterator
 import json
+from pathlib import Path
 import re
 import string
 from typing import Any
 
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
+from custom_components.metaapi.const import DOMAIN
+from homeassistant.const import ATTR_FRIENDLY_NAME
+from homeassistant.core import HomeAssistant
 from homeassistant.generated.languages import LANGUAGES
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.translation import async_translate_state
 
+from .conftest import DISCONNECTED, SWING, FakeMonitor, setup_entry
 from .flow_support import PACKAGE, TEXTS, placeholders
 from .source_support import strings
 
@@ -146,6 +154,19 @@ def test_as_in_english(language: dict[str, Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.stem != "en"], ids=lambda file: file.stem
+)
+def test_translated(file: Path) -> None:
+    """Nothing but single words, such as terms, is the same as in English."""
+    english = dict(strings(TEXTS))
+    assert not [
+        path
+        for path, text in strings(json.loads(file.read_text(encoding="utf-8")))
+        if " " in text and text == english.get(path)
+    ]
+
+
 def test_names_of_languages() -> None:
     """Home Assistant knows each language by the name of its file."""
     assert {file.stem for file in FILES} <= LANGUAGES
@@ -171,3 +192,45 @@ def test_names_of_languages() -> None:
 def test_what_is_complained_about(text: str, what: str) -> None:
     """Each of the checks can fail."""
     assert what in " ".join(complaints("error.some", text))
+
+
+@pytest.mark.parametrize(
+    ("language_of_home", "button", "status"),
+    [
+        ("en", "Reconnect", "Terminal disconnected"),
+        ("de", "Neu verbinden", "Terminal getrennt"),
+        ("es", "Volver a conectar", "Terminal desconectado"),
+        ("pt-BR", "Reconectar", "Terminal desconectado"),
+        ("ru", "Переподключить", "Терминал отключён"),
+        ("zh-Hans", "重新连接", "终端已断开"),
+    ],
+)
+@pytest.mark.usefixtures("provisioning")
+async def test_home_of_a_language(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    language_of_home: str,
+    button: str,
+    status: str,
+) -> None:
+    """A home shows names of entities and states in its language."""
+    hass.config.language = language_of_home
+    await setup_entry(hass, mock_config_entry)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+
+    registry = er.async_get(hass)
+    shown = {}
+    for domain, key in (("button", "reconnect"), ("sensor", "status")):
+        entity_id = registry.async_get_entity_id(
+            domain, DOMAIN, f"{SWING.account_id}_{key}"
+        )
+        assert entity_id is not None
+        shown[domain] = hass.states.get(entity_id)
+    assert shown["button"] is not None
+    assert shown["sensor"] is not None
+    assert shown["button"].attributes[ATTR_FRIENDLY_NAME] == f"Swing {button}"
+    assert status == async_translate_state(
+        hass, shown["sensor"].state, "sensor", DOMAIN, "status", None
+    )
