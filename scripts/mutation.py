@@ -198,6 +198,8 @@ class Campaign:
                 if process.returncode:
                     raise SystemExit(f"{log.read_text()[-2000:]}\nmutmut failed.")
         meta = self.work / "mutants" / "api" / f"{self.target.name}.py.meta"
+        if not meta.is_file():
+            raise SystemExit("There was no time to make mutants: allow more minutes.")
         codes = json.loads(meta.read_text())["exit_code_by_key"]
         return {name: status_by_exit_code[code] for name, code in codes.items()}
 
