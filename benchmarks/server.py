@@ -199,7 +199,7 @@ class Server:
 
         With `changes`, every account's broker comes and goes with each of its frames.
         """
-        sessions = self._of(request)
+        sessions = self._served(request)
         share = int(request.query["frames"]) // len(sessions)
         await asyncio.gather(
             *(
@@ -213,7 +213,7 @@ class Server:
 
     async def steady(self, request: web.Request) -> web.Response:
         """Send each account's status once a second, spread over it, for `seconds` seconds."""
-        await self._hum(self._of(request), int(request.query["seconds"]))
+        await self._hum(self._served(request), int(request.query["seconds"]))
         return web.Response()
 
     async def flip(self, request: web.Request) -> web.Response:
@@ -221,7 +221,7 @@ class Server:
 
         Each of the `times` pairs of a moment and an account's number is that of an `authenticated`.
         """
-        sessions = self._of(request)
+        sessions = self._served(request)
         times, pause = int(request.query["times"]), float(request.query["pause"])
         terminals = cycle(
             [(one, account) for one in sessions for account in one.served]
@@ -273,6 +273,11 @@ class Server:
     def _of(self, request: web.Request) -> list[Session]:
         """Return the sockets of a user."""
         return self._sessions.setdefault(request.match_info.get("count", "1"), [])
+
+    def _served(self, request: web.Request) -> list[Session]:
+        """Return the sockets that want events: those that subscribed, or all where none does."""
+        sessions = self._of(request)
+        return [session for session in sessions if session.accounts] or sessions
 
 
 def _flood(session: Session, count: int, *, changes: bool) -> Iterator[bytes]:
