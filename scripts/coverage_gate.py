@@ -12,7 +12,8 @@ def judge(report: Path) -> list[str]:
     if not report.is_file():
         return ["no coverage was measured"]
     files = json.loads(report.read_text())["files"]
-    complaints = []
+    measured = {Path(name).name for name in files}
+    complaints = [f"{name} was not measured" for name in FLOWS if name not in measured]
     for name, facts in sorted(files.items()):
         percent = facts["summary"]["percent_covered"]
         wanted = 100 if Path(name).name in FLOWS else ENOUGH

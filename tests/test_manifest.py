@@ -1,7 +1,7 @@
 """The files that Home Assistant, its marketplace and its brands read: our own hassfest."""
 
 from importlib import import_module
-from importlib.metadata import requires, version
+from importlib.metadata import metadata, requires, version
 import json
 from pathlib import Path
 import re
@@ -132,6 +132,12 @@ def test_requirements() -> None:
             assert pinned in requirement.specifier
             if group == "wire-lowest":
                 assert pinned == f"{floor}.0"
+
+
+def test_licences() -> None:
+    """The requirements say themselves that they are free to use."""
+    for text in MANIFEST["requirements"]:
+        assert metadata(Requirement(text).name)["License-Expression"] == "MIT"
 
 
 def test_loggers() -> None:

@@ -18,8 +18,8 @@ from .test_manifest import MANIFEST
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
-# Has no version but one of 2020
-UNVERSIONED = {"home-assistant/actions/hassfest@master"}
+# The one has no version but one of 2020, and the other runs the newest image whatever its version
+UNVERSIONED = {"home-assistant/actions/hassfest@master", "hacs/action@22.5.0"}
 
 
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
@@ -31,7 +31,7 @@ def workflow(request: pytest.FixtureRequest) -> dict[Any, Any]:
 
 def test_shape(workflow: dict[Any, Any]) -> None:
     """Each says when it runs, may do little, and ends in time."""
-    assert set(workflow) == {"name", True, "permissions", "jobs"}
+    assert set(workflow) - {"concurrency"} == {"name", True, "permissions", "jobs"}
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
         if "uses" in job:
@@ -43,18 +43,42 @@ def test_shape(workflow: dict[Any, Any]) -> None:
 
 
 def test_steps(workflow: dict[Any, Any]) -> None:
-    """Actions of others have a version, and scripts of ours exist."""
+    """Actions of others are of one commit, and scripts of ours exist."""
     for job in workflow["jobs"].values():
         for step in job.get("steps", []):
             if "uses" in step:
-                version = re.fullmatch(r"[\w/.-]+@v?\d+(\.\d+)*", step["uses"])
-                assert version or step["uses"] in UNVERSIONED
+                commit = re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", step["uses"])
+                assert commit or step["uses"] in UNVERSIONED
                 continue
             program = shlex.split(step["run"])[0]
             if "/" in program:
                 assert (ROOT / program).stat().st_mode & 0o100
             else:
                 assert program in {"gh", "shopt"}
+
+
+def test_newer_changes_end_the_checks_of_older_ones(workflow: dict[Any, Any]) -> None:
+    """What runs at each push gives way on a branch, and never on a tag; groups are apart."""
+    triggers = workflow[True]
+    if "pull_request" not in triggers:
+        assert "concurrency" not in workflow
+        return
+    concurrency = workflow["concurrency"]
+    prefix = workflow["name"].lower()
+    assert concurrency["group"] == (
+        prefix + "-${{ github.workflow }}-${{ github.ref }}"
+    )
+    assert concurrency["cancel-in-progress"] == "${{ github.ref_type == 'branch' }}"
+
+
+def test_release_waits_for_the_tests_and_no_others() -> None:
+    """What Home Assistant and the Marketplace ask for today does not block a tag."""
+    jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
+    assert set(jobs) == {"tests", "release"}
+    assert jobs["release"]["needs"] == ["tests"]
+    runs = [step["run"] for step in jobs["release"]["steps"] if "run" in step]
+    assert "--workflow validate.yml" in runs[0]
+    assert "gh release create" in runs[-1]
 
 
 def test_names() -> None:
