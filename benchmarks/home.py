@@ -293,7 +293,7 @@ def main() -> None:
     if options.loss:
         # not at the top: importing it is a part of a start
         metaapi: Any = import_module("custom_components.metaapi")
-        metaapi.TIMING = replace(metaapi.TIMING, blind=options.loss / 2)
+        metaapi.TIMING = replace(metaapi.TIMING, blind=options.loss / 3)
     print(json.dumps(asyncio.run(run(options))), flush=True)
 
 

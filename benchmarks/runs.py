@@ -21,8 +21,8 @@ SECONDS = 5
 """How long a steady load lasts."""
 FLIPS = 2000
 CHANGES = 10_000
-AWAY = 4.0
-"""For how long no socket comes back; the minute until entities are unavailable is shortened to half of it."""
+AWAY = 12.0
+"""For how long no socket comes back; the minute until entities are unavailable is shortened to a third of it."""
 TIMEOUT = 300
 
 type Samples = dict[str, list[float]]
