@@ -300,6 +300,25 @@ async def test_quota(
     assert (shown["accounts"], shown["allowed"], shown["used"]) == ("Swing", "50", "51")
 
 
+async def test_quota_of_an_account_that_is_removed(
+    hass: HomeAssistant,
+    exhausted: ir.IssueEntry,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """An account that is watched no more waits for nothing; the others still do."""
+    monitor.limits[SCALP.account_id] = HOLD
+    monitor.push(SCALP.account_id, QUOTA)
+    for left in ("Scalp", None):
+        hass.config_entries.async_remove_subentry(
+            mock_config_entry, next(iter(mock_config_entry.subentries))
+        )
+        await hass.async_block_till_done()
+        issue = issues(hass).get("quota_exhausted")
+        shown = issue and issue.translation_placeholders
+        assert (shown and shown["accounts"]) == left
+
+
 @pytest.mark.parametrize("number", [None, "50", True, 5.5])
 async def test_quota_without_numbers(
     hass: HomeAssistant, monitor: FakeMonitor, number: Any
