@@ -220,7 +220,7 @@ async def test_another_limit_is_told() -> None:
 
         def listener() -> None:
             limit = w.monitor.limit(w.id)
-            told.append(limit and limit.limit)
+            told.append(limit.limit if limit else None)
 
         w.monitor.listen(w.id, listener)
         w.sim.limit_subscriptions(
