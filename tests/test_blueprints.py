@@ -842,6 +842,17 @@ async def test_tell_other_sensors_of_the_device(
     hass.states.async_set("sensor.aaa", "unavailable")
     await tell.lasts(minutes=20)
     assert tell.events() == []
+
+    # Not even while there is something to tell
+    await tell.show("swing", NO_CONNECTION)
+    await tell.lasts(minutes=14)
+    await tell.show("swing", CONNECTED)
+    await tell.lasts(minutes=20)
+    assert tell.events() == []
+    await tell.show("swing", NO_CONNECTION)
+    await tell.lasts(minutes=15)
+    assert tell.did[0].data["message"] == out_of_sight(15, "Swing")
+    assert tell.events() == ["out_of_sight"]
     await tell.show("swing", DISCONNECTED)
     await tell.lasts(minutes=1)
     assert tell.did[0].data["message"] == (
