@@ -1084,6 +1084,24 @@ async def test_reconfigure_keeps_the_token(
     await hass.async_block_till_done()
 
 
+async def test_reconfigure_during_a_rest(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    client: MagicMock,
+) -> None:
+    """The rest that one server asked for does not hold back a set-up with another."""
+    provisioning.server_settings.side_effect = TooManyRequestsError("slow down")
+    entry = make_entry(SWING)
+    await setup_entry(hass, entry)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+
+    result = await entry.start_reconfigure_flow(hass)
+    result = await submit(hass, result, advanced={"api_url": URL})
+    assert result["reason"] == "reconfigure_successful"
+    assert await reload_count(hass, entry, monitors) == 2
+
+
 async def test_reconfigure_an_entry_that_does_not_work(
     hass: HomeAssistant, mocks: MagicMock, mock_setup_entry: AsyncMock
 ) -> None:

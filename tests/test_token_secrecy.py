@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import pytest
 
-from custom_components.metaapi.const import CONF_API_URL, DOMAIN
+from custom_components.metaapi.const import CONF_API_URL, DATA_REST_PAUSES, DOMAIN
 from homeassistant.config_entries import SOURCE_USER, ConfigEntryState
 from homeassistant.const import CONF_TOKEN, STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
@@ -163,6 +163,8 @@ async def test_the_log_does_not_hold_it(
             sim.fail_rest(status, body=echo)
             await hass.config_entries.async_reload(entry.entry_id)
             assert token not in str(entry.reason)
+            # The rest that the 429 asked for is over
+            hass.data[DATA_REST_PAUSES].clear()
         sim.fail_rest(None)
 
         # connect, reconnect in both forms, refusals

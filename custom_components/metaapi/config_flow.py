@@ -15,7 +15,7 @@ from homeassistant.const import CONF_TOKEN
 from homeassistant.core import callback
 
 from .api.model import Account
-from .const import CONF_ACCOUNTS, DOMAIN, SUBENTRY_ACCOUNT
+from .const import CONF_ACCOUNTS, DATA_REST_PAUSES, DOMAIN, SUBENTRY_ACCOUNT
 from .flow_access import Access, Listing, entry_accounts, offered_accounts
 from .flow_forms import (
     REAUTH_SCHEMA,
@@ -235,6 +235,8 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         self.hass.config_entries.async_update_entry(
             entry, data=data, unique_id=unique_id
         )
+        # MetaApi, or another server, has just answered
+        self.hass.data.get(DATA_REST_PAUSES, {}).pop(data[CONF_TOKEN], None)
         self.hass.config_entries.async_schedule_reload(entry.entry_id)
         return self.async_abort(
             reason="reauth_successful"
