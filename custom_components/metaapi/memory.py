@@ -205,16 +205,12 @@ class Memory:
                 self._async_tell(Change(unique_id, state.entity_id, None, state), value)
 
     @callback
-    def _async_removed(self, event: Event[er.EventEntityRegistryUpdatedData]) -> None:
+    def _async_removed(self, _event: Event[er.EventEntityRegistryUpdatedData]) -> None:
         """Forget accounts that are gone, and leave no file behind when the last one goes."""
         gone = self._known.keys() - _only_owned(self._hass, self._known)
         for unique_id in gone:
             del self._known[unique_id]
             self._met.discard(unique_id)
-            self._async_let_go(unique_id, None)
-            self._async_tell(
-                Change(unique_id, event.data["entity_id"], None, None), None
-            )
         if gone and self._known:
             self._store.async_delay_save(self._known.copy, SAVE_DELAY)
         elif gone:
