@@ -618,6 +618,29 @@ async def test_renamed_after_the_user_named_it(
     assert state.name == "Mine Terminal"
 
 
+async def test_names_outlive_a_set_up_without_facts(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """While MetaApi says nothing of an account, its device and the user's title stay as they are."""
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    hass.config_entries.async_update_subentry(
+        mock_config_entry, subentry, title="My own"
+    )
+    provisioning.accounts.return_value = [SCALP]
+    provisioning.account.side_effect = CannotConnectError("down")
+    await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+    for accounts in ([SCALP], [SWING, SCALP]):
+        provisioning.accounts.return_value = accounts
+        await coordinator_of(mock_config_entry).async_refresh()
+        device = device_of(hass, mock_config_entry, SWING.account_id)
+        assert (device.name, device.model) == ("Swing", "MT5 · cloud-g2")
+        assert subentry.title == "My own"
+
+
 @pytest.mark.parametrize("name", ["", "90210", "💰"])
 async def test_name_that_says_nothing(
     hass: HomeAssistant,

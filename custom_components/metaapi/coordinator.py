@@ -277,15 +277,12 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     def _async_follow(self, subentry: ConfigSubentry, account: Account) -> None:
         """Follow an account that got another name or region at MetaApi."""
         title = subentry.title
-        registry = dr.async_get(self.hass)
-        device = registry.async_get_device_by_identifier(
-            (DOMAIN, account.account_id), self.config_entry.entry_id
-        )
+        device = self.device(account.account_id)
         if device is not None:
             name = account.title
             if title == device.name:
                 title = name
-            registry.async_update_device(
+            dr.async_get(self.hass).async_update_device(
                 device.id, name=name, model=account_model(account)
             )
         self.hass.config_entries.async_update_subentry(
@@ -415,11 +412,16 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         return replace(result, seconds=clock() - started)
 
     @callback
-    def device_name(self, account_id: str) -> str:
-        """Return the name of an account as its device shows it."""
-        device = dr.async_get(self.hass).async_get_device_by_identifier(
+    def device(self, account_id: str) -> dr.DeviceEntry | None:
+        """Return the device of an account."""
+        return dr.async_get(self.hass).async_get_device_by_identifier(
             (DOMAIN, account_id), self.config_entry.entry_id
         )
+
+    @callback
+    def device_name(self, account_id: str) -> str:
+        """Return the name of an account as its device shows it."""
+        device = self.device(account_id)
         return (device and (device.name_by_user or device.name)) or account_id
 
     @override

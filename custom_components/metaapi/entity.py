@@ -46,9 +46,7 @@ class MetaApiAccountEntity(Entity):
         self._attr_device_info = DeviceInfo(
             identifiers={(DOMAIN, self.account_id)},
             entry_type=DeviceEntryType.SERVICE,
-            name=account.title if account else subentry.title,
             manufacturer=MANUFACTURER,
-            model=account_model(account) if account else None,
             configuration_url=f"{ACCOUNT_URL}/{quote(self.account_id, safe='')}",
             via_device_id=dr.async_get_device_id_by_identifier(
                 self.coordinator.hass,
@@ -56,6 +54,12 @@ class MetaApiAccountEntity(Entity):
                 config_entry_id=entry.entry_id,
             ),
         )
+        if account is not None:
+            self._attr_device_info["name"] = account.title
+            self._attr_device_info["model"] = account_model(account)
+        elif self.coordinator.device(self.account_id) is None:
+            # A device that exists keeps what was known: the user may have given the title
+            self._attr_device_info["name"] = subentry.title
 
 
 class MetaApiLinkEntity(MetaApiAccountEntity):
