@@ -23,7 +23,9 @@ from homeassistant.util.yaml import parse_yaml
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HOME = "https://github.com/ha-metaapi/ha-metaapi"
+RAW = "https://raw.githubusercontent.com/ha-metaapi/ha-metaapi/main/"
 
+IMAGE = re.compile(r"!\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 BLOCK = re.compile(r"```yaml\n(?P<text>.*?)```", re.DOTALL)
 HEADING = re.compile(r"^#+ (?P<text>.*)$", re.MULTILINE)
@@ -55,6 +57,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = (page.parent / url.path).resolve() if url.path else page
         assert file.exists(), target
         assert not url.fragment or url.fragment in anchors(file), target
+
+
+def test_pictures_show_in_the_marketplace() -> None:
+    """It shows the README under an address of its own, so pictures have a whole one."""
+    shown = []
+    for match in IMAGE.finditer((ROOT / "README.md").read_text()):
+        assert match["text"]
+        if not match["target"].startswith("https://my.home-assistant.io/badges/"):
+            assert match["target"].startswith(RAW), match["target"]
+            shown.append(ROOT / match["target"].removeprefix(RAW))
+    assert shown
+    assert all(path.is_file() and path.suffix == ".png" for path in shown)
 
 
 def test_blueprints_can_be_imported() -> None:
