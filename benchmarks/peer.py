@@ -13,12 +13,16 @@ from .peers import sockets_for
 from .sampler import sampled
 
 WARM_UP = 5_000
+PARTS = 5
 
 
 async def run(
     peer: str, server: str, accounts: int, load: str, amount: int, *, profile: bool
 ) -> dict[str, Any]:
-    """Return the CPU time of this process in seconds, and where it went."""
+    """Return the CPU time of this process for the cheapest part, in seconds, and where all of it went.
+
+    What else the machine does makes a part dearer, never cheaper.
+    """
     url = f"{server}/{accounts}"
     away = asyncio.Semaphore(0)
 
@@ -31,14 +35,16 @@ async def run(
     connect = import_module(f"{__package__}.peers.{peer}").connect
     async with connect(url, accounts, away.release), aiohttp.ClientSession() as session:
         await flood(WARM_UP)
-        started = time.process_time()
+        spent = []
         with sampled(profile) as samples:
-            if load == "flood":
-                await flood(amount)
-            else:
-                await session.post(f"{url}/steady", params={"seconds": amount})
-        spent = time.process_time() - started
-    return {"cpu": spent, "profile": samples.lines()}
+            for _ in range(PARTS):
+                started = time.process_time()
+                if load == "flood":
+                    await flood(amount)
+                else:
+                    await session.post(f"{url}/steady", params={"seconds": amount})
+                spent.append(time.process_time() - started)
+    return {"cpu": min(spent), "profile": samples.lines()}
 
 
 def main() -> None:
@@ -48,7 +54,7 @@ def main() -> None:
     parser.add_argument("server")
     parser.add_argument("--accounts", type=int, default=1)
     parser.add_argument("--load", choices=("flood", "steady"), default="flood")
-    parser.add_argument("--amount", type=int, default=100_000)
+    parser.add_argument("--amount", type=int, default=20_000)
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     print(json.dumps(asyncio.run(run(**vars(options)))), flush=True)

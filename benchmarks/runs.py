@@ -15,12 +15,13 @@ from scripts.setup_env import ENVIRONMENTS, ROOT, VENVS
 
 COUNTS = (10, 100, 1000)
 MANY = COUNTS[-1]
-FLOOD = 100_000
-"""Frames of a flood; those who take ten times as long for each get a tenth."""
-SECONDS = 5
-"""How long a steady load lasts."""
+FLOOD = 20_000
+"""Frames of one part of a flood; those who take ten times as long for each get a tenth."""
+SECONDS = 2
+"""How long one part of a steady load lasts."""
 FLIPS = 2000
-CHANGES = 10_000
+CHANGES = 2_000
+"""Events of one part: each account changes equally often."""
 AWAY = 12.0
 """For how long no socket comes back; the minute until entities are unavailable is shortened to a third of it."""
 TIMEOUT = 300
