@@ -360,20 +360,20 @@ async def test_keep_without_weekend(keep: Home) -> None:
 @pytest.mark.parametrize(
     ("moment", "quiet"),
     [
-        (datetime(2026, 11, 22, 23, 25, tzinfo=UTC), True),
-        (datetime(2026, 11, 22, 23, 24, tzinfo=UTC), False),
-        (datetime(2026, 11, 24, 1, 9, tzinfo=UTC), True),
-        (datetime(2026, 11, 24, 1, 10, tzinfo=UTC), False),
+        (hour(WEDNESDAY, 23, 25), True),
+        (hour(WEDNESDAY, 23, 24), False),
+        (hour(FRIDAY, 1, 9), True),
+        (hour(FRIDAY, 1, 10), False),
     ],
 )
 async def test_keep_other_weekend(keep: Home, moment: datetime, quiet: bool) -> None:
-    """The weekend is an input, and may end in another week than it starts."""
+    """The weekend is an input: any two moments of a week, over midnight of any day."""
     await keep.until(moment)
     await keep.automate(
         "swing",
-        weekend_start_day="6",
+        weekend_start_day="2",
         weekend_start_time="23:30:00",
-        weekend_end_day="1",
+        weekend_end_day="4",
         weekend_end_time="01:15:00",
     )
     await keep.show("swing", DISCONNECTED)
