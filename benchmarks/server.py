@@ -130,7 +130,8 @@ class Session:
         }
         self.write(self.event("response", response))
         if request["type"] == "subscribe":
-            self.accounts.append(account_id)
+            if account_id not in self.accounts:
+                self.accounts.append(account_id)
             self.subscribed_at.append(time.monotonic())
             self.write(
                 self.link(
