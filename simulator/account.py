@@ -63,6 +63,7 @@ class SimAccount:
     subscribe_mode: SubscribeMode = "normal"
     subscribe_error: str = "ForbiddenError"
     reconnect_mode: ReconnectMode = "accept"
+    reconnect_then: ReconnectMode | None = None
     reconnect_error: str = "ValidationError"
     reconnect_error_details: Any = None
     reconnect_delay: float | None = None

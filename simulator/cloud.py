@@ -193,6 +193,7 @@ class Cloud:
     ) -> None:
         """Reconnect a terminal, or not: as the account's mode says."""
         mode = account.reconnect_mode
+        account.reconnect_mode = account.reconnect_then or mode
         account.reconnects += 1
         account.last_reconnect = time.time()
         account.last_reconnect_outcome = "ignored" if mode == "ignore" else "refused"

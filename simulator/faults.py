@@ -198,10 +198,12 @@ class Faults(Settings):
         error: str | None = None,
         details: Any = None,
         delay: float | None = None,
+        then: ReconnectMode | None = None,
     ) -> None:
-        """Say what becomes of a `reconnect`."""
+        """Say what becomes of a `reconnect`, and, if that is something else, of those after the next."""
         account = self.accounts[account_id]
         account.reconnect_mode = mode
+        account.reconnect_then = then
         account.reconnect_error = error or "ValidationError"
         account.reconnect_error_details = details
         account.reconnect_delay = delay

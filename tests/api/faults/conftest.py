@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--every-round",
         action="store_true",
+        default=False,
         help="close a monitor after each round of its life, and not only after some",
     )
     group.addoption(
