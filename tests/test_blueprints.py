@@ -800,6 +800,28 @@ async def test_tell_out_of_sight(
         messages.clear()
 
 
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        (Status.FORBIDDEN, "Not permitted"),
+        (Status.NOT_FOUND, "Not found"),
+        (Status.QUOTA_EXHAUSTED, "Subscription quota exhausted"),
+    ],
+)
+async def test_tell_refused(tell: Home, status: Status, shown: str) -> None:
+    """An account that MetaApi does not show is out of sight as well, and the message says why."""
+    await tell.automate("swing", "scalp", actions=[ALSO_DO])
+    await tell.show("scalp", LinkState(available=False, status=status))
+    await tell.lasts(minutes=15)
+    (event,) = tell.did
+    assert event.data["message"] == (
+        f"MetaApi has not shown Scalp to Home Assistant for 15 min: {shown}."
+    )
+    await tell.show("scalp", CONNECTED)
+    await tell.lasts(hours=2)
+    assert tell.events() == ["out_of_sight"]
+
+
 async def test_tell_briefly_out_of_sight(tell: Home) -> None:
     """What is seen again within the 15 minutes is no news."""
     await tell.automate("swing", actions=[ALSO_DO])

@@ -1,5 +1,6 @@
 """What the documentation shows: Home Assistant takes it, and links lead somewhere."""
 
+import json
 from pathlib import Path
 import re
 from typing import Any
@@ -79,6 +80,18 @@ def test_blueprints_can_be_imported() -> None:
             (url,) = parse_qs(urlsplit(match["target"]).query)["blueprint_url"]
             named.add(ROOT / url.removeprefix(f"{HOME}/blob/main/"))
     assert named == set((ROOT / "blueprints").rglob("*.yaml"))
+
+
+def test_every_status_is_listed() -> None:
+    """The table has the value and the text of each status."""
+    page = (ROOT / "docs" / "automations.md").read_text()
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| (?:on|off|unavailable) \|$", page, re.MULTILINE
+    )
+    english = json.loads(
+        (ROOT / "custom_components/metaapi/translations/en.json").read_text()
+    )
+    assert dict(rows) == english["entity"]["sensor"]["status"]["state"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
