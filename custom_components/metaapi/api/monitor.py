@@ -608,9 +608,8 @@ class Monitor(ConnectionListener):
             )
         except MetaApiError as err:
             error = err
-        finally:
-            if watch.flights.get(place) is asyncio.current_task():
-                del watch.flights[place]
+        # Whoever cancels this task has taken it off the list already, or drops the list
+        del watch.flights[place]
         if connection.session_id != session_id:
             return
         now = self._clock()

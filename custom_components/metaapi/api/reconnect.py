@@ -130,8 +130,7 @@ class Attempt:
             outcome = self._unless_authenticated(self._phase)
         except _LostError, MetaApiError:
             outcome = self._unless_authenticated(Outcome.NO_CONNECTION)
-            if outcome is Outcome.NO_CONNECTION:
-                error = self._lost_error
+            error = {Outcome.NO_CONNECTION: self._lost_error}.get(outcome)
         finally:
             self._monitor.attempt_ended(self._watch, outcome)
             if link.reconnecting:
