@@ -382,13 +382,15 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
 
     async def async_accounts_changed(self) -> None:
         """Reload for accounts that are new, and let those go that were removed."""
-        there = {subentry.subentry_id for subentry in self._subentries()}
-        if there - self.watched:
+        there = {
+            subentry.subentry_id: subentry.data[CONF_ACCOUNT_ID]
+            for subentry in self._subentries()
+        }
+        if there.keys() - self.watched:
             self.hass.config_entries.async_schedule_reload(self.config_entry.entry_id)
             return
-        self.watched &= there
-        kept = {one.data[CONF_ACCOUNT_ID] for one in self._subentries()}
-        gone = self._seen.keys() - kept
+        self.watched &= there.keys()
+        gone = self._seen.keys() - set(there.values())
         for account_id in gone:
             del self._seen[account_id]
             self._quota_issue.async_forget(account_id)
