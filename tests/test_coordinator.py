@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 import logging
+from typing import Any
 from unittest.mock import MagicMock, patch
 
 import pytest
@@ -201,6 +202,34 @@ async def test_slow_reread(
         (SCALP.account_id, True, True),
     ]
     assert monitor.replicas[SCALP.account_id] == [replica]
+
+
+async def test_reread_leaves_room_for_others(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """Between some accounts and the next, something else gets its turn: one may be removed then."""
+    scalp = mock_config_entry.get_subentries_of_type("account")[1]
+    monitor.facts.clear()
+
+    def set_facts(*args: Any, **kwargs: Any) -> None:
+        hass.loop.call_soon(
+            hass.config_entries.async_remove_subentry,
+            mock_config_entry,
+            scalp.subentry_id,
+        )
+        FakeMonitor.set_facts(monitor, *args, **kwargs)
+
+    with (
+        patch("custom_components.metaapi.coordinator.AT_ONCE", 1),
+        patch.object(monitor, "set_facts", set_facts),
+    ):
+        await pass_time(hass, REREAD_INTERVAL)
+
+    assert coordinator_of(mock_config_entry).last_update_success
+    assert monitor.facts == [(SWING.account_id, True, True)]
+    assert monitor.removed == [SCALP.account_id]
 
 
 async def test_account_that_cannot_be_read_any_more(

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import batched
 from typing import override
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -51,6 +52,9 @@ TIMEOUTS = 5
 
 SINGLE_READS = 5
 """So many accounts that a listing lacks are read at a time."""
+
+AT_ONCE = 50
+"""Accounts whose facts are taken at a time: all of a thousand would keep Home Assistant waiting."""
 
 type MetaApiConfigEntry = ConfigEntry[MetaApiData]
 
@@ -152,8 +156,12 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                 return {}
             raise self._set_up_failed(err) from err
         self.last_error = None
-        for subentry in self._subentries():
-            self._async_take(subentry, accounts.get(subentry.data[CONF_ACCOUNT_ID]))
+        for some in batched(self._subentries(), AT_ONCE):
+            for subentry in some:
+                if subentry.subentry_id in self.config_entry.subentries:
+                    account = accounts.get(subentry.data[CONF_ACCOUNT_ID])
+                    self._async_take(subentry, account)
+            await asyncio.sleep(0)
         return accounts
 
     @callback

@@ -1,7 +1,7 @@
 """What keeps the client cheap, as facts about its structure; `scripts/bench` measures the times."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,7 +106,21 @@ async def test_one_timer_serves_all_accounts() -> None:
         assert len(timers) <= 1
 
 
-async def test_accounts_that_change_together_leave_room_for_others() -> None:
+async def lose_sight(w: Witness) -> None:
+    """Let no socket come back."""
+    await w.sim.stop_listening()
+
+
+async def lose_token(w: Witness) -> None:
+    """Let the token be refused."""
+    w.sim.revoke()
+    w.sim.drop_sockets()
+
+
+@pytest.mark.parametrize("lose", [lose_sight, lose_token])
+async def test_accounts_that_change_together_leave_room_for_others(
+    lose: Callable[[Witness], Awaitable[None]],
+) -> None:
     """When 120 accounts go out of sight at once, something else gets its turn after 50 of them."""
     turns: list[int] = []
     this_turn: list[bool] = []
@@ -123,7 +137,7 @@ async def test_accounts_that_change_together_leave_room_for_others() -> None:
         await all_on(w)
         for each in w.sim.accounts:
             w.monitor.listen(each, changed)
-        await w.sim.stop_listening()
+        await lose(w)
         await w.until(
             lambda: not any(w.monitor.state(each).available for each in w.sim.accounts)
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 import contextlib
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import batched
 import logging
 from math import inf
 import random
@@ -31,7 +32,7 @@ _HOST_MAX = 256
 """A longer name of a host is none of MetaApi's."""
 
 _AT_ONCE = 50
-"""Accounts that one look at the clock serves: all of a thousand would keep Home Assistant waiting."""
+"""Accounts that change in one turn of the loop: all of a thousand would keep Home Assistant waiting."""
 
 _DEPTH = 10
 """How deep diagnostics are at most."""
@@ -219,7 +220,10 @@ class Monitor(ConnectionListener):
         """Take where an account runs; it moves there without touching the others."""
         if self._closed or (watch := self._watches.get(account_id)) is None:
             return
-        watch.region, watch.replicas = region, tuple(replicas)
+        replicas = tuple(replicas)
+        if watch.ids and (region, replicas) == (watch.region, watch.replicas):
+            return
+        watch.region, watch.replicas = region, replicas
         places = {
             zone.name: (account_id, zone) for zone in self.endpoints.zones(region)
         }
@@ -676,11 +680,13 @@ class Monitor(ConnectionListener):
         self.token_refused = True
         self._journal.note("token refused")
         now = self._clock()
-        for watch in tuple(self._watches.values()):
-            watch.link.token_refused(now)
-            if watch.attempt is not None:
-                watch.attempt.cancel()
-            self.pump(watch)
+        for some in batched(tuple(self._watches.values()), _AT_ONCE):
+            for watch in some:
+                watch.link.token_refused(now)
+                if watch.attempt is not None:
+                    watch.attempt.cancel()
+                self.pump(watch)
+            await asyncio.sleep(0)
         await _close_all(self._sockets)
         self._show_hub()
 
