@@ -63,7 +63,7 @@ async def pass_time(hass: HomeAssistant, delta: timedelta) -> None:
 
 def coordinator_of(entry: MockConfigEntry) -> MetaApiCoordinator:
     """Return the coordinator of a loaded entry."""
-    coordinator: MetaApiCoordinator = entry.runtime_data.coordinator
+    coordinator: MetaApiCoordinator = entry.runtime_data
     return coordinator
 
 

@@ -372,7 +372,7 @@ async def test_undeployed_and_deployed_while_running(
 
     sim.deploy(sim.account.id)
     await sim.wait_for(lambda: sim.account.deployed)
-    await entry.runtime_data.coordinator.async_refresh()
+    await entry.runtime_data.async_refresh()
     await until_state(hass, TERMINAL, STATE_ON)
     assert not issues(hass)
 

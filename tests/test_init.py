@@ -200,7 +200,7 @@ async def test_token_that_cannot_list(
     assert provisioning.accounts.call_count == listings
     assert monitors[0].regions == {SWING.account_id: "london"}
     assert monitors[0].facts == []
-    assert entry.runtime_data.coordinator.update_interval == interval
+    assert entry.runtime_data.update_interval == interval
     assert hass.states.get("button.swing_reconnect") is not None
 
 
@@ -374,7 +374,7 @@ async def test_unload_that_fails(
         assert not await hass.config_entries.async_unload(mock_config_entry.entry_id)
 
     assert monitor.closed == 0
-    await mock_config_entry.runtime_data.coordinator.async_shutdown()
+    await mock_config_entry.runtime_data.async_shutdown()
 
 
 async def test_home_assistant_stops(
@@ -566,7 +566,7 @@ async def test_account_removed(
     assert len(monitors) == 1
     assert monitor.closed == 0
     assert monitor.removed == [SCALP.account_id]
-    assert len(mock_config_entry.runtime_data.coordinator.links) == 1
+    assert len(mock_config_entry.runtime_data.links) == 1
     assert value(hass, "binary_sensor.swing_terminal") == "on"
     assert hass.states.get("binary_sensor.scalp_terminal") is None
     assert (

@@ -175,7 +175,7 @@ async def test_account_that_is_back_and_seen_by_a_reconnect(
     """The single look at an account counts as well."""
     provisioning.account.side_effect = None
     provisioning.account.return_value = SWING
-    await mock_config_entry.runtime_data.coordinator._async_reread_one(
+    await mock_config_entry.runtime_data._async_reread_one(
         mock_config_entry.subentries[subentry_id(mock_config_entry)]
     )
 

@@ -26,7 +26,7 @@ from .const import (
     SETUP_TIMEOUT,
     WEB_APP_URL,
 )
-from .coordinator import MetaApiConfigEntry, MetaApiCoordinator, MetaApiData
+from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
 from .issues import ExpiryIssue, async_setup_issues
 from .services import async_setup_services
 
@@ -79,7 +79,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN, translation_key="no_answer"
         ) from err
-    entry.runtime_data = MetaApiData(monitor, provisioning, coordinator)
+    entry.runtime_data = coordinator
     dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, entry.entry_id)},
@@ -103,4 +103,4 @@ async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> 
 
 async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
     """Mind accounts that were added or removed; no other change concerns the set-up."""
-    await entry.runtime_data.coordinator.async_accounts_changed()
+    await entry.runtime_data.async_accounts_changed()

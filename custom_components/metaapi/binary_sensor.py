@@ -17,7 +17,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .api.link import LinkState
 from .const import DOMAIN
 from .coordinator import MetaApiConfigEntry
-from .entity import MetaApiLinkEntity, MetaApiLinkEntityDescription
+from .entity import MetaApiEntity, MetaApiLinkEntity, MetaApiLinkEntityDescription
 
 PARALLEL_UPDATES = 0
 
@@ -62,7 +62,7 @@ async def async_setup_entry(
 ) -> None:
     """Add the binary sensors of an entry."""
     async_add_entities([MetaApiHubBinarySensor(entry)])
-    for subentry in entry.runtime_data.coordinator.watched_subentries():
+    for subentry in entry.runtime_data.watched_subentries():
         async_add_entities(
             [
                 MetaApiBinarySensor(entry, subentry, description)
@@ -84,29 +84,24 @@ class MetaApiBinarySensor(MetaApiLinkEntity, BinarySensorEntity):
         return self.entity_description.value_fn(self.link)
 
 
-class MetaApiHubBinarySensor(BinarySensorEntity):
+class MetaApiHubBinarySensor(MetaApiEntity, BinarySensorEntity):
     """Our own link to MetaApi: always available, since its loss is what it is there to show."""
-
-    _attr_has_entity_name = True
-    _attr_should_poll = False
-    entity_description = LINK
 
     def __init__(self, entry: MetaApiConfigEntry) -> None:
         """Attach it to the hub's device."""
-        self._monitor = entry.runtime_data.monitor
-        self._attr_unique_id = f"{entry.entry_id}_{LINK.key}"
+        super().__init__(entry, entry.entry_id, LINK)
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, entry.entry_id)})
 
     @override
     async def async_added_to_hass(self) -> None:
         """Listen to the link to MetaApi."""
         await super().async_added_to_hass()
-        self._attr_is_on = self._monitor.connected
-        self.async_on_remove(self._monitor.listen_hub(self._async_hub_changed))
+        self._attr_is_on = self.monitor.connected
+        self.async_on_remove(self.monitor.listen_hub(self._async_hub_changed))
 
     @callback
     def _async_hub_changed(self) -> None:
         """Write the state when it changed."""
-        if self._monitor.connected is not self._attr_is_on:
-            self._attr_is_on = self._monitor.connected
+        if self.monitor.connected is not self._attr_is_on:
+            self._attr_is_on = self.monitor.connected
             self.async_write_ha_state()

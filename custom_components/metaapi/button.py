@@ -32,7 +32,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the buttons of an entry."""
-    for subentry in entry.runtime_data.coordinator.watched_subentries():
+    for subentry in entry.runtime_data.watched_subentries():
         async_add_entities(
             [MetaApiButton(entry, subentry, description) for description in BUTTONS],
             config_subentry_id=subentry.subentry_id,

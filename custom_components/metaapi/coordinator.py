@@ -1,7 +1,7 @@
 """Joins the client and Home Assistant: facts by REST, names, the log, a refused token."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
@@ -56,16 +56,7 @@ SINGLE_READS = 5
 AT_ONCE = 50
 """Accounts whose facts are taken at a time: all of a thousand would keep Home Assistant waiting."""
 
-type MetaApiConfigEntry = ConfigEntry[MetaApiData]
-
-
-@dataclass(frozen=True, slots=True)
-class MetaApiData:
-    """What a loaded entry holds."""
-
-    monitor: Monitor
-    provisioning: Provisioning
-    coordinator: MetaApiCoordinator
+type MetaApiConfigEntry = ConfigEntry[MetaApiCoordinator]
 
 
 class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
@@ -156,7 +147,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                 return {}
             raise self._set_up_failed(err) from err
         self.last_error = None
-        for some in batched(self._subentries(), AT_ONCE):
+        for some in batched(self._subentries(), AT_ONCE, strict=False):
             for subentry in some:
                 if subentry.subentry_id in self.config_entry.subentries:
                     account = accounts.get(subentry.data[CONF_ACCOUNT_ID])

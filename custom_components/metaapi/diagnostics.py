@@ -74,8 +74,8 @@ async def _async_diagnostics(
         ],
     }
     if entry.state is ConfigEntryState.LOADED:
-        coordinator = entry.runtime_data.coordinator
-        links = entry.runtime_data.monitor.diagnostics()
+        coordinator = entry.runtime_data
+        links = coordinator.monitor.diagnostics()
         diagnostics["rest"] = {
             "lists_accounts": coordinator.can_list,
             "last_error": coordinator.last_error,
@@ -105,7 +105,7 @@ def _facts(entry: MetaApiConfigEntry, account_id: str) -> dict[str, Any]:
     """Return what REST says of an account."""
     if entry.state is not ConfigEntryState.LOADED:
         return {}
-    account = entry.runtime_data.coordinator.data.get(account_id)
+    account = entry.runtime_data.data.get(account_id)
     return {"facts": asdict(account) if account is not None else None}
 
 

@@ -24,11 +24,24 @@ class MetaApiLinkEntityDescription(EntityDescription):
     available_fn: Callable[[LinkState], bool] = lambda link: link.available
 
 
-class MetaApiAccountEntity(Entity):
-    """An entity of an account's device."""
+class MetaApiEntity(Entity):
+    """An entity that is pushed, and named after its device."""
 
     _attr_has_entity_name = True
     _attr_should_poll = False
+
+    def __init__(
+        self, entry: MetaApiConfigEntry, owner_id: str, description: EntityDescription
+    ) -> None:
+        """Take what the entities of an account and of the hub have in common."""
+        self.entity_description = description
+        self.coordinator = entry.runtime_data
+        self.monitor = self.coordinator.monitor
+        self._attr_unique_id = f"{owner_id}_{description.key}"
+
+
+class MetaApiAccountEntity(MetaApiEntity):
+    """An entity of an account's device."""
 
     def __init__(
         self,
@@ -37,12 +50,9 @@ class MetaApiAccountEntity(Entity):
         description: EntityDescription,
     ) -> None:
         """Describe the device of the account."""
-        self.entity_description = description
-        self.coordinator = entry.runtime_data.coordinator
-        self.monitor = entry.runtime_data.monitor
         self.account_id: str = subentry.data[CONF_ACCOUNT_ID]
+        super().__init__(entry, self.account_id, description)
         account = self.coordinator.data.get(self.account_id)
-        self._attr_unique_id = f"{self.account_id}_{description.key}"
         self._attr_device_info = DeviceInfo(
             identifiers={(DOMAIN, self.account_id)},
             entry_type=DeviceEntryType.SERVICE,

@@ -48,7 +48,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of an entry."""
-    for subentry in entry.runtime_data.coordinator.watched_subentries():
+    for subentry in entry.runtime_data.watched_subentries():
         async_add_entities(
             [MetaApiSensor(entry, subentry, description) for description in SENSORS],
             config_subentry_id=subentry.subentry_id,

@@ -172,8 +172,7 @@ def _async_resolve(call: ServiceCall) -> list[Target]:
                 translation_placeholders={"entry": entry.title},
             )
         targets.extend(
-            Target(entry.runtime_data.coordinator, account_id)
-            for account_id in account_ids
+            Target(entry.runtime_data, account_id) for account_id in account_ids
         )
     if not targets:
         raise ServiceValidationError(
