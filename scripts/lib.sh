@@ -16,6 +16,13 @@ run_python() {
   return 1
 }
 
+# Read a command line before the set-up, by a module that needs no environment: neither help nor a
+# wrong argument is then worth minutes.
+read_options() {
+  run_python -m "$@"
+  case " $* " in *" -h "* | *" --help "*) exit ;; esac
+}
+
 # Make the named environments, or do nothing where they are up to date.
 setup() {
   run_python -m scripts.setup_env "$@"

@@ -5,7 +5,6 @@ added here: properties, which it would skip, are rewritten as plain functions in
 makes of constants and of fields' defaults, but cannot run, are run in a process each.
 """
 
-import argparse
 import ast
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ import libcst as cst
 from mutmut.mutation.file_mutation import create_mutations
 from mutmut.stats import status_by_exit_code
 
+from .mutation_options import TARGETS, Target, parse
 from .setup_env import ROOT, VENVS
 from .setup_env.steps import environ
 
@@ -59,37 +59,6 @@ OPTIONS = [
     "--confcutdir=tests/api",
     f"--timeout={SLOWEST}",
 ]
-
-
-@dataclass(frozen=True)
-class Target:
-    """A module of the client, and the tests that answer for it."""
-
-    name: str
-    tests: tuple[str, ...]
-    slow: tuple[str, ...] = ()
-    """Those that survivors of the others may be given to."""
-
-
-TARGETS = {
-    target.name: target
-    for target in (
-        Target("connection", ("tests/api/test_connection.py",)),
-        Target(
-            "link",
-            (
-                "tests/api/test_link.py",
-                "tests/api/test_link_corners.py",
-                "tests/api/test_policy.py",
-            ),
-            slow=("tests/api/test_link_model.py",),
-        ),
-    )
-}
-
-DESCRIPTION = """\
-Break the client in a copy, bit by bit, and see whether the tests notice. Prints a line
-for each file and, below it, what survived; docs/mutation.md says why it may."""
 
 
 @dataclass
@@ -298,46 +267,7 @@ def difference(source: str, mutant: str) -> str:
 
 def main() -> int:
     """Run what was asked for; return 0 when enough of it was noticed."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/mutation",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "file", nargs="*", help=f"of: {', '.join(TARGETS)} (default: all)"
-    )
-    parser.add_argument(
-        "--cores",
-        type=int,
-        default=1,
-        help="mutants that run at once (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        default=24 * 60,
-        help="stop after so long; what was not run is told",
-    )
-    parser.add_argument(
-        "--slow",
-        action="store_true",
-        help="give survivors to the slow tests as well, half a minute for each",
-    )
-    parser.add_argument(
-        "--only", metavar="PATTERN", help="run the mutants of functions of this name"
-    )
-    parser.add_argument(
-        "--least",
-        type=float,
-        default=95.0,
-        metavar="PERCENT",
-        help="the score that is enough (default: %(default)s)",
-    )
-    options = parser.parse_args()
-    if unknown := set(options.file) - set(TARGETS):
-        parser.error(f"no such file: {', '.join(sorted(unknown))}")
-
+    options = parse()
     deadline = time.monotonic() + options.minutes * 60
     outcomes = []
     for name in options.file or TARGETS:

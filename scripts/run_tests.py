@@ -23,7 +23,7 @@ OF_OTHERS = "with servers and clients that others wrote"
 CLIENT = ("tests/api", "tests/peers")
 
 # These need none either, so another Home Assistant tells nothing new about them
-APART = (*CLIENT, "tests/simulator", "tests/test_doctor.py")
+APART = (*CLIENT, "tests/simulator", "tests/test_doctor.py", "tests/test_scripts.py")
 
 # For a Home Assistant that is newer than the test plugin
 AHEAD = ("-p", "tests.compat.newest", "-p", "no:respx")

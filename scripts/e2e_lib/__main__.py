@@ -1,6 +1,5 @@
 """Walk through all that people do with the integration, in a real browser."""
 
-import argparse
 from pathlib import Path
 import sys
 
@@ -8,7 +7,7 @@ from scripts.browser import open_page
 from scripts.demo_lib.options import Options
 from scripts.demo_lib.runner import INTERRUPTED, run
 from scripts.demo_lib.stage import bare
-from scripts.setup_env.steps import LOGS, ROOT
+from scripts.setup_env.steps import ROOT
 
 from .actions import use_the_action
 from .automation import build_an_automation, see_it_run
@@ -20,6 +19,7 @@ from .dashboard import (
     see_the_downtime,
 )
 from .diagnostics import download_the_diagnostics
+from .options import parse
 from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
 from .token import replace_a_refused_token, replace_a_token_in_time
 from .walk import Walk
@@ -47,20 +47,7 @@ STEPS = (
 
 def main() -> int:
     """Run; return 0 unless something went wrong."""
-    parser = argparse.ArgumentParser(prog="scripts/e2e", description=__doc__)
-    parser.add_argument(
-        "--to",
-        type=Path,
-        default=LOGS / "e2e",
-        metavar="FOLDER",
-        help="where the screenshots go (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--images",
-        action="store_true",
-        help="write those that the documentation shows to docs/images as well",
-    )
-    options = parser.parse_args()
+    options = parse()
     folder = options.to.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):

@@ -4,7 +4,6 @@ The oracle has three sources: what the simulator did to each terminal, what the 
 the client showed when. It is written from the promises of the design alone.
 """
 
-import argparse
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +22,7 @@ from api.timing import Timing
 from simulator import SimAccount, SimHost
 from simulator.account import account_id as id_of
 
+from .options import parse
 from .proxy import Answer, Proxy, says, text_frame
 from .rig import Census, Rig, Shown, most_attempts, rigged
 from .warp import current_loop, run_warped
@@ -891,29 +891,8 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Run some seeds and print what they showed; return 0 when nothing was wrong."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/chaos",
-        description="Random faults, and what they did to the client.",
-    )
-    parser.add_argument(
-        "--seeds",
-        default="1,2,3,4,5",
-        help="seeds with commas between (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--faults",
-        type=int,
-        default=200,
-        help="faults of each run (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        default=0.0,
-        help="go on with further seeds for so many minutes",
-    )
-    options = parser.parse_args()
-    seeds = [int(seed) for seed in options.seeds.split(",")]
+    options = parse()
+    seeds = list(options.seeds)
     started = time.monotonic()
     failed: list[int] = []
     while seeds:
