@@ -63,6 +63,8 @@ class Watch:
         self.attempt: Attempt | None = None
         self.region = ""
         self.replicas: tuple[Replica, ...] = ()
+        self.endpoints: Endpoints | None = None
+        """What its places were looked up in."""
         self.limit: TooManyRequestsError | None = None
         """The last limit that a subscribe met."""
         self.listeners: list[Listener] = []
@@ -221,9 +223,14 @@ class Monitor(ConnectionListener):
         if self._closed or (watch := self._watches.get(account_id)) is None:
             return
         replicas = tuple(replicas)
-        if watch.ids and (region, replicas) == (watch.region, watch.replicas):
+        placed = (watch.endpoints, watch.region, watch.replicas)
+        if (self.endpoints, region, replicas) == placed:
             return
-        watch.region, watch.replicas = region, replicas
+        watch.endpoints, watch.region, watch.replicas = (
+            self.endpoints,
+            region,
+            replicas,
+        )
         places = {
             zone.name: (account_id, zone) for zone in self.endpoints.zones(region)
         }
@@ -680,7 +687,7 @@ class Monitor(ConnectionListener):
         self.token_refused = True
         self._journal.note("token refused")
         now = self._clock()
-        for some in batched(tuple(self._watches.values()), _AT_ONCE):
+        for some in batched(tuple(self._watches.values()), _AT_ONCE, strict=False):
             for watch in some:
                 watch.link.token_refused(now)
                 if watch.attempt is not None:
