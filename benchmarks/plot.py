@@ -17,7 +17,7 @@ def draw(samples: Samples) -> str:
     curves = {
         "a change, states written": (
             "#c0392b",
-            [f"metaapi home {count} change" for count in COUNTS],
+            [f"metaapi change {count}" for count in COUNTS],
         ),
         "unchanged status": ("#2471a3", [f"ours flood {count}" for count in COUNTS]),
     }

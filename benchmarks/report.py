@@ -46,8 +46,6 @@ class Report:
 
     def rows(self) -> list[Row]:
         """Return every figure."""
-        many = f"metaapi home {MANY}"
-        loss = f"metaapi loss {MANY}"
         return [
             self._ratio(
                 "unchanged status, against raw aiohttp + orjson",
@@ -68,12 +66,12 @@ class Report:
             ),
             self._beyond(
                 f"authenticated → state written, p99, {MANY} accounts against 1",
-                (f"{many} latency_p99", "metaapi home 1 latency_p99"),
+                (f"metaapi latency_p99 {MANY}", "metaapi latency_p99 1"),
                 at_most=0.001,
             ),
             self._beyond(
                 f"the same, median, {MANY} accounts against 1",
-                (f"{many} latency", "metaapi home 1 latency"),
+                (f"metaapi latency {MANY}", "metaapi latency 1"),
             ),
             self._ratio(
                 f"a second with a status for each of {MANY} accounts",
@@ -83,7 +81,7 @@ class Report:
             ),
             self._ratio(
                 "the same in Home Assistant, beyond its idling",
-                (f"{many} steady", f"raw steady {MANY}"),
+                (f"metaapi steady {MANY}", f"raw steady {MANY}"),
                 _milli,
                 at_most=1.5,
             ),
@@ -101,31 +99,27 @@ class Report:
             ),
             self._ratio(
                 f"a change, two states written, at {MANY} against {COUNTS[0]}",
-                (f"{many} change", f"metaapi home {COUNTS[0]} change"),
+                (f"metaapi change {MANY}", f"metaapi change {COUNTS[0]}"),
                 _micro,
                 at_most=1.2,
             ),
+            self._limit("loss block", "all sockets lost: longest block", _milli, 0.05),
+            self._limit("loss back", "all sockets lost: all back after", _seconds, 15),
             self._limit(
-                f"{loss} block", "all sockets lost: longest block", _milli, 0.05
-            ),
-            self._limit(
-                f"{loss} back", "all sockets lost: all back after", _seconds, 15
-            ),
-            self._limit(
-                f"{loss} attempts",
+                "loss attempts",
                 "all sockets lost: most connects in 0.1 s",
                 _share,
                 0.3,
             ),
             self._limit(
-                f"{loss} subscribes",
+                "loss subscribes",
                 "all sockets lost: most subscribes in 0.1 s",
                 _share,
                 0.1,
             ),
             self._ratio(
                 f"set-up of {MANY} accounts, against the entities alone",
-                (f"{many} setup", f"empty home {MANY} setup"),
+                (f"metaapi setup {MANY}", f"empty setup {MANY}"),
                 _milli,
                 at_most=1.5,
             ),
@@ -205,8 +199,8 @@ class Report:
                 [
                     (one - other) / (more - fewer)
                     for one, other in zip(
-                        self._samples[f"{domain} memory {more} memory"],
-                        self._samples[f"{domain} memory {fewer} memory"],
+                        self._samples[f"{domain} memory {more}"],
+                        self._samples[f"{domain} memory {fewer}"],
                         strict=True,
                     )
                 ]

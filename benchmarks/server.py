@@ -1,8 +1,8 @@
 """A server that sends frames as fast as they are read, so that what is measured is the client.
 
 Engine.IO 3 (and 4, for the library that speaks nothing older), Socket.IO frames that were encoded
-beforehand, and the one REST call that a set-up needs. The first part of each path is the number of
-accounts: `/1000/ws/` is the socket of a user with a thousand; clients that take no path get `/ws/`.
+beforehand, and the one REST call that a set-up needs. Each path begins with a user and how many accounts
+he has: `/ours/1000/ws/` is a socket of such a one. The SDK, which takes no path, gets `/ws/`.
 """
 
 import asyncio
@@ -149,7 +149,7 @@ class Server:
 
     def __init__(self) -> None:
         """Start without sockets."""
-        self._sessions: dict[str, list[Session]] = {}
+        self._sessions: dict[tuple[str, str], list[Session]] = {}
         self._away_until = 0.0
         self._tried_at: list[float] = []
 
@@ -158,14 +158,14 @@ class Server:
         app = web.Application()
         app.add_routes(
             [
-                web.get("/{count}/ws/", self.socket),
+                web.get("/{user}/{count}/ws/", self.socket),
                 web.get("/ws/", self.socket),
-                web.get("/{count}/users/current/accounts", self.accounts),
-                web.post("/{count}/flood", self.flood),
-                web.post("/{count}/steady", self.steady),
-                web.post("/{count}/flip", self.flip),
-                web.post("/{count}/drop", self.drop),
-                web.post("/{count}/log", self.log),
+                web.get("/{user}/{count}/users/current/accounts", self.accounts),
+                web.post("/{user}/{count}/flood", self.flood),
+                web.post("/{user}/{count}/steady", self.steady),
+                web.post("/{user}/{count}/flip", self.flip),
+                web.post("/{user}/{count}/drop", self.drop),
+                web.post("/{user}/{count}/log", self.log),
             ]
         )
         return app
@@ -273,7 +273,11 @@ class Server:
 
     def _of(self, request: web.Request) -> list[Session]:
         """Return the sockets of a user."""
-        return self._sessions.setdefault(request.match_info.get("count", "1"), [])
+        user = (
+            request.match_info.get("user", "sdk"),
+            request.match_info.get("count", "1"),
+        )
+        return self._sessions.setdefault(user, [])
 
     def _served(self, request: web.Request) -> list[Session]:
         """Return the sockets that want events: those that subscribed, or all where none does."""

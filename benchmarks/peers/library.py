@@ -6,6 +6,8 @@ from importlib import import_module
 import json
 from typing import Any
 
+from yarl import URL
+
 from . import sockets_for
 
 
@@ -28,7 +30,8 @@ async def connect(
         await client.connect(
             f"{url}?auth-token=bench&protocol=3",
             transports=["websocket"],
-            socketio_path=f"{accounts}/ws",
+            # it takes nothing of the path
+            socketio_path=f"{URL(url).path}/ws",
         )
     yield
     for client in clients:

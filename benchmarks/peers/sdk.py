@@ -8,6 +8,7 @@ from typing import Any
 
 from metaapi_cloud_sdk import MetaApi, SynchronizationListener
 from metaapi_cloud_sdk.clients.metaapi.reconnect_listener import ReconnectListener
+from yarl import URL
 
 from benchmarks.server import account_ids
 
@@ -47,8 +48,8 @@ async def connect(
     _websocket_only()
     api = MetaApi(TOKEN)
     client = api._metaapi_websocket_client  # noqa: SLF001
-    # it keeps nothing of a path
-    client.set_url(url.rpartition("/")[0])
+    # it takes nothing of the path
+    client.set_url(str(URL(url).origin()))
     listeners = []
     for account_id in account_ids(accounts):
         listeners.append(Listener(on_away))
