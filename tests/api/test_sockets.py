@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from api.connection import Connection
 from api.endpoints import Zone
-from api.monitor import Watch
 from api.sockets import ACCOUNTS_PER_SOCKET, Sockets
+from api.watch import Watch
 import pytest
 
 LONDON = Zone("https://london-a.example", "london", 0)

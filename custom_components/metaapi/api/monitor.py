@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 import contextlib
-from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import batched
 import logging
@@ -18,6 +17,7 @@ from .endpoints import Endpoints, Zone
 from .errors import MetaApiError, TooManyRequestsError, UnauthorizedError
 from .journal import Journal
 from .link import Link, LinkState, Wish
+from .listeners import Listener, Listeners
 from .model import Replica
 from .policy import Limit, Retry, limit_of, subscribe_rule
 from .provisioning import Provisioning
@@ -25,6 +25,7 @@ from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
 from .sockets import Sockets
 from .timing import Timing
 from .token import read_claims, redact_all
+from .watch import Watch
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,55 +37,6 @@ _AT_ONCE = 50
 
 _DEPTH = 10
 """How deep diagnostics are at most."""
-
-type Listener = Callable[[], None]
-
-
-class Watch:
-    """One account under watch."""
-
-    def __init__(self, account_id: str, link: Link) -> None:
-        """Start without sockets."""
-        self.account_id = account_id
-        self.link = link
-        self.shown = link.state
-        self.sockets: dict[str, Connection] = {}
-        """The sockets that can see the account, by place: a zone, for one of its replicas."""
-        self.ids: dict[str, str] = {}
-        """The id that requests carry in a place: the account's own, or that of its replica."""
-        self.flights: dict[str, asyncio.Task[None]] = {}
-        """Subscribes that wait for an answer, by place."""
-        self.accepted_at = -inf
-        """When a subscribe was last accepted."""
-        self.subscribed: set[str] = set()
-        """Places whose open socket may hold a subscription."""
-        self.moved_at: dict[str, float] = {}
-        """When a place was last given another socket because of a limit."""
-        self.attempt: Attempt | None = None
-        self.region = ""
-        self.replicas: tuple[Replica, ...] = ()
-        self.endpoints: Endpoints | None = None
-        """What its places were looked up in."""
-        self.limit: TooManyRequestsError | None = None
-        """The last limit that a subscribe met."""
-        self.listeners: list[Listener] = []
-
-    def diagnostics(self, now: float) -> dict[str, Any]:
-        """Return how the account is, for a person; its zones with the id it has there."""
-        state = self.link.state
-        return {
-            "account_id": self.account_id,
-            "region": self.region,
-            "deployed": self.link.deployed,
-            "replicas": [asdict(replica) for replica in self.replicas],
-            **asdict(state),
-            "reconnecting": self.link.reconnecting,
-            "zones": [
-                {"zone": self.sockets[place].zone.name, "account_id": self.ids[place]}
-                | zone
-                for place, zone in self.link.diagnostics(now).items()
-            ],
-        }
 
 
 class Monitor(ConnectionListener):
@@ -114,7 +66,7 @@ class Monitor(ConnectionListener):
         self._application = application
         self._watches: dict[str, Watch] = {}
         self._sockets = Sockets(self._make_connection)
-        self._hub_listeners: list[Listener] = []
+        self._hub_listeners = Listeners()
         self._link_lost_at: float | None = None
         self._hub_shown: bool | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -153,18 +105,11 @@ class Monitor(ConnectionListener):
 
     def listen(self, account_id: str, listener: Listener) -> Callable[[], None]:
         """Call back on every change of an account's state; returns what ends it."""
-        listeners = self._watches[account_id].listeners
-        listeners.append(listener)
-        return lambda: listeners.remove(listener) if listener in listeners else None
+        return self._watches[account_id].listeners.add(listener)
 
     def listen_hub(self, listener: Listener) -> Callable[[], None]:
         """Call back when the link to MetaApi changes or the token is refused; returns what ends it."""
-        self._hub_listeners.append(listener)
-        return lambda: (
-            self._hub_listeners.remove(listener)
-            if listener in self._hub_listeners
-            else None
-        )
+        return self._hub_listeners.add(listener)
 
     def diagnostics(self) -> dict[str, Any]:
         """Return how all links are, as JSON for a person's bug report.
@@ -205,7 +150,7 @@ class Monitor(ConnectionListener):
     ) -> None:
         """Watch an account; a region of "" means that it is not known."""
         now = self._clock()
-        watch = Watch(account_id, Link((), now, timing=self.timing))
+        watch = Watch(account_id, Link((), now, timing=self.timing), self._journal)
         self._watches[account_id] = watch
         self._journal.note("added", account_id)
         watch.link.hold(self._hold_until, now)
@@ -262,7 +207,7 @@ class Monitor(ConnectionListener):
         if watch is None:
             return
         self._journal.note("removed", account_id)
-        self._stop_watch(watch)
+        watch.stop()
         try:
             await self._unsubscribe([watch])
         finally:
@@ -307,7 +252,7 @@ class Monitor(ConnectionListener):
             self._timer = None
         watches = list(self._watches.values())
         for watch in watches:
-            self._stop_watch(watch)
+            watch.stop()
         for task in self._tasks - self._goodbyes:
             task.cancel()
         try:
@@ -356,7 +301,7 @@ class Monitor(ConnectionListener):
         if not self._sockets.any_open:
             self._link_lost_at = now
         for watch, place in self._sockets.routes(connection):
-            self._socket_gone(watch, place, now)
+            watch.socket_lost(place, now)
             self.pump(watch)
         self._arm(now + self.timing.blind)
 
@@ -421,12 +366,12 @@ class Monitor(ConnectionListener):
                 alone=event.get("replicas") == 1,
             )
             what = kind if counted else "authenticated, stale"
-            self._note(watch, zone, what, key[1])
+            watch.note(zone, what, key[1])
             if counted and watch.attempt is not None:
                 watch.attempt.authenticated()
         elif kind == "disconnected":
             watch.link.disconnected(zone, key, now)
-            self._note(watch, zone, kind, key[1])
+            watch.note(zone, kind, key[1])
         else:
             self.ignored_events += 1
             return False
@@ -442,7 +387,7 @@ class Monitor(ConnectionListener):
             wishes, link.wishes = link.wishes, []
             for wish, place in wishes:
                 connection = watch.sockets[place]
-                self._note(watch, place, wish.value)
+                watch.note(place, wish.value)
                 if wish is Wish.SUBSCRIBE:
                     watch.flights[place] = self.spawn(
                         self._subscribe(watch, place, connection), "metaapi subscribe"
@@ -451,11 +396,7 @@ class Monitor(ConnectionListener):
                     self.spawn(self._probe(watch, place, connection), "metaapi probe")
         if link.deadline < inf:
             self._arm(link.deadline)
-        if link.state != watch.shown:
-            if link.state.status is not watch.shown.status:
-                self._journal.note("status", watch.account_id, detail=link.state.status)
-            watch.shown = link.state
-            _tell(watch.listeners)
+        watch.show()
 
     def attempt_ended(self, watch: Watch, outcome: Outcome) -> None:
         """Forget the attempt, which has its outcome."""
@@ -499,18 +440,6 @@ class Monitor(ConnectionListener):
         await self._opened.wait()
 
     # -- inside --------------------------------------------------------------------------------
-
-    def _note(
-        self, watch: Watch, place: str, what: str, detail: str | None = None
-    ) -> None:
-        """Write down what happened to an account in a place, by the id and the zone it has there."""
-        connection = watch.sockets.get(place)
-        self._journal.note(
-            what,
-            watch.ids.get(place, watch.account_id),
-            connection.zone.name if connection is not None else None,
-            detail,
-        )
 
     def _spread(self, accounts: int) -> float:
         """Return over how many seconds the subscribes of so many accounts are spread."""
@@ -569,13 +498,6 @@ class Monitor(ConnectionListener):
             if close:
                 await connection.close()
 
-    def _socket_gone(self, watch: Watch, place: str, now: float) -> None:
-        """Let an account hear that the socket of a place is gone."""
-        watch.subscribed.discard(place)
-        watch.link.socket_down(place, now)
-        if watch.attempt is not None:
-            watch.attempt.socket_lost(place)
-
     def _mind_limit(
         self, watch: Watch, place: str, error: TooManyRequestsError, now: float
     ) -> None:
@@ -592,7 +514,7 @@ class Monitor(ConnectionListener):
                 self.pump(other)
         elif limit is Limit.MOVE and self._may_move(watch, place, now):
             watch.moved_at[place] = now
-            self._note(watch, place, "moved to another socket")
+            watch.note(place, "moved to another socket")
             connection, place_id = watch.sockets[place], watch.ids[place]
             self._sockets.lock(connection, now + wait)
             watch.link.forget_refusal(place)
@@ -624,8 +546,7 @@ class Monitor(ConnectionListener):
         if connection.session_id != session_id:
             return
         now = self._clock()
-        self._note(
-            watch,
+        watch.note(
             place,
             "subscribe answered",
             type(error).__name__ if error is not None else None,
@@ -646,7 +567,7 @@ class Monitor(ConnectionListener):
         if isinstance(error, TooManyRequestsError):
             if watch.shown == shown:
                 # what the limit says of itself may be news all the same
-                _tell(watch.listeners)
+                watch.listeners.tell()
             self._mind_limit(watch, place, error, now)
 
     async def _probe(self, watch: Watch, place: str, connection: Connection) -> None:
@@ -709,14 +630,6 @@ class Monitor(ConnectionListener):
             return False
         return False
 
-    def _stop_watch(self, watch: Watch) -> None:
-        """End what is under way for an account."""
-        watch.listeners.clear()
-        for flight in watch.flights.values():
-            flight.cancel()
-        if watch.attempt is not None:
-            watch.attempt.cancel()
-
     def _show_hub(self) -> None:
         """Work out the state of the link to MetaApi and tell listeners of a change."""
         shown = self._hub_shown
@@ -732,7 +645,7 @@ class Monitor(ConnectionListener):
             shown = False
         if shown is not self._hub_shown or self.token_refused:
             self._hub_shown = shown
-            _tell(self._hub_listeners)
+            self._hub_listeners.tell()
 
     def _arm(self, deadline: float) -> None:
         """Look at the clock of all links at a deadline, or soon after."""
@@ -768,15 +681,6 @@ class Monitor(ConnectionListener):
 def _deadline(watch: Watch) -> float:
     """Return when the clock alone can change something for an account."""
     return watch.link.deadline
-
-
-def _tell(listeners: Iterable[Listener]) -> None:
-    """Call listeners; a fault of one must not cost the others, nor a socket."""
-    for listener in tuple(listeners):
-        try:
-            listener()
-        except Exception:
-            _LOGGER.exception("Error in a listener")
 
 
 async def _close_all(connections: Iterable[Connection]) -> None:

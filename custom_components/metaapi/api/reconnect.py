@@ -23,7 +23,8 @@ from .errors import (
 from .policy import SECOND_FORM
 
 if TYPE_CHECKING:
-    from .monitor import Monitor, Watch
+    from .monitor import Monitor
+    from .watch import Watch
 
 
 class Outcome(StrEnum):

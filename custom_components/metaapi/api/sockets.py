@@ -1,13 +1,10 @@
 """The sockets in use: which zone's, how full, and whose account is on which."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from .connection import Connection
 from .endpoints import Zone
-
-if TYPE_CHECKING:
-    from .monitor import Watch
+from .watch import Watch
 
 ACCOUNTS_PER_SOCKET = 100
 """SDK behaviour; not documented as a limit of the server."""

@@ -14,8 +14,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from api.connection import Connection
 from api.endpoints import Endpoints, Zone
 from api.link import LinkState
-from api.monitor import Monitor, Watch
+from api.monitor import Monitor
 from api.timing import Timing
+from api.watch import Watch
 
 from simulator import SimAccount, Simulator, cloud
 from tests.api.loopback import own_connections
