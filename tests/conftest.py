@@ -5,6 +5,7 @@ import custom_components.metaapi  # noqa: F401, I001
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from unittest.mock import MagicMock, create_autospec, patch
 
@@ -16,8 +17,12 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_TOKEN, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.util import dt as dt_util
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_time_changed,
+)
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
 
@@ -38,6 +43,7 @@ from custom_components.metaapi.const import (
     DOMAIN,
     SUBENTRY_ACCOUNT,
 )
+from custom_components.metaapi.coordinator import MetaApiCoordinator
 from simulator import make_jwt
 
 TOKEN = make_jwt()
@@ -265,6 +271,18 @@ def describe_entities(
     return dict(sorted(described.items()))
 
 
+def coordinator_of(entry: MockConfigEntry) -> MetaApiCoordinator:
+    """Return the coordinator of a loaded entry."""
+    coordinator: MetaApiCoordinator = entry.runtime_data
+    return coordinator
+
+
+async def pass_time(hass: HomeAssistant, delta: timedelta) -> None:
+    """Let the clock go on, and what is due happen."""
+    async_fire_time_changed(hass, dt_util.utcnow() + delta + timedelta(seconds=1))
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
 async def setup_entry(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Set up an entry."""
     entry.add_to_hass(hass)
@@ -330,3 +348,9 @@ async def monitor(
         fake.push(account.account_id, CONNECTED)
     await hass.async_block_till_done()
     return fake
+
+
+@pytest.fixture
+def listed_long_ago(monitor: FakeMonitor, mock_config_entry: MockConfigEntry) -> None:
+    """Make the last listing an old one."""
+    coordinator_of(mock_config_entry).reader._list_not_before -= 3600

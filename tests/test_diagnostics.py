@@ -44,9 +44,9 @@ from .conftest import (
     device_of,
     entry_state,
     make_entry,
+    pass_time,
     setup_entry,
 )
-from .test_coordinator import pass_time
 from .test_end_to_end import FAST, entry_for, reconnect, until, until_state
 
 VERSIONS = {"aiohttp", "python-engineio", "python-socketio"}

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi import coordinator
+from custom_components.metaapi import account_reader, coordinator
 from custom_components.metaapi.api.model import Account
 from custom_components.metaapi.api.timing import Timing
 from custom_components.metaapi.const import CONF_API_URL, DOMAIN
@@ -354,7 +354,7 @@ def soon() -> Iterator[None]:
     """List the accounts as soon as there is a reason to."""
     with (
         patch.object(coordinator, "REREAD_DELAY", timedelta(seconds=0.02)),
-        patch.object(coordinator, "REREAD_PAUSE", timedelta(seconds=0.2)),
+        patch.object(account_reader, "REREAD_PAUSE", timedelta(seconds=0.2)),
     ):
         yield
 

@@ -16,7 +16,6 @@ from .api.endpoints import Endpoints
 from .api.monitor import Monitor
 from .api.provisioning import Provisioning
 from .api.timing import Timing
-from .api.token import read_claims
 from .const import (
     CONF_API_URL,
     CONF_APPLICATION,
@@ -65,13 +64,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
     )
     ExpiryIssue(hass, entry)
     provisioning = Provisioning(async_get_clientsession(hass), token, endpoints)
-    coordinator = MetaApiCoordinator(
-        hass,
-        entry,
-        monitor,
-        provisioning,
-        can_list=read_claims(token).can_list_accounts is not False,
-    )
+    coordinator = MetaApiCoordinator(hass, entry, monitor, provisioning)
     try:
         async with asyncio.timeout(SETUP_TIMEOUT):
             await coordinator.async_config_entry_first_refresh()

@@ -16,11 +16,11 @@ from .const import (
     CONF_API_URL,
     CONF_APPLICATION,
     CONF_REGION,
-    DOMAIN,
     MANUFACTURER,
     SUBENTRY_ACCOUNT,
 )
 from .coordinator import MetaApiConfigEntry
+from .device import async_get_device
 from .redaction import REDACTED, Redactor
 
 _PART_MIN = 16
@@ -77,8 +77,8 @@ async def _async_diagnostics(
         coordinator = entry.runtime_data
         links = coordinator.monitor.diagnostics()
         diagnostics["rest"] = {
-            "lists_accounts": coordinator.can_list,
-            "last_error": coordinator.last_error,
+            "lists_accounts": coordinator.reader.can_list,
+            "last_error": coordinator.reader.last_error,
         }
         diagnostics["links"] = links if account_id is None else _only(links, account_id)
     redacted: dict[str, Any] = _async_redactor(hass, entry, claims).redact(diagnostics)
@@ -153,9 +153,7 @@ def _async_redactor(
             redactor.add(replica["account_id"], f"replica {index} of account {number}")
         redactor.add(facts.get("login"), f"login {number}")
         redactor.add(facts.get("server"), f"server {number}")
-        device = dr.async_get(hass).async_get_device_by_identifier(
-            (DOMAIN, account_id), entry.entry_id
-        )
+        device = async_get_device(hass, entry, account_id)
         _add_names(
             redactor,
             f"name {number}",

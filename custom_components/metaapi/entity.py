@@ -13,7 +13,8 @@ from homeassistant.helpers.entity import Entity, EntityDescription
 
 from .api.link import LinkState
 from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
-from .coordinator import MetaApiConfigEntry, account_model
+from .coordinator import MetaApiConfigEntry
+from .device import account_model, async_get_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class MetaApiAccountEntity(MetaApiEntity):
         """Describe the device of the account."""
         self.account_id: str = subentry.data[CONF_ACCOUNT_ID]
         super().__init__(entry, self.account_id, description)
+        hass = self.coordinator.hass
         account = self.coordinator.data.get(self.account_id)
         self._attr_device_info = DeviceInfo(
             identifiers={(DOMAIN, self.account_id)},
@@ -59,7 +61,7 @@ class MetaApiAccountEntity(MetaApiEntity):
             manufacturer=MANUFACTURER,
             configuration_url=f"{ACCOUNT_URL}/{quote(self.account_id, safe='')}",
             via_device_id=dr.async_get_device_id_by_identifier(
-                self.coordinator.hass,
+                hass,
                 (DOMAIN, entry.entry_id),
                 config_entry_id=entry.entry_id,
             ),
@@ -67,7 +69,7 @@ class MetaApiAccountEntity(MetaApiEntity):
         if account is not None:
             self._attr_device_info["name"] = account.title
             self._attr_device_info["model"] = account_model(account)
-        elif self.coordinator.device(self.account_id) is None:
+        elif async_get_device(hass, entry, self.account_id) is None:
             # A device that exists keeps what was known: the user may have given the title
             self._attr_device_info["name"] = subentry.title
 

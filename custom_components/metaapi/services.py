@@ -38,6 +38,7 @@ from .const import (
     SUBENTRY_ACCOUNT,
 )
 from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
+from .device import async_device_name
 
 RECONNECT_SCHEMA = cv.make_entity_service_schema(
     {
@@ -70,7 +71,9 @@ class Target:
     @property
     def name(self) -> str:
         """Return the name of the account's device."""
-        return self.coordinator.device_name(self.account_id)
+        return async_device_name(
+            self.coordinator.hass, self.coordinator.config_entry, self.account_id
+        )
 
 
 @callback

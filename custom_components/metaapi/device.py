@@ -1,0 +1,55 @@
+"""How an account shows in Home Assistant: its device and title, kept up with what MetaApi says."""
+
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+
+from .api.model import Account
+from .const import CONF_REGION, DOMAIN
+
+
+@callback
+def async_get_device(
+    hass: HomeAssistant, entry: ConfigEntry, account_id: str
+) -> dr.DeviceEntry | None:
+    """Return the device of an account."""
+    return dr.async_get(hass).async_get_device_by_identifier(
+        (DOMAIN, account_id), entry.entry_id
+    )
+
+
+@callback
+def async_device_name(hass: HomeAssistant, entry: ConfigEntry, account_id: str) -> str:
+    """Return the name of an account as its device shows it."""
+    device = async_get_device(hass, entry, account_id)
+    return (device and (device.name_by_user or device.name)) or account_id
+
+
+def account_model(account: Account) -> str | None:
+    """Return what kind of account it is, as far as it is known."""
+    return " · ".join(filter(None, (account.platform, account.type))) or None
+
+
+@callback
+def async_follow_account(
+    hass: HomeAssistant, entry: ConfigEntry, subentry: ConfigSubentry, account: Account
+) -> None:
+    """Follow an account that got another name or region at MetaApi."""
+    title = subentry.title
+    device = async_get_device(hass, entry, account.account_id)
+    if device is not None:
+        name = account.title
+        if title == device.name:
+            title = name
+        dr.async_get(hass).async_update_device(
+            device.id, name=name, model=account_model(account)
+        )
+    hass.config_entries.async_update_subentry(
+        entry,
+        subentry,
+        title=title,
+        data={
+            **subentry.data,
+            CONF_REGION: account.region or subentry.data[CONF_REGION],
+        },
+    )

@@ -1,0 +1,169 @@
+"""How accounts show: names, regions, models."""
+
+from dataclasses import replace
+from unittest.mock import MagicMock
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.metaapi.api.errors import CannotConnectError
+from custom_components.metaapi.api.model import Account
+from custom_components.metaapi.const import REREAD_INTERVAL
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+
+from .conftest import (
+    SCALP,
+    SWING,
+    FakeMonitor,
+    coordinator_of,
+    device_of,
+    make_entry,
+    pass_time,
+    setup_entry,
+)
+
+
+async def test_renamed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """Device and subentry follow a new name; entity ids stay."""
+    provisioning.accounts.return_value = [replace(SWING, name="Long term"), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert device_of(hass, mock_config_entry, SWING.account_id).name == "Long term"
+    assert next(iter(mock_config_entry.subentries.values())).title == "Long term"
+    state = hass.states.get("binary_sensor.swing_terminal")
+    assert state is not None
+    assert state.name == "Long term Terminal"
+
+
+async def test_renamed_after_the_user_named_it(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """The user's own names win."""
+    device = device_of(hass, mock_config_entry, SWING.account_id)
+    dr.async_get(hass).async_update_device(device.id, name_by_user="Mine")
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    hass.config_entries.async_update_subentry(
+        mock_config_entry, subentry, title="My own"
+    )
+    provisioning.accounts.return_value = [replace(SWING, name="Long term"), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    device = device_of(hass, mock_config_entry, SWING.account_id)
+    assert (device.name, device.name_by_user) == ("Long term", "Mine")
+    assert subentry.title == "My own"
+    state = hass.states.get("binary_sensor.swing_terminal")
+    assert state is not None
+    assert state.name == "Mine Terminal"
+
+
+async def test_names_outlive_a_set_up_without_facts(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """While MetaApi says nothing of an account, its device and the user's title stay as they are."""
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    hass.config_entries.async_update_subentry(
+        mock_config_entry, subentry, title="My own"
+    )
+    provisioning.accounts.return_value = [SCALP]
+    provisioning.account.side_effect = CannotConnectError("down")
+    await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+    for accounts in ([SCALP], [SWING, SCALP]):
+        provisioning.accounts.return_value = accounts
+        await coordinator_of(mock_config_entry).async_refresh()
+        device = device_of(hass, mock_config_entry, SWING.account_id)
+        assert (device.name, device.model) == ("Swing", "MT5 · cloud-g2")
+        assert subentry.title == "My own"
+
+
+@pytest.mark.parametrize("name", ["", "90210", "💰"])
+async def test_name_that_says_nothing(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    name: str,
+) -> None:
+    """An account without a name that has letters goes by its id."""
+    account = replace(SWING, name=name)
+    provisioning.accounts.return_value = [account]
+    entry = make_entry(account)
+
+    await setup_entry(hass, entry)
+
+    assert device_of(hass, entry, SWING.account_id).name == SWING.account_id
+
+
+async def test_moved(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """An account that moved to another region is watched there, without a reload."""
+    provisioning.accounts.return_value = [replace(SWING, region="singapore"), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert len(monitors) == 1
+    assert monitor.regions == {
+        SWING.account_id: "singapore",
+        SCALP.account_id: "new-york",
+    }
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    assert subentry.data["region"] == "singapore"
+
+
+async def test_region_not_told(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """What is known of a region stays while REST tells none."""
+    provisioning.accounts.return_value = [replace(SWING, region=""), SCALP]
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert monitor.regions[SWING.account_id] == "london"
+    subentry = next(iter(mock_config_entry.subentries.values()))
+    assert subentry.data["region"] == "london"
+
+
+@pytest.mark.parametrize(
+    ("account", "model"),
+    [
+        (SWING, "MT5 · cloud-g2"),
+        (replace(SWING, version=None), "cloud-g2"),
+        (replace(SWING, type=""), "MT5"),
+        (replace(SWING, type="", version=None), None),
+    ],
+)
+async def test_model(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    account: Account,
+    model: str | None,
+) -> None:
+    """The device says what kind of account it is, as far as that is known."""
+    provisioning.accounts.return_value = [account]
+    entry = make_entry(account)
+
+    await setup_entry(hass, entry)
+
+    assert device_of(hass, entry, SWING.account_id).model == model

@@ -1,0 +1,238 @@
+"""What changes of the links lead to: another listing, the log, a new token."""
+
+from dataclasses import replace
+import logging
+from unittest.mock import MagicMock
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.const import (
+    DOMAIN,
+    REREAD_DELAY,
+    REREAD_INTERVAL,
+    REREAD_PAUSE,
+)
+from homeassistant.config_entries import ConfigFlowResult
+from homeassistant.core import HomeAssistant
+
+from .conftest import (
+    CONNECTED,
+    DISCONNECTED,
+    NO_CONNECTION,
+    SCALP,
+    SWING,
+    FakeMonitor,
+    pass_time,
+    setup_entry,
+)
+
+
+@pytest.mark.usefixtures("listed_long_ago")
+@pytest.mark.parametrize(
+    ("change", "rereads"),
+    [
+        pytest.param((CONNECTED, DISCONNECTED), 1, id="off"),
+        pytest.param(
+            (LinkState(), LinkState(terminal=False, status=Status.NEVER_AUTHENTICATED)),
+            1,
+            id="never on",
+        ),
+        pytest.param(
+            (CONNECTED, LinkState(available=False, status=Status.NOT_FOUND)),
+            1,
+            id="not found",
+        ),
+        pytest.param((NO_CONNECTION, CONNECTED), 1, id="back in sight"),
+        pytest.param((NO_CONNECTION, DISCONNECTED), 1, id="back in sight and off"),
+        pytest.param(
+            (CONNECTED, LinkState(terminal=False, status=Status.NOT_DEPLOYED)),
+            0,
+            id="off because REST said so",
+        ),
+        pytest.param((CONNECTED, NO_CONNECTION), 0, id="out of sight"),
+        pytest.param(
+            (replace(DISCONNECTED, timeouts=3), replace(DISCONNECTED, timeouts=4)),
+            0,
+            id="four timeouts",
+        ),
+        pytest.param(
+            (replace(DISCONNECTED, timeouts=4), replace(DISCONNECTED, timeouts=5)),
+            1,
+            id="five timeouts",
+        ),
+        pytest.param(
+            (replace(DISCONNECTED, timeouts=5), replace(DISCONNECTED, timeouts=6)),
+            0,
+            id="six timeouts",
+        ),
+        pytest.param(
+            (
+                LinkState(available=False, timeouts=9),
+                LinkState(available=False, timeouts=10),
+            ),
+            1,
+            id="ten timeouts",
+        ),
+        pytest.param(
+            (DISCONNECTED, LinkState(terminal=False, status=Status.RECONNECT_FAILED)),
+            0,
+            id="off for another reason",
+        ),
+        pytest.param(
+            (
+                CONNECTED,
+                LinkState(
+                    terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
+                ),
+            ),
+            0,
+            id="broker",
+        ),
+    ],
+)
+async def test_quick_reread(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    provisioning: MagicMock,
+    change: tuple[LinkState, LinkState],
+    rereads: int,
+) -> None:
+    """Facts that may explain a change are read soon after it."""
+    before, after = change
+    monitor.push(SWING.account_id, before)
+    await pass_time(hass, REREAD_PAUSE)
+    provisioning.accounts.reset_mock()
+    monitor._states[SCALP.account_id] = CONNECTED
+
+    monitor.push(SWING.account_id, after)
+    assert provisioning.accounts.call_count == 0
+    await pass_time(hass, REREAD_PAUSE)
+
+    assert provisioning.accounts.call_count == rereads
+
+
+@pytest.mark.usefixtures("listed_long_ago")
+async def test_reread_after_a_gap(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """What happened at MetaApi while the link was away is read when it is back."""
+    provisioning.accounts.reset_mock()
+    monitor.push_hub(False)
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 0
+
+    monitor.push_hub(True)
+    await pass_time(hass, REREAD_DELAY)
+
+    assert provisioning.accounts.call_count == 1
+
+
+def link_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the log says, and forget it."""
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("custom_components.metaapi")
+        and record.levelno > logging.DEBUG
+    ]
+    assert all(record.levelno <= logging.INFO for record in caplog.records)
+    caplog.clear()
+    return lines
+
+
+async def test_log(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One line when the link is lost, one when it is back, and nothing else."""
+    await setup_entry(hass, mock_config_entry)
+    monitor = monitors[0]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        monitor.push_hub(True)
+        assert link_lines(caplog) == []
+        for account in (SWING, SCALP):
+            monitor.push(account.account_id, NO_CONNECTION)
+        monitor.push_hub(False)
+        monitor.push_hub(False)
+        assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is lost"]
+        monitor.push_hub(True)
+        monitor.push_hub(True)
+        for account in (SWING, SCALP):
+            monitor.push(account.account_id, CONNECTED)
+        assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is back"]
+
+
+async def test_log_of_a_link_that_never_came_up(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Sockets that do not open from the start are worth the same line."""
+    await setup_entry(hass, mock_config_entry)
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        monitors[0].push_hub(False)
+
+    assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is lost"]
+
+
+def reauth_flow(hass: HomeAssistant) -> ConfigFlowResult:
+    """Return the only form that is open, which asks for a new token."""
+    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert flow["context"]["source"] == "reauth"
+    return flow
+
+
+async def test_token_refused_while_running(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It asks for a new token, one form at a time, says so in one line, and ends the listings."""
+    caplog.clear()
+    provisioning.accounts.reset_mock()
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        monitor.push_hub(False, token_refused=True)
+        await hass.async_block_till_done()
+        monitor.push_hub(False, token_refused=True)
+        await hass.async_block_till_done()
+
+        flow = reauth_flow(hass)
+        await pass_time(hass, REREAD_INTERVAL)
+        assert reauth_flow(hass)["flow_id"] == flow["flow_id"]
+
+        # A person closes it: it is back with the next poll, and not before
+        hass.config_entries.flow.async_abort(flow["flow_id"])
+        monitor.push_hub(False, token_refused=True)
+        monitor.push(SWING.account_id, DISCONNECTED)
+        await hass.async_block_till_done()
+        assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+        await pass_time(hass, 2 * REREAD_INTERVAL)
+        assert reauth_flow(hass)["flow_id"] != flow["flow_id"]
+
+        assert provisioning.accounts.call_count == 0
+        assert link_lines(caplog) == ["MetaApi: MetaApi refuses the token"]
+
+
+async def test_unload_ends_asking_for_a_token(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """An entry that was unloaded asks for nothing."""
+    monitor.push_hub(False, token_refused=True)
+    await hass.async_block_till_done()
+    hass.config_entries.flow.async_abort(reauth_flow(hass)["flow_id"])
+    assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
