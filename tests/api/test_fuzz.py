@@ -322,7 +322,7 @@ class Client:
         assert list(self.monitor._watches) == [ACCOUNT]
         assert len(self.monitor._sockets) <= 2
         assert len(self.channel._pending) <= 4
-        assert len(self.monitor._tasks) <= 8
+        assert len(self.monitor.tasks) <= 8
         assert self.monitor.state(ACCOUNT) is not None
         (zone,) = self.monitor._watches[ACCOUNT].link._zones.values()
         assert len(zone.hosts) <= 16

@@ -18,6 +18,7 @@ from api.monitor import Monitor
 import pytest
 
 from simulator import Simulator
+from simulator.tokens import make_jwt
 
 from .support import FAST, SIMULATOR, Witness, watched
 
@@ -364,7 +365,7 @@ async def test_unauthorized_from_a_stray_error_is_checked_by_rest() -> None:
         await w.terminal(True)
         w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
         await w.until(lambda: w.sim.rest_calls)
-        await w.until(lambda: not w.monitor._checking_token)
+        await w.until(lambda: not w.monitor._token_check.running)
         assert not w.monitor.token_refused
 
 
@@ -698,7 +699,7 @@ async def test_unauthorized_errors_do_not_make_us_storm_rest() -> None:
             w.sim.set_broker(w.id, not w.sim.account.broker)
             await asyncio.sleep(0.01)
         await w.until(lambda: w.sim.rest_calls)
-        await w.until(lambda: not w.monitor._checking_token)
+        await w.until(lambda: not w.monitor._token_check.running)
         assert len(w.sim.rest_calls) == 1
 
 
@@ -804,7 +805,7 @@ async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
         w.monitor.place_account(one, "new-york")
         w.sim.unfreeze()
         await w.until(
-            lambda: not any("probe" in task.get_name() for task in w.monitor._tasks)
+            lambda: not any("probe" in task.get_name() for task in w.monitor.tasks)
         )
         assert False not in w.terminals(one)
 
@@ -812,15 +813,16 @@ async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
 @pytest.mark.parametrize("said", [True, False])
 async def test_a_token_that_rest_cannot_judge(said: bool) -> None:
     """Without access to REST, what the socket says in words decides, and nothing else does."""
-    async with watched(add=False) as w:
-        w.monitor._token = w.sim.grant(provisioning=False)
-        w.sim.revoke(w.monitor._token)
+    token = make_jwt(provisioning=False)
+    async with watched(token=token, add=False) as w:
+        w.sim.grant(token, provisioning=False)
+        w.sim.revoke(token)
         w.sim.bad_token = "http401" if said else "close"
         w.add(w.id)
         if said:
             await w.until(lambda: w.monitor.token_refused)
         else:
-            await w.until(lambda: w.monitor._token_checked_at > 0)
-            await w.until(lambda: not w.monitor._checking_token)
+            await w.until(lambda: w.monitor._token_check.started_at > 0)
+            await w.until(lambda: not w.monitor._token_check.running)
             assert not w.monitor.token_refused
         assert not w.sim.rest_calls

@@ -1,7 +1,7 @@
 """All sockets and accounts of one token: subscriptions, sessions, reconnects; tells its listeners."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import contextlib
 from datetime import UTC, datetime
 from itertools import batched
@@ -14,17 +14,18 @@ import aiohttp
 
 from .connection import Channel, Connection, ConnectionListener
 from .endpoints import Endpoints, Zone
-from .errors import MetaApiError, TooManyRequestsError, UnauthorizedError
+from .errors import MetaApiError, TooManyRequestsError
 from .journal import Journal
 from .link import Link, LinkState, Wish
 from .listeners import Listener, Listeners
 from .model import Replica
 from .policy import Limit, Retry, limit_of, subscribe_rule
-from .provisioning import Provisioning
 from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
 from .sockets import Sockets
+from .tasks import Tasks
 from .timing import Timing
-from .token import read_claims, redact_all
+from .token import redact_all
+from .token_check import TokenCheck
 from .watch import Watch
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Monitor(ConnectionListener):
         """Which form of `reconnect` MetaApi accepted last."""
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
+        self.tasks = Tasks()
+        """What is under way for it."""
         self._journal = Journal()
         self._session = session
         self._token = token
@@ -69,13 +72,15 @@ class Monitor(ConnectionListener):
         self._hub_listeners = Listeners()
         self._link_lost_at: float | None = None
         self._hub_shown: bool | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._goodbyes: set[asyncio.Task[Any]] = set()
-        """Those that end soon by themselves: cancelled before their first step they would leave a socket."""
         self._timer: asyncio.TimerHandle | None = None
         self._opened = asyncio.Event()
-        self._checking_token = False
-        self._token_checked_at = -inf
+        self._token_check = TokenCheck(
+            session,
+            token,
+            self._token_is_refused,
+            tasks=self.tasks,
+            timing=self.timing,
+        )
         self._hold_until = -inf
         self._closed = False
         self._clock = asyncio.get_running_loop().time
@@ -253,27 +258,17 @@ class Monitor(ConnectionListener):
         watches = list(self._watches.values())
         for watch in watches:
             watch.stop()
-        for task in self._tasks - self._goodbyes:
-            task.cancel()
+        self.tasks.cancel()
         try:
             await self._unsubscribe(watches)
         finally:
             await _close_all(self._sockets.clear())
-            while self._tasks:
-                await asyncio.wait(self._tasks)
+            await self.tasks.wait()
 
     def check_token(self, *, said: bool = False) -> None:
         """Let REST confirm that the token is refused; `said` when a socket was told so in words."""
-        now = self._clock()
-        if not (
-            self._checking_token
-            or self.token_refused
-            or self._closed
-            or now < self._token_checked_at + self.timing.refused_floor
-        ):
-            self._checking_token = True
-            self._token_checked_at = now
-            self.spawn(self._check_token(said=said), "metaapi token check")
+        if not (self.token_refused or self._closed):
+            self._token_check.start(self.endpoints, said=said)
 
     # -- what connections tell -----------------------------------------------------------------
 
@@ -389,11 +384,13 @@ class Monitor(ConnectionListener):
                 connection = watch.sockets[place]
                 watch.note(place, wish.value)
                 if wish is Wish.SUBSCRIBE:
-                    watch.flights[place] = self.spawn(
+                    watch.flights[place] = self.tasks.spawn(
                         self._subscribe(watch, place, connection), "metaapi subscribe"
                     )
                 else:
-                    self.spawn(self._probe(watch, place, connection), "metaapi probe")
+                    self.tasks.spawn(
+                        self._probe(watch, place, connection), "metaapi probe"
+                    )
         if link.deadline < inf:
             self._arm(link.deadline)
         watch.show()
@@ -419,21 +416,6 @@ class Monitor(ConnectionListener):
             on_unauthorized=lambda: None,
             timing=self.timing,
         )
-
-    def spawn[ResultT](
-        self, coroutine: Coroutine[Any, Any, ResultT], name: str
-    ) -> asyncio.Task[ResultT]:
-        """Run a task that ends with the monitor."""
-        task = asyncio.create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def say_goodbye(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        """Run a task that closes something, which even the end of the monitor awaits."""
-        task = self.spawn(coroutine, name)
-        self._goodbyes.add(task)
-        task.add_done_callback(self._goodbyes.discard)
 
     async def next_connection(self) -> None:
         """Return when the next socket has opened."""
@@ -477,7 +459,7 @@ class Monitor(ConnectionListener):
         if watch.attempt is not None:
             watch.attempt.socket_lost(place)
         unneeded = self._sockets.release(connection, place_id)
-        self.say_goodbye(
+        self.tasks.say_goodbye(
             self._say_goodbye(
                 connection, place_id, unsubscribe=subscribed, close=unneeded
             ),
@@ -597,14 +579,8 @@ class Monitor(ConnectionListener):
                 async with asyncio.timeout(self.timing.close):
                     await asyncio.gather(*requests, return_exceptions=True)
 
-    async def _check_token(self, *, said: bool) -> None:
-        """Find out whether the token is really refused; where it is, stop everything, once."""
-        try:
-            refused = await self._is_token_refused(said=said)
-        finally:
-            self._checking_token = False
-        if not refused:
-            return
+    async def _token_is_refused(self) -> None:
+        """Stop everything, once."""
         self.token_refused = True
         self._journal.note("token refused")
         now = self._clock()
@@ -617,18 +593,6 @@ class Monitor(ConnectionListener):
             await asyncio.sleep(0)
         await _close_all(self._sockets)
         self._show_hub()
-
-    async def _is_token_refused(self, *, said: bool) -> bool:
-        """Ask REST, which is the judge unless the token may not use it."""
-        if read_claims(self._token).can_list_accounts is False:
-            return said
-        try:
-            await Provisioning(self._session, self._token, self.endpoints).check()
-        except UnauthorizedError:
-            return True
-        except MetaApiError:
-            return False
-        return False
 
     def _show_hub(self) -> None:
         """Work out the state of the link to MetaApi and tell listeners of a change."""

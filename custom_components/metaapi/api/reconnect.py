@@ -78,7 +78,7 @@ class Attempt:
         loop = asyncio.get_running_loop()
         self._authenticated: asyncio.Future[None] = loop.create_future()
         self._lost: asyncio.Future[None] = loop.create_future()
-        self._task = monitor.spawn(self._run(), "metaapi reconnect")
+        self._task = monitor.tasks.spawn(self._run(), "metaapi reconnect")
 
     async def join(self, timeout: float) -> ReconnectResult:
         """Wait for the outcome, for at most `timeout` seconds of this caller's own."""
@@ -205,7 +205,9 @@ class Attempt:
     async def _ask(self, sockets: Mapping[str, Connection]) -> MetaApiError | None:
         """Send the request on our sockets; return the error that calls for the second form."""
         requests = {
-            self._monitor.spawn(self._request(sockets[zone], zone), "metaapi request")
+            self._monitor.tasks.spawn(
+                self._request(sockets[zone], zone), "metaapi request"
+            )
             for zone in self._zones
         }
         errors: list[MetaApiError] = []
@@ -265,7 +267,9 @@ class Attempt:
                         self._monitor.endpoints.global_zone.url, seed_page=True
                     )
                 )
-                self._monitor.spawn(self._watch_channel(channel), "metaapi seed page")
+                self._monitor.tasks.spawn(
+                    self._watch_channel(channel), "metaapi seed page"
+                )
                 await self._within(
                     channel.request(
                         "reconnect",
@@ -286,7 +290,9 @@ class Attempt:
             self._accepted()
             await self._outcome()
         finally:
-            self._monitor.say_goodbye(channel.close(), "metaapi seed page goodbye")
+            self._monitor.tasks.say_goodbye(
+                channel.close(), "metaapi seed page goodbye"
+            )
 
     async def _watch_channel(self, channel: Channel) -> None:
         """Notice when the extra socket is gone."""

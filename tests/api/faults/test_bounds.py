@@ -135,7 +135,7 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
             after, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert len(monitor._tasks) < 10
+        assert len(monitor.tasks) < 10
         connection._channel = None
         await monitor.close()
     tables.lines.append(
