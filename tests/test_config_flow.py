@@ -82,7 +82,7 @@ def client() -> Iterator[MagicMock]:
 
 @pytest.fixture
 def subscribe() -> Iterator[MagicMock]:
-    """Replace the subscribe that judges a token; it succeeds."""
+    """Replace the subscribe that validates a token; it succeeds."""
     with patch(
         "custom_components.metaapi.flow_access.try_subscribe", autospec=True
     ) as mock:
@@ -591,7 +591,7 @@ async def test_limited_token(
     token: str,
     error: MetaApiError,
 ) -> None:
-    """A token without the provisioning permission is judged by a subscribe."""
+    """A token without the provisioning permission is validated by a subscribe."""
     mocks.accounts.side_effect = error
     result = await to_accounts(hass, token, application="Bot")
     assert options(result["data_schema"], CONF_ACCOUNTS) == {}
@@ -684,7 +684,7 @@ async def test_subscribe_fails(
 async def test_subscribe_tells_a_bad_token(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock, error: MetaApiError
 ) -> None:
-    """A token that only the subscribe could judge can be entered again."""
+    """A token that only the subscribe could validate can be entered again."""
     mocks.accounts.side_effect = UnauthorizedError("no")
     subscribe.side_effect = error
     result = await to_accounts(hass, LIMITED_TOKEN, api_url=URL)
@@ -978,7 +978,7 @@ async def test_reauth_of_a_limited_token(
     client: MagicMock,
     subscribe: MagicMock,
 ) -> None:
-    """A token that may not list accounts is judged by the entry's own; one is enough."""
+    """A token that may not list accounts is validated by the entry's own; one is enough."""
     client.accounts.side_effect = UnauthorizedError("no")
     subscribe.side_effect = [NotFoundError("gone"), None]
     result = await loaded.start_reauth_flow(hass)
@@ -1259,7 +1259,7 @@ async def test_limited_token_for_real(
     mock_setup_entry: AsyncMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Over loopback, a token without provisioning is judged by a real subscribe."""
+    """Over loopback, a token without provisioning is validated by a real subscribe."""
     caplog.set_level(logging.DEBUG)
     async with Simulator(accounts=2, provisioning_refusal=401) as sim:
         first, second = sim.accounts

@@ -72,7 +72,7 @@ def client() -> Iterator[MagicMock]:
 
 @pytest.fixture
 def subscribe() -> Iterator[MagicMock]:
-    """Replace the subscribe that judges a token; it succeeds."""
+    """Replace the subscribe that validates a token; it succeeds."""
     with patch(
         "custom_components.metaapi.flow_access.try_subscribe", autospec=True
     ) as mock:
@@ -326,7 +326,7 @@ async def test_limited_token(
     kept: str,
     zone: Zone,
 ) -> None:
-    """Without a list, id and region are typed and judged by a subscribe there."""
+    """Without a list, id and region are typed and validated by a subscribe there."""
     client.accounts.side_effect = ForbiddenError("no")
     client.server_settings.side_effect = UnauthorizedError("no")
     result = await start(hass, entry)
@@ -574,7 +574,7 @@ async def test_limited_token_for_real(
     mock_setup_entry: AsyncMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Over loopback, a typed account is judged by a real subscribe."""
+    """Over loopback, a typed account is validated by a real subscribe."""
     caplog.set_level(logging.DEBUG)
     async with Simulator(accounts=1) as sim:
         token = sim.grant(provisioning=False)

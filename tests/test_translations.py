@@ -57,9 +57,9 @@ def reasons(module: str) -> set[str]:
     }
 
 
-def problems() -> set[str]:
-    """Return the keys of problems that forms tell of."""
-    keys = {literal(call.args[0]) for name, call in calls() if name == "Problem"} - {
+def form_errors() -> set[str]:
+    """Return the keys of the errors that forms tell."""
+    keys = {literal(call.args[0]) for name, call in calls() if name == "FormError"} - {
         None
     }
     for node in MODULES["flow_access"].body:
@@ -82,11 +82,11 @@ def test_steps_have_texts() -> None:
 
 
 def test_errors_have_texts() -> None:
-    """Each problem has a text in the flow that can meet it."""
-    assert problems() == set(CONFIG["error"]) | set(ACCOUNT["error"])
+    """Each error has a text in the flow that can meet it."""
+    assert form_errors() == set(CONFIG["error"]) | set(ACCOUNT["error"])
     # What only the other flow asks for
-    assert problems() - set(CONFIG["error"]) == {"invalid_region"}
-    assert problems() - set(ACCOUNT["error"]) == {
+    assert form_errors() - set(CONFIG["error"]) == {"invalid_region"}
+    assert form_errors() - set(ACCOUNT["error"]) == {
         "account_already_configured",
         "invalid_api_url",
         "no_accounts",
@@ -100,7 +100,7 @@ def test_aborts_have_texts() -> None:
     assert set(CONFIG["abort"]) == (
         reasons("config_flow") | {"already_configured"} | OF_HOME_ASSISTANT
     )
-    # The listing's problems end the flow
+    # Errors of the listing end the flow
     assert set(ACCOUNT["abort"]) == reasons("subentry_flow") | {
         "cannot_connect",
         "invalid_auth",

@@ -19,7 +19,7 @@ from .const import CONF_ACCOUNTS, DATA_REST_PAUSES, DOMAIN, SUBENTRY_ACCOUNT
 from .flow_access import Access, Listing, entry_accounts, offered_accounts
 from .flow_forms import (
     REAUTH_SCHEMA,
-    Problem,
+    FormError,
     account_data,
     accounts_schema,
     credentials_schema,
@@ -59,13 +59,13 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Ask for a token and test it."""
-        problem: Problem | None = None
+        error: FormError | None = None
         if user_input is not None:
             try:
                 access = Access(self.hass, read_credentials(user_input))
                 listing = await access.listing()
-            except Problem as err:
-                problem = err
+            except FormError as err:
+                error = err
             else:
                 await self.async_set_unique_id(
                     access.claims.owner_id, raise_on_progress=False
@@ -74,23 +74,23 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 self._access = access
                 self._listing = listing
                 return await self.async_step_accounts()
-        return self._show_user(problem, user_input)
+        return self._show_user(error, user_input)
 
     async def async_step_accounts(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Ask which accounts to watch."""
-        problem: Problem | None = None
+        error: FormError | None = None
         selected: list[str] | None = None
         if user_input is not None:
             selected = user_input[CONF_ACCOUNTS]
             try:
                 accounts = await self._async_find(selected)
-            except Problem as err:
+            except FormError as err:
                 if err.key == "invalid_auth":
                     # Only the first step can mend it
                     return self._show_user(err, suggest_credentials(self._access.data))
-                problem = err
+                error = err
             else:
                 return self.async_create_entry(
                     title=self._title(),
@@ -110,7 +110,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
             **form(
                 "accounts",
                 accounts_schema(offered, selected),
-                problem,
+                error,
                 account_field=CONF_ACCOUNTS,
                 expires=expiry_text(self._access.token),
                 found=str(len(self._listing.accounts)),
@@ -128,7 +128,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Ask for a new token of the same owner."""
         entry = self._get_reauth_entry()
-        problem: Problem | None = None
+        error: FormError | None = None
         if user_input is not None:
             try:
                 # The server and the application stay what they are
@@ -136,8 +136,8 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 return await self._async_renew(
                     entry, read_credentials({**kept, **user_input})
                 )
-            except Problem as err:
-                problem = err
+            except FormError as err:
+                error = err
         titles = [
             subentry.title
             for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
@@ -146,7 +146,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
             **form(
                 "reauth_confirm",
                 self.add_suggested_values_to_schema(REAUTH_SCHEMA, user_input),
-                problem,
+                error,
                 accounts=enumerate_names(titles),
                 expires=expiry_text(entry.data[CONF_TOKEN]),
                 name=entry.title,
@@ -158,43 +158,43 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Change the token, the server or the application."""
         entry = self._get_reconfigure_entry()
-        problem: Problem | None = None
+        error: FormError | None = None
         if user_input is not None:
             try:
                 return await self._async_renew(
                     entry,
                     read_credentials(user_input, current_token=entry.data[CONF_TOKEN]),
                 )
-            except Problem as err:
-                problem = err
+            except FormError as err:
+                error = err
         suggested = user_input or suggest_credentials(entry.data)
         schema = credentials_schema(suggested, keep_token=True)
         return self.async_show_form(
             **form(
                 "reconfigure",
                 self.add_suggested_values_to_schema(schema, suggested),
-                problem,
+                error,
                 expires=expiry_text(entry.data[CONF_TOKEN]),
                 name=entry.title,
             )
         )
 
     async def _async_find(self, typed: list[str]) -> list[Account]:
-        """Return the chosen accounts, each once; raises Problem."""
+        """Return the chosen accounts, each once; raises FormError."""
         accounts: dict[str, Account] = {}
         for text in dict.fromkeys(filter(str.strip, typed)):
             account = await self._access.find(self._listing, text)
             accounts[account.account_id] = account
         if not accounts:
-            raise Problem("no_accounts", CONF_ACCOUNTS)
+            raise FormError("no_accounts", CONF_ACCOUNTS)
         if not self._access.may_stream:
-            await self._access.judge(next(iter(accounts)))
+            await self._access.validate_account(next(iter(accounts)))
         return list(accounts.values())
 
     async def _async_renew(
         self, entry: ConfigEntry, data: dict[str, str]
     ) -> ConfigFlowResult:
-        """Test the new data of an entry, then use it; raises Problem."""
+        """Test the new data of an entry, then use it; raises FormError."""
         new, old = Access(self.hass, data), Access(self.hass, entry.data)
         account_ids = entry_accounts(entry)
         listing = await new.listing()
@@ -204,13 +204,13 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
             if new.opaque or old.opaque:
                 # No owner to compare: whoever sees its accounts is the same
                 if not reaches:
-                    raise Problem("wrong_account", CONF_TOKEN)
+                    raise FormError("wrong_account", CONF_TOKEN)
                 if old.opaque:
                     unique_id = new.claims.owner_id
             elif new.claims.owner_id != unique_id:
-                raise Problem("wrong_account", CONF_TOKEN)
+                raise FormError("wrong_account", CONF_TOKEN)
         if listing.limited and not reaches:
-            raise Problem("forbidden", account=account_ids[0])
+            raise FormError("forbidden", account=account_ids[0])
         if unique_id != entry.unique_id and (
             self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, unique_id)
         ):
@@ -246,10 +246,10 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     def _show_user(
-        self, problem: Problem | None, suggested: Mapping[str, Any] | None
+        self, error: FormError | None, suggested: Mapping[str, Any] | None
     ) -> ConfigFlowResult:
         """Show the form of the first step."""
         schema = self.add_suggested_values_to_schema(
             credentials_schema(suggested or {}), suggested
         )
-        return self.async_show_form(**form("user", schema, problem))
+        return self.async_show_form(**form("user", schema, error))

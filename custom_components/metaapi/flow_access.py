@@ -41,7 +41,7 @@ from .const import (
     LOGGER,
     SUBENTRY_ACCOUNT,
 )
-from .flow_forms import Problem, is_account_id, read_account_id
+from .flow_forms import FormError, is_account_id, read_account_id
 
 _KEY_BY_ERROR: Mapping[type[MetaApiError], str] = {
     UnauthorizedError: "invalid_auth",
@@ -71,7 +71,7 @@ class Listing:
 class Access:
     """What the data of an entry, or of one to be, gives access to.
 
-    Its calls raise nothing but Problem.
+    Its calls raise nothing but FormError.
     """
 
     hass: HomeAssistant
@@ -113,7 +113,7 @@ class Access:
 
     async def listing(self) -> Listing:
         """Return the accounts that the token can see: the real call that tests it."""
-        with self._problems():
+        with self._form_errors():
             try:
                 return Listing(tuple(await self.provisioning.accounts()))
             except ForbiddenError:
@@ -134,22 +134,22 @@ class Access:
             return listed
         if not is_account_id(account_id):
             account_id = redact(account_id, self.token)
-            raise Problem("invalid_account_id", account=account_id)
+            raise FormError("invalid_account_id", account=account_id)
         self._refuse_configured(account_id)
         if listing.limited:
-            await self.judge(account_id, region)
+            await self.validate_account(account_id, region)
             return Account(account_id=account_id, region=region)
-        with self._problems(account_id):
+        with self._form_errors(account_id):
             account = await self.provisioning.account(account_id)
         self._refuse_configured(account.account_id)
         return account
 
-    async def judge(self, account_id: str, region: str = "") -> None:
-        """Judge the token and an account's id by a subscribe."""
+    async def validate_account(self, account_id: str, region: str = "") -> None:
+        """Validate the token and an account's id by a subscribe."""
         session = async_create_clientsession(self.hass, auto_cleanup=False)
         try:
             with (
-                self._problems(account_id),
+                self._form_errors(account_id),
                 suppress(NotAuthenticatedError, NotSynchronizedError),
             ):
                 await try_subscribe(
@@ -170,9 +170,9 @@ class Access:
             return any(listing.get(account_id) for account_id in account_ids)
         for account_id in account_ids:
             try:
-                await self.judge(account_id)
-            except Problem as problem:
-                if problem.account is None:
+                await self.validate_account(account_id)
+            except FormError as error:
+                if error.account is None:
                     raise
             else:
                 return True
@@ -194,17 +194,17 @@ class Access:
     def _refuse_configured(self, account_id: str) -> None:
         """Raise when an entry has the account already."""
         if account_id in configured_accounts(self.hass):
-            raise Problem("account_already_configured", account=account_id)
+            raise FormError("account_already_configured", account=account_id)
 
     @contextmanager
-    def _problems(self, account_id: str | None = None) -> Iterator[None]:
-        """Turn whatever is raised into a problem that a form can tell."""
+    def _form_errors(self, account_id: str | None = None) -> Iterator[None]:
+        """Turn whatever is raised into an error that a form can tell."""
         try:
             yield
         except Exception as err:  # noqa: BLE001
             key = self._key(err)
             account = account_id if key in _ABOUT_ACCOUNT else None
-            raise Problem(key, account=account) from None
+            raise FormError(key, account=account) from None
 
     def _key(self, err: Exception) -> str:
         """Return the key of the text about an error; one that nobody expects is logged."""

@@ -61,13 +61,13 @@ _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _SHOWN_MAX = 40
 
 
-class Problem(Exception):
+class FormError(Exception):
     """What a form tells instead of going on: the key of an error text, and the field."""
 
     def __init__(
         self, key: str, field: str = "base", *, account: str | None = None
     ) -> None:
-        """Keep what the form shows; a problem with an account names it."""
+        """Keep what the form shows; an error about an account names it."""
         super().__init__(key)
         self.key = key
         self.field = field
@@ -96,7 +96,7 @@ class Form(TypedDict):
 def form(
     step_id: str,
     schema: vol.Schema,
-    problem: Problem | None,
+    error: FormError | None,
     *,
     account_field: str = "base",
     **placeholders: str,
@@ -105,11 +105,11 @@ def form(
     return Form(
         step_id=step_id,
         data_schema=schema,
-        errors=problem.errors(account_field) if problem else {},
+        errors=error.errors(account_field) if error else {},
         description_placeholders={
             **PLACEHOLDERS,
             **placeholders,
-            "account": problem.shown_account if problem else "",
+            "account": error.shown_account if error else "",
         },
     )
 
@@ -217,13 +217,13 @@ def expiry_text(token: str) -> str:
 def read_credentials(
     user_input: Mapping[str, Any], *, current_token: str | None = None
 ) -> dict[str, str]:
-    """Return what an entry keeps of a form; raises Problem.
+    """Return what an entry keeps of a form; raises FormError.
 
     An empty token stands for `current_token`. Blanks inside a token come from copying it.
     """
     token = "".join(user_input.get(CONF_TOKEN, "").split()) or current_token or ""
     if not token or not token.isascii() or not token.isprintable():
-        raise Problem("invalid_auth")
+        raise FormError("invalid_auth")
     data = {CONF_TOKEN: token}
     advanced = user_input.get(CONF_ADVANCED, {})
     if api_url := advanced.get(CONF_API_URL, "").strip():
@@ -231,12 +231,12 @@ def read_credentials(
             data[CONF_API_URL] = check_api_url(api_url)
         except InvalidUrlError:
             # the frontend shows no error of a field inside a section
-            raise Problem("invalid_api_url", CONF_ADVANCED) from None
+            raise FormError("invalid_api_url", CONF_ADVANCED) from None
     if application := advanced.get(CONF_APPLICATION, "").strip():
         data[CONF_APPLICATION] = application
     expires_at = read_claims(token).expires_at
     if expires_at is not None and expires_at <= dt_util.utcnow():
-        raise Problem("token_expired", CONF_TOKEN)
+        raise FormError("token_expired", CONF_TOKEN)
     return data
 
 
@@ -261,8 +261,8 @@ def is_account_id(text: str) -> bool:
 
 
 def read_region(user_input: Mapping[str, Any]) -> str:
-    """Return the region of a form, which becomes a part of a host name; raises Problem."""
+    """Return the region of a form, which becomes a part of a host name; raises FormError."""
     region: str = user_input.get(CONF_REGION, "").strip().lower()
     if region and not _REGION.fullmatch(region):
-        raise Problem("invalid_region", CONF_REGION)
+        raise FormError("invalid_region", CONF_REGION)
     return region

@@ -13,7 +13,7 @@ from .flow_access import Access, Listing, offered_accounts
 from .flow_forms import (
     REGION_SCHEMA,
     TYPED_ACCOUNT_SCHEMA,
-    Problem,
+    FormError,
     account_data,
     account_schema,
     form,
@@ -39,11 +39,11 @@ class AccountSubentryFlow(ConfigSubentryFlow):
         if self._listing is None:
             try:
                 self._listing = await access.listing()
-            except Problem as err:
+            except FormError as err:
                 if err.key == "invalid_auth":
                     entry.async_start_reauth(self.hass)
                 return self.async_abort(reason=err.key)
-        problem: Problem | None = None
+        error: FormError | None = None
         if user_input is not None:
             try:
                 account = await access.find(
@@ -51,10 +51,10 @@ class AccountSubentryFlow(ConfigSubentryFlow):
                     user_input[CONF_ACCOUNT_ID],
                     read_region(user_input),
                 )
-            except Problem as err:
+            except FormError as err:
                 if err.key == "account_already_configured":
                     return self.async_abort(reason="already_configured")
-                problem = err
+                error = err
             else:
                 return self.async_create_entry(
                     title=account.title,
@@ -68,7 +68,7 @@ class AccountSubentryFlow(ConfigSubentryFlow):
             account_schema(offered) if offered else TYPED_ACCOUNT_SCHEMA, user_input
         )
         return self.async_show_form(
-            **form("user", schema, problem, account_field=CONF_ACCOUNT_ID)
+            **form("user", schema, error, account_field=CONF_ACCOUNT_ID)
         )
 
     async def async_step_reconfigure(
@@ -87,14 +87,14 @@ class AccountSubentryFlow(ConfigSubentryFlow):
                     description_placeholders={"name": subentry.title},
                 )
         known: str = subentry.data[CONF_REGION]
-        problem: Problem | None = None
+        error: FormError | None = None
         if user_input is not None:
             try:
                 region = read_region(user_input)
                 if access.serves_elsewhere(region, known):
-                    await access.judge(account_id, region)
-            except Problem as err:
-                problem = err
+                    await access.validate_account(account_id, region)
+            except FormError as err:
+                error = err
             else:
                 result = self.async_update_and_abort(
                     entry, subentry, data_updates={CONF_REGION: region}
@@ -106,5 +106,5 @@ class AccountSubentryFlow(ConfigSubentryFlow):
             REGION_SCHEMA, user_input or {CONF_REGION: known}
         )
         return self.async_show_form(
-            **form("reconfigure", schema, problem, name=subentry.title)
+            **form("reconfigure", schema, error, name=subentry.title)
         )
