@@ -40,7 +40,16 @@ from .conftest import (
     SWING,
     FakeMonitor,
 )
-from .test_trigger import RECONNECT_FAILED, RECONNECTING, register, remember
+from .test_trigger import (
+    BROKER,
+    BROKER_AWAY,
+    LINK,
+    RECONNECT_FAILED,
+    RECONNECTING,
+    SWING_TERMINAL,
+    register,
+    remember,
+)
 
 NOT_DEPLOYED = LinkState(terminal=False, status=Status.NOT_DEPLOYED)
 TOKEN_REFUSED = LinkState(available=False, status=None)
@@ -896,6 +905,137 @@ async def test_tell_dropped_out_of_sight(tell: Home) -> None:
     assert tell.events() == []
 
 
+# -- the broker
+
+
+async def test_tell_broker(hass: HomeAssistant, tell: Home) -> None:
+    """Chosen, a broker that is lost is told after 5 minutes, and once more when it is back."""
+    phone, messages = add_phone(hass, "Phone")
+    await tell.automate("swing", phones=[phone], brokers=[BROKER])
+    for _ in range(2):
+        await tell.show("swing", BROKER_AWAY)
+        await tell.lasts(minutes=4)
+        assert messages == []
+        await tell.lasts(minutes=1)
+        data = {"tag": f"metaapi_{tell.device('swing')}_broker", "actions": []}
+        (message,) = messages
+        assert message.data == {
+            "message": "Swing has lost its broker. The terminal itself is connected.",
+            "data": data,
+        }
+        await tell.lasts(hours=2)
+        assert len(messages) == 1
+        await tell.show("swing", CONNECTED)
+        assert messages[1].data == {
+            "message": "Swing has its broker again. It was without for 2 h 5 min.",
+            "data": data,
+        }
+        await tell.lasts(hours=2)
+        assert len(messages) == 2
+        messages.clear()
+
+
+async def test_tell_broker_is_off_by_default(tell: Home) -> None:
+    """Unless a sensor of theirs was chosen, brokers are no news."""
+    await tell.automate("swing", actions=[ALSO_DO])
+    await tell.show("swing", BROKER_AWAY)
+    await tell.lasts(hours=2)
+    await tell.show("swing", CONNECTED)
+    await tell.lasts(hours=2)
+    assert tell.events() == []
+
+
+async def test_tell_broker_for(tell: Home) -> None:
+    """How long it must be lost is an input; what is back before is no news."""
+    await tell.automate(
+        "swing", actions=[ALSO_DO], brokers=[BROKER], broker_lost_for={"seconds": 10}
+    )
+    await tell.show("swing", BROKER_AWAY)
+    await tell.lasts(minutes=9 / 60)
+    await tell.show("swing", CONNECTED)
+    await tell.lasts(hours=2)
+    assert tell.events() == []
+    await tell.show("swing", BROKER_AWAY)
+    await tell.lasts(minutes=10 / 60)
+    assert tell.events() == ["broker_lost"]
+
+
+async def test_tell_broker_of_an_account_that_was_not_chosen(tell: Home) -> None:
+    """The sensors that are chosen decide, not the accounts."""
+    await tell.automate(
+        "swing", actions=[ALSO_DO], brokers=["binary_sensor.scalp_broker"]
+    )
+    for account in ("swing", "scalp"):
+        await tell.show(account, BROKER_AWAY)
+    await tell.lasts(minutes=5)
+    assert [event.data for event in tell.did] == [
+        {
+            "event": "broker_lost",
+            "message": "Scalp has lost its broker. The terminal itself is connected.",
+            "account": "Scalp",
+            "device": tell.device("scalp"),
+        }
+    ]
+
+
+async def test_tell_broker_and_terminal(tell: Home) -> None:
+    """A terminal that drops meanwhile is told as that; the broker that is still lost is not told again."""
+    await tell.automate("swing", actions=[ALSO_DO], brokers=[BROKER])
+    await tell.show("swing", BROKER_AWAY)
+    await tell.lasts(minutes=5)
+    assert tell.events() == ["broker_lost"]
+    await tell.show("swing", DISCONNECTED)
+    await tell.lasts(minutes=10)
+    assert tell.events() == ["disconnected"]
+    await tell.show("swing", BROKER_AWAY)
+    await tell.lasts(minutes=10)
+    assert tell.events() == ["back"]
+    await tell.show("swing", CONNECTED)
+    assert tell.did[0].data["message"] == (
+        "Swing has its broker again. It was without for 25 min."
+    )
+    assert tell.events() == ["broker_back"]
+
+
+async def test_tell_broker_while_quiet(hass: HomeAssistant, tell: Home) -> None:
+    """While it is quiet brokers are not told; afterwards those are that are lost while the terminal is up."""
+    await tell.automate(
+        "swing", actions=[ALSO_DO], brokers=[BROKER], quiet_entities=[QUIET]
+    )
+    hass.states.async_set(QUIET, "on")
+    await tell.show("swing", BROKER_AWAY)
+    await tell.lasts(minutes=10)
+    await tell.show("swing", DISCONNECTED)
+    hass.states.async_set(QUIET, "off")
+    await tell.lasts(minutes=1)
+    assert tell.events() == ["disconnected"]
+    await tell.show("swing", BROKER_AWAY)
+    assert sorted(tell.events()) == ["back", "broker_lost"]
+
+    # What is back while it is quiet is not told, whether or not it was told before
+    for _ in range(2):
+        hass.states.async_set(QUIET, "on")
+        await tell.show("swing", CONNECTED)
+        await tell.show("swing", BROKER_AWAY)
+        await tell.lasts(minutes=10)
+    await tell.show("swing", CONNECTED)
+    hass.states.async_set(QUIET, "off")
+    await tell.lasts(minutes=10)
+    assert tell.events() == []
+
+
+async def test_tell_broker_that_is_none(tell: Home) -> None:
+    """Other sensors of ours that were chosen by mistake are not told as brokers."""
+    await tell.automate("swing", actions=[ALSO_DO], brokers=[SWING_TERMINAL, LINK])
+    await tell.show("swing", DISCONNECTED)
+    tell.monitor.push_hub(False)
+    await tell.lasts(minutes=10)
+    await tell.show("swing", CONNECTED)
+    tell.monitor.push_hub(True)
+    await tell.lasts(minutes=10)
+    assert tell.events() == ["disconnected", "back"]
+
+
 # -- quiet
 
 
@@ -1059,6 +1199,19 @@ async def test_tell_start(start: Start, known: bool, expected: list[str]) -> Non
         "Swing is connected again. It was disconnected for at least 10 min."
     )
     assert home.events() == expected
+
+
+async def test_tell_broker_lost_before_the_start(start: Start) -> None:
+    """A broker that was lost before a restart is told when it is back."""
+    home = await start(
+        "tell_me", True, BROKER_AWAY, actions=[ALSO_DO], brokers=[BROKER]
+    )
+    await home.lasts(minutes=10)
+    assert home.events() == []
+    await home.show("swing", CONNECTED)
+    assert [event.data["message"] for event in home.did] == [
+        "Swing has its broker again. It was without for at least 10 min."
+    ]
 
 
 async def test_tell_out_of_sight_from_the_start(start: Start) -> None:

@@ -18,6 +18,7 @@ from simulator import Simulator
 from .blueprint_support import ALSO_DO, blueprint_config
 from .conftest import device_of
 from .test_end_to_end import (
+    BROKER,
     STATUS,
     TERMINAL,
     entry,
@@ -49,8 +50,14 @@ class Automation:
         )
 
     def events(self) -> list[str]:
-        """Return what it told of."""
+        """Return what it told of since the last wait."""
         return [event.data["event"] for event in self.did]
+
+    async def tells_of(self, event: str) -> None:
+        """Wait until it tells of something, and of nothing else."""
+        await until(lambda: self.did)
+        assert self.events() == [event]
+        self.did.clear()
 
 
 @pytest.fixture
@@ -113,22 +120,22 @@ async def test_keep_connected(
     await auto.set_up(config)
     sim.set_terminal(sim.account.id, False)
     await until_state(hass, TERMINAL, STATE_OFF)
-    await until(lambda: auto.events() == ["back"])
+    await auto.tells_of("back")
     assert sim.account.reconnects == 1
 
     sim.set_reconnect_mode(sim.account.id, "refuse", error="ForbiddenError")
     sim.set_terminal(sim.account.id, False)
-    await until(lambda: auto.events() == ["back", "gave_up"])
+    await auto.tells_of("gave_up")
     assert len(sim.requests_of("reconnect")) == 4
     sim.set_terminal(sim.account.id, True)
-    await until(lambda: auto.events() == ["back", "gave_up", "back"])
+    await auto.tells_of("back")
     assert len(sim.requests_of("reconnect")) == 4
 
 
 async def test_tell_me(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
 ) -> None:
-    """A drop is told, the button mends it, and a server that is away is told as that."""
+    """A drop is told, the button mends it; a broker and a server that are away are told as that."""
     device = device_of(hass, entry, sim.account.id)
     config = blueprint_config(
         hass,
@@ -137,20 +144,27 @@ async def test_tell_me(
         actions=[ALSO_DO],
         disconnected_for={"seconds": 0.3},
         out_of_sight_for={"seconds": 0.3},
+        brokers=[BROKER],
+        broker_lost_for={"seconds": 0.3},
         weekend=False,
     )
     await auto.set_up(config)
     sim.set_terminal(sim.account.id, False)
-    await until(lambda: auto.events() == ["disconnected"])
+    await auto.tells_of("disconnected")
     hass.bus.async_fire(
         "mobile_app_notification_action", {"action": f"METAAPI_RECONNECT_{device.id}"}
     )
-    await until(lambda: auto.events() == ["disconnected", "back"])
+    await auto.tells_of("back")
     assert sim.account.reconnects == 1
+
+    sim.set_broker(sim.account.id, False)
+    await auto.tells_of("broker_lost")
+    sim.set_broker(sim.account.id, True)
+    await auto.tells_of("broker_back")
 
     await sim.stop_listening()
     await until_state(hass, STATUS, "no_connection")
-    await until(lambda: auto.events() == ["disconnected", "back", "out_of_sight"])
+    await auto.tells_of("out_of_sight")
     await sim.resume_listening()
     await until_state(hass, TERMINAL, STATE_ON)
-    assert auto.events() == ["disconnected", "back", "out_of_sight"]
+    assert auto.events() == []
