@@ -42,7 +42,7 @@ from .turns import serve, tell
 
 ROOT = Path(__file__).parent
 BEAT = 0.001
-FLIP = 0.005
+FLIP = 0.01
 """A terminal goes away and comes back every so many seconds."""
 TERMINAL = "_terminal"
 BROKER = "_broker"

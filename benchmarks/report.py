@@ -9,6 +9,7 @@ from typing import Any
 from .runs import COUNTS, MANY, Samples
 
 MICRO, MILLI = 1e6, 1e3
+FLAT = 1.2
 HEADER = ("figure", "ours", "baseline", "ratio", "goal", "")
 
 
@@ -89,19 +90,19 @@ class Report:
                 f"unchanged status at {MANY} accounts against {COUNTS[0]}",
                 (f"ours flood {MANY}", f"ours flood {COUNTS[0]}"),
                 _micro,
-                at_most=1.2,
+                at_most=FLAT,
             ),
             self._ratio(
                 f"unchanged status at {COUNTS[1]} accounts against {COUNTS[0]}",
                 (f"ours flood {COUNTS[1]}", f"ours flood {COUNTS[0]}"),
                 _micro,
-                at_most=1.2,
+                at_most=FLAT,
             ),
             self._ratio(
                 f"a change, two states written, at {MANY} against {COUNTS[0]}",
                 (f"metaapi change {MANY}", f"metaapi change {COUNTS[0]}"),
                 _micro,
-                at_most=1.2,
+                at_most=FLAT,
             ),
             self._limit("loss block", "all sockets lost: longest block", _milli, 0.05),
             self._limit("loss back", "all sockets lost: all back after", _seconds, 15),
@@ -192,29 +193,39 @@ class Report:
         )
 
     def _memory(self) -> list[Row]:
-        """Return what one account more takes, between two numbers of accounts."""
-        rows = []
+        """Return what one account more takes, between two numbers of accounts, and whether that is flat."""
+        rows, beyond = [], []
         for fewer, more in pairwise(COUNTS):
             ours, baseline = (
-                [
-                    (one - other) / (more - fewer)
-                    for one, other in zip(
-                        self._samples[f"{domain} memory {more}"],
-                        self._samples[f"{domain} memory {fewer}"],
-                        strict=True,
-                    )
-                ]
+                (self._memory_of(domain, more) - self._memory_of(domain, fewer))
+                / (more - fewer)
                 for domain in ("metaapi", "empty")
             )
+            beyond.append(ours - baseline)
             rows.append(
                 Row(
                     f"memory of an account, from {fewer} to {more}",
-                    _spread(ours, _kib),
-                    _spread(baseline, _kib),
-                    f"+ {_kib(median(ours) - median(baseline))}",
+                    _kib(ours),
+                    _kib(baseline),
+                    f"+ {_kib(beyond[-1])}",
                 )
             )
+        ratio = beyond[1] / beyond[0]
+        rows.append(
+            Row(
+                "the same beyond the entities alone, the second against the first",
+                _kib(beyond[1]),
+                _kib(beyond[0]),
+                f"{ratio:.2f}",
+                f"≤ {FLAT:g}",
+                ratio <= FLAT,
+            )
+        )
         return rows
+
+    def _memory_of(self, domain: str, count: int) -> float:
+        """Return what so many accounts take."""
+        return median(self._samples[f"{domain} memory {count}"])
 
 
 def table(rows: list[Row]) -> str:
