@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.metaapi.api.link import LinkState
 from custom_components.metaapi.api.model import Status
 from custom_components.metaapi.const import DOMAIN
-from custom_components.metaapi.memory import STORAGE_KEY
+from custom_components.metaapi.last_known import STORAGE_KEY
 from homeassistant.components import automation
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import CoreState, Event, HomeAssistant
@@ -1431,7 +1431,7 @@ async def test_broken_platform(
     assert hass.states.get(SWING_TERMINAL) is not None
 
 
-async def test_unreadable_memory(
+async def test_unreadable_file(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],

@@ -28,7 +28,7 @@ from homeassistant.helpers.trigger import (
 )
 from homeassistant.helpers.typing import ConfigType
 
-from .memory import Change, Memory, async_get_memory
+from .last_known import Change, LastKnown, async_get_last_known
 from .targets import async_targeted_sensors
 
 CONF_AT_START = "at_start"
@@ -75,7 +75,7 @@ class MetaApiTrigger(Trigger):
         """Attach the trigger to what it runs."""
         runner = _Runner(
             self._hass,
-            await async_get_memory(self._hass),
+            await async_get_last_known(self._hass),
             self._target,
             self._turned,
             self._options,
@@ -105,7 +105,7 @@ class _Runner:
     def __init__(
         self,
         hass: HomeAssistant,
-        memory: Memory,
+        last_known: LastKnown,
         target: TargetSelection,
         turned: bool,
         options: dict[str, Any],
@@ -113,7 +113,7 @@ class _Runner:
     ) -> None:
         """Prepare."""
         self._hass = hass
-        self._memory = memory
+        self._last_known = last_known
         self._target = target
         self._turned = turned
         self._behavior: str = options[ATTR_BEHAVIOR]
@@ -127,7 +127,7 @@ class _Runner:
     @callback
     def async_attach(self) -> CALLBACK_TYPE:
         """Listen; returns what ends it."""
-        unsubscribe = self._memory.async_listen(self._async_changed)
+        unsubscribe = self._last_known.async_listen(self._async_changed)
 
         @callback
         def async_remove() -> None:
@@ -147,9 +147,9 @@ class _Runner:
             self._waiting[key] = change
         if key not in self._waiting:
             return
-        if not self._async_holds(key, targeted, self._memory.known):
+        if not self._async_holds(key, targeted, self._last_known.known):
             del self._waiting[key]
-        elif self._async_holds(key, targeted, self._memory.seen):
+        elif self._async_holds(key, targeted, self._last_known.seen):
             if not self._duration:
                 self._async_fire(key, targeted)
             elif key not in self._timers:
@@ -165,9 +165,9 @@ class _Runner:
 
         At a start it is as if nothing had been known before, of any terminal.
         """
-        turned, value_of = change.turned, self._memory.known
+        turned, value_of = change.turned, self._last_known.known
         if self._at_start:
-            value_of = self._memory.met
+            value_of = self._last_known.met
             if change.first:
                 turned = value_of(change.unique_id)
         if turned is not self._turned:
@@ -184,7 +184,7 @@ class _Runner:
         """Fire, unless the target means something else by now."""
         del self._timers[key]
         targeted = self._async_targeted()
-        if self._async_holds(key, targeted, self._memory.seen):
+        if self._async_holds(key, targeted, self._last_known.seen):
             self._async_fire(key, targeted)
 
     @callback
@@ -243,5 +243,5 @@ TRIGGERS: dict[str, type[Trigger]] = {
 
 async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:
     """Return the triggers; what they need is remembered from now on."""
-    await async_get_memory(hass)
+    await async_get_last_known(hass)
     return TRIGGERS

@@ -56,7 +56,7 @@ class _Held:
     cancel: CALLBACK_TYPE
 
 
-class Memory:
+class LastKnown:
     """Remembers what was last known and tells listeners of every change."""
 
     def __init__(
@@ -225,18 +225,18 @@ class Memory:
         return self._hass.states.get(entity_id) if entity_id else None
 
 
-@singleton(HassKey[Memory](f"{DOMAIN}_memory"), async_=True)
-async def async_get_memory(hass: HomeAssistant) -> Memory:
-    """Return the memory that all triggers share."""
+@singleton(HassKey[LastKnown](f"{DOMAIN}_last_known"), async_=True)
+async def async_get_last_known(hass: HomeAssistant) -> LastKnown:
+    """Return what was last known, as all triggers share it."""
     store = Store[dict[str, bool]](hass, STORAGE_VERSION, STORAGE_KEY)
     try:
         known = await store.async_load() or {}
     except HomeAssistantError as err:
         LOGGER.warning("Could not read what was last known of the terminals: %s", err)
         known = {}
-    memory = Memory(hass, store, _only_owned(hass, known))
-    memory.async_start()
-    return memory
+    last_known = LastKnown(hass, store, _only_owned(hass, known))
+    last_known.async_start()
+    return last_known
 
 
 def _only_owned(hass: HomeAssistant, known: dict[str, bool]) -> dict[str, bool]:
