@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-import contextlib
 from datetime import UTC, datetime
 from itertools import batched
 import logging
@@ -19,6 +18,7 @@ from .journal import Journal
 from .link import Link, LinkState, Wish
 from .listeners import Listener, Listeners
 from .model import Replica
+from .places import Places
 from .policy import Limit, Retry, limit_of, subscribe_rule
 from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
 from .sockets import Sockets
@@ -69,6 +69,7 @@ class Monitor(ConnectionListener):
         self._application = application
         self._watches: dict[str, Watch] = {}
         self._sockets = Sockets(self._make_connection)
+        self._places = Places(self._sockets, self.tasks, self.timing)
         self._hub_listeners = Listeners()
         self._link_lost_at: float | None = None
         self._hub_shown: bool | None = None
@@ -172,39 +173,9 @@ class Monitor(ConnectionListener):
         """Take where an account runs; it moves there without touching the others."""
         if self._closed or (watch := self._watches.get(account_id)) is None:
             return
-        replicas = tuple(replicas)
-        placed = (watch.endpoints, watch.region, watch.replicas)
-        if (self.endpoints, region, replicas) == placed:
-            return
-        watch.endpoints, watch.region, watch.replicas = (
-            self.endpoints,
-            region,
-            replicas,
-        )
-        places = {
-            zone.name: (account_id, zone) for zone in self.endpoints.zones(region)
-        }
-        for replica in watch.replicas:
-            if replica.deployed:
-                for zone in self.endpoints.zones(replica.region):
-                    name = f"{zone.name} {replica.account_id}"
-                    places[name] = (replica.account_id, zone)
         now = self._clock()
-        gone = [
-            place
-            for place, connection in watch.sockets.items()
-            if places.get(place) != (watch.ids[place], connection.zone)
-        ]
-        for place in gone:
-            self._leave(watch, place)
-        watch.link.set_zones(places, now)
-        for place in gone:
-            if place in places:
-                watch.link.socket_down(place, now)
-        for place, (place_id, zone) in places.items():
-            if place not in watch.sockets:
-                self._enter(watch, place, place_id, zone, now)
-        self.pump(watch)
+        if self._places.place(watch, self.endpoints, region, tuple(replicas), now):
+            self.pump(watch)
 
     async def remove_account(self, account_id: str) -> None:
         """Stop to watch an account: give its subscriptions back, close sockets that nobody needs."""
@@ -214,14 +185,9 @@ class Monitor(ConnectionListener):
         self._journal.note("removed", account_id)
         watch.stop()
         try:
-            await self._unsubscribe([watch])
+            await self._places.give_back([watch])
         finally:
-            unneeded = [
-                connection
-                for place, connection in watch.sockets.items()
-                if self._sockets.release(connection, watch.ids[place])
-            ]
-            await _close_all(unneeded)
+            await _close_all(self._places.release(watch))
             self._show_hub()
 
     def set_facts(
@@ -260,7 +226,7 @@ class Monitor(ConnectionListener):
             watch.stop()
         self.tasks.cancel()
         try:
-            await self._unsubscribe(watches)
+            await self._places.give_back(watches)
         finally:
             await _close_all(self._sockets.clear())
             await self.tasks.wait()
@@ -438,48 +404,6 @@ class Monitor(ConnectionListener):
             timing=self.timing,
         )
 
-    def _enter(
-        self, watch: Watch, place: str, place_id: str, zone: Zone, now: float
-    ) -> None:
-        """Put an account on a socket that can see it in a place."""
-        connection = self._sockets.take(zone, place_id, (watch, place), now)
-        watch.sockets[place] = connection
-        watch.ids[place] = place_id
-        if connection.connected:
-            watch.link.socket_up(place, connection.session_id, now)
-
-    def _leave(self, watch: Watch, place: str) -> None:
-        """Take an account off the socket of a place, and give the subscription there back."""
-        connection = watch.sockets.pop(place)
-        place_id = watch.ids.pop(place)
-        subscribed = place in watch.subscribed
-        if (flight := watch.flights.pop(place, None)) is not None:
-            flight.cancel()
-        watch.subscribed.discard(place)
-        if watch.attempt is not None:
-            watch.attempt.socket_lost(place)
-        unneeded = self._sockets.release(connection, place_id)
-        self.tasks.say_goodbye(
-            self._say_goodbye(
-                connection, place_id, unsubscribe=subscribed, close=unneeded
-            ),
-            "metaapi goodbye",
-        )
-
-    async def _say_goodbye(
-        self, connection: Connection, place_id: str, *, unsubscribe: bool, close: bool
-    ) -> None:
-        """Give a subscription back on a socket, and close it if nobody needs it any more."""
-        try:
-            if unsubscribe:
-                with contextlib.suppress(MetaApiError):
-                    await connection.request(
-                        "unsubscribe", place_id, timeout=self.timing.close
-                    )
-        finally:
-            if close:
-                await connection.close()
-
     def _mind_limit(
         self, watch: Watch, place: str, error: TooManyRequestsError, now: float
     ) -> None:
@@ -497,12 +421,7 @@ class Monitor(ConnectionListener):
         elif limit is Limit.MOVE and self._may_move(watch, place, now):
             watch.moved_at[place] = now
             watch.note(place, "moved to another socket")
-            connection, place_id = watch.sockets[place], watch.ids[place]
-            self._sockets.lock(connection, now + wait)
-            watch.link.forget_refusal(place)
-            self._leave(watch, place)
-            watch.link.socket_down(place, now)
-            self._enter(watch, place, place_id, connection.zone, now)
+            self._places.move(watch, place, now + wait, now)
             self.pump(watch)
 
     def _may_move(self, watch: Watch, place: str, now: float) -> bool:
@@ -566,18 +485,6 @@ class Monitor(ConnectionListener):
         ):
             watch.link.probe_answered(place, sent_at, self._clock())
             self.pump(watch)
-
-    async def _unsubscribe(self, watches: list[Watch]) -> None:
-        """Give subscriptions back, as the user's bots share the quota; for a bounded time."""
-        requests = [
-            watch.sockets[place].request("unsubscribe", watch.ids[place])
-            for watch in watches
-            for place in watch.subscribed
-        ]
-        if requests:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.timing.close):
-                    await asyncio.gather(*requests, return_exceptions=True)
 
     async def _token_is_refused(self) -> None:
         """Stop everything, once."""
