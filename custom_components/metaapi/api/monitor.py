@@ -2,26 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from itertools import batched
 import logging
 from math import inf
-import random
 from typing import Any, override
 
 import aiohttp
 
 from .connection import Channel, Connection, ConnectionListener
 from .endpoints import Endpoints, Zone
-from .errors import MetaApiError, TooManyRequestsError
+from .errors import TooManyRequestsError
 from .journal import Journal
-from .link import Link, LinkState, Wish
+from .link import Link, LinkState
 from .listeners import Listener, Listeners
 from .model import Replica
 from .places import Places
-from .policy import Limit, Retry, limit_of, subscribe_rule
 from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
 from .sockets import Sockets
+from .subscriptions import Subscriptions
 from .tasks import Tasks
 from .timing import Timing
 from .token import redact_all
@@ -70,6 +68,14 @@ class Monitor(ConnectionListener):
         self._watches: dict[str, Watch] = {}
         self._sockets = Sockets(self._make_connection)
         self._places = Places(self._sockets, self.tasks, self.timing)
+        self._subscriptions = Subscriptions(
+            self._watches,
+            self._places,
+            self.pump,
+            journal=self._journal,
+            tasks=self.tasks,
+            timing=self.timing,
+        )
         self._hub_listeners = Listeners()
         self._link_lost_at: float | None = None
         self._hub_shown: bool | None = None
@@ -82,7 +88,6 @@ class Monitor(ConnectionListener):
             tasks=self.tasks,
             timing=self.timing,
         )
-        self._hold_until = -inf
         self._closed = False
         self._clock = asyncio.get_running_loop().time
 
@@ -130,7 +135,9 @@ class Monitor(ConnectionListener):
             "token_refused": self.token_refused,
             "reconnect_form": self.reconnect_form,
             "ignored_events": self.ignored_events,
-            "subscribes_held_for": round(max(self._hold_until - now, 0.0), 1),
+            "subscribes_held_for": round(
+                max(self._subscriptions.held_until - now, 0.0), 1
+            ),
             "sockets": [
                 {
                     "server": self.endpoints.kind(connection.zone),
@@ -159,7 +166,7 @@ class Monitor(ConnectionListener):
         watch = Watch(account_id, Link((), now, timing=self.timing), self._journal)
         self._watches[account_id] = watch
         self._journal.note("added", account_id)
-        watch.link.hold(self._hold_until, now)
+        self._subscriptions.admit(watch, now)
         if deployed is not None:
             watch.link.facts(now, deployed=deployed)
             watch.shown = watch.link.state
@@ -244,7 +251,7 @@ class Monitor(ConnectionListener):
         now = self._clock()
         self._journal.note("socket open", zone=connection.zone.name)
         routes = self._sockets.routes(connection)
-        spread = self._spread(len(routes))
+        spread = self._subscriptions.spread(len(routes))
         self._link_lost_at = None
         self._opened.set()
         self._opened.clear()
@@ -345,18 +352,7 @@ class Monitor(ConnectionListener):
         if self._closed or self._watches.get(watch.account_id) is not watch:
             return
         if link.wishes:
-            wishes, link.wishes = link.wishes, []
-            for wish, place in wishes:
-                connection = watch.sockets[place]
-                watch.note(place, wish.value)
-                if wish is Wish.SUBSCRIBE:
-                    watch.flights[place] = self.tasks.spawn(
-                        self._subscribe(watch, place, connection), "metaapi subscribe"
-                    )
-                else:
-                    self.tasks.spawn(
-                        self._probe(watch, place, connection), "metaapi probe"
-                    )
+            self._subscriptions.fulfil(watch)
         if link.deadline < inf:
             self._arm(link.deadline)
         watch.show()
@@ -389,10 +385,6 @@ class Monitor(ConnectionListener):
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _spread(self, accounts: int) -> float:
-        """Return over how many seconds the subscribes of so many accounts are spread."""
-        return min(accounts * self.timing.jitter_per_account, self.timing.jitter_max)
-
     def _make_connection(self, zone: Zone) -> Connection:
         """Build a socket to a zone."""
         return Connection(
@@ -403,88 +395,6 @@ class Monitor(ConnectionListener):
             application=self._application,
             timing=self.timing,
         )
-
-    def _mind_limit(
-        self, watch: Watch, place: str, error: TooManyRequestsError, now: float
-    ) -> None:
-        """React to a subscription limit."""
-        wait = max(_retry_after(error) or 0.0, self.timing.refused_floor)
-        limit = limit_of(error)
-        if limit is Limit.HOLD:
-            self._hold_until = max(self._hold_until, now + wait)
-            self._journal.note("subscribes held", detail=f"{wait:.0f} s")
-            spread = self._spread(len(self._watches))
-            for other in tuple(self._watches.values()):
-                # one after the other, so that the first refusal holds the rest back again
-                other.link.hold(self._hold_until + random.uniform(0, spread), now)
-                self.pump(other)
-        elif limit is Limit.MOVE and self._may_move(watch, place, now):
-            watch.moved_at[place] = now
-            watch.note(place, "moved to another socket")
-            self._places.move(watch, place, now + wait, now)
-            self.pump(watch)
-
-    def _may_move(self, watch: Watch, place: str, now: float) -> bool:
-        """Tell whether the last move to another socket, which asks at once, is long ago."""
-        moved_at = watch.moved_at.get(place, -inf)
-        return now >= moved_at + self.timing.refused_floor
-
-    async def _subscribe(
-        self, watch: Watch, place: str, connection: Connection
-    ) -> None:
-        """Subscribe an account on the socket of a place and tell the link what came of it."""
-        session_id = connection.session_id
-        error: MetaApiError | None = None
-        watch.subscribed.add(place)
-        try:
-            await connection.request(
-                "subscribe", watch.ids[place], sessionId=session_id
-            )
-        except MetaApiError as err:
-            error = err
-        # Whoever cancels this task has taken it off the list already, or drops the list
-        del watch.flights[place]
-        if connection.session_id != session_id:
-            return
-        now = self._clock()
-        watch.note(
-            place,
-            "subscribe answered",
-            type(error).__name__ if error is not None else None,
-        )
-        if error is None:
-            watch.accepted_at = now
-        elif subscribe_rule(error).retry is not Retry.BACKOFF:
-            watch.subscribed.discard(place)
-        if isinstance(error, TooManyRequestsError):
-            watch.limit = error
-        wait = _retry_after(error)
-        if limit_of(error) is Limit.MOVE and not self._may_move(watch, place, now):
-            # two were asked since the last pause, which therefore is to last for two
-            wait = max(wait or 0.0, 2 * self.timing.refused_floor)
-        shown = watch.shown
-        watch.link.subscribe_answered(place, now, error, wait)
-        self.pump(watch)
-        if isinstance(error, TooManyRequestsError):
-            if watch.shown == shown:
-                # what the limit says of itself may be news all the same
-                watch.listeners.tell()
-            self._mind_limit(watch, place, error, now)
-
-    async def _probe(self, watch: Watch, place: str, connection: Connection) -> None:
-        """Ask the socket of a place for a sign of life and tell the link of it."""
-        session_id = connection.session_id
-        sent_at = self._clock()
-        try:
-            await connection.probe()
-        except MetaApiError:
-            return
-        if (
-            connection.session_id == session_id
-            and watch.sockets.get(place) is connection
-        ):
-            watch.link.probe_answered(place, sent_at, self._clock())
-            self.pump(watch)
 
     async def _token_is_refused(self) -> None:
         """Stop everything, once."""
@@ -565,10 +475,3 @@ async def _close_all(connections: Iterable[Connection]) -> None:
 def _flag(value: object) -> bool | None:
     """Return a value when it is a truth value."""
     return value if isinstance(value, bool) else None
-
-
-def _retry_after(error: MetaApiError | None) -> float | None:
-    """Return how many seconds a 429 asks us to wait."""
-    if not isinstance(error, TooManyRequestsError):
-        return None
-    return error.seconds_to_wait(datetime.now(UTC))

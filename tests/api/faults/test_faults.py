@@ -285,7 +285,7 @@ class _Jump:
         self._patches: list[Any] = [
             patch("time.time", lambda: real() + offset.total_seconds()),
             patch("api.connection.datetime", Elsewhen),
-            patch("api.monitor.datetime", Elsewhen),
+            patch("api.subscriptions.datetime", Elsewhen),
         ]
 
     def start(self, _: Rig) -> None:
