@@ -67,6 +67,7 @@ CLIENT_IMPORTS = frozenset(
         "hashlib",
         "http",
         "ipaddress",
+        "itertools",
         "json",
         "logging",
         "math",
