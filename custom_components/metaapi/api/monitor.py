@@ -1,4 +1,4 @@
-"""All sockets and accounts of one token: subscriptions, sessions, reconnects; tells its listeners."""
+"""All accounts of one token: brings their links, their sockets and who listens together."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -12,9 +12,10 @@ import aiohttp
 from .connection import Channel, Connection, ConnectionListener
 from .endpoints import Endpoints, Zone
 from .errors import TooManyRequestsError
+from .hub import Hub
 from .journal import Journal
 from .link import Link, LinkState
-from .listeners import Listener, Listeners
+from .listeners import Listener
 from .model import Replica
 from .places import Places
 from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
@@ -76,11 +77,7 @@ class Monitor(ConnectionListener):
             tasks=self.tasks,
             timing=self.timing,
         )
-        self._hub_listeners = Listeners()
-        self._link_lost_at: float | None = None
-        self._hub_shown: bool | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._opened = asyncio.Event()
+        self._hub = Hub(self._sockets, self.timing)
         self._token_check = TokenCheck(
             session,
             token,
@@ -88,6 +85,7 @@ class Monitor(ConnectionListener):
             tasks=self.tasks,
             timing=self.timing,
         )
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._clock = asyncio.get_running_loop().time
 
@@ -99,7 +97,7 @@ class Monitor(ConnectionListener):
 
         None while that is not decided yet, or no account needs a socket.
         """
-        return self._hub_shown
+        return self._hub.connected
 
     def state(self, account_id: str) -> LinkState:
         """Return what is known of an account."""
@@ -120,7 +118,7 @@ class Monitor(ConnectionListener):
 
     def listen_hub(self, listener: Listener) -> Callable[[], None]:
         """Call back when the link to MetaApi changes or the token is refused; returns what ends it."""
-        return self._hub_listeners.add(listener)
+        return self._hub.listeners.add(listener)
 
     def diagnostics(self) -> dict[str, Any]:
         """Return how all links are, as JSON for a person's bug report.
@@ -170,8 +168,7 @@ class Monitor(ConnectionListener):
         if deployed is not None:
             watch.link.facts(now, deployed=deployed)
             watch.shown = watch.link.state
-        if self._link_lost_at is None and not self._sockets.any_open:
-            self._link_lost_at = now
+        self._hub.expect_socket(now)
         self.place_account(account_id, region, replicas)
 
     def place_account(
@@ -252,9 +249,7 @@ class Monitor(ConnectionListener):
         self._journal.note("socket open", zone=connection.zone.name)
         routes = self._sockets.routes(connection)
         spread = self._subscriptions.spread(len(routes))
-        self._link_lost_at = None
-        self._opened.set()
-        self._opened.clear()
+        self._hub.socket_up()
         for watch, place in routes:
             watch.link.socket_up(place, connection.session_id, now, spread)
             self.pump(watch)
@@ -266,8 +261,7 @@ class Monitor(ConnectionListener):
         now = self._clock()
         _LOGGER.debug("Socket to %s is gone: %s", connection.zone.name, reason)
         self._journal.note("socket lost", zone=connection.zone.name, detail=reason)
-        if not self._sockets.any_open:
-            self._link_lost_at = now
+        self._hub.socket_down(now)
         for watch, place in self._sockets.routes(connection):
             watch.socket_lost(place, now)
             self.pump(watch)
@@ -381,7 +375,7 @@ class Monitor(ConnectionListener):
 
     async def next_connection(self) -> None:
         """Return when the next socket has opened."""
-        await self._opened.wait()
+        await self._hub.next_socket()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -412,21 +406,8 @@ class Monitor(ConnectionListener):
         self._show_hub()
 
     def _show_hub(self) -> None:
-        """Work out the state of the link to MetaApi and tell listeners of a change."""
-        shown = self._hub_shown
-        if self.token_refused:
-            shown = False
-        elif self._sockets.any_open:
-            shown = True
-        elif not len(self._sockets):
-            shown = None
-        elif self._link_lost_at is not None and (
-            self._clock() >= self._link_lost_at + self.timing.blind
-        ):
-            shown = False
-        if shown is not self._hub_shown or self.token_refused:
-            self._hub_shown = shown
-            self._hub_listeners.tell()
+        """Tell listeners whether the link to MetaApi is up, if that changed."""
+        self._hub.show(self._clock(), token_refused=self.token_refused)
 
     def _arm(self, deadline: float) -> None:
         """Look at the clock of all links at a deadline, or soon after."""
@@ -449,12 +430,7 @@ class Monitor(ConnectionListener):
             self.pump(watch)
         nearest = min(map(_deadline, self._watches.values()), default=inf)
         self._show_hub()
-        if (
-            self._link_lost_at is not None
-            and self._hub_shown is not False
-            and len(self._sockets)
-        ):
-            nearest = min(nearest, self._link_lost_at + self.timing.blind)
+        nearest = min(nearest, self._hub.deadline)
         if nearest < inf:
             self._arm(nearest)
 
