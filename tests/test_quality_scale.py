@@ -141,6 +141,20 @@ def waits(code: str) -> Iterator[str]:
         yield from set(modules) - CLIENT_IMPORTS - {"http.HTTPStatus"}
 
 
+def entities(platform: str) -> list[Entity]:
+    """Return one entity of each class of a platform, bare as its class makes it."""
+    module = importlib.import_module(f"custom_components.metaapi.{platform}")
+    found = [
+        object.__new__(member)
+        for member in vars(module).values()
+        if isinstance(member, type)
+        and issubclass(member, Entity)
+        and member.__module__ == module.__name__
+    ]
+    assert found
+    return found
+
+
 # -- the list ----------------------------------------------------------------------------
 
 
@@ -191,16 +205,13 @@ def test_parallel_updates(platform: str) -> None:
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_entities_have_names_of_their_own(platform: str) -> None:
     """The device's name comes before that of the entity."""
-    module = importlib.import_module(f"custom_components.metaapi.{platform}")
-    entities = [
-        found
-        for found in vars(module).values()
-        if isinstance(found, type)
-        and issubclass(found, Entity)
-        and found.__module__ == module.__name__
-    ]
-    assert entities
-    assert all(object.__new__(entity).has_entity_name for entity in entities)
+    assert all(entity.has_entity_name for entity in entities(platform))
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_entities_are_pushed(platform: str) -> None:
+    """Home Assistant asks no entity how it is."""
+    assert not any(entity.should_poll for entity in entities(platform))
 
 
 def test_exceptions_are_translated() -> None:
