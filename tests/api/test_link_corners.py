@@ -1,5 +1,6 @@
 """The state machine of one account: corners that random events seldom reach, one by one."""
 
+from collections.abc import Callable
 from math import inf
 from typing import Any
 from unittest.mock import patch
@@ -490,6 +491,96 @@ def test_authenticated_of_an_account_that_was_gone_keeps_what_rest_said() -> Non
     assert bench.subscribes("b") == [0]
 
 
+def test_news_of_rest_lift_the_floor_of_a_refusal(bench: Bench) -> None:
+    """Once an hour; what was left of it is added to the next floor, and to no other."""
+    bench.up()
+    bench.answer(NotFoundError("who"))
+    for now in (100, 110):
+        bench.to(now)
+        bench.facts(deployed=False)
+        bench.facts(deployed=True)
+        if now == 100:
+            assert bench.subscribes() == [0, 100]
+            bench.answer(NotFoundError("who"))
+    bench.to(599)
+    assert bench.subscribes() == [0, 100]
+    bench.to(600)
+    assert bench.subscribes() == [0, 100, 600]
+    bench.answer(NotFoundError("who"))
+    bench.facts(deployed=True)
+    bench.to(900)
+    assert bench.subscribes() == [0, 100, 600, 900]
+
+
+def test_what_was_left_of_a_floor_is_forgotten_with_the_refusal(bench: Bench) -> None:
+    """MetaApi took the account: a later refusal is a first one."""
+    bench.up()
+    bench.answer(NotFoundError("who"))
+    bench.to(100)
+    bench.facts(exists=False)
+    bench.facts(deployed=True)
+    bench.answer()
+    bench.to(103)
+    bench.answer(NotFoundError("who"))
+    bench.facts(deployed=True)
+    bench.to(402.9)
+    assert bench.subscribes() == [0, 100, 103]
+    bench.to(403)
+    assert bench.subscribes() == [0, 100, 103, 403]
+
+
+def test_a_floor_that_is_over_needs_no_lifting(bench: Bench) -> None:
+    """It is lifted when it is needed."""
+    bench.up()
+    for now in (300, 350):
+        bench.answer(NotFoundError("who"))
+        bench.to(now)
+        bench.facts(deployed=False)
+        bench.facts(deployed=True)
+        assert bench.subscribes()[-1] == now
+
+
+@pytest.mark.parametrize(
+    ("error", "deployed"),
+    [
+        (NotFoundError("who"), None),
+        (ForbiddenError("no"), True),
+        (TooManyRequestsError("slow down"), True),
+        (ValidationError("what"), True),
+    ],
+)
+def test_what_lifts_no_floor(
+    bench: Bench, error: MetaApiError, deployed: bool | None
+) -> None:
+    """A terminal that is there now explains NotFound alone; no news are none."""
+    bench.up()
+    bench.answer(error)
+    bench.to(10)
+    bench.facts(deployed=False)
+    bench.facts(deployed=deployed)
+    bench.to(299)
+    assert bench.subscribes() == [0]
+    bench.to(300)
+    assert bench.subscribes() == [0, 300]
+
+
+def test_rest_that_changes_its_mind_asks_no_more_often(bench: Bench) -> None:
+    """Twelve times an hour, whenever the hour begins."""
+    bench.up()
+    for now in range(0, 3 * 3600, 10):
+        bench.to(now)
+        if bench.link._zones["a"].in_flight:
+            bench.answer(NotFoundError("who"))
+        bench.facts(deployed=False)
+        bench.facts(deployed=True)
+        if bench.link._zones["a"].in_flight:
+            bench.answer(NotFoundError("who"))
+    asked_at = bench.subscribes()
+    assert asked_at[:4] == [0, 1, 610, 910]
+    for first in asked_at:
+        assert sum(first <= when < first + 3600 for when in asked_at) <= 12
+
+
 # -- zones -----------------------------------------------------------------------------------------
 
 
@@ -537,14 +628,177 @@ def test_spread(bench: Bench) -> None:
     assert link.wishes == [(Wish.SUBSCRIBE, "a")]
 
 
+# -- a user's quota that is used up ----------------------------------------------------------------
+
+HELD = LinkState(available=False, status=Status.QUOTA_EXHAUSTED)
+
+
 def test_hold(bench: Bench) -> None:
-    """Nothing goes out before it ends, then at once."""
+    """Nothing goes out before it ends, then at once; the quota is the reason until an answer comes."""
+    bench.link.hold(400.0, 0.0)
+    bench.to(1)
+    assert bench.state == LinkState()
+    bench.up()
+    assert bench.state == HELD
+    bench.to(399.9)
+    assert bench.state == HELD
+    assert bench.subscribes() == []
+    bench.to(400)
+    assert bench.state == HELD
+    assert bench.subscribes() == [400]
+    bench.answer()
+    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    bench.authenticated()
+    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+
+
+def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
+    """That is due at once; a thousand accounts need not be looked at in one turn."""
+    bench.link.socket_up("a", "s1", 0.0, 2.0)
+    bench.link.hold(400.0, 0.5)
+    assert bench.link.deadline == 0.5
+    assert bench.state == LinkState()
+    bench.to(0.5)
+    assert bench.state == HELD
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [
+        ([], Status.UNKNOWN),
+        ([Bench.up], Status.UNKNOWN),
+        ([Bench.up, lambda b: b.authenticated(session="foreign")], Status.UNKNOWN),
+        ([Bench.up, Bench.answer], Status.UNKNOWN),
+        ([Bench.up, lambda b: b.answer(AWAY)], Status.UNKNOWN),
+        ([Bench.up, lambda b: b.answer(ValidationError("what"))], Status.UNKNOWN),
+        ([Bench.up, lambda b: b.answer(ForbiddenError("no"))], Status.FORBIDDEN),
+        ([Bench.up, lambda b: b.answer(NotFoundError("who"))], Status.NOT_FOUND),
+        (
+            [
+                Bench.up,
+                lambda b: b.answer(ForbiddenError("no")),
+                lambda b: b.up(session="s2"),
+            ],
+            Status.FORBIDDEN,
+        ),
+        ([Bench.come_up], Status.CONNECTED),
+        ([Bench.come_up, Bench.disconnected], Status.DISCONNECTED),
+        ([lambda b: b.facts(deployed=False), Bench.up], Status.NOT_DEPLOYED),
+        ([lambda b: b.facts(exists=False), Bench.up], Status.NOT_FOUND),
+        ([Bench.up, lambda b: b.answer(InternalError("fault"))], HELD.status),
+        (
+            [
+                Bench.up,
+                Bench.status,
+                lambda b: b.answer(InternalError("fault")),
+            ],
+            Status.UNKNOWN,
+        ),
+    ],
+)
+def test_who_is_held(
+    bench: Bench, before: list[Callable[[Bench], None]], status: Status
+) -> None:
+    """Who waits to subscribe, has not subscribed, and has no other reason."""
+    for step in before:
+        step(bench)
+    bench.link.hold(400.0, 0.0)
+    bench.to(1)
+    assert bench.state.status is status
+
+
+def test_a_new_socket_is_held(bench: Bench) -> None:
+    """The subscription went with the old one: nobody sees the account, as if it had been refused."""
+    bench.come_up()
+    bench.status()
+    bench.link.hold(400.0, 0.0)
+    bench.down()
+    bench.to(10)
+    assert bench.terminal is True
+    bench.up(session="s2")
+    assert bench.state == HELD
+
+
+def test_one_zone_that_hears_is_enough() -> None:
+    """The other one is held, which shows when the first is gone."""
+    bench = Bench("a", "b")
+    bench.up("a")
+    bench.answer(AWAY)
+    bench.link.hold(400.0, 0.0)
+    bench.up("b")
+    assert bench.terminal is None
+    bench.down("a")
+    bench.to(60)
+    assert bench.state == HELD
+
+
+def test_a_hold_that_meets_no_socket(bench: Bench) -> None:
+    """It is over when one opens, and held nothing back."""
+    bench.up()
+    bench.answer()
+    bench.down()
+    bench.link.hold(50.0, 0.0)
+    bench.to(55)
+    bench.up(session="s2")
+    assert bench.state == LinkState()
+    assert bench.subscribes() == [0, 55]
+
+
+@pytest.mark.parametrize("fact", ["deployed", "exists"])
+def test_a_hold_is_over_for_whom_it_held_nothing_back(bench: Bench, fact: str) -> None:
+    """Nothing wanted to subscribe to an account that was not there."""
+    bench.facts(**{fact: False})
     bench.link.hold(50.0, 0.0)
     bench.up()
-    bench.to(49.9)
+    bench.to(60)
+    bench.facts(deployed=True)
+    assert bench.state.status is not Status.QUOTA_EXHAUSTED
+    assert bench.subscribes() == [60]
+
+
+@pytest.mark.parametrize(
+    ("heard", "silence", "state"),
+    [
+        (None, True, HELD),
+        (Bench.status, True, LinkState(terminal=False, status=Status.SILENT)),
+        (
+            Bench.disconnected,
+            False,
+            LinkState(terminal=False, status=Status.DISCONNECTED),
+        ),
+        (
+            lambda b: b.status(authenticated=False),
+            False,
+            LinkState(terminal=False, status=Status.DISCONNECTED),
+        ),
+    ],
+)
+def test_a_reconnect_of_a_held_account(
+    bench: Bench,
+    heard: Callable[[Bench], None] | None,
+    *,
+    silence: bool,
+    state: LinkState,
+) -> None:
+    """Its `authenticated` counts; without a subscription, silence afterwards says nothing."""
+    bench.link.hold(400.0, 0.0)
+    bench.up()
+    bench.link.reconnect_sent(0.0)
+    bench.link.reconnect_accepted(0.0)
+    bench.authenticated(ANY, None)
+    bench.link.reconnect_ended(0.0, authenticated=True)
+    assert bench.terminal is True
+    if heard:
+        heard(bench)
+    if silence:
+        bench.to(60)
+        assert bench.terminal is True
+        bench.link.probe_answered("a", 60, 60)
+    assert bench.state == state
+    bench.to(399)
     assert bench.subscribes() == []
-    bench.to(50)
-    assert bench.subscribes() == [50]
+    bench.to(400)
+    assert bench.subscribes() == [400]
 
 
 # -- TimeoutErrors in a row ------------------------------------------------------------------------
@@ -715,8 +969,7 @@ def test_when_an_on_that_nothing_shows_is_given_up(bench: Bench) -> None:
     bench.down()
     bench.to(1)
     bench.up(session="s2")
-    bench.answer(InternalError("fault"))
-    bench.link.hold(1000.0, 1.0)
+    bench.answer(ValidationError("what"))
     assert bench.link.deadline == 120
     bench.to(119)
     assert bench.terminal is True

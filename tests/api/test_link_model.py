@@ -28,6 +28,11 @@ Where the design leaves room, the model takes what the link does:
 - "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
   authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
 - A person's reconnect asks again what was refused, after the floor.
+- A subscribe that the user's quota holds back counts as refused with it, until it was answered: where the socket is
+  open, something wants to subscribe, and neither an answer about the terminal nor an event of the account (an
+  `authenticated` may be a reconnect's) came on this socket, nor another refusal before.
+- When REST says that there is a terminal after it had said that there is none, the floor of a NotFound is lifted: once
+  an hour, and what was left of it then is added to the floor that the next answer may bring.
 - An `authenticated` on a socket that subscribed nothing yet (the first request on it was a reconnect) does not
   make the subscribe needless: without it, no `status` would follow.
 - The extra socket of a reconnect speaks for a zone, even for one whose own socket is down.
@@ -84,6 +89,7 @@ APART = 1.0
 FLOOR = 300.0
 FIRST_PAUSE = 3.0
 LONGEST_PAUSE = 300.0
+HOUR = 3600.0
 
 ZONES = ("a", "b", "c")
 
@@ -130,6 +136,9 @@ ANSWERS = {
     "odd": Said(OddError("odd")),
 }
 
+HELD_BACK = Said(None, refusal=Status.QUOTA_EXHAUSTED)
+"""What the user's quota says in place of an answer."""
+
 
 # -- the model -------------------------------------------------------------------------------------
 
@@ -175,6 +184,11 @@ class Zone:
     replies: list[Said] = field(default_factory=list)
     """Every answer since it was last up here."""
     no_sooner: float = -inf
+    lifted_at: float = -inf
+    left: float = 0.0
+    """What was left of the floor that was lifted."""
+    hears: bool = False
+    """Whether MetaApi spoke about the account on this socket, other than by an `authenticated`."""
     sent_at: float = -inf
     due: float | None = None
     pace: float = FIRST_PAUSE
@@ -300,6 +314,9 @@ class Model:
     def pass_time(self, now: float) -> None:
         """Let everything happen that time alone brings about, each at its moment."""
         self.now = now
+        if now < self.hold_until:
+            for zone in filter(self.is_held_back, self.zones.values()):
+                zone.last_said = HELD_BACK
         if not self.verdict or any(zone.ours for zone in self.zones.values()):
             self.unseen_since = None
         elif self.unseen_since is None:
@@ -313,6 +330,11 @@ class Model:
             if not coming:
                 return
             min(coming, key=lambda one: one[:2])[2]()
+
+    def is_held_back(self, zone: Zone) -> bool:
+        """Tell whether a subscribe that wants to go out has nothing to say but that it may not."""
+        wants = zone.due is not None and self.could_subscribe(zone)
+        return wants and not (zone.ours or zone.hears or zone.refusal)
 
     def brings_time(self) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield what the clock alone changes, and when."""
@@ -443,19 +465,21 @@ class Model:
         zone.log.clear()
         zone.due = None
         zone.sent_at = -inf
-        zone.urged = zone.in_flight = zone.probing = False
+        zone.urged = zone.in_flight = zone.probing = zone.hears = False
         zone.changed = self.now
 
     def answered(self, zone: Zone, said: Said, recommended: float | None) -> None:
         """Take the answer to a subscribe."""
         zone.in_flight = False
+        zone.hears |= said.terminal_away
         zone.log.append((self.now, "answered", said))
         ours = bool(zone.ours)
         zone.last_said = None if ours else said
         if not ours:
             zone.replies.append(said)
         if said.floor:
-            zone.no_sooner = self.now + max(FLOOR, recommended or 0.0)
+            zone.no_sooner = self.now + max(FLOOR, recommended or 0.0) + zone.left
+        zone.left = 0.0
         if not said.again:
             zone.urged = True
         if said.again and not said.floor:
@@ -512,6 +536,7 @@ class Model:
         self, zone: Zone, key: Key, connected: bool | None, authenticated: bool | None
     ) -> None:
         """Take a `status`."""
+        zone.hears = True
         named = zone.named(key)
         if authenticated is False:
             if not named and len(self.zones) > 1:
@@ -528,6 +553,7 @@ class Model:
 
     def disconnected(self, zone: Zone, key: Key) -> None:
         """Take a `disconnected`."""
+        zone.hears = True
         if hosts := zone.named(key):
             pause = FIRST_PAUSE * (1 / 3 + self.jitter * 4 / 3)
             self.gone(zone, hosts, Status.DISCONNECTED, pause)
@@ -568,6 +594,13 @@ class Model:
             self.why = (
                 Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
             )
+        for zone in self.zones.values():
+            if not deployed or zone.refusal is not Status.NOT_FOUND:
+                continue
+            if was_held and self.now < zone.no_sooner:
+                if self.now >= zone.lifted_at + HOUR:
+                    zone.left = zone.no_sooner - self.now
+                    zone.no_sooner = zone.lifted_at = self.now
         self.ask_everywhere(
             lambda zone: was_held or bool(deployed and zone.refusal is Status.NOT_FOUND)
         )
@@ -589,10 +622,16 @@ class Model:
     def may_subscribe(self, zone: Zone) -> bool:
         """Tell whether a subscribe may go out at all."""
         return (
-            zone.up
-            and not zone.in_flight
+            self.could_subscribe(zone)
             and not self.reconnecting
             and not self.token_refused
+        )
+
+    def could_subscribe(self, zone: Zone) -> bool:
+        """Tell whether the account and its socket are there, to subscribe on."""
+        return (
+            zone.up
+            and not zone.in_flight
             and self.deployed is not False
             and self.exists
         )
@@ -657,6 +696,11 @@ def is_probing(zone: Zone) -> bool:
 def is_over_quota(zone: Zone) -> bool:
     """Tell whether the last subscribe met a quota."""
     return zone.up and zone.refusal is Status.QUOTA_EXHAUSTED
+
+
+def is_not_found(zone: Zone) -> bool:
+    """Tell whether the last subscribe met nobody."""
+    return zone.up and zone.refusal is Status.NOT_FOUND
 
 
 class Machine(RuleBasedStateMachine):
@@ -1028,12 +1072,22 @@ class Machine(RuleBasedStateMachine):
             self.link.facts(self.now, deployed=deployed, exists=exists)
         assert self.link.deployed is self.model.deployed
 
+    @when(is_not_found)
+    @rule(aside=st.sampled_from([0.0, 60.0, 300.0]))
+    def deployed_again(self, aside: float) -> None:
+        """Let REST say that there is a terminal, after it said that there is none."""
+        self.facts(False, True)
+        self.wait(aside)
+        self.facts(True, True)
+
     @rule(step=st.sampled_from([-1.0, 0.0, 10.0, 300.0]))
     def hold(self, step: float) -> None:
         """Hold every subscribe back, or no longer."""
         with self.event():
             self.model.hold_until = self.now + step
             self.link.hold(self.now + step, self.now)
+            assert self.link.deadline == self.now
+            self.link.tick(self.now)
 
     @precondition(lambda self: self.now > 5000)
     @rule()

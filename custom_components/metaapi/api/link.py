@@ -25,6 +25,9 @@ __all__ = ["HostKey", "Link", "LinkState", "Status", "Wish"]
 _HOSTS_MAX = 16
 """Terminals of one account in one zone that are kept apart; more is not MetaApi any more."""
 
+_TRIES_AN_HOUR = 12
+"""So many floors are an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
@@ -85,6 +88,12 @@ class _ZoneLink:
     refusal: Status | None = None
     not_before: float = -inf
     """The floor that follows a refusal; like the refusal itself, it outlives the socket."""
+    hurried_at: float = -inf
+    """When news of REST last lifted the floor."""
+    skipped: float = 0.0
+    """What was left of it then, in seconds: the next one is longer by that."""
+    subscribed: bool = False
+    """Whether the account's events come on this very socket."""
     in_flight: bool = False
     sent_at: float = -inf
     """When the last subscribe went out."""
@@ -227,14 +236,18 @@ class Link:
         if not link.alive:
             return
         rule = _ACCEPTED if error is None else subscribe_rule(error)
-        if not rule.evidence:
+        if rule.evidence:
+            link.subscribed = True
+        else:
             link.round_started = None
         pause = 0.0
         if rule.retry is Retry.BACKOFF:
             pause = link.delay
             link.delay = min(link.delay * 2, self._timing.subscribe_max)
         if rule.floor:
-            link.not_before = now + max(retry_after or 0.0, self._timing.refused_floor)
+            floor = max(retry_after or 0.0, self._timing.refused_floor)
+            link.not_before = now + floor + link.skipped
+        link.skipped = 0.0
         if link.up:
             # the terminal authenticated before the answer came
             link.refusal = None
@@ -348,6 +361,7 @@ class Link:
     ) -> bool:
         """Take a `status`, the periodic sign of life of a terminal; return False if it told nothing new."""
         link = self._zones[zone]
+        link.subscribed = True
         host = link.hosts.get(key)
         if (
             host is not None
@@ -383,6 +397,7 @@ class Link:
     def disconnected(self, zone: str, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""
         link = self._zones[zone]
+        link.subscribed = True
         if found := link.find(key):
             first = self._timing.subscribe_first
             pause = self._jitter(first / 3, first * 5 / 3)
@@ -407,14 +422,20 @@ class Link:
                     Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
                 )
             for link in self._zones.values():
-                if was_held or (deployed and link.refusal is Status.NOT_FOUND):
+                unknown = deployed and link.refusal is Status.NOT_FOUND
+                if was_held or unknown:
                     self._ask_afresh(link, now)
+                if was_held and unknown:
+                    self._hurry(link, now)
         self.tick(now)
 
     def hold(self, until: float, now: float) -> None:
-        """Send no subscribe before a moment: the user's quota of subscriptions is used up."""
+        """Send no subscribe before a moment: the user's quota of subscriptions is used up.
+
+        What that shows waits for the next `tick`, which is due at once: a thousand accounts are held together.
+        """
         self._hold_until = until
-        self.tick(now)
+        self.deadline = now
 
     def token_refused(self, now: float) -> None:
         """Hear that MetaApi refuses the token: nothing is known any more."""
@@ -426,6 +447,7 @@ class Link:
     def tick(self, now: float) -> None:
         """Let the clock decide what is due, and work out the state anew."""
         self._decide_round(now)
+        self._mind_hold(now)
         self._look_around(now)
         self._make_wishes(now)
         self.state = self._make_state()
@@ -470,6 +492,22 @@ class Link:
             and link.round_started is not None
             and now >= link.round_started + self._timing.round
         )
+
+    def _mind_hold(self, now: float) -> None:
+        """Take the user's limit for the answer to each subscribe that it holds back, until one comes.
+
+        A socket on which the account's events come, or an answer of its own, says more.
+        """
+        if now >= self._hold_until or self._held:
+            return
+        for link in self._zones.values():
+            if (
+                link.alive
+                and link.refusal is None
+                and link.subscribe_at is not None
+                and not (link.up or link.subscribed or link.in_flight)
+            ):
+                link.refusal = Status.QUOTA_EXHAUSTED
 
     def _look_around(self, now: float) -> None:
         """Find out whether we can see the account; once blind, only evidence makes us see again."""
@@ -640,6 +678,7 @@ class Link:
         """Stop every clock that runs on a zone's socket."""
         link.round_started = None
         link.in_flight = False
+        link.subscribed = False
         link.sent_at = -inf
         link.nudged = False
         link.probing = False
@@ -690,6 +729,14 @@ class Link:
         if not link.nudged:
             link.nudged = True
             link.subscribe_at = now
+
+    def _hurry(self, link: _ZoneLink, now: float) -> None:
+        """Lift the floor of a refusal, once an hour, and never for more attempts in that hour."""
+        hour = _TRIES_AN_HOUR * self._timing.refused_floor
+        if link.not_before > now >= link.hurried_at + hour:
+            link.hurried_at = now
+            link.skipped = link.not_before - now
+            link.not_before = now
 
     def _ask_afresh(self, link: _ZoneLink, now: float) -> None:
         """Subscribe at once, as if for the first time, where there is a socket and no floor."""

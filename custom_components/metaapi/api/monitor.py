@@ -109,7 +109,7 @@ class Monitor(ConnectionListener):
         return sum(socket.connected for socket in self._sockets), len(self._sockets)
 
     def limit(self, account_id: str) -> TooManyRequestsError | None:
-        """Return the last limit that a subscribe of an account met, which may be over by now."""
+        """Return the last limit that refused or held back a subscribe of an account; it may be over by now."""
         return self._watches[account_id].limit
 
     def listen(self, account_id: str, listener: Listener) -> Callable[[], None]:
