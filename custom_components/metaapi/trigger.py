@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast, override
 import voluptuous as vol
 
 from homeassistant.const import ATTR_ENTITY_ID, CONF_FOR, CONF_OPTIONS
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, State, callback
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.target import (
@@ -21,6 +21,7 @@ from homeassistant.helpers.trigger import (
     BEHAVIOR_EACH,
     BEHAVIOR_FIRST,
     ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR,
+    NotTriggeredInfo,
     Trigger,
     TriggerActionRunner,
     TriggerConfig,
@@ -28,7 +29,7 @@ from homeassistant.helpers.trigger import (
 )
 from homeassistant.helpers.typing import ConfigType
 
-from .last_known import Change, LastKnown, async_get_last_known
+from .last_known import VALUES, Change, LastKnown, async_get_last_known
 from .targets import async_targeted_sensors
 
 CONF_AT_START = "at_start"
@@ -80,6 +81,7 @@ class MetaApiTrigger(Trigger):
             self._turned,
             self._options,
             run_action,
+            did_not_trigger,
         )
         return runner.async_attach()
 
@@ -110,6 +112,7 @@ class _Runner:
         turned: bool,
         options: dict[str, Any],
         run_action: TriggerActionRunner,
+        did_not_trigger: TriggerNotTriggeredReporter | None,
     ) -> None:
         """Prepare."""
         self._hass = hass
@@ -120,6 +123,8 @@ class _Runner:
         self._duration: timedelta | None = options.get(CONF_FOR)
         self._at_start: bool = options[CONF_AT_START]
         self._run_action = run_action
+        self._did_not_trigger = did_not_trigger
+        self._explained: State | None = None
         # By unique id where each counts, else one for all
         self._waiting: dict[str, Change] = {}
         self._timers: dict[str, CALLBACK_TYPE] = {}
@@ -143,12 +148,22 @@ class _Runner:
         """Begin to wait, go on or give up."""
         targeted = self._async_targeted()
         key = change.unique_id if self._behavior == BEHAVIOR_EACH else self._behavior
-        if change.unique_id in targeted and self._counts(change, targeted):
+        is_targeted = change.unique_id in targeted
+        counts = is_targeted and self._counts(change, targeted)
+        if counts:
             self._waiting[key] = change
         if key not in self._waiting:
+            if is_targeted:
+                self._async_explain(change, targeted)
             return
         if not self._async_holds(key, targeted, self._last_known.known):
             del self._waiting[key]
+            if counts:
+                others = self._others(change, targeted, not self._turned)
+                self._async_report(change, "not_all", others=others)
+            elif is_targeted and change.turned is not None:
+                lasting = str(self._duration) if self._duration else None
+                self._async_report(change, "entity_state_not_held", lasting=lasting)
         elif self._async_holds(key, targeted, self._last_known.seen):
             if not self._duration:
                 self._async_fire(key, targeted)
@@ -178,6 +193,49 @@ class _Runner:
         ):
             return [*map(value_of, targeted)].count(self._turned) == 1
         return True
+
+    @callback
+    def _async_explain(self, change: Change, targeted: dict[str, str]) -> None:
+        """Report why a change to what the trigger is for does not count."""
+        state = change.to_state
+        if (
+            state is None
+            or VALUES.get(state.state) is not self._turned
+            or state.last_changed != state.last_updated
+        ):
+            return
+        if self._last_known.known(change.unique_id) is not self._turned:
+            self._async_report(change, "entity_reconnecting")
+        elif change.turned is not None or (self._at_start and change.first):
+            others = self._others(change, targeted, self._turned)
+            self._async_report(change, "not_first", others=others)
+        elif change.first:
+            self._async_report(change, "entity_first_seen", at_start=False)
+        else:
+            self._async_report(change, "entity_state_not_new", state=state.state)
+
+    @callback
+    def _async_report(self, change: Change, reason: str, **data: Any) -> None:
+        """Leave in the traces of the automation why it did not run, once for each state."""
+        state = change.to_state
+        if self._did_not_trigger is None or state is None or state is self._explained:
+            return
+        self._explained = state
+        self._did_not_trigger(
+            NotTriggeredInfo(reason, {ATTR_ENTITY_ID: change.entity_id, **data}),
+            state.context,
+        )
+
+    def _others(
+        self, change: Change, targeted: dict[str, str], value: bool
+    ) -> list[str]:
+        """Return the other entities of the target that have a value."""
+        return sorted(
+            entity_id
+            for unique_id, entity_id in targeted.items()
+            if unique_id != change.unique_id
+            and self._last_known.known(unique_id) is value
+        )
 
     @callback
     def _async_held(self, key: str, _now: datetime) -> None:

@@ -1,0 +1,295 @@
+"""What the traces of an automation say of changes at which a trigger did not fire."""
+
+from typing import Any
+from unittest.mock import MagicMock
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.const import DOMAIN
+from homeassistant.components import automation, script
+from homeassistant.components.trace.util import async_get_trace, async_list_traces
+from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.helpers import entity_registry as er, label_registry as lr
+from homeassistant.setup import async_setup_component
+
+from .blueprint_support import settle
+from .conftest import (
+    CONNECTED,
+    DISCONNECTED,
+    NO_CONNECTION,
+    SCALP,
+    SWING,
+    FakeMonitor,
+    setup_entry,
+    value,
+)
+from .test_trigger import (
+    BOTH,
+    BROKER_AWAY,
+    RECONNECT_FAILED,
+    RECONNECTING,
+    SCALP_TERMINAL,
+    SWING_TERMINAL,
+    UNKNOWN,
+    Told,
+    arm,
+    pass_time,
+    register,
+    remember,
+    told,
+)
+
+__all__ = ["told"]
+
+
+def reason(
+    code: str, entity_id: str = SWING_TERMINAL, **data: object
+) -> dict[str, object]:
+    """Return what a trace says."""
+    return {"reason": code, "data": {"entity_id": entity_id, **data}}
+
+
+STILL_OFF = reason("entity_state_not_new", state="off")
+STILL_ON = reason("entity_state_not_new", state="on")
+FIRST_SEEN = reason("entity_first_seen", at_start=False)
+BY_RECONNECT = reason("entity_reconnecting")
+NOT_HELD = reason("entity_state_not_held", lasting="0:05:00")
+NOT_ALL = reason("not_all", others=[SCALP_TERMINAL])
+NOT_FIRST = reason("not_first", SCALP_TERMINAL, others=[SWING_TERMINAL])
+
+
+async def why_not(hass: HomeAssistant) -> list[dict[str, Any]]:
+    """Return what the traces of the automation say, as the editor asks for them."""
+    await hass.async_block_till_done()
+    reasons = []
+    for listed in await async_list_traces(hass, automation.DOMAIN, "automation.one"):
+        if listed.get("not_triggered"):
+            trace: Any = await async_get_trace(hass, "automation.one", listed["run_id"])
+            reasons.append(trace["trace"]["trigger/0"][0]["result"])
+    return reasons
+
+
+@pytest.mark.parametrize(
+    ("trigger", "links", "expected"),
+    [
+        pytest.param("disconnected", [DISCONNECTED], [], id="it fired"),
+        pytest.param(
+            "disconnected",
+            [NO_CONNECTION, BROKER_AWAY, UNKNOWN, CONNECTED],
+            [],
+            id="never what it is for",
+        ),
+        pytest.param(
+            "disconnected",
+            [DISCONNECTED, NO_CONNECTION, DISCONNECTED, UNKNOWN, DISCONNECTED],
+            [STILL_OFF, STILL_OFF],
+            id="as it was before it was hidden",
+        ),
+        pytest.param(
+            "connected",
+            [NO_CONNECTION, CONNECTED],
+            [STILL_ON],
+            id="connected as before",
+        ),
+        pytest.param(
+            "disconnected",
+            [RECONNECTING, RECONNECTING, CONNECTED],
+            [BY_RECONNECT],
+            id="our own reconnect",
+        ),
+        pytest.param(
+            "connected",
+            [RECONNECTING, CONNECTED],
+            [STILL_ON],
+            id="back after our own reconnect",
+        ),
+        pytest.param(
+            "disconnected",
+            [RECONNECTING, RECONNECT_FAILED],
+            [BY_RECONNECT],
+            id="a reconnect that fails",
+        ),
+    ],
+)
+async def test_reasons(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    trigger: str,
+    links: list[LinkState],
+    expected: list[dict[str, Any]],
+) -> None:
+    """A change to what the trigger is for is explained, once, where it did not fire."""
+    await arm(hass, trigger)
+    for link in links:
+        monitor.push(SWING.account_id, link)
+    assert await why_not(hass) == expected
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+async def test_first_seen(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    told: Told,
+    at_start: bool,
+) -> None:
+    """The first that is ever seen of a terminal is nothing new, unless that is asked for."""
+    await setup_entry(hass, mock_config_entry)
+    await arm(hass, at_start=at_start)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await told() == ([SWING_TERMINAL] if at_start else [])
+    assert await why_not(hass) == ([] if at_start else [FIRST_SEEN])
+
+
+@pytest.mark.parametrize("seen_late", [True, False])
+async def test_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    seen_late: bool,
+) -> None:
+    """An outage from before a start is explained when it is seen for the first time after it."""
+    remember(hass_storage, swing=False)
+    register(hass, mock_config_entry)
+    hass.set_state(CoreState.not_running)
+    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    await arm(hass)
+    if not seen_late:
+        monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await hass.async_start()
+    if seen_late:
+        monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await why_not(hass) == [FIRST_SEEN]
+    monitors[-1].push(SWING.account_id, NO_CONNECTION)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    assert await why_not(hass) == [FIRST_SEEN, STILL_OFF]
+
+
+@pytest.mark.parametrize(
+    ("behavior", "expected"),
+    [
+        ("each", []),
+        (
+            "first",
+            [NOT_FIRST],
+        ),
+        ("all", [NOT_ALL]),
+    ],
+)
+async def test_behavior(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    behavior: str,
+    expected: list[dict[str, Any]],
+) -> None:
+    """Which others keep it from firing is told."""
+    await arm(hass, target={"entity_id": BOTH}, behavior=behavior)
+    for account in (SWING, SCALP):
+        monitor.push(account.account_id, DISCONNECTED)
+    assert await why_not(hass) == expected
+
+
+async def test_first_and_all_at_start(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """With `at_start`, one that was seen later than another is not the first."""
+    await setup_entry(hass, mock_config_entry)
+    await arm(hass, target={"entity_id": BOTH}, behavior="first", at_start=True)
+    for account in (SWING, SCALP):
+        monitors[-1].push(account.account_id, DISCONNECTED)
+    assert await why_not(hass) == [NOT_FIRST]
+
+
+async def test_others_keep_silent(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """What the target does not mean, and what is no other state, needs no explanation."""
+    await arm(hass, lasting=300)
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    monitor.push(SCALP.account_id, NO_CONNECTION)
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 301)
+    er.async_get(hass).async_update_entity(SWING_TERMINAL, icon="mdi:monitor")
+    assert await why_not(hass) == []
+
+
+@pytest.mark.parametrize("behavior", ["each", "first", "all"])
+async def test_not_held(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+    behavior: str,
+) -> None:
+    """What is over before it lasted long enough is told of; a mere gap ends nothing."""
+    await arm(hass, behavior=behavior, lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 299)
+    assert await why_not(hass) == []
+    monitor.push(SWING.account_id, CONNECTED)
+    assert await why_not(hass) == [NOT_HELD]
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await pass_time(hass, freezer, 301)
+    assert await told() == [SWING_TERMINAL]
+    monitor.push(SWING.account_id, CONNECTED)
+    assert await why_not(hass) == [NOT_HELD]
+
+
+async def test_waiting_already(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """While the trigger waits for the first to last, another one has nothing to explain."""
+    await arm(hass, target={"entity_id": BOTH}, behavior="first", lasting=300)
+    for account in (SWING, SCALP):
+        monitor.push(account.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, CONNECTED)
+    assert await why_not(hass) == []
+
+
+async def test_target_grows(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """What ends because the target means more by now was not too short."""
+    label = lr.async_get(hass).async_create("Trading").label_id
+    registry = er.async_get(hass)
+    registry.async_update_entity(SWING_TERMINAL, labels={label})
+    await arm(hass, target={"label_id": label}, behavior="all", lasting=300)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    registry.async_update_entity(SCALP_TERMINAL, labels={label})
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    assert await why_not(hass) == []
+
+
+async def test_nobody_asks(
+    hass: HomeAssistant, monitor: FakeMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A script that waits for a trigger has no such traces, and no trouble."""
+    trigger = {
+        "trigger": f"{DOMAIN}.disconnected",
+        "target": {"entity_id": SWING_TERMINAL},
+    }
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await async_setup_component(
+        hass,
+        script.DOMAIN,
+        {script.DOMAIN: {"waits": {"sequence": [{"wait_for_trigger": trigger}]}}},
+    )
+    await hass.services.async_call(script.DOMAIN, "waits", blocking=False)
+    await settle(hass)
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await settle(hass)
+    assert value(hass, "script.waits") == "on"
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    assert value(hass, "script.waits") == "off"
+    assert "Error" not in caplog.text
