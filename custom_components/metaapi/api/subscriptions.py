@@ -33,6 +33,8 @@ class Subscriptions:
         """Prepare; `watches` are all of a monitor, `pump` is called when the link of one heard something."""
         self.held_until = -inf
         """Until when the user's quota, which is used up, holds every new subscribe back."""
+        self._user_limit: TooManyRequestsError | None = None
+        """The last limit that held every subscribe back."""
         self._watches = watches
         self._places = places
         self._pump = pump
@@ -47,6 +49,7 @@ class Subscriptions:
 
     def admit(self, watch: Watch, now: float) -> None:
         """Hold a new account back for as long as the others."""
+        watch.limit = self._user_limit
         watch.link.hold(self.held_until, now)
 
     def fulfil(self, watch: Watch) -> None:
@@ -129,9 +132,11 @@ class Subscriptions:
         limit = limit_of(error)
         if limit is Limit.HOLD:
             self.held_until = max(self.held_until, now + wait)
+            self._user_limit = error
             self._journal.note("subscribes held", detail=f"{wait:.0f} s")
             spread = self.spread(len(self._watches))
             for other in tuple(self._watches.values()):
+                other.limit = error
                 # one after the other, so that the first refusal holds the rest back again
                 other.link.hold(self.held_until + random.uniform(0, spread), now)
                 self._pump(other)
