@@ -17,6 +17,9 @@ ANY = (None, None)
 ONE = (None, "ps-1")
 TWO = (None, "ps-2")
 
+FINAL = [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
+"""Answers after which a socket is asked no more."""
+
 
 class Bench:
     """A link with a clock of its own, whose wishes are collected."""
@@ -136,11 +139,37 @@ class Bench:
         self.answer(zone=zone)
         self.authenticated(zone=zone, session=session)
 
+    def renew(self, session: str = "s2", zone: str = "a") -> None:
+        """Lose a zone's socket, and open another at once."""
+        self.down(zone)
+        self.up(zone, session)
+
+    def live(self, until: float, zone: str = "a") -> None:
+        """Let time pass while a terminal says every 10 s that it is there."""
+        while self.now < until:
+            self.to(self.now + 10)
+            self.status(zone=zone)
+
+    def answer_until(self, until: float, error: MetaApiError | None) -> None:
+        """Let time pass while the answer comes every second, whether it was asked for or not."""
+        while self.now < until:
+            self.to(self.now + 1)
+            self.answer(error)
+
 
 @pytest.fixture
 def bench() -> Bench:
     """Return a link with one zone, at time zero."""
     return Bench()
+
+
+@pytest.fixture
+def pair() -> Bench:
+    """Return a link with two zones that both show the account, at time zero."""
+    bench = Bench("a", "b")
+    bench.come_up("a")
+    bench.come_up("b")
+    return bench
 
 
 # -- on ------------------------------------------------------------------------------------------
@@ -190,9 +219,7 @@ def test_authenticated_before_the_response_counts(bench: Bench) -> None:
 def test_authenticated_ends_the_subscribing(bench: Bench) -> None:
     """Once authenticated, nothing subscribes any more."""
     bench.come_up()
-    for now in range(10, 1000, 10):
-        bench.to(now)
-        bench.status()
+    bench.live(990)
     assert bench.subscribes() == [0]
 
 
@@ -216,15 +243,12 @@ def test_disconnected_of_one_of_two_hosts_is_no_outage(bench: Bench) -> None:
     assert bench.terminal is False
 
 
-def test_disconnected_of_one_of_two_zones_is_no_outage() -> None:
+def test_disconnected_of_one_of_two_zones_is_no_outage(pair: Bench) -> None:
     """The account is up while any zone shows it."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    bench.disconnected(zone="a")
-    assert bench.terminal is True
-    bench.disconnected(zone="b")
-    assert bench.terminal is False
+    pair.disconnected(zone="a")
+    assert pair.terminal is True
+    pair.disconnected(zone="b")
+    assert pair.terminal is False
 
 
 def test_missing_host_matches_any(bench: Bench) -> None:
@@ -330,8 +354,7 @@ def test_off_when_rest_says_not_deployed(bench: Bench) -> None:
     bench.come_up()
     bench.facts(deployed=False)
     assert bench.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.to(500)
     assert bench.subscribes() == [0]
     bench.facts(deployed=True)
@@ -354,9 +377,7 @@ def test_off_after_a_round_that_got_nowhere(
     bench.to(20)
     bench.up()
     bench.answer(error)
-    while bench.now < 79:
-        bench.to(bench.now + 1)
-        bench.answer(error)
+    bench.answer_until(79, error)
     assert bench.terminal is None
     bench.to(80)
     assert bench.terminal is False
@@ -377,8 +398,7 @@ def test_round_needs_an_answer(bench: Bench) -> None:
 def test_other_errors_break_a_round(bench: Bench, error: MetaApiError) -> None:
     """An error of MetaApi's own is no evidence about the terminal."""
     bench.come_up()
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.answer()
     bench.to(3)
     bench.answer(error)
@@ -427,24 +447,18 @@ def test_a_refusal_of_a_link_that_is_up_keeps_its_floor(bench: Bench) -> None:
 def test_an_only_terminal_replaces_what_an_earlier_socket_showed(bench: Bench) -> None:
     """With `replicas` 1 there is no other host to wait for."""
     bench.come_up()
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.link.authenticated("a", TWO, "s2", bench.now, alone=True)
     bench.disconnected(TWO)
     assert bench.terminal is False
 
 
-def test_a_zone_out_of_sight_does_not_hide_an_outage() -> None:
+def test_a_zone_out_of_sight_does_not_hide_an_outage(pair: Bench) -> None:
     """After a minute, what a lost zone showed does not count beside what a living one says."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    bench.down("b")
-    for now in range(10, 71, 10):
-        bench.to(now)
-        bench.status(zone="a")
-    bench.disconnected(zone="a")
-    assert bench.terminal is False
+    pair.down("b")
+    pair.live(70)
+    pair.disconnected(zone="a")
+    assert pair.terminal is False
 
 
 def test_a_status_of_a_zone_that_does_not_have_it_is_no_outage() -> None:
@@ -465,22 +479,19 @@ def test_a_zone_never_seen_does_not_count() -> None:
     assert bench.terminal is False
 
 
-def test_a_zone_where_it_was_up_must_agree() -> None:
+def test_a_zone_where_it_was_up_must_agree(pair: Bench) -> None:
     """Where the account was ever up, its socket must be alive before a round decides."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    bench.down("a")
-    bench.down("b")
-    bench.to(10)
-    bench.away = {"a", "b"}
-    bench.up("a", "s2")
-    bench.to(50)
-    bench.up("b", "s3")
-    bench.to(109)
-    assert bench.terminal is True
-    bench.to(111)
-    assert bench.terminal is False
+    pair.down("a")
+    pair.down("b")
+    pair.to(10)
+    pair.away = {"a", "b"}
+    pair.up("a", "s2")
+    pair.to(50)
+    pair.up("b", "s3")
+    pair.to(109)
+    assert pair.terminal is True
+    pair.to(111)
+    assert pair.terminal is False
 
 
 @pytest.mark.parametrize(
@@ -489,12 +500,9 @@ def test_a_zone_where_it_was_up_must_agree() -> None:
 def test_on_is_not_believed_for_ever(bench: Bench, error: MetaApiError) -> None:
     """An on that no socket shows any more is out of sight after two minutes, whatever we hear."""
     bench.come_up()
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.answer(error)
-    while bench.now < 119:
-        bench.to(bench.now + 1)
-        bench.answer(error)
+    bench.answer_until(119, error)
     assert bench.terminal is True
     bench.to(120)
     assert bench.terminal == "unavailable"
@@ -517,14 +525,11 @@ def test_a_host_that_does_not_come_back_is_forgotten(bench: Bench) -> None:
     """What an earlier socket showed does not keep the account on beside a living host."""
     bench.come_up()
     bench.authenticated(TWO)
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.answer()
     bench.authenticated(ONE, "s2")
     bench.away = {"a"}
-    for now in range(10, 71, 10):
-        bench.to(now)
-        bench.status(ONE)
+    bench.live(70)
     bench.disconnected(ONE)
     assert bench.terminal is False
 
@@ -561,16 +566,13 @@ def test_network_loss_is_on_unavailable_on_and_never_off(bench: Bench) -> None:
     assert "unavailable" in seen
 
 
-def test_loss_of_one_of_two_zones_where_it_was_up_is_seen_by_the_other() -> None:
+def test_loss_of_one_of_two_zones_where_it_was_up_is_seen_by_the_other(
+    pair: Bench,
+) -> None:
     """One eye is enough."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    bench.down("a")
-    for now in range(10, 200, 10):
-        bench.to(now)
-        bench.status(zone="b")
-    assert bench.terminal is True
+    pair.down("a")
+    pair.live(190, "b")
+    assert pair.terminal is True
 
 
 def test_loss_of_the_zone_where_it_was_up_blinds_us() -> None:
@@ -686,8 +688,7 @@ def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
     bench.come_up()
     bench.facts(exists=False)
     assert bench.state == LinkState(available=False, status=Status.NOT_FOUND)
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.to(400)
     assert bench.subscribes() == [0]
     bench.facts(deployed=True)
@@ -791,9 +792,7 @@ def test_too_many_requests_waits_for_the_longer_of_time_and_floor(
     assert bench.subscribes() == [0, max(recommended or 0, 300)]
 
 
-@pytest.mark.parametrize(
-    "error", [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
-)
+@pytest.mark.parametrize("error", FINAL)
 def test_a_refusal_is_not_tried_again_on_the_same_socket(
     bench: Bench, error: MetaApiError
 ) -> None:
@@ -802,14 +801,11 @@ def test_a_refusal_is_not_tried_again_on_the_same_socket(
     bench.answer(error)
     bench.to(5000)
     assert bench.subscribes() == [0]
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     assert bench.subscribes() == [0, 5000]
 
 
-@pytest.mark.parametrize(
-    "error", [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
-)
+@pytest.mark.parametrize("error", FINAL)
 def test_a_refusal_is_asked_again_twelve_times_an_hour_at_most(
     bench: Bench, error: MetaApiError
 ) -> None:

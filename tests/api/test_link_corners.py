@@ -17,13 +17,11 @@ from api.errors import (
 from api.link import Link, LinkState, Status, Wish
 import pytest
 
-from .test_link import ANY, ONE, TWO, Bench
+from .test_link import ANY, ONE, TWO, Bench, bench, pair
 
+__all__ = ["bench", "pair"]
 
-@pytest.fixture
-def bench() -> Bench:
-    """Return a link with one zone, at time zero."""
-    return Bench()
+AWAY = TerminalTimeoutError("away")
 
 
 def asked(bench: Bench, until: float) -> None:
@@ -132,8 +130,7 @@ def test_other_hosts_outlive_an_authenticated_that_does_not_say_it_is_alone(
     """What an earlier socket showed is believed for a while beside it."""
     bench.come_up()
     bench.authenticated(TWO)
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.authenticated(ONE, "s2")
     bench.disconnected(ONE)
     assert bench.terminal is True
@@ -142,8 +139,7 @@ def test_other_hosts_outlive_an_authenticated_that_does_not_say_it_is_alone(
 def test_a_stale_host_that_ends_leaves_the_pace_as_it_is(bench: Bench) -> None:
     """It is evidence, but the subscribes of the new socket go on as they were."""
     bench.come_up()
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.answer()
     bench.to(3)
     bench.answer()
@@ -160,8 +156,7 @@ def test_the_last_host_of_this_socket_calls_for_a_subscribe(bench: Bench) -> Non
     """Even while an earlier socket's host is still believed in."""
     bench.come_up()
     bench.authenticated(TWO)
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.answer()
     bench.authenticated(ONE, "s2")
     bench.disconnected(ONE)
@@ -174,8 +169,7 @@ def test_status_of_a_stale_host_beside_a_living_one_means_nothing(bench: Bench) 
     """No subscribe, no sign of life."""
     bench.come_up()
     bench.authenticated(TWO)
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.answer()
     bench.authenticated(ONE, "s2")
     bench.status(TWO)
@@ -260,53 +254,43 @@ def test_a_probe_can_be_sent_again(bench: Bench) -> None:
     assert bench.probes() == [60, 120]
 
 
-def test_a_zone_that_lost_its_host_begins_a_new_round() -> None:
+def test_a_zone_that_lost_its_host_begins_a_new_round(pair: Bench) -> None:
     """Its old one is long over, and says nothing about now."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    bench.down("b")
-    bench.up("b", "s2")
-    bench.away = {"b"}
-    bench.answer(zone="b")
-    for now in range(10, 60, 10):
-        bench.to(now)
-        bench.status(zone="a")
-    bench.to(59)
-    bench.disconnected(zone="a")
-    assert bench.terminal is True
-    asked(bench, 121)
-    assert bench.terminal is True
-    bench.to(122)
-    assert bench.terminal is False
+    pair.renew("s2", "b")
+    pair.away = {"b"}
+    pair.answer(zone="b")
+    pair.live(50)
+    pair.to(59)
+    pair.disconnected(zone="a")
+    assert pair.terminal is True
+    asked(pair, 121)
+    assert pair.terminal is True
+    pair.to(122)
+    assert pair.terminal is False
 
 
-def test_the_zone_where_it_was_up_must_be_there_to_agree() -> None:
+def test_the_zone_where_it_was_up_must_be_there_to_agree(pair: Bench) -> None:
     """However long the other one says that nobody is there; until nobody believes it any more."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    bench.down("a")
-    bench.down("b")
-    bench.up("a", "s2")
-    asked(bench, 119)
-    assert bench.terminal is True
-    bench.to(120)
-    assert bench.terminal == "unavailable"
+    pair.down("a")
+    pair.down("b")
+    pair.up("a", "s2")
+    asked(pair, 119)
+    assert pair.terminal is True
+    pair.to(120)
+    assert pair.terminal == "unavailable"
 
 
-def test_what_a_lost_socket_showed_is_forgotten_after_sixty_seconds() -> None:
+@pytest.mark.parametrize(("moment", "terminal"), [(59.75, True), (60, False)])
+def test_what_a_lost_socket_showed_is_forgotten_after_sixty_seconds(
+    pair: Bench, *, moment: float, terminal: bool
+) -> None:
     """At that moment, where another zone shows the account."""
-    for moment, terminal in ((59.75, True), (60, False)):
-        bench = Bench("a", "b")
-        bench.come_up("a")
-        bench.come_up("b")
-        bench.down("b")
-        bench.to(30)
-        bench.status(zone="a")
-        bench.to(moment)
-        bench.disconnected(zone="a")
-        assert bench.terminal is terminal
+    pair.down("b")
+    pair.to(30)
+    pair.status(zone="a")
+    pair.to(moment)
+    pair.disconnected(zone="a")
+    assert pair.terminal is terminal
 
 
 # -- refusals --------------------------------------------------------------------------------------
@@ -318,8 +302,7 @@ def test_another_server_is_not_bound_by_a_refusal(bench: Bench) -> None:
     bench.answer(TooManyRequestsError("enough"))
     bench.to(1)
     bench.link.forget_refusal("a")
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     assert bench.subscribes() == [0, 1]
     assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
     bench.authenticated(session="s2")
@@ -475,20 +458,19 @@ def test_authenticated_knows_better_than_rest() -> None:
     assert [bench.subscribes(zone) for zone in "abc"] == [[0], [0, 10], [0]]
 
 
-def test_authenticated_of_an_account_that_was_gone_keeps_what_rest_said() -> None:
+def test_authenticated_of_an_account_that_was_gone_keeps_what_rest_said(
+    pair: Bench,
+) -> None:
     """It exists; that it is deployed is still true. A zone that is up needs no subscribe."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    bench.facts(deployed=True)
-    bench.facts(exists=False)
-    assert bench.terminal == "unavailable"
-    bench.to(10)
-    bench.authenticated(zone="a")
-    assert bench.terminal is True
-    assert bench.link.deployed is True
-    bench.to(20)
-    assert bench.subscribes("b") == [0]
+    pair.facts(deployed=True)
+    pair.facts(exists=False)
+    assert pair.terminal == "unavailable"
+    pair.to(10)
+    pair.authenticated(zone="a")
+    assert pair.terminal is True
+    assert pair.link.deployed is True
+    pair.to(20)
+    assert pair.subscribes("b") == [0]
 
 
 def test_news_of_rest_lift_the_floor_of_a_refusal(bench: Bench) -> None:
@@ -803,8 +785,6 @@ def test_a_reconnect_of_a_held_account(
 
 # -- TimeoutErrors in a row ------------------------------------------------------------------------
 
-AWAY = TerminalTimeoutError("away")
-
 
 def test_timeouts_in_a_row_are_counted(bench: Bench) -> None:
     """Over sockets, in sight or out of it, until anything else is answered."""
@@ -942,8 +922,7 @@ def test_a_zone_that_is_away_for_a_moment_is_waited_for() -> None:
 def test_a_terminal_that_is_believed_counts_timeouts(bench: Bench) -> None:
     """An earlier socket showed it, and this one does not."""
     bench.come_up()
-    bench.down()
-    bench.up(session="s2")
+    bench.renew()
     bench.answer(AWAY)
     assert bench.state == LinkState(terminal=True, status=Status.CONNECTED, timeouts=1)
 
