@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from api.endpoints import Endpoints, Zone
 import pytest
 
 from .support import Witness, watched
@@ -104,6 +106,27 @@ async def test_one_timer_serves_all_accounts() -> None:
         ]
         # none where it is being called just now
         assert len(timers) <= 1
+
+
+async def test_an_account_that_stays_is_not_placed_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each listing says where it runs: its zones are looked up when that, or who serves it, is another."""
+    async with watched() as w:
+        await w.terminal(True)
+        asked: list[str] = []
+        zones = Endpoints.zones
+
+        def look_up(self: Endpoints, region: str) -> tuple[Zone, ...]:
+            asked.append(region)
+            return zones(self, region)
+
+        monkeypatch.setattr(Endpoints, "zones", look_up)
+        w.monitor.place_account(w.id, "")
+        assert asked == []
+        w.monitor.endpoints = replace(w.monitor.endpoints, api_url=w.sim.url + "/")
+        w.monitor.place_account(w.id, "")
+        assert asked == [""]
 
 
 async def lose_sight(w: Witness) -> None:
