@@ -1,10 +1,11 @@
 """Repair issues: each there while its cause is, and gone with it."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, patch
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -420,6 +421,34 @@ async def test_quota_and_unload(
     """What sockets showed goes with them."""
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
 
+    assert issues(hass) == {}
+
+
+async def test_quota_and_unload_while_an_account_is_removed(
+    hass: HomeAssistant,
+    exhausted: ir.IssueEntry,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """The goodbye of an account takes its time; the issue does not come back at its end."""
+    monitor.limits[SCALP.account_id] = HOLD
+    monitor.push(SCALP.account_id, QUOTA)
+    said = asyncio.Event()
+    remove_account = monitor.remove_account
+
+    async def slowly(account_id: str) -> None:
+        await said.wait()
+        await remove_account(account_id)
+
+    with patch.object(monitor, "remove_account", slowly):
+        hass.config_entries.async_remove_subentry(
+            mock_config_entry, next(iter(mock_config_entry.subentries))
+        )
+        await hass.config_entries.async_unload(mock_config_entry.entry_id)
+        said.set()
+        await hass.async_block_till_done()
+
+    assert monitor.removed == [SWING.account_id]
     assert issues(hass) == {}
 
 

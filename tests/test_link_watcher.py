@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 import logging
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -128,6 +128,24 @@ async def test_reread_after_a_gap(
     await pass_time(hass, REREAD_DELAY)
 
     assert provisioning.accounts.call_count == 1
+
+
+async def test_account_changes_while_it_is_removed(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """What a socket still tells of it, before its monitor lets it go, is heard without a fault."""
+    subentry_id = list(mock_config_entry.subentries)[1]
+    remove_account = monitor.remove_account
+
+    async def told_first(account_id: str) -> None:
+        monitor.push(account_id, DISCONNECTED)
+        await remove_account(account_id)
+
+    with patch.object(monitor, "remove_account", told_first):
+        hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
+        await hass.async_block_till_done()
+
+    assert monitor.removed == [SCALP.account_id]
 
 
 def link_lines(caplog: pytest.LogCaptureFixture) -> list[str]:

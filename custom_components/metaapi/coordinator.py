@@ -288,9 +288,9 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             self.hass.config_entries.async_schedule_reload(self.config_entry.entry_id)
             return
         gone = [self._watched.pop(one) for one in self._watched.keys() - there]
+        await asyncio.gather(*map(self.monitor.remove_account, gone))
         for account_id in gone:
             self._watcher.async_forget(account_id)
-        await asyncio.gather(*map(self.monitor.remove_account, gone))
 
     def _subentries(self) -> list[ConfigSubentry]:
         """Return the subentries that hold accounts."""

@@ -160,6 +160,7 @@ class QuotaIssue:
     @callback
     def _async_clear(self) -> None:
         """Forget it."""
+        self._names.clear()
         _async_clear(self._hass, self._issue_id)
 
 
