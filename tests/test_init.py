@@ -225,10 +225,21 @@ async def test_token_refused(
 
 @pytest.mark.parametrize("method", ["accounts", "server_settings"])
 @pytest.mark.parametrize(
-    ("error", "key"),
+    ("error", "key", "text"),
     [
-        (CannotConnectError("down"), "cannot_connect"),
-        (InternalError("oops"), "answered_with_error"),
+        (
+            CannotConnectError("down"),
+            "cannot_connect",
+            (
+                "MetaApi could not be reached: down. Home Assistant tries again by itself."
+                " If this lasts, check the network, and the API URL if you set one"
+            ),
+        ),
+        (
+            InternalError("oops"),
+            "answered_with_error",
+            "MetaApi answered with an error: oops. Home Assistant tries again by itself",
+        ),
     ],
 )
 async def test_metaapi_not_ready(
@@ -238,6 +249,7 @@ async def test_metaapi_not_ready(
     method: str,
     error: MetaApiError,
     key: str,
+    text: str,
 ) -> None:
     """What may be better later is tried again later, and the reason is told."""
     mock_config_entry = make_entry(SWING, SCALP)
@@ -250,6 +262,7 @@ async def test_metaapi_not_ready(
     assert mock_config_entry.error_reason_translation_placeholders == {
         "error": str(error)
     }
+    assert mock_config_entry.reason == text
     assert monitors[0].regions == {}
     assert monitors[0].closed == 1
     assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)

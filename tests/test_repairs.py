@@ -214,6 +214,25 @@ async def test_new_token_asked_for_twice(
     assert opened == {flow["flow_id"]}
 
 
+async def test_new_token_while_other_forms_are_open(
+    hass: HomeAssistant, client: Client, expiring: MockConfigEntry
+) -> None:
+    """The form of another entry, and one that asks for something else, are left alone."""
+    other = make_entry(title="Other", unique_id="other")
+    other.add_to_hass(hass)
+    opened = {
+        (await entry.start_reauth_flow(hass))["flow_id"] for entry in (expiring, other)
+    } | {(await other.start_reconfigure_flow(hass))["flow_id"]}
+
+    result = await open_form(hass, client, "token_expiring")
+    result = await post(client, f"/{result['flow_id']}", {})
+
+    flow = hass.config_entries.flow.async_get(result["next_flow"][1])
+    assert flow["flow_id"] not in opened
+    assert flow["context"]["entry_id"] == expiring.entry_id
+    assert flow["context"]["source"] == "reconfigure"
+
+
 def test_every_repair_mends() -> None:
     """A fix flow without a fix cannot be made."""
     with pytest.raises(TypeError):

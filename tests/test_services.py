@@ -554,7 +554,10 @@ async def test_nothing_of_ours(
                 await caller(hass, **target)
             assert raised.value.translation_key == "no_account_in_target"
 
-    assert str(raised.value).startswith("The target holds no MetaApi account. ")
+    assert str(raised.value) == (
+        "The target holds no MetaApi account. Choose the device of an account,"
+        " one of its entities, or an area or a label that has one"
+    )
     assert monitor.reconnects == []
 
 
@@ -628,6 +631,10 @@ async def test_entry_not_loaded(
             await caller(hass, **target)
         assert raised.value.translation_key == "entry_not_loaded"
         assert raised.value.translation_placeholders == {"entry": "Two"}
+        assert str(raised.value) == (
+            "The entry Two is not loaded, so its accounts cannot be reconnected."
+            " Its page says why: repair or enable it first"
+        )
 
     assert monitors[0].reconnects == []
 
