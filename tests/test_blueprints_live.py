@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_homeassistant_custom_component.common import (
@@ -47,6 +48,19 @@ class Automation:
         """Set it up."""
         assert await async_setup_component(
             self.hass, automation.DOMAIN, {automation.DOMAIN: list(configs)}
+        )
+
+    async def from_blueprint(self, name: str, device: str, **inputs: Any) -> None:
+        """Set one up from a blueprint, for an account's device."""
+        await self.set_up(
+            blueprint_config(
+                self.hass,
+                name,
+                accounts=[device],
+                actions=[ALSO_DO],
+                weekend=False,
+                **inputs,
+            )
         )
 
     def events(self) -> list[str]:
@@ -106,18 +120,13 @@ async def test_keep_connected(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
 ) -> None:
     """A terminal that drops is brought back; one that cannot be is given up, and told when it is back."""
-    device = device_of(hass, entry, sim.account.id)
-    config = blueprint_config(
-        hass,
+    await auto.from_blueprint(
         "keep_connected",
-        accounts=[device.id],
-        actions=[ALSO_DO],
+        device_of(hass, entry, sim.account.id).id,
         first_attempt={"seconds": 0.3},
         second_attempt={"seconds": 0.2},
         third_attempt={"seconds": 0.2},
-        weekend=False,
     )
-    await auto.set_up(config)
     sim.set_terminal(sim.account.id, False)
     await until_state(hass, TERMINAL, STATE_OFF)
     await auto.tells_of("back")
@@ -137,18 +146,14 @@ async def test_tell_me(
 ) -> None:
     """A drop is told, the button mends it; a broker and a server that are away are told as that."""
     device = device_of(hass, entry, sim.account.id)
-    config = blueprint_config(
-        hass,
+    await auto.from_blueprint(
         "tell_me",
-        accounts=[device.id],
-        actions=[ALSO_DO],
+        device.id,
         disconnected_for={"seconds": 0.3},
         out_of_sight_for={"seconds": 0.3},
         brokers=[BROKER],
         broker_lost_for={"seconds": 0.3},
-        weekend=False,
     )
-    await auto.set_up(config)
     sim.set_terminal(sim.account.id, False)
     await auto.tells_of("disconnected")
     hass.bus.async_fire(

@@ -14,7 +14,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.api.model import Account, Status
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.last_known import STORAGE_KEY
 from homeassistant.components import automation
@@ -1006,6 +1006,61 @@ def register(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         )
 
 
+class Boot:
+    """The start of a Home Assistant that may have known terminals before."""
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        hass_storage: dict[str, Any],
+        entry: MockConfigEntry,
+        monitors: list[FakeMonitor],
+    ) -> None:
+        """Take what there is."""
+        self.hass = hass
+        self.entry = entry
+        self._hass_storage = hass_storage
+        self._monitors = monitors
+
+    def begin(self, **known: bool) -> None:
+        """Begin, with what was known before; automations do not run yet."""
+        remember(self._hass_storage, **known)
+        register(self.hass, self.entry)
+        self.hass.set_state(CoreState.not_running)
+
+    async def load(self) -> None:
+        """Set the entry up."""
+        assert await self.hass.config_entries.async_setup(self.entry.entry_id)
+        await self.hass.async_block_till_done()
+
+    def show(self, account: Account, link: LinkState) -> None:
+        """Show a state of an account."""
+        self._monitors[-1].push(account.account_id, link)
+
+    async def start(self) -> None:
+        """Let automations run."""
+        await self.hass.async_start()
+        await self.hass.async_block_till_done()
+
+    @property
+    def stored(self) -> dict[str, bool]:
+        """Return what is known after the next start."""
+        known: dict[str, bool] = self._hass_storage[STORAGE_KEY]["data"]
+        return known
+
+
+@pytest.fixture
+def boot(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> Boot:
+    """Start a Home Assistant."""
+    return Boot(hass, hass_storage, mock_config_entry, monitors)
+
+
 type Step = Callable[[], Awaitable[None]]
 
 
@@ -1024,10 +1079,7 @@ type Step = Callable[[], Awaitable[None]]
 )
 async def test_start(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     told: Told,
     automations_first: bool,
     seen_late: bool,
@@ -1037,32 +1089,29 @@ async def test_start(
     expected: bool,
 ) -> None:
     """What changed while Home Assistant was down is told once to each automation, whoever is up first."""
-    remember(hass_storage, **known)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
+    boot.begin(**known)
 
     async def automations() -> None:
         await arm(hass, trigger, names=("one", "two"))
 
     async def entry() -> None:
-        assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+        await boot.load()
         await hass.async_block_till_done()
         if not seen_late:
-            monitors[-1].push(SWING.account_id, link)
+            boot.show(SWING, link)
 
     steps: list[Step] = [automations, entry]
     for step in steps if automations_first else reversed(steps):
         await step()
     assert await told() == []
 
-    await hass.async_start()
-    await hass.async_block_till_done()
+    await boot.start()
     if seen_late:
         assert await told() == []
-        monitors[-1].push(SWING.account_id, link)
+        boot.show(SWING, link)
     assert await told() == ([SWING_TERMINAL] * 2 if expected else [])
-    monitors[-1].push(SWING.account_id, NO_CONNECTION)
-    monitors[-1].push(SWING.account_id, link)
+    boot.show(SWING, NO_CONNECTION)
+    boot.show(SWING, link)
     assert await told() == []
 
 
@@ -1071,43 +1120,33 @@ async def test_start(
 )
 async def test_over_before_the_start(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     told: Told,
     trigger: str,
     expected: list[str],
 ) -> None:
     """An outage that is over before automations run is not told; one that is not over, is."""
-    remember(hass_storage, swing=True, scalp=True)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
-    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    boot.begin(swing=True, scalp=True)
+    await boot.load()
     await arm(hass, trigger, target={"entity_id": BOTH})
     for account in (SWING, SCALP):
-        monitors[-1].push(account.account_id, DISCONNECTED)
-    monitors[-1].push(SWING.account_id, CONNECTED)
-    await hass.async_start()
+        boot.show(account, DISCONNECTED)
+    boot.show(SWING, CONNECTED)
+    await boot.start()
     assert await told() == expected
 
 
 async def test_seen_before_the_triggers(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     told: Told,
 ) -> None:
     """A terminal that is seen before Home Assistant loads the triggers is compared as well."""
-    remember(hass_storage, swing=True)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
+    boot.begin(swing=True)
     with patch.object(FakeMonitor, "state", return_value=DISCONNECTED):
-        assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+        await boot.load()
         await arm(hass)
-        await hass.async_start()
+        await boot.start()
         assert await told() == [SWING_TERMINAL]
 
 
@@ -1123,10 +1162,7 @@ async def test_seen_before_the_triggers(
 )
 async def test_also_at_start(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     told: Told,
     seen_late: bool,
     known: dict[str, bool],
@@ -1134,28 +1170,25 @@ async def test_also_at_start(
     expected: list[bool],
 ) -> None:
     """Where that is asked for, an outage that is known already fires at a start too, and says so."""
-    remember(hass_storage, **known)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
+    boot.begin(**known)
     await arm(hass, at_start=True)
-    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    await boot.load()
     if not seen_late:
-        monitors[-1].push(SWING.account_id, link)
-    await hass.async_start()
-    await hass.async_block_till_done()
-    monitors[-1].push(SWING.account_id, link)
+        boot.show(SWING, link)
+    await boot.start()
+    boot.show(SWING, link)
     await hass.async_block_till_done()
     assert [event.data["already"] for event in told.events] == expected
     assert all(event.data["at_start"] for event in told.events)
     told.events.clear()
 
     # Seen once, it is no longer the start
-    monitors[-1].push(SWING.account_id, NO_CONNECTION)
-    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
-    monitors[-1].push(SWING.account_id, link)
+    boot.show(SWING, NO_CONNECTION)
+    assert await hass.config_entries.async_reload(boot.entry.entry_id)
+    boot.show(SWING, link)
     assert await told() == []
-    monitors[-1].push(SWING.account_id, CONNECTED)
-    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    boot.show(SWING, CONNECTED)
+    boot.show(SWING, DISCONNECTED)
     assert await told() == [SWING_TERMINAL]
 
 
@@ -1190,10 +1223,7 @@ async def test_also_at_start(
 @pytest.mark.parametrize("behavior", ["each", "first", "all"])
 async def test_start_with_several(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     told: Told,
     seen_late: bool,
     at_start: bool,
@@ -1203,74 +1233,61 @@ async def test_start_with_several(
 ) -> None:
     """At a start as well the first fires once and all fire once; with `at_start`, whatever was known."""
     always = {"each": 2, "first": 1, "all": 1}
-    remember(hass_storage, **known)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
-    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    boot.begin(**known)
+    await boot.load()
     await arm(hass, target={"entity_id": BOTH}, behavior=behavior, at_start=at_start)
 
     async def disconnect() -> None:
         for account in (SWING, SCALP):
-            monitors[-1].push(account.account_id, DISCONNECTED)
+            boot.show(account, DISCONNECTED)
         await hass.async_block_till_done()
 
     if not seen_late:
         await disconnect()
-    await hass.async_start()
-    await hass.async_block_till_done()
+    await boot.start()
     if seen_late:
         assert await told() == []
         await disconnect()
     assert len(await told()) == (always if at_start else fires)[behavior]
 
     for account in (SWING, SCALP):
-        monitors[-1].push(account.account_id, CONNECTED)
+        boot.show(account, CONNECTED)
     await disconnect()
     assert len(await told()) == always[behavior]
 
 
 async def test_stop_before_the_start(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """What no automation heard of is still news at the next start."""
-    remember(hass_storage, swing=True, scalp=True)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
-    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    boot.begin(swing=True, scalp=True)
+    await boot.load()
     await arm(hass)
-    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    boot.show(SWING, DISCONNECTED)
     await pass_time(hass, freezer, 11)
-    assert hass_storage[STORAGE_KEY]["data"][f"{SWING.account_id}_terminal"] is True
-    await hass.async_start()
+    assert boot.stored[f"{SWING.account_id}_terminal"] is True
+    await boot.start()
     assert await told() == [SWING_TERMINAL]
     await pass_time(hass, freezer, 11)
-    assert hass_storage[STORAGE_KEY]["data"][f"{SWING.account_id}_terminal"] is False
+    assert boot.stored[f"{SWING.account_id}_terminal"] is False
 
 
 async def test_gone_before_the_start(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     told: Told,
 ) -> None:
     """A terminal that is gone when automations run is not told of; another one is."""
-    remember(hass_storage, swing=True, scalp=True)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
-    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    boot.begin(swing=True, scalp=True)
+    await boot.load()
     await arm(hass, target={"entity_id": BOTH})
     for account in (SWING, SCALP):
-        monitors[-1].push(account.account_id, DISCONNECTED)
+        boot.show(account, DISCONNECTED)
     er.async_get(hass).async_remove(SWING_TERMINAL)
-    await hass.async_start()
+    await boot.start()
     assert await told() == [SCALP_TERMINAL]
 
 

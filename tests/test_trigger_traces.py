@@ -11,7 +11,7 @@ from custom_components.metaapi.api.link import LinkState
 from custom_components.metaapi.const import DOMAIN
 from homeassistant.components import automation, script
 from homeassistant.components.trace.util import async_get_trace, async_list_traces
-from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er, label_registry as lr
 from homeassistant.setup import async_setup_component
 
@@ -34,15 +34,15 @@ from .test_trigger import (
     SCALP_TERMINAL,
     SWING_TERMINAL,
     UNKNOWN,
+    Boot,
     Told,
     arm,
+    boot,
     pass_time,
-    register,
-    remember,
     told,
 )
 
-__all__ = ["told"]
+__all__ = ["boot", "told"]
 
 
 def reason(
@@ -148,26 +148,21 @@ async def test_first_seen(
 @pytest.mark.parametrize("seen_late", [True, False])
 async def test_start(
     hass: HomeAssistant,
-    hass_storage: dict[str, Any],
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
+    boot: Boot,
     seen_late: bool,
 ) -> None:
     """An outage from before a start is explained when it is seen for the first time after it."""
-    remember(hass_storage, swing=False)
-    register(hass, mock_config_entry)
-    hass.set_state(CoreState.not_running)
-    assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    boot.begin(swing=False)
+    await boot.load()
     await arm(hass)
     if not seen_late:
-        monitors[-1].push(SWING.account_id, DISCONNECTED)
-    await hass.async_start()
+        boot.show(SWING, DISCONNECTED)
+    await boot.start()
     if seen_late:
-        monitors[-1].push(SWING.account_id, DISCONNECTED)
+        boot.show(SWING, DISCONNECTED)
     assert await why_not(hass) == [FIRST_SEEN]
-    monitors[-1].push(SWING.account_id, NO_CONNECTION)
-    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    boot.show(SWING, NO_CONNECTION)
+    boot.show(SWING, DISCONNECTED)
     assert await why_not(hass) == [FIRST_SEEN, STILL_OFF]
 
 
