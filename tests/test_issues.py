@@ -22,7 +22,7 @@ from custom_components.metaapi.api.errors import (
     UnauthorizedError,
 )
 from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.api.model import Account, Status
 from custom_components.metaapi.api.token import TokenClaims
 from custom_components.metaapi.const import DOMAIN, REREAD_INTERVAL
 from custom_components.metaapi.issues import expiry_notice
@@ -88,6 +88,14 @@ def subentry_id(entry: MockConfigEntry, number: int = 0) -> str:
     """Return the id of one of an entry's subentries."""
     subentry_ids: list[str] = list(entry.subentries)
     return subentry_ids[number]
+
+
+def use_up(
+    monitor: FakeMonitor, account: Account, limit: TooManyRequestsError = HOLD
+) -> None:
+    """Let a subscribe of an account meet the quota."""
+    monitor.limits[account.account_id] = limit
+    monitor.push(account.account_id, QUOTA)
 
 
 def token(days: float, issued: datetime | None = ISSUED) -> str:
@@ -285,8 +293,7 @@ async def test_deleted_account_removed_from_an_entry_that_does_not_work(
 def exhausted(hass: HomeAssistant, monitor: FakeMonitor) -> ir.IssueEntry:
     """Use the quota up; return the issue."""
     assert issues(hass) == {}
-    monitor.limits[SWING.account_id] = HOLD
-    monitor.push(SWING.account_id, QUOTA)
+    use_up(monitor, SWING)
     return issues(hass)["quota_exhausted"]
 
 
@@ -308,8 +315,7 @@ async def test_quota_of_an_account_that_is_removed(
     mock_config_entry: MockConfigEntry,
 ) -> None:
     """An account that is watched no more waits for nothing; the others still do."""
-    monitor.limits[SCALP.account_id] = HOLD
-    monitor.push(SCALP.account_id, QUOTA)
+    use_up(monitor, SCALP)
     for left in ("Scalp", None):
         hass.config_entries.async_remove_subentry(
             mock_config_entry, next(iter(mock_config_entry.subentries))
@@ -325,14 +331,14 @@ async def test_quota_without_numbers(
     hass: HomeAssistant, monitor: FakeMonitor, number: Any
 ) -> None:
     """What MetaApi does not say is not made up."""
-    monitor.limits[SWING.account_id] = TooManyRequestsError(
+    limit = TooManyRequestsError(
         "quota used up",
         metadata={
             "type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER",
             "maxAccountsPerUser": number,
         },
     )
-    monitor.push(SWING.account_id, QUOTA)
+    use_up(monitor, SWING, limit)
 
     shown = issues(hass)["quota_exhausted"].translation_placeholders
     assert shown is not None
@@ -364,8 +370,7 @@ async def test_quota_of_several_accounts(
     hass: HomeAssistant, exhausted: ir.IssueEntry, monitor: FakeMonitor
 ) -> None:
     """One issue for all; it goes with the last of them."""
-    monitor.limits[SCALP.account_id] = HOLD
-    monitor.push(SCALP.account_id, QUOTA)
+    use_up(monitor, SCALP)
     shown = issues(hass)["quota_exhausted"].translation_placeholders
     assert shown is not None
     assert shown["accounts"] == "Swing, Scalp"
@@ -431,8 +436,7 @@ async def test_quota_and_unload_while_an_account_is_removed(
     mock_config_entry: MockConfigEntry,
 ) -> None:
     """The goodbye of an account takes its time; the issue does not come back at its end."""
-    monitor.limits[SCALP.account_id] = HOLD
-    monitor.push(SCALP.account_id, QUOTA)
+    use_up(monitor, SCALP)
     said = asyncio.Event()
     remove_account = monitor.remove_account
 
@@ -675,8 +679,7 @@ async def all_of_two_entries(
     )
     for entry, account in zip(entries, (SWING, SCALP), strict=True):
         await setup_entry(hass, entry)
-        monitors[-1].limits[account.account_id] = HOLD
-        monitors[-1].push(account.account_id, QUOTA)
+        use_up(monitors[-1], account)
     assert len(all_issues(hass)) == 6
     return entries
 
