@@ -1,6 +1,7 @@
 """The state machine of one account: corners that random events seldom reach, one by one."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import inf
 from typing import Any
 from unittest.mock import patch
@@ -559,6 +560,8 @@ def test_rest_that_changes_its_mind_asks_no_more_often(bench: Bench) -> None:
             bench.answer(NotFoundError("who"))
     asked_at = bench.subscribes()
     assert asked_at[:4] == [0, 1, 610, 910]
+    lifted = [now for before, now in pairwise(asked_at) if now - before < 300]
+    assert lifted == [1, 3600, 7200]
     for first in asked_at:
         assert sum(first <= when < first + 3600 for when in asked_at) <= 12
 
