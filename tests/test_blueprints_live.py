@@ -162,6 +162,7 @@ async def test_tell_me(
     await auto.tells_of("back")
     assert sim.account.reconnects == 1
 
+    await until_state(hass, BROKER, STATE_ON)
     sim.set_broker(sim.account.id, False)
     await auto.tells_of("broker_lost")
     sim.set_broker(sim.account.id, True)
