@@ -16,7 +16,6 @@ from importlib import import_module
 import json
 import logging
 from pathlib import Path
-import statistics
 import time
 import tracemalloc
 from typing import Any, override
@@ -135,8 +134,8 @@ class Home:
                 await asyncio.sleep(BEAT)
         return {"change": (time.process_time() - started) / frames}
 
-    async def latency(self, times: int) -> dict[str, float]:
-        """Return how long it took from `authenticated` to the state, while all accounts have a status."""
+    async def latency(self, times: int) -> dict[str, Any]:
+        """Return when each `authenticated` was sent and its state was there, while all accounts have a status."""
         with self._changes(TERMINAL) as changed:
             told = await self.post("flip", times=times, pause=FLIP)
             while len(changed) < 2 * times:  # noqa: ASYNC110
@@ -148,14 +147,12 @@ class Home:
         sent: dict[str, list[float]] = defaultdict(list)
         for when, number in told:
             sent[f"binary_sensor.account_{number}{TERMINAL}"].append(when)
-        took = [
-            after - before
-            for entity_id, moments in sent.items()
-            for before, after in zip(moments, written[entity_id], strict=True)
-        ]
         return {
-            "latency": statistics.median(took),
-            "latency_p99": statistics.quantiles(took, n=100)[-1],
+            "pairs": [
+                (before, after)
+                for entity_id, moments in sent.items()
+                for before, after in zip(moments, written[entity_id], strict=True)
+            ]
         }
 
     @contextmanager

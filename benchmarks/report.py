@@ -67,12 +67,24 @@ class Report:
             ),
             self._beyond(
                 f"authenticated → state written, p99, {MANY} accounts against 1",
-                (f"metaapi latency_p99 {MANY}", "metaapi latency_p99 1"),
+                (f"metaapi latency p99 {MANY}", "metaapi latency p99 1"),
                 at_most=0.001,
             ),
             self._beyond(
                 f"the same, median, {MANY} accounts against 1",
                 (f"metaapi latency {MANY}", "metaapi latency 1"),
+            ),
+            self._beyond(
+                "the same, p99, with the moments in which the machine stood still",
+                (
+                    f"metaapi latency with stalls p99 {MANY}",
+                    "metaapi latency with stalls p99 1",
+                ),
+            ),
+            Row(
+                "terminals that met no such moment",
+                _spread(self._samples[f"metaapi there {MANY}"], _share),
+                _spread(self._samples["metaapi there 1"], _share),
             ),
             self._ratio(
                 f"a second with a status for each of {MANY} accounts",

@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+import os
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 import subprocess
+import sys
 from tempfile import TemporaryDirectory
 
 from scripts.setup_env import ENVIRONMENTS, ROOT, VENVS
@@ -30,6 +32,14 @@ AWAY = 12
 """For how many seconds no socket comes back; the minute until entities are unavailable is shortened to a third."""
 
 type Samples = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A terminal that came back: how long its state took, and whether no processor stood still meanwhile."""
+
+    took: float
+    there: bool
 
 
 @dataclass
@@ -68,6 +78,11 @@ class Bench:
                 count: stack.enter_context(self._home("metaapi", count))
                 for count in (1, *COUNTS)
             }
+            witnesses = [
+                stack.enter_context(self._witness(processor))
+                for processor in os.sched_getaffinity(0)
+            ]
+            flips: dict[int, list[Flip]] = {1: [], MANY: []}
             for _ in range(TURNS):
                 for peer, process in peers.items():
                     cost = process.turn("steady", SECONDS)
@@ -76,12 +91,13 @@ class Bench:
                 idle = home.turn("idle", SECONDS)["idle"]
                 steady = home.turn("steady", SECONDS)["steady"]
                 costs[f"metaapi steady {MANY}"].append(steady - idle)
-                for count in (1, MANY):
-                    for figure, took in homes[count].turn("latency", FLIPS).items():
-                        costs[f"metaapi {figure} {count}"].append(took)
+                for count in flips:
+                    flips[count] += self._latency(homes[count], witnesses)
                 for count in COUNTS:
                     cost = homes[count].turn("changes", CHANGES)
                     costs[f"metaapi change {count}"].append(cost["change"])
+        for count, seen in flips.items():
+            self._note_latencies(count, seen)
 
     def losses(self) -> None:
         """Measure what happens when all sockets are lost at once."""
@@ -103,6 +119,42 @@ class Bench:
                     memory = home.started["memory"]
                 self.samples[f"{domain} memory {count}"].append(memory)
 
+    def _latency(self, home: Process, witnesses: list[Process]) -> list[Flip]:
+        """Return how long each `authenticated` took to the state, and whether the machine was there all the time."""
+        for witness in witnesses:
+            witness.turn("report", 0)
+        pairs = home.turn("latency", FLIPS)["pairs"]
+        reports = [witness.turn("report", 0) for witness in witnesses]
+        if not all(report["watches"] for report in reports):
+            print("Nobody may watch the processors: be root for that", file=sys.stderr)
+        # as long again after a stall, what has piled up is read
+        stalls = [
+            (began, ended + (ended - began))
+            for report in reports
+            for began, ended in report["stalls"]
+        ]
+        return [
+            Flip(
+                written - sent,
+                there=not any(
+                    began < written and over > sent for began, over in stalls
+                ),
+            )
+            for sent, written in pairs
+        ]
+
+    def _note_latencies(self, count: int, flips: list[Flip]) -> None:
+        """Note the figures of a round."""
+        there = [flip.took for flip in flips if flip.there]
+        self.samples[f"metaapi there {count}"].append(len(there) / len(flips))
+        for kind, took in (
+            ("latency", there),
+            ("latency with stalls", [flip.took for flip in flips]),
+        ):
+            self.samples[f"metaapi {kind} {count}"].append(median(took))
+            p99 = quantiles(took, n=100)[-1]
+            self.samples[f"metaapi {kind} p99 {count}"].append(p99)
+
     def _start(self, domain: str, count: int) -> None:
         """Add an entry to a new Home Assistant, and start it again."""
         with TemporaryDirectory(dir=self.folder) as folder:
@@ -114,16 +166,22 @@ class Bench:
 
     @contextmanager
     def _together(self) -> Iterator[Samples]:
-        """Take the figures of several turns, and keep one of each for the round.
+        """Take the CPU times of several turns, and keep the least of each for the round.
 
-        Other work on the machine makes a turn dearer, never cheaper: of CPU times the least counts. What
-        took its time by the clock is not ours to choose from: there it is the median of the turns.
+        Other work on the machine makes a turn dearer, never cheaper.
         """
         costs: Samples = defaultdict(list)
         yield costs
         for name, values in costs.items():
-            choose = median if "latency" in name else min
-            self.samples[name].append(choose(values))
+            self.samples[name].append(min(values))
+
+    @contextmanager
+    def _witness(self, processor: int) -> Iterator[Process]:
+        """Let somebody watch a processor."""
+        python = ENVIRONMENTS["pinned"].python
+        command = (python, "-m", "benchmarks.witness", str(processor))
+        with self._run(f"witness {processor}", *command, profile=False) as process:
+            yield process
 
     @contextmanager
     def _peer(self, peer: str, accounts: int, kind: str) -> Iterator[Process]:
@@ -159,9 +217,11 @@ class Bench:
             yield process
 
     @contextmanager
-    def _run(self, name: str, *command: str | Path) -> Iterator[Process]:
+    def _run(
+        self, name: str, *command: str | Path, profile: bool = True
+    ) -> Iterator[Process]:
         """Run a process; its profile is kept, and what it did wrong."""
-        flags = ["--profile"] if self.profile else []
+        flags = ["--profile"] if self.profile and profile else []
         with TemporaryDirectory(dir=self.folder) as folder:
             process = Process(*command, *flags, cwd=Path(folder), env=_environ())
             try:
@@ -169,7 +229,8 @@ class Bench:
                 result = process.close()
             finally:
                 process.kill()
-        self.profiles[name] = result["profile"]
+        if profile:
+            self.profiles[name] = result["profile"]
         if "blocking_calls" in result:
             self.samples["blocking calls"].append(result["blocking_calls"])
 
