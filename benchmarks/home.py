@@ -267,11 +267,16 @@ async def run(options: argparse.Namespace) -> None:
             result |= await home.add(options.domain)
             if options.domain == "metaapi":
                 await home.all_on()
+
+        async def memory(_: int) -> dict[str, Any]:
+            """Return what was allocated since the entry was added."""
             gc.collect()
-            result["memory"] = tracemalloc.get_traced_memory()[0] - before
+            return {"memory": tracemalloc.get_traced_memory()[0] - before}
+
         tell(result)
         await serve(
             {
+                "memory": memory,
                 "idle": home.idle,
                 "steady": home.steady,
                 "latency": home.latency,

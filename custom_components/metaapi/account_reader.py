@@ -54,7 +54,7 @@ class AccountReader:
 
     @property
     def pause(self) -> float:
-        """Return for how many seconds nothing is to be listed, whatever happens."""
+        """Return for how many seconds no listing is to be asked for besides the poll."""
         return self._list_not_before - self._hass.loop.time()
 
     async def async_list(self) -> dict[str, Account]:

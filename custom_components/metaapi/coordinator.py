@@ -289,6 +289,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             return
         gone = [self._watched.pop(one) for one in self._watched.keys() - there]
         await asyncio.gather(*map(self.monitor.remove_account, gone))
+        # not sooner: until its goodbye begins, a socket may tell of it
         for account_id in gone:
             self._watcher.async_forget(account_id)
 

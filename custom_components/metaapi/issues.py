@@ -113,7 +113,7 @@ class QuotaIssue:
         status: Status | None,
         limit: TooManyRequestsError | None,
     ) -> None:
-        """Take what an account shows now, and the last limit that it met."""
+        """Take what an account shows now, and the last limit that it met, or the user."""
         if status in UNDECIDED:
             return
         if (

@@ -57,7 +57,7 @@ class LinkWatcher:
 
     @callback
     def _async_link_changed(self, subentry: ConfigSubentry) -> None:
-        """Read the facts again where they may explain a change."""
+        """Keep the repair up; read the facts again where they may explain a change."""
         account_id = subentry.data[CONF_ACCOUNT_ID]
         before, now = self._links[account_id], self._monitor.state(account_id)
         self._links[account_id] = now

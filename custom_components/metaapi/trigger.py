@@ -216,7 +216,7 @@ class _Runner:
 
     @callback
     def _async_report(self, change: Change, reason: str, **data: Any) -> None:
-        """Leave in the traces of the automation why it did not run, once for each state."""
+        """Leave in the traces of the automation why it did not run, not twice in a row for a state."""
         state = change.to_state
         if self._did_not_trigger is None or state is None or state is self._explained:
             return

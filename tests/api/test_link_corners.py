@@ -641,9 +641,10 @@ def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
     """That is due at once; a thousand accounts need not be looked at in one turn."""
     bench.link.socket_up("a", "s1", 0.0, 2.0)
     bench.link.hold(400.0, 0.5)
-    assert bench.link.deadline == 0.5
+    bench.link.hold(500.0, 0.7)
+    assert bench.link.deadline == 0.5, "one that waits already keeps its turn"
     assert bench.state == LinkState()
-    bench.to(0.5)
+    bench.to(0.7)
     assert bench.state == HELD
 
 

@@ -131,7 +131,7 @@ class Link:
         timing: Timing | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """Start without knowing anything; `zones` are names of the sockets that can see the account."""
+        """Start without knowing anything; `zones` are the places of the account: one for each socket that can see it."""
         self.wishes: list[tuple[Wish, str]] = []
         self.state = LinkState()
         self.deadline = now
@@ -435,7 +435,8 @@ class Link:
         What that shows waits for the next `tick`, which is due at once: a thousand accounts are held together.
         """
         self._hold_until = until
-        self.deadline = now
+        # one that is overdue keeps its turn
+        self.deadline = min(self.deadline, now)
 
     def token_refused(self, now: float) -> None:
         """Hear that MetaApi refuses the token: nothing is known any more."""

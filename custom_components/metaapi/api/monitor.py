@@ -109,7 +109,7 @@ class Monitor(ConnectionListener):
         return sum(socket.connected for socket in self._sockets), len(self._sockets)
 
     def limit(self, account_id: str) -> TooManyRequestsError | None:
-        """Return the last limit that refused or held back a subscribe of an account; it may be over by now."""
+        """Return the last limit that an account met, or the user; it may be over by now."""
         return self._watches[account_id].limit
 
     def listen(self, account_id: str, listener: Listener) -> Callable[[], None]:
@@ -295,7 +295,7 @@ class Monitor(ConnectionListener):
 
     # -- what the parts of this package use ----------------------------------------------------
 
-    def account_event(self, watch: Watch, zone: str, event: Mapping[str, Any]) -> bool:
+    def account_event(self, watch: Watch, place: str, event: Mapping[str, Any]) -> bool:
         """Feed one event to a link; return whether it was an `authenticated` that counts."""
         kind = event.get("type")
         instance = event.get("instanceIndex")
@@ -311,7 +311,7 @@ class Monitor(ConnectionListener):
         counted = False
         if kind == "status":
             if not watch.link.status(
-                zone,
+                place,
                 key,
                 connected=_flag(event.get("connected")),
                 authenticated=_flag(event.get("authenticated")),
@@ -321,19 +321,19 @@ class Monitor(ConnectionListener):
         elif kind == "authenticated":
             session_id = event.get("sessionId")
             counted = watch.link.authenticated(
-                zone,
+                place,
                 key,
                 session_id if isinstance(session_id, str) else None,
                 now,
                 alone=event.get("replicas") == 1,
             )
             what = kind if counted else "authenticated, stale"
-            watch.note(zone, what, key[1])
+            watch.note(place, what, key[1])
             if counted and watch.attempt is not None:
                 watch.attempt.authenticated()
         elif kind == "disconnected":
-            watch.link.disconnected(zone, key, now)
-            watch.note(zone, kind, key[1])
+            watch.link.disconnected(place, key, now)
+            watch.note(place, kind, key[1])
         else:
             self.ignored_events += 1
             return False

@@ -42,7 +42,7 @@ class Watch:
         self.accepted_at = -inf
         """When a subscribe was last accepted."""
         self.limit: TooManyRequestsError | None = None
-        """The last limit that a subscribe met, or that held it back."""
+        """The last limit that a subscribe of the account met, or one of the user."""
         self.moved_at: dict[str, float] = {}
         """When a place was last given another socket because of a limit."""
         self.attempt: Attempt | None = None
