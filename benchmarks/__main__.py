@@ -21,6 +21,7 @@ def main() -> int:
         bench.memories()
         for number in range(1 if options.profile else options.rounds):
             for part in (
+                bench.latencies,
                 bench.floods,
                 bench.homes,
                 bench.losses,

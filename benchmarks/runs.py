@@ -17,7 +17,7 @@ from .turns import Process
 
 COUNTS = (10, 100, 1000)
 MANY = COUNTS[-1]
-TURNS = 5
+TURNS = 6
 """So often a Home Assistant is put under each of its loads, in one round."""
 FLOODS = 20
 """So often each client is flooded, in one round."""
@@ -72,7 +72,7 @@ class Bench:
                     costs[f"{name} flood {count}"].append(cost["flood"])
 
     def homes(self) -> None:
-        """Measure what events cost in Home Assistant, and how fast they are there."""
+        """Measure what events cost in Home Assistant."""
         with self._together() as costs, ExitStack() as stack:
             peers = {
                 peer: stack.enter_context(self._peer(peer, MANY, "steady"))
@@ -80,14 +80,8 @@ class Bench:
             }
             homes = {
                 count: stack.enter_context(self._home("metaapi", count))
-                for count in (1, *COUNTS)
+                for count in COUNTS
             }
-            witnesses = [
-                stack.enter_context(self._witness(processor))
-                for processor in os.sched_getaffinity(0)
-            ]
-            homes[MANY].turn("idle", SETTLE)
-            flips: dict[int, list[Flip]] = {1: [], MANY: []}
             for _ in range(TURNS):
                 for peer, process in peers.items():
                     cost = process.turn("steady", SECONDS)
@@ -96,11 +90,26 @@ class Bench:
                 idle = home.turn("idle", SECONDS)["idle"]
                 steady = home.turn("steady", SECONDS)["steady"]
                 costs[f"metaapi steady {MANY}"].append(steady - idle)
-                for count in flips:
-                    flips[count] += self._latency(homes[count], witnesses)
                 for count in COUNTS * 3:
                     cost = homes[count].turn("changes", CHANGES)
                     costs[f"metaapi change {count}"].append(cost["change"])
+
+    def latencies(self) -> None:
+        """Measure how long an event takes to the state, apart from loads that heat the machine."""
+        flips: dict[int, list[Flip]] = {1: [], MANY: []}
+        with ExitStack() as stack:
+            witnesses = [
+                stack.enter_context(self._witness(processor))
+                for processor in os.sched_getaffinity(0)
+            ]
+            homes = {
+                count: stack.enter_context(self._home("metaapi", count))
+                for count in flips
+            }
+            homes[MANY].turn("idle", SETTLE)
+            for _ in range(TURNS):
+                for count, home in homes.items():
+                    flips[count] += self._latency(home, witnesses)
         for count, seen in flips.items():
             self._note_latencies(count, seen)
 
