@@ -18,11 +18,20 @@ class Samples:
     def __init__(self) -> None:
         """Start with nothing."""
         self._total = 0
+        self._looking = False
         self._itself: Counter[str] = Counter()
         self._with_calls: Counter[str] = Counter()
 
     def take(self, _signal: int, frame: FrameType | None) -> None:
-        """Look at the stack."""
+        """Look at the stack, unless the last look, slowed down by something, is not over."""
+        if self._looking:
+            return
+        self._looking = True
+        self._look(frame)
+        self._looking = False
+
+    def _look(self, frame: FrameType | None) -> None:
+        """Count what is on the stack."""
         self._total += 1
         seen: set[str] = set()
         while frame is not None:
