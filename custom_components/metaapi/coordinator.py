@@ -22,7 +22,7 @@ from .api.errors import (
 )
 from .api.link import LinkState
 from .api.model import Account
-from .api.monitor import Monitor
+from .api.monitor import AT_ONCE, Monitor
 from .api.provisioning import Provisioning
 from .api.reconnect import Outcome, ReconnectResult
 from .const import (
@@ -39,9 +39,6 @@ from .link_watcher import LinkWatcher
 
 IN_MOTION = frozenset({"DEPLOYING", "UNDEPLOYING", "DELETING"})
 """States of an account that soon become another one, without an event that says so."""
-
-AT_ONCE = 50
-"""Accounts whose facts are taken at a time: all of a thousand would keep Home Assistant waiting."""
 
 type MetaApiConfigEntry = ConfigEntry[MetaApiCoordinator]
 
