@@ -50,7 +50,7 @@ class Cloud:
         """Take an event; only requests mean something."""
         if name != "request":
             return
-        request = SimRequest(time.monotonic(), socket, payload)
+        request = SimRequest(asyncio.get_running_loop().time(), socket, payload)
         self.requests.append(request)
         socket.requests.append(request)
         if self._settings.reply_delay:

@@ -1,8 +1,8 @@
 """The control API under `/simulator/` and the page at `/`: what a person does to the simulator."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-import time
 from typing import TYPE_CHECKING, Any, get_args
 
 from aiohttp import web
@@ -132,7 +132,9 @@ def snapshot(sim: Simulator) -> dict[str, Any]:
                 "region": socket.listener.region,
                 "instance": socket.listener.instance,
                 "protocol": socket.query.get("protocol"),
-                "seconds": round(time.monotonic() - socket.opened_at, 1),
+                "seconds": round(
+                    asyncio.get_running_loop().time() - socket.opened_at, 1
+                ),
                 "pings": socket.pings,
                 "requests": len(socket.requests),
                 "bad_frames": socket.bad_frames,

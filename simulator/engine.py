@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-import time
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -181,7 +180,7 @@ class Engine:
         """Book an attempt."""
         self.handshakes.append(
             Handshake(
-                time.monotonic(),
+                asyncio.get_running_loop().time(),
                 request.app[LISTENER],
                 status,
                 dict(request.query),

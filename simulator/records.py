@@ -1,4 +1,4 @@
-"""What a simulator remembers of its clients; every `time` is `time.monotonic()`."""
+"""What a simulator remembers of its clients; every `time` is of the loop's clock."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-import time
 from typing import Any
 
 from aiohttp import web
@@ -108,7 +107,7 @@ class Rest:
                     response = _error(err.status, str(err), details=err.details)
             self.calls.append(
                 RestCall(
-                    time.monotonic(),
+                    asyncio.get_running_loop().time(),
                     request.method,
                     request.path,
                     dict(request.query),

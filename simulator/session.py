@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from secrets import token_urlsafe
-import time
 from typing import Any, NamedTuple, Protocol, override
 
 from aiohttp import WSMsgType, web
@@ -58,7 +57,8 @@ class SimSocket:
         self.listener = listener
         self.query = dict(query)
         self.headers = CIMultiDict(headers)
-        self.opened_at = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self.opened_at = self._loop.time()
         self.closed_at: float | None = None
         self.close_reason: str | None = None
         self.closed = asyncio.Event()
@@ -71,7 +71,6 @@ class SimSocket:
         self.frames: deque[str] = deque(maxlen=KEPT_FRAMES)
         self._settings = settings
         self._owner = owner
-        self._loop = asyncio.get_running_loop()
         self._outbox: deque[str | _Close] = deque()
         self._wake = asyncio.Event()
         self._thawed = asyncio.Event()
@@ -394,7 +393,7 @@ class SimSocket:
         if self.closed.is_set():
             return
         self.close_reason = self.close_reason or reason
-        self.closed_at = time.monotonic()
+        self.closed_at = self._loop.time()
         self.closed.set()
         self._leave()
         if self._watchdog is not None:

@@ -467,8 +467,8 @@ async def test_token_expires_while_running(hass: HomeAssistant, sim: Simulator) 
 
     sim.revoke(token)
     await until(lambda: hass.config_entries.flow.async_progress_by_handler(DOMAIN))
+    await until(lambda: not issues(hass))
 
-    assert not issues(hass)
     (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
     assert flow["context"]["source"] == "reauth"
     await until_state(hass, TERMINAL, STATE_UNAVAILABLE)

@@ -12,6 +12,10 @@ if str(CLIENT) not in sys.path:
     # at the end: nothing of ours may hide a module of somebody else's
     sys.path.append(str(CLIENT))
 
+from .fair_loop import (  # noqa: E402, F401 - a hook and a fixture
+    configure_event_loop,
+    pytest_asyncio_loop_factories,
+)
 from .loopback import (  # noqa: E402, F401 - fixtures
     events,
     loopback,

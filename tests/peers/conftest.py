@@ -18,6 +18,10 @@ CLIENT = ROOT / "custom_components" / "metaapi"
 if str(CLIENT) not in sys.path:
     sys.path.append(str(CLIENT))
 
+from tests.api.fair_loop import (  # noqa: E402 - as the others
+    configure_event_loop,
+    pytest_asyncio_loop_factories,
+)
 from tests.api.loopback import (  # noqa: E402 - it needs the path
     PATIENCE,
     events,
@@ -28,7 +32,15 @@ from tests.api.loopback import (  # noqa: E402 - it needs the path
     sockets,
 )
 
-__all__ = ["events", "loopback", "nothing_left", "session", "sockets"]
+__all__ = [
+    "configure_event_loop",
+    "events",
+    "loopback",
+    "nothing_left",
+    "pytest_asyncio_loop_factories",
+    "session",
+    "sockets",
+]
 
 ENVIRONMENT = ROOT / ".venvs" / "node"
 NODE = ENVIRONMENT / "node"
@@ -39,7 +51,7 @@ VERSIONS = {"2": "2.5.1", "4": "4.8.4"}
 """The servers: `socket.io` 2, and 4 with `allowEIO3`."""
 
 INTERVAL = 1.0
-TIMEOUT = 0.5
+TIMEOUT = 2.0
 
 
 class Server:

@@ -75,4 +75,5 @@ class Relay:
                 await writer.drain()
                 if towards_client and self.bytes_per_second:
                     await asyncio.sleep(len(data) / self.bytes_per_second)
-            writer.close()
+            if not self.silent:
+                writer.close()

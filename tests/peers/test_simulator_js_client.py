@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 import json
 from pathlib import Path
-import time
 from typing import Any
 
 import pytest
@@ -216,7 +215,7 @@ async def test_requests_and_events(
 
 async def test_ten_ping_periods(sim: Simulator, start: Clients) -> None:
     """The client pings, finds its pongs, and stays."""
-    sim.ping_interval, sim.ping_timeout = 0.2, 0.2
+    sim.ping_interval, sim.ping_timeout = 0.2, 2.0
     client = await start(sim)
     await client.until("connect")
     for _ in range(12):
@@ -232,9 +231,9 @@ async def test_frozen_server(sim: Simulator, start: Clients) -> None:
     client = await start(sim)
     await client.until("pong")
     sim.freeze()
-    begin = time.monotonic()
+    begin = asyncio.get_running_loop().time()
     assert await client.until("disconnect") == "ping timeout"
-    assert time.monotonic() - begin < 2
+    assert asyncio.get_running_loop().time() - begin < 2
     sim.unfreeze()
     await sim.wait_for(lambda: not sim.sockets)
 

@@ -10,6 +10,7 @@ from api.timing import Timing
 import pytest
 
 from tests.api.loopback import (
+    PATIENCE,
     STRICT,
     TOKEN,
     Events,
@@ -81,7 +82,7 @@ async def test_lives_ten_ping_periods(sockets: Sockets, serve: Serve) -> None:
     """A link that nobody uses stays: ten ping periods, on both servers at once."""
     period = 0.4
     servers = [
-        await serve(version, pingInterval=int(period * 1000), pingTimeout=1000)
+        await serve(version, pingInterval=int(period * 1000), pingTimeout=3000)
         for version in VERSIONS
     ]
     wires = [await sockets.connect(server.url) for server in servers]
@@ -169,7 +170,7 @@ async def test_server_ends_it(
     wire = await sockets.connect(server.url)
     await wire.probe()
     server.tell(order, message="quota used up")
-    reason = await asyncio.wait_for(wire.wait_closed(), 1)
+    reason = await asyncio.wait_for(wire.wait_closed(), PATIENCE)
     assert reason.partition(" (")[0] in reasons
     assert not wire.connected
     await is_gone(server)
@@ -180,7 +181,9 @@ async def test_server_is_killed(sockets: Sockets, server: Server) -> None:
     """A server that is killed takes the link with it, at once."""
     wire = await sockets.connect(server.url)
     await server.kill()
-    assert "the connection broke" in await asyncio.wait_for(wire.wait_closed(), 1)
+    assert "the connection broke" in await asyncio.wait_for(
+        wire.wait_closed(), PATIENCE
+    )
     await is_gone(server)
     with pytest.raises(CannotConnectError):
         await sockets.connect(server.url)
@@ -195,7 +198,7 @@ async def test_refused_by_middleware(
     start = now()
     with pytest.raises(HandshakeEndedError, match="Not authorized"):
         await sockets.connect(server.url)
-    assert now() - start < 1
+    assert now() - start < PATIENCE / 2
     await server.wait("engine closed")
     await is_gone(server)
 
@@ -231,18 +234,18 @@ async def test_large_frame_over_a_slow_line(
     sockets: Sockets, serve: Serve, events: Events, version: str
 ) -> None:
     """A frame of 2 MB that takes several ping periods: the pings go on, and it is dispatched."""
-    interval, timeout = 0.3, 0.2
-    server = await serve(version, pingInterval=300, pingTimeout=200)
+    interval, timeout = 0.3, 1.5
+    server = await serve(version, pingInterval=300, pingTimeout=1500)
     async with Relay(server.port) as relay:
         wire = await sockets.connect(relay.url)
         pings = len(server.seen("ping"))
-        relay.bytes_per_second = 1_300_000
+        relay.bytes_per_second = 800_000
         server.tell("large", event="synchronization", size=2_000_000)
         start = now()
         await eventually(lambda: events or not wire.connected)
         took = now() - start
         assert wire.connected
-        assert took > 4 * interval > timeout
+        assert took > interval + timeout
         assert len(server.seen("ping")) - pings >= 4
         assert not server.seen("disconnect")
         relay.bytes_per_second = None
@@ -255,14 +258,14 @@ async def test_line_that_goes_silent(
     sockets: Sockets, serve: Serve, version: str
 ) -> None:
     """A network that swallows everything is known within pingInterval + pingTimeout."""
-    server = await serve(version, pingInterval=300, pingTimeout=300)
+    server = await serve(version, pingInterval=300, pingTimeout=1500)
     async with Relay(server.port) as relay:
         wire = await sockets.connect(relay.url)
         await server.wait("ping")
         relay.silent = True
         start = now()
         assert await wire.wait_closed() == "the server stopped answering"
-        assert now() - start < 0.6 + SLACK
+        assert now() - start < 1.8 + SLACK
         await eventually(lambda: not connections_to(relay.port))
 
 

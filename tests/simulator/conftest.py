@@ -7,8 +7,11 @@ import pytest
 import pytest_socket
 
 from simulator import Simulator
+from tests.api.fair_loop import configure_event_loop, pytest_asyncio_loop_factories
 
 from .client import Clients
+
+__all__ = ["configure_event_loop", "pytest_asyncio_loop_factories"]
 
 
 @pytest.fixture(autouse=True)

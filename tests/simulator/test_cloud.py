@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, datetime
 import json
-import time
 from typing import Any
 
 import pytest
@@ -96,10 +95,10 @@ async def test_subscribe_of_a_terminal_that_is_down(
     """TimeoutError after the timeout; `authenticated` all the same when it comes up."""
     sim.set_terminal(sim.account.id, False)
     client = await connect(sim)
-    start = time.monotonic()
+    start = asyncio.get_running_loop().time()
     request_id = await client.request("subscribe", sim.account.id)
     name, error = await client.event()
-    assert time.monotonic() - start >= 0.09
+    assert asyncio.get_running_loop().time() - start >= 0.09
     assert (name, error["error"], error["requestId"]) == (
         "processingError",
         "TimeoutError",
@@ -275,9 +274,9 @@ async def test_replies_are_slow(sim: Simulator, connect: Clients) -> None:
     """For clients that wait in vain; and none comes after the socket has gone."""
     sim.reply_delay = 0.2
     client = await connect(sim)
-    start = time.monotonic()
+    start = asyncio.get_running_loop().time()
     await client.subscribe(sim.account.id)
-    assert time.monotonic() - start >= 0.2
+    assert asyncio.get_running_loop().time() - start >= 0.2
     await client.request("unsubscribe", sim.account.id)
     await client.ws.close()
     await sim.wait_for(lambda: not sim.sockets)
@@ -420,13 +419,13 @@ async def test_reconnect_as_on_the_seed_page(sim: Simulator, connect: Clients) -
     await client.send(
         {"accountId": account_id, "type": "reconnect", "requestId": "9eb3a9fc"}
     )
-    start = time.monotonic()
+    start = asyncio.get_running_loop().time()
     assert await client.event() == (
         "response",
         {"type": "response", "requestId": "9eb3a9fc", "accountId": account_id},
     )
     name, event = await client.event()
-    assert time.monotonic() - start >= 0.04
+    assert asyncio.get_running_loop().time() - start >= 0.04
     assert name == "synchronization"
     assert (event["type"], event["accountId"]) == ("authenticated", account_id)
     assert await client.collect(2 * SOON) == []

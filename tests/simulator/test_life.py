@@ -69,9 +69,9 @@ async def visit(sim: Simulator, manner: str) -> None:
         if manner == "zones":
             assert client is not None
             await connect(sim, url=await sim.listen("london"))
-        start = time.monotonic()
+        start = asyncio.get_running_loop().time()
         await sim.close()
-        assert time.monotonic() - start < 1
+        assert asyncio.get_running_loop().time() - start < 1
         if client is not None:
             await client.ended()
 
