@@ -787,6 +787,78 @@ def test_a_reconnect_of_a_held_account(
     assert bench.subscribes() == [400]
 
 
+REFUSALS = pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ForbiddenError("no"), Status.FORBIDDEN),
+        (NotFoundError("who"), Status.NOT_FOUND),
+        (TooManyRequestsError("enough"), Status.QUOTA_EXHAUSTED),
+    ],
+)
+
+
+def reconnect_refused(bench: Bench, error: MetaApiError) -> None:
+    """Reconnect, after ten seconds, an account whose subscribe MetaApi refused."""
+    bench.up()
+    bench.answer(error)
+    bench.to(10)
+    bench.link.reconnect_sent(10)
+    bench.link.reconnect_accepted(10)
+    bench.authenticated(ANY, None)
+    bench.link.reconnect_ended(10, authenticated=True)
+
+
+@REFUSALS
+def test_a_reconnect_of_a_refused_account(
+    bench: Bench, error: MetaApiError, status: Status
+) -> None:
+    """It is on, then out of sight for the same reason; MetaApi is asked for a subscription after the floor."""
+    reconnect_refused(bench, error)
+    assert bench.terminal is True
+    bench.to(70)
+    assert bench.terminal is True
+    assert bench.probes() == [70]
+    bench.link.probe_answered("a", 70, 70)
+    assert bench.state == LinkState(available=False, status=status)
+    bench.to(299)
+    assert bench.subscribes() == [0]
+    bench.to(300)
+    assert bench.subscribes() == [0, 300]
+    bench.authenticated()
+    assert bench.terminal is True
+    bench.answer()
+    assert bench.terminal is True
+
+
+def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> None:
+    """A second refusal takes nothing away while a terminal is shown, and is the reason afterwards."""
+    reconnect_refused(bench, NotFoundError("who"))
+    for when in range(20, 320, 10):
+        bench.to(when)
+        bench.authenticated(ANY, None)
+    bench.answer(ForbiddenError("still no"))
+    assert bench.terminal is True
+    bench.to(400)
+    bench.link.probe_answered("a", 400, 400)
+    assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+
+
+@pytest.mark.parametrize("event", ["status", "disconnected"])
+def test_a_refused_account_that_is_heard_of_is_subscribed(
+    bench: Bench, event: str
+) -> None:
+    """Then its end is one, and silence is evidence."""
+    reconnect_refused(bench, ForbiddenError("no"))
+    if event == "disconnected":
+        bench.disconnected()
+        assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+        return
+    bench.status()
+    bench.to(70)
+    bench.link.probe_answered("a", 70, 70)
+    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+
+
 # -- TimeoutErrors in a row ------------------------------------------------------------------------
 
 

@@ -24,7 +24,11 @@ Where the design leaves room, the model takes what the link does:
 - A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
   another server lifts both, `authenticated` only the refusal. Forbidden, NotFound and ValidationError are asked
   again on a new socket, after the floor.
-- An error to a subscribe of a zone whose host is authenticated on this very socket changes nothing.
+- Where the open socket lacks a subscription because it was refused, an `authenticated` is a reconnect's: the refusal
+  stays, the subscribe is asked for again after the floor, and after a silence the refusal is what we see.
+  Any other event of the account shows that there is a subscription.
+- An error to a subscribe of a zone whose host is authenticated on this very socket changes nothing, but for a refusal
+  where nothing else of the account came on it.
 - "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
   authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
 - A person's reconnect asks again what was refused, after the floor.
@@ -222,6 +226,11 @@ class Zone:
         return self.last_said.refusal if self.last_said else None
 
     @property
+    def lacks_subscription(self) -> bool:
+        """Tell whether nothing of the account comes on the open socket, because that was refused."""
+        return self.up and self.refusal is not None and not self.hears
+
+    @property
     def timeouts(self) -> int:
         """Return how many of the last answers in a row said that nobody is there."""
         away = ANSWERS["TimeoutError"]
@@ -392,7 +401,7 @@ class Model:
     def blind_from(zone: Zone) -> float:
         """Return from when on a zone shows nothing."""
         if zone.up:
-            return inf if zone.refusal is None else -inf
+            return inf if zone.refusal is None or zone.ours else -inf
         return zone.changed + BLIND
 
     def go_blind(self) -> None:
@@ -443,6 +452,12 @@ class Model:
             if self.verdict is not False or self.blind:
                 self.verdict, self.why, self.blind = False, why, False
 
+    def hear(self, zone: Zone) -> None:
+        """Take an event that only a subscription brings."""
+        zone.hears = True
+        if zone.ours:
+            zone.last_said = None
+
     def urge(self, zone: Zone) -> None:
         """Subscribe at once, but once."""
         if zone.up and not zone.urged:
@@ -473,7 +488,7 @@ class Model:
         zone.in_flight = False
         zone.hears |= said.terminal_away
         zone.log.append((self.now, "answered", said))
-        ours = bool(zone.ours)
+        ours = bool(zone.ours) and (zone.hears or said.refusal is None)
         zone.last_said = None if ours else said
         if not ours:
             zone.replies.append(said)
@@ -507,11 +522,14 @@ class Model:
         if alone:
             zone.hosts = zone.ours
         zone.ever = True
-        zone.last_said = None
         zone.replies.clear()
         zone.urged = False
-        if any(what == "sent" for _, what, _ in zone.log):
-            zone.due = None
+        if zone.lacks_subscription and not zone.in_flight:
+            zone.due = self.now
+        else:
+            zone.last_said = None
+            if any(what == "sent" for _, what, _ in zone.log):
+                zone.due = None
         zone.pace = FIRST_PAUSE
         self.note_where_up()
         self.verdict, self.why, self.blind = True, Status.CONNECTED, False
@@ -536,7 +554,7 @@ class Model:
         self, zone: Zone, key: Key, connected: bool | None, authenticated: bool | None
     ) -> None:
         """Take a `status`."""
-        zone.hears = True
+        self.hear(zone)
         named = zone.named(key)
         if authenticated is False:
             if not named and len(self.zones) > 1:
@@ -553,7 +571,7 @@ class Model:
 
     def disconnected(self, zone: Zone, key: Key) -> None:
         """Take a `disconnected`."""
-        zone.hears = True
+        self.hear(zone)
         if hosts := zone.named(key):
             pause = FIRST_PAUSE * (1 / 3 + self.jitter * 4 / 3)
             self.gone(zone, hosts, Status.DISCONNECTED, pause)

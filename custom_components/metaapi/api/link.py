@@ -109,6 +109,17 @@ class _ZoneLink:
         """Tell whether this very socket shows a terminal."""
         return any(host.fresh for host in self.hosts.values())
 
+    @property
+    def denied(self) -> bool:
+        """Tell whether MetaApi refused the subscription that this very socket lacks."""
+        return self.alive and self.refusal is not None and not self.subscribed
+
+    def hear(self) -> None:
+        """Learn from an event that comes only with a subscription that there is one."""
+        self.subscribed = True
+        if self.up:
+            self.refusal = None
+
     def forget_stale(self) -> None:
         """Drop what only an earlier socket showed."""
         self.hosts = {key: host for key, host in self.hosts.items() if host.fresh}
@@ -248,7 +259,7 @@ class Link:
             floor = max(retry_after or 0.0, self._timing.refused_floor)
             link.not_before = now + floor + link.skipped
         link.skipped = 0.0
-        if link.up:
+        if link.up and (rule.refusal is None or link.subscribed):
             # the terminal authenticated before the answer came
             link.refusal = None
         else:
@@ -328,12 +339,15 @@ class Link:
             link.forget_stale()
         link.ever_up = True
         link.timeouts = 0
-        link.refusal = None
         link.nudged = False
         link.delay = self._timing.subscribe_first
-        if link.sent_at > -inf:
-            link.subscribe_at = None
-        # else it comes without a subscription, and without the `status` events that follow one
+        if link.denied and not link.in_flight:
+            # it comes without a subscription, and without the `status` events that follow one
+            link.subscribe_at = now
+        else:
+            link.refusal = None
+            if link.sent_at > -inf:
+                link.subscribe_at = None
         self._note_where_up()
         self._terminal = True
         self._ever_on = True
@@ -361,16 +375,17 @@ class Link:
     ) -> bool:
         """Take a `status`, the periodic sign of life of a terminal; return False if it told nothing new."""
         link = self._zones[zone]
-        link.subscribed = True
         host = link.hosts.get(key)
         if (
             host is not None
             and host.fresh
+            and link.subscribed
             and authenticated is not False
             and (connected is None or connected is host.broker)
         ):
             host.sign = now
             return False
+        link.hear()
         found = link.find(key)
         if authenticated is False and not found and len(self._zones) > 1:
             pass  # another zone may be the one that has the account
@@ -397,7 +412,7 @@ class Link:
     def disconnected(self, zone: str, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""
         link = self._zones[zone]
-        link.subscribed = True
+        link.hear()
         if found := link.find(key):
             first = self._timing.subscribe_first
             pause = self._jitter(first / 3, first * 5 / 3)
@@ -537,7 +552,7 @@ class Link:
     def _is_blind(self, link: _ZoneLink, now: float) -> bool:
         """Tell whether one zone shows nothing of the account."""
         if link.alive:
-            return link.refusal is not None
+            return link.refusal is not None and not link.up
         return now >= link.down_since + self._timing.blind
 
     def _may_subscribe(self) -> bool:
