@@ -44,6 +44,8 @@ from .test_trigger import (
 
 __all__ = ["boot", "told"]
 
+SCALP_BROKER = "binary_sensor.scalp_broker"
+
 
 def reason(
     code: str, entity_id: str = SWING_TERMINAL, **data: object
@@ -202,6 +204,31 @@ async def test_first_and_all_at_start(
     for account in (SWING, SCALP):
         monitors[-1].push(account.account_id, DISCONNECTED)
     assert await why_not(hass) == [NOT_FIRST]
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+async def test_first_of_those_that_count(
+    hass: HomeAssistant, boot: Boot, told: Told, at_start: bool
+) -> None:
+    """Who was not the first is told which others were, and of none that was not seen since the start."""
+    boot.begin(swing=False)
+    await boot.load()
+    await boot.start()
+    sensors = [*BOTH, SCALP_BROKER]
+    await arm(hass, target={"entity_id": sensors}, behavior="first", at_start=at_start)
+    boot.show(SCALP, CONNECTED)
+    boot.show(SCALP, BROKER_AWAY)
+    boot.show(SCALP, DISCONNECTED)
+    if at_start:
+        assert await told() == [SCALP_BROKER]
+        expected = [reason("not_first", SCALP_TERMINAL, others=[SCALP_BROKER])]
+    else:
+        assert await told() == []
+        expected = [
+            reason("not_first", SCALP_BROKER, others=[SWING_TERMINAL]),
+            reason("not_first", SCALP_TERMINAL, others=[SCALP_BROKER, SWING_TERMINAL]),
+        ]
+    assert await why_not(hass) == expected
 
 
 async def test_others_keep_silent(

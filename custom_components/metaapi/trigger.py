@@ -159,7 +159,9 @@ class _Runner:
         if not self._async_holds(key, targeted, self._last_known.known):
             del self._waiting[key]
             if counts:
-                others = self._others(change, targeted, not self._turned)
+                others = _others(
+                    change, targeted, self._last_known.known, not self._turned
+                )
                 self._async_report(change, "not_all", others=others)
             elif is_targeted and change.turned is not None:
                 lasting = str(self._duration) if self._duration else None
@@ -175,23 +177,24 @@ class _Runner:
         if key in self._timers:
             self._timers.pop(key)()
 
-    def _counts(self, change: Change, targeted: Iterable[str]) -> bool:
-        """Tell whether a change is what the trigger is for.
-
-        At a start it is as if nothing had been known before, of any terminal.
-        """
-        turned, value_of = change.turned, self._last_known.known
+    def _value_of(self, unique_id: str) -> bool | None:
+        """Return what is known; at a start it is as if nothing had been known before, of any terminal."""
         if self._at_start:
-            value_of = self._last_known.met
-            if change.first:
-                turned = value_of(change.unique_id)
+            return self._last_known.met(unique_id)
+        return self._last_known.known(unique_id)
+
+    def _counts(self, change: Change, targeted: Iterable[str]) -> bool:
+        """Tell whether a change is what the trigger is for."""
+        turned = change.turned
+        if self._at_start and change.first:
+            turned = self._value_of(change.unique_id)
         if turned is not self._turned:
             return False
         if self._behavior == BEHAVIOR_FIRST or (
             # Another that was so already has spoken for all
             self._behavior == BEHAVIOR_ALL and change.turned is None
         ):
-            return [*map(value_of, targeted)].count(self._turned) == 1
+            return [*map(self._value_of, targeted)].count(self._turned) == 1
         return True
 
     @callback
@@ -207,7 +210,7 @@ class _Runner:
         if self._last_known.known(change.unique_id) is not self._turned:
             self._async_report(change, "entity_reconnecting")
         elif change.turned is not None or (self._at_start and change.first):
-            others = self._others(change, targeted, self._turned)
+            others = _others(change, targeted, self._value_of, self._turned)
             self._async_report(change, "not_first", others=others)
         elif change.first:
             self._async_report(change, "entity_first_seen", at_start=False)
@@ -224,17 +227,6 @@ class _Runner:
         self._did_not_trigger(
             NotTriggeredInfo(reason, {ATTR_ENTITY_ID: change.entity_id, **data}),
             state.context,
-        )
-
-    def _others(
-        self, change: Change, targeted: dict[str, str], value: bool
-    ) -> list[str]:
-        """Return the other entities of the target that have a value."""
-        return sorted(
-            entity_id
-            for unique_id, entity_id in targeted.items()
-            if unique_id != change.unique_id
-            and self._last_known.known(unique_id) is value
         )
 
     @callback
@@ -291,6 +283,20 @@ class _Runner:
             self._target,
             selected.referenced | selected.indirectly_referenced,
         )
+
+
+def _others(
+    change: Change,
+    targeted: dict[str, str],
+    value_of: Callable[[str], bool | None],
+    value: bool,
+) -> list[str]:
+    """Return the other entities of the target that have a value."""
+    return sorted(
+        entity_id
+        for unique_id, entity_id in targeted.items()
+        if unique_id != change.unique_id and value_of(unique_id) is value
+    )
 
 
 TRIGGERS: dict[str, type[Trigger]] = {
