@@ -9,7 +9,7 @@ import asyncio
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import replace
 import gc
 from importlib import import_module
@@ -34,6 +34,7 @@ from homeassistant.const import (
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.runner import RuntimeConfig
 
+from .fed import feed
 from .peers import sockets_for
 from .sampler import sampled
 from .server import account_ids, account_name
@@ -50,10 +51,12 @@ BROKER = "_broker"
 class Home:
     """A Home Assistant under load."""
 
-    def __init__(self, hass: HomeAssistant, server: str, accounts: int) -> None:
+    def __init__(
+        self, hass: HomeAssistant, server: str, accounts: int, domain: str | None
+    ) -> None:
         """Take a running one."""
         self.hass = hass
-        self._url = f"{server}/home/{accounts}"
+        self._url = f"{server}/{domain}/{accounts}"
         self._accounts = accounts
         self._session = aiohttp.ClientSession()
 
@@ -92,6 +95,10 @@ class Home:
         setup = time.process_time() - started
         gc.enable()
         return {"setup": setup}
+
+    def fed(self) -> AbstractAsyncContextManager[None]:
+        """Let the least of all clients feed the entities."""
+        return feed(self.hass, self._url, self._accounts)
 
     async def all_on(self) -> None:
         """Return when every terminal is on."""
@@ -259,13 +266,18 @@ async def run(options: argparse.Namespace) -> None:
     started = time.process_time()
     hass = await start(options.folder)
     result = {"start": time.process_time() - started}
-    home = Home(hass, options.server, options.accounts)
-    with sampled(options.profile) as samples:
+    home = Home(hass, options.server, options.accounts, options.domain)
+    async with AsyncExitStack() as stack:
+        samples = stack.enter_context(sampled(options.profile))
         if options.domain:
             gc.collect()
             before = tracemalloc.get_traced_memory()[0]
-            result |= await home.add(options.domain)
-            if options.domain == "metaapi":
+            result |= await home.add(
+                "empty" if options.domain == "raw" else options.domain
+            )
+            if options.domain == "raw":
+                await stack.enter_async_context(home.fed())
+            if options.domain != "empty":
                 await home.all_on()
             # what is measured from now on is not charged with what the set-up left
             gc.collect()
@@ -296,7 +308,7 @@ def main() -> None:
     parser.add_argument("server")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--accounts", type=int, default=1)
-    parser.add_argument("--domain", choices=("metaapi", "empty"))
+    parser.add_argument("--domain", choices=("metaapi", "empty", "raw"))
     parser.add_argument(
         "--blind", type=float, help="seconds without a socket until all is unavailable"
     )

@@ -81,6 +81,14 @@ class Report:
                     "metaapi latency with stalls p99 1",
                 ),
             ),
+            self._beyond(
+                f"the same of raw aiohttp + orjson before the same entities, {MANY} against 1",
+                (f"raw latency p99 {MANY}", "raw latency p99 1"),
+            ),
+            self._beyond(
+                f"authenticated → state written, p99, {MANY} accounts, ours against that",
+                (f"metaapi latency p99 {MANY}", f"raw latency p99 {MANY}"),
+            ),
             self._there(),
             self._ratio(
                 f"a second with a status for each of {MANY} accounts",

@@ -96,22 +96,22 @@ class Bench:
 
     def latencies(self) -> None:
         """Measure how long an event takes to the state, apart from loads that heat the machine."""
-        flips: dict[int, list[Flip]] = {1: [], MANY: []}
+        flips: dict[tuple[str, int], list[Flip]] = {
+            (client, count): [] for client in ("metaapi", "raw") for count in (1, MANY)
+        }
         with ExitStack() as stack:
             witnesses = [
                 stack.enter_context(self._witness(processor))
                 for processor in os.sched_getaffinity(0)
             ]
-            homes = {
-                count: stack.enter_context(self._home("metaapi", count))
-                for count in flips
-            }
-            homes[MANY].turn("idle", SETTLE)
+            homes = {home: stack.enter_context(self._home(*home)) for home in flips}
+            # the others were set up before it
+            list(homes.values())[-1].turn("idle", SETTLE)
             for _ in range(TURNS):
-                for count, home in homes.items():
-                    flips[count] += self._latency(home, witnesses)
-        for count, seen in flips.items():
-            self._note_latencies(count, seen)
+                for home, process in homes.items():
+                    flips[home] += self._latency(process, witnesses)
+        for (client, count), seen in flips.items():
+            self._note_latencies(client, count, seen)
 
     def losses(self) -> None:
         """Measure what happens when all sockets are lost at once."""
@@ -163,20 +163,20 @@ class Bench:
             for sent, written in pairs
         ]
 
-    def _note_latencies(self, count: int, flips: list[Flip]) -> None:
+    def _note_latencies(self, client: str, count: int, flips: list[Flip]) -> None:
         """Note the figures of a round."""
         there = [flip.took for flip in flips if flip.there]
         if self.watched:
-            self.samples[f"metaapi there {count}"].append(len(there) / len(flips))
+            self.samples[f"{client} there {count}"].append(len(there) / len(flips))
         if len(there) < FLIPS:
             sys.exit("The machine stands still too often to tell how fast a state is")
         for kind, took in (
             ("latency", there),
             ("latency with stalls", [flip.took for flip in flips]),
         ):
-            self.samples[f"metaapi {kind} {count}"].append(median(took))
+            self.samples[f"{client} {kind} {count}"].append(median(took))
             p99 = quantiles(took, n=100)[-1]
-            self.samples[f"metaapi {kind} p99 {count}"].append(p99)
+            self.samples[f"{client} {kind} p99 {count}"].append(p99)
 
     def _start(self, domain: str, count: int) -> None:
         """Add an entry to a new Home Assistant, and start it again."""
