@@ -246,6 +246,37 @@ async def test_the_poll_waits_as_long_as_metaapi_asks(
     assert provisioning.accounts.call_count == 2
 
 
+async def test_a_poll_that_was_scheduled_before_the_rest(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """What MetaApi asks for when a person's press reads an account is given to it by the poll."""
+    coordinator = coordinator_of(mock_config_entry)
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
+    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
+    provisioning.account.side_effect = error
+    await coordinator.async_refresh()
+    provisioning.accounts.reset_mock()
+    with patch.object(
+        coordinator,
+        "async_set_updated_data",
+        wraps=coordinator.async_set_updated_data,
+    ) as postpone:
+        for _ in range(3):
+            await coordinator.async_reconnect(SWING.account_id, 60)
+    assert postpone.call_count == 1
+    assert coordinator.data[SWING.account_id] == SWING
+
+    await pass_time(hass, timedelta(minutes=29, seconds=57))
+    assert provisioning.accounts.call_count == 0
+    await pass_time(hass, timedelta(minutes=30, seconds=2))
+    assert provisioning.accounts.call_count == 1
+    await pass_time(hass, REREAD_INTERVAL)
+    assert provisioning.accounts.call_count == 2
+
+
 @pytest.mark.parametrize("listing", [False, True])
 async def test_not_deployed_and_a_rest(
     hass: HomeAssistant,

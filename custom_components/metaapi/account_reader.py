@@ -57,6 +57,11 @@ class AccountReader:
         """Return for how many seconds no listing is to be asked for besides the poll."""
         return self._list_not_before - self._hass.loop.time()
 
+    @property
+    def resting(self) -> bool:
+        """Tell whether MetaApi asked to be left alone."""
+        return self._hass.loop.time() < self._read_not_before
+
     async def async_list(self) -> dict[str, Account]:
         """Read all accounts at once, and singly what the listing lacks; raises MetaApiError."""
         self._interval = REREAD_INTERVAL
@@ -89,7 +94,7 @@ class AccountReader:
 
     async def async_read(self, account_id: str) -> Account | None:
         """Read one account, unless MetaApi wants to be left alone."""
-        if not self.can_list or self._hass.loop.time() < self._read_not_before:
+        if not self.can_list or self.resting:
             return None
         try:
             account = await self._provisioning.account(account_id)

@@ -212,7 +212,12 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     async def _async_reread_one(self, subentry: ConfigSubentry) -> bool:
         """Read one account, because a person asks; return whether it is deployed by now."""
         account_id = subentry.data[CONF_ACCOUNT_ID]
+        rested = self.reader.resting
         account = await self.reader.async_read(account_id)
+        if self.reader.resting and not rested:
+            # the poll, which is scheduled already, has to wait as well
+            self.update_interval = self.reader.interval
+            self.async_set_updated_data(self.data)
         if account is None or subentry.subentry_id not in self._watched:
             return False
         self.data[account_id] = account
