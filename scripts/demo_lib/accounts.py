@@ -52,6 +52,10 @@ class DemoAccount:
         """Tell whether the terminal is on."""
         return states.get(self.terminal_id) == "on"
 
+    def has_broker(self, states: Mapping[str, str]) -> bool:
+        """Tell whether the broker is on."""
+        return states.get(self.broker_id) == "on"
+
 
 UP = DemoAccount("Swing", "on", "on", "connected")
 DOWN = DemoAccount("Scalper", "off", "unknown", "disconnected")

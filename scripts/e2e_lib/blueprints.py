@@ -8,6 +8,7 @@ from aiohttp import web
 from playwright.async_api import Locator, expect
 
 from homeassistant.util.yaml import load_yaml
+from scripts.browser import TIMEOUT
 from scripts.demo_lib.accounts import DOWN, UP, DemoAccount
 from scripts.demo_lib.progress import DemoError
 from scripts.setup_env.steps import ROOT
@@ -30,6 +31,7 @@ class Recipe:
     seconds: Mapping[str, int]
     see: Callable[[Walk, Phone, DemoAccount], Awaitable[None]]
     has_phone: bool = False
+    hears_of_brokers: bool = False
 
 
 async def _see_it_kept_connected(
@@ -54,6 +56,21 @@ async def _see_it_told(walk: Walk, phone: Phone, account: DemoAccount) -> None:
     await phone.wait_for(f"{account.name} is connected again.")
 
 
+async def _hear_of_a_broker(walk: Walk, phone: Phone, account: DemoAccount) -> None:
+    """Hear that it lost its broker though its terminal stayed, and that it is back."""
+    await dismiss_notifications(walk)
+    states = await walk.home.wait_for(account.has_broker, TIMEOUT / 1000)
+    if not account.has_broker(states):
+        raise DemoError(f"{account.name} has no broker to lose.")
+    await walk.set_broker(account, up=False)
+    await read_notification(walk, f"{account.name} has lost its broker.")
+    await phone.wait_for(f"{account.name} has lost its broker.")
+    await dismiss_notifications(walk)
+    await walk.set_broker(account, up=True)
+    await read_notification(walk, f"{account.name} has its broker again.")
+    await phone.wait_for(f"{account.name} has its broker again.")
+
+
 RECIPES = {
     "keep_connected": Recipe(
         account=UP,
@@ -62,9 +79,10 @@ RECIPES = {
     ),
     "tell_me": Recipe(
         account=DOWN,
-        seconds={"Disconnected for": 1},
+        seconds={"Disconnected for": 1, "Lost for": 1},
         see=_see_it_told,
         has_phone=True,
+        hears_of_brokers=True,
     ),
 }
 
@@ -83,6 +101,9 @@ async def use_the_blueprints(walk: Walk) -> None:
             await _fill_in(walk, name, recipe)
             async with walk.step(f"See what '{name}' does"):
                 await recipe.see(walk, phone, recipe.account)
+            if recipe.hears_of_brokers:
+                async with walk.step(f"Hear of a lost broker by '{name}'"):
+                    await _hear_of_a_broker(walk, phone, recipe.account)
 
 
 async def _import(walk: Walk, url: str, name: str) -> None:
@@ -109,6 +130,10 @@ async def _fill_in(walk: Walk, name: str, recipe: Recipe) -> None:
         if recipe.has_phone:
             await _row(walk, "Phones").locator("ha-picker-field").click()
             await pick(page, PHONE)
+        if recipe.hears_of_brokers:
+            await page.get_by_role("heading", name="Broker", exact=True).click()
+            await _row(walk, "Broker sensors").locator("ha-picker-field").click()
+            await pick(page, f"{recipe.account.name} Broker")
         for label, seconds in recipe.seconds.items():
             duration = _row(walk, label)
             await duration.locator("input[name=minutes]").fill("0")

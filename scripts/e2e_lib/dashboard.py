@@ -7,7 +7,7 @@ from playwright.async_api import Locator, expect
 from scripts.demo_lib.accounts import BROKER_DOWN, DOWN, UNDEPLOYED, UP
 from scripts.demo_lib.dashboard import TEMPLATE
 
-from .ui import write_code
+from .ui import copy_all, paste_over, write_code
 from .walk import Walk
 
 TITLE = "Trading"
@@ -23,7 +23,7 @@ async def paste_the_dashboard(walk: Walk) -> None:
         await write_code(page, tool.locator("ha-code-editor"), TEMPLATE.read_text())
         rendered = tool.locator("pre.rendered")
         await expect(rendered).to_contain_text(f"- entity: {UP.status_id}")
-        text = await rendered.inner_text()
+        await copy_all(page, rendered)
     async with walk.step("Make a dashboard"):
         await walk.go("/config/lovelace/dashboards")
         await page.get_by_role("button", name="Add dashboard").click()
@@ -36,7 +36,7 @@ async def paste_the_dashboard(walk: Walk) -> None:
         await page.locator("hui-root .action-items ha-dropdown ha-icon-button").click()
         await page.get_by_text("Raw configuration editor").click()
         editor = page.locator("hui-editor")
-        await write_code(page, editor, text)
+        await paste_over(page, editor)
         await editor.get_by_role("button", name="Save").click()
         await expect(editor.locator(".save-button")).to_have_text("Saved")
     async with walk.step("See the dashboard"):
@@ -76,8 +76,7 @@ async def see_the_downtime(walk: Walk) -> None:
     """Have the last account that is down come back, and see for how long it was."""
     async with walk.step("See the downtime"):
         await walk.go(URL)
-        ids = await walk.simulator.ids()
-        await walk.simulator.act(ids[BROKER_DOWN.name], "broker", up=True)
+        await walk.set_broker(BROKER_DOWN, up=True)
         await expect(tile(walk, BROKER_DOWN.name)).to_contain_text("Connected")
         await expect(walk.page.locator("hui-markdown-card")).to_contain_text("None.")
         today = tile(walk, f"{BROKER_DOWN.name} today")

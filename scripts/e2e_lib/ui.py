@@ -47,8 +47,11 @@ async def pick(page: Page, text: str, *, section: str | None = None) -> None:
     if section:
         await box.locator("ha-filter-chip").filter(has_text=section).click()
     await box.locator("input").fill(text)
-    found = box.locator("ha-combo-box-item").filter(has_text=text).first
-    await found.click()
+    found = box.locator("ha-combo-box-item")
+    # The name of an entity stands above that of its device
+    for word in text.split():
+        found = found.filter(has_text=word)
+    await found.first.click()
     await expect(box).to_have_count(0)
 
 
@@ -57,3 +60,20 @@ async def write_code(page: Page, editor: Locator, text: str) -> None:
     await editor.locator(".cm-content").click()
     await page.keyboard.press("ControlOrMeta+a")
     await page.keyboard.insert_text(text)
+
+
+async def copy_all(page: Page, shown: Locator) -> None:
+    """Copy a text that is shown: a click before it, and one with Shift behind it."""
+    await shown.click(position={"x": 1, "y": 12})
+    box = await shown.bounding_box()
+    assert box
+    end = {"x": box["width"] - 4, "y": box["height"] - 8}
+    await shown.click(position=end, modifiers=["Shift"])
+    await page.keyboard.press("ControlOrMeta+c")
+
+
+async def paste_over(page: Page, editor: Locator) -> None:
+    """Replace what a code editor holds by what was copied."""
+    await editor.locator(".cm-content").click()
+    await page.keyboard.press("ControlOrMeta+a")
+    await page.keyboard.press("ControlOrMeta+v")

@@ -97,3 +97,8 @@ class Walk:
         """Have a terminal drop, or come back by itself."""
         ids = await self.simulator.ids()
         await self.simulator.act(ids[account.name], "terminal", up=up)
+
+    async def set_broker(self, account: DemoAccount, *, up: bool) -> None:
+        """Have a terminal lose its broker, or find it again."""
+        ids = await self.simulator.ids()
+        await self.simulator.act(ids[account.name], "broker", up=up)
