@@ -354,9 +354,22 @@ async def test_bad_timeout(
 
 
 async def test_no_target(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A call needs a target."""
-    with pytest.raises(vol.Invalid):
+    """A call without a target is told what to choose."""
+    with pytest.raises(ServiceValidationError) as raised:
         await call(hass, timeout=5)
+
+    assert raised.value.translation_key == "no_account_in_target"
+    assert monitor.reconnects == []
+
+
+async def test_unknown_field(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """A field that the action does not have is refused; what the frontend notes beside the others is not."""
+    with pytest.raises(vol.Invalid):
+        await call(hass, entity_id="button.swing_reconnect", speed="high")
+    assert monitor.reconnects == []
+
+    await call(hass, entity_id="button.swing_reconnect", metadata={"x": 1})
+    assert reconnected(monitor) == {SWING_ID}
 
 
 # -- targets -----------------------------------------------------------------------------------

@@ -40,8 +40,11 @@ from .const import (
 from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
 from .device import async_device_name
 
-RECONNECT_SCHEMA = cv.make_entity_service_schema(
+# Unlike that of an entity action, it lets a call without a target pass: our own error says what to choose
+RECONNECT_SCHEMA = vol.Schema(
     {
+        vol.Remove("metadata"): dict,
+        **cv.ENTITY_SERVICE_FIELDS,
         vol.Optional(CONF_TIMEOUT, default=DEFAULT_TIMEOUT): vol.All(
             vol.Coerce(float), vol.Range(min=MIN_TIMEOUT, max=MAX_TIMEOUT)
         ),
