@@ -814,7 +814,7 @@ async def test_tell_out_of_sight(
     [
         (Status.FORBIDDEN, "Not permitted"),
         (Status.NOT_FOUND, "Not found"),
-        (Status.QUOTA_EXHAUSTED, "Subscription quota exhausted"),
+        (Status.QUOTA_EXHAUSTED, "Quota exhausted"),
     ],
 )
 async def test_tell_refused(tell: Home, status: Status, shown: str) -> None:

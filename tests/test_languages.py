@@ -91,6 +91,9 @@ SHAPE = vol.Schema(
 # Where a link leads, and what stands as code
 LITERAL = re.compile(r"\]\(.*?\)|`.*?`")
 
+# What a tile of the dashboard shows of a status before it cuts the text off, in letters of usual width
+TILE = 26
+
 # Texts that end without a full stop in every language
 LABELS = frozenset({"name", "title", "entry_type"})
 
@@ -152,6 +155,12 @@ def test_as_in_english(language: dict[str, Any]) -> None:
         if placeholders(texts[path]) != placeholders(text)
         or sorted(LITERAL.findall(texts[path])) != sorted(LITERAL.findall(text))
     ]
+
+
+def test_statuses_fit_a_tile(language: dict[str, Any]) -> None:
+    """No status is cut off on the dashboard."""
+    statuses = language["entity"]["sensor"]["status"]["state"]
+    assert not [text for text in statuses.values() if len(text) > TILE]
 
 
 @pytest.mark.parametrize(
