@@ -133,6 +133,22 @@ async def test_timed_out_subscribes_again_at_once() -> None:
         await w.until(lambda: len(w.sim.requests_of("subscribe")) > subscribes)
 
 
+async def test_an_account_whose_subscribe_is_refused() -> None:
+    """It is on, out of sight again for the old reason, and on for good once MetaApi relents."""
+    async with watched(add=False, timing={"refused_floor": 1.5}) as w:
+        w.sim.set_subscribe_mode(w.id, "refuse")
+        w.add(w.id)
+        await w.until(lambda: w.state.status is Status.FORBIDDEN)
+        result = await w.monitor.reconnect(w.id, 5)
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert w.state.terminal is True
+        await w.until(lambda: w.state.status is Status.FORBIDDEN)
+        w.sim.set_subscribe_mode(w.id, "normal")
+        await w.until(lambda: w.state.broker)
+        assert len(w.sim.requests_of("subscribe")) == 2
+        assert w.terminals() == [None, "unavailable", True, "unavailable", True]
+
+
 async def test_not_deployed_is_told_without_asking() -> None:
     """An account that does not run cannot be reconnected."""
     async with watched(add=False) as w:
