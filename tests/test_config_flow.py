@@ -23,6 +23,7 @@ from custom_components.metaapi.api.errors import (
     NotAuthenticatedError,
     NotFoundError,
     NotSynchronizedError,
+    RequestError,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
@@ -231,7 +232,8 @@ async def test_token_copied_with_blanks(hass: HomeAssistant, mocks: MagicMock) -
     [
         (UnauthorizedError("no"), "invalid_auth"),
         (CannotConnectError("no"), "cannot_connect"),
-        (InternalError("no"), "cannot_connect"),
+        (InternalError("no"), "answered_with_error"),
+        (RequestError("no"), "answered_with_error"),
         (NotFoundError("another server"), "cannot_connect"),
         (ValidationError("another server"), "cannot_connect"),
         (TooManyRequestsError("no"), "too_many_requests"),
@@ -653,6 +655,7 @@ async def test_terminal_is_away(
         (CannotConnectError("no"), {"base": "cannot_connect"}),
         (ConnectionLostError("no"), {"base": "cannot_connect"}),
         (NoResponseError("no"), {"base": "cannot_connect"}),
+        (InternalError("no"), {"base": "answered_with_error"}),
         (RuntimeError(LIMITED_TOKEN), {"base": "unknown"}),
     ],
 )

@@ -14,6 +14,7 @@ from custom_components.metaapi.api.endpoints import Zone
 from custom_components.metaapi.api.errors import (
     CannotConnectError,
     ForbiddenError,
+    InternalError,
     MetaApiError,
     NotFoundError,
     TooManyRequestsError,
@@ -193,6 +194,7 @@ async def test_no_accounts_left(
     ("error", "reason"),
     [
         (CannotConnectError("no"), "cannot_connect"),
+        (InternalError("no"), "answered_with_error"),
         (TooManyRequestsError("no"), "too_many_requests"),
         (RuntimeError(f"a bug with {TOKEN}"), "unknown"),
     ],

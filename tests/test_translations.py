@@ -102,6 +102,7 @@ def test_aborts_have_texts() -> None:
     )
     # Errors of the listing end the flow
     assert set(ACCOUNT["abort"]) == reasons("subentry_flow") | {
+        "answered_with_error",
         "cannot_connect",
         "invalid_auth",
         "reconfigure_successful",

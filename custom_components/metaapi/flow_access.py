@@ -20,6 +20,7 @@ from .api.errors import (
     CannotConnectError,
     ForbiddenError,
     HandshakeRefusedError,
+    InternalError,
     MetaApiError,
     NotAuthenticatedError,
     NotFoundError,
@@ -49,6 +50,8 @@ _KEY_BY_ERROR: Mapping[type[MetaApiError], str] = {
     NotFoundError: "account_not_found",
     ValidationError: "invalid_account_id",
     TooManyRequestsError: "too_many_requests",
+    InternalError: "answered_with_error",
+    RequestError: "answered_with_error",
 }
 _KEY_BY_STATUS = {401: "invalid_auth", 403: "forbidden", 429: "too_many_requests"}
 _ABOUT_ACCOUNT = frozenset({"account_not_found", "forbidden", "invalid_account_id"})
