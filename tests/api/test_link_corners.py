@@ -843,6 +843,35 @@ def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> N
     assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
 
 
+@pytest.mark.parametrize(
+    ("error", "third"),
+    [
+        (InternalError("fault"), 5),
+        (ValidationError("what"), 302),
+        (ForbiddenError("no"), 302),
+    ],
+)
+def test_a_reconnect_of_an_account_without_a_subscription(
+    bench: Bench, error: MetaApiError, third: float
+) -> None:
+    """Whatever went wrong with the last subscribe, the next follows, or else silence would."""
+    bench.up()
+    bench.answer(InternalError("fault"))
+    bench.to(1)
+    bench.link.reconnect_sent(1)
+    bench.authenticated(ANY, None)
+    bench.link.reconnect_ended(1, authenticated=True)
+    bench.to(1)
+    assert bench.subscribes() == [0, 1]
+    bench.to(2)
+    bench.answer(error)
+    bench.to(5)
+    assert bench.terminal is True
+    bench.authenticated(ANY, None)
+    bench.to(400)
+    assert bench.subscribes() == [0, 1, third]
+
+
 @pytest.mark.parametrize("event", ["status", "disconnected"])
 def test_a_refused_account_that_is_heard_of_is_subscribed(
     bench: Bench, event: str

@@ -24,11 +24,10 @@ Where the design leaves room, the model takes what the link does:
 - A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
   another server lifts both, `authenticated` only the refusal. Forbidden, NotFound and ValidationError are asked
   again on a new socket, after the floor.
-- Where the open socket lacks a subscription because it was refused, an `authenticated` is a reconnect's: the refusal
-  stays, the subscribe is asked for again after the floor, and after a silence the refusal is what we see.
-  Any other event of the account shows that there is a subscription.
-- An error to a subscribe of a zone whose host is authenticated on this very socket changes nothing, but for a refusal
-  where nothing else of the account came on it.
+- An answer about the terminal shows that there is a subscription on the open socket, and so does any event of the account
+  but an `authenticated`, which may be a reconnect's. Without one no `status` would follow: then an `authenticated` calls for a
+  subscribe, after the floor, a refusal stays, and after a silence it is what we see.
+- An error to a subscribe changes nothing where the account is subscribed and authenticated on this very socket.
 - "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
   authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
 - A person's reconnect asks again what was refused, after the floor.
@@ -37,8 +36,6 @@ Where the design leaves room, the model takes what the link does:
   `authenticated` may be a reconnect's) came on this socket, nor another refusal before.
 - When REST says that there is a terminal after it had said that there is none, the floor of a NotFound is lifted: once
   an hour, and what was left of it then is added to the floor that the next answer may bring.
-- An `authenticated` on a socket that subscribed nothing yet (the first request on it was a reconnect) does not
-  make the subscribe needless: without it, no `status` would follow.
 - The extra socket of a reconnect speaks for a zone, even for one whose own socket is down.
 - An account that is taken off a zone is judged by the rounds of the zones that stay.
 - While REST says not deployed, we are never blind: REST sees.
@@ -224,11 +221,6 @@ class Zone:
     def refusal(self) -> Status | None:
         """Return why the subscribe is refused here."""
         return self.last_said.refusal if self.last_said else None
-
-    @property
-    def lacks_subscription(self) -> bool:
-        """Tell whether nothing of the account comes on the open socket, because that was refused."""
-        return self.up and self.refusal is not None and not self.hears
 
     @property
     def timeouts(self) -> int:
@@ -488,7 +480,7 @@ class Model:
         zone.in_flight = False
         zone.hears |= said.terminal_away
         zone.log.append((self.now, "answered", said))
-        ours = bool(zone.ours) and (zone.hears or said.refusal is None)
+        ours = bool(zone.ours) and zone.hears
         zone.last_said = None if ours else said
         if not ours:
             zone.replies.append(said)
@@ -524,12 +516,10 @@ class Model:
         zone.ever = True
         zone.replies.clear()
         zone.urged = False
-        if zone.lacks_subscription and not zone.in_flight:
+        if zone.up and not (zone.hears or zone.in_flight):
             zone.due = self.now
         else:
-            zone.last_said = None
-            if any(what == "sent" for _, what, _ in zone.log):
-                zone.due = None
+            zone.last_said = zone.due = None
         zone.pace = FIRST_PAUSE
         self.note_where_up()
         self.verdict, self.why, self.blind = True, Status.CONNECTED, False

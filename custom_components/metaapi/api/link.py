@@ -109,11 +109,6 @@ class _ZoneLink:
         """Tell whether this very socket shows a terminal."""
         return any(host.fresh for host in self.hosts.values())
 
-    @property
-    def denied(self) -> bool:
-        """Tell whether MetaApi refused the subscription that this very socket lacks."""
-        return self.alive and self.refusal is not None and not self.subscribed
-
     def hear(self) -> None:
         """Learn from an event that comes only with a subscription that there is one."""
         self.subscribed = True
@@ -259,7 +254,7 @@ class Link:
             floor = max(retry_after or 0.0, self._timing.refused_floor)
             link.not_before = now + floor + link.skipped
         link.skipped = 0.0
-        if link.up and (rule.refusal is None or link.subscribed):
+        if link.up and link.subscribed:
             # the terminal authenticated before the answer came
             link.refusal = None
         else:
@@ -341,13 +336,12 @@ class Link:
         link.timeouts = 0
         link.nudged = False
         link.delay = self._timing.subscribe_first
-        if link.denied and not link.in_flight:
+        if link.alive and not (link.subscribed or link.in_flight):
             # it comes without a subscription, and without the `status` events that follow one
             link.subscribe_at = now
         else:
             link.refusal = None
-            if link.sent_at > -inf:
-                link.subscribe_at = None
+            link.subscribe_at = None
         self._note_where_up()
         self._terminal = True
         self._ever_on = True
