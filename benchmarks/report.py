@@ -191,8 +191,8 @@ class Report:
             figure,
             _spread(ours, _milli),
             _spread(baseline, _milli),
-            f"+ {_spread(beyond, _milli)}",
-            "" if at_most is None else f"≤ + {_milli(at_most)}",
+            _spread(beyond, _more),
+            "" if at_most is None else f"≤ {_more(at_most)}",
             None if at_most is None else median(beyond) <= at_most,
         )
 
@@ -233,7 +233,7 @@ class Report:
                     f"memory of an account, from {fewer} to {more}",
                     _kib(ours),
                     _kib(baseline),
-                    f"+ {_kib(beyond[-1])}",
+                    f"{beyond[-1] / 1024:+.1f} KiB",
                 )
             )
         ratio = beyond[1] / beyond[0]
@@ -285,6 +285,11 @@ def _micro(seconds: float) -> str:
 def _milli(seconds: float) -> str:
     """Return milliseconds."""
     return f"{seconds * MILLI:.1f} ms"
+
+
+def _more(seconds: float) -> str:
+    """Return how many milliseconds more, or fewer."""
+    return f"{seconds * MILLI:+.1f} ms"
 
 
 def _seconds(seconds: float) -> str:

@@ -116,7 +116,11 @@ def test_each_status_has_one_tile_at_a_time(
     """Whatever the status is, it is shown in one colour, and listed as down if that is red."""
     add_account(hass, entry, "Alpha")
     dashboard = render(hass, "dashboard.jinja")
-    tiles = [card for card in cards(dashboard) if "visibility" in card]
+    tiles = [
+        card
+        for card in cards(dashboard)
+        if "visibility" in card and card.get("name") != "Reconnect"
+    ]
     (conditions,) = [
         card["conditions"]
         for card in cards(dashboard)
@@ -133,6 +137,30 @@ def test_each_status_has_one_tile_at_a_time(
         visible = [card for card in tiles if all_met(card["visibility"], status)]
         assert [card.get("color") for card in visible] == colors
         assert all_met(conditions, status) is (colors == ["red"])
+
+
+@pytest.mark.parametrize(
+    ("status", "asks"),
+    [("connected", True), ("disconnected", False), ("unavailable", False)],
+)
+def test_a_connected_account_is_not_reconnected_by_mistake(
+    hass: HomeAssistant, entry: MockConfigEntry, status: str, asks: bool
+) -> None:
+    """There is one button at a time, and it asks first where nothing is wrong."""
+    add_account(hass, entry, 'Bob\'s "best": #1')
+    (tile,) = [
+        card
+        for card in cards(render(hass, "dashboard.jinja"))
+        if card.get("name") == "Reconnect" and all_met(card["visibility"], status)
+    ]
+    for action in ("tap_action", "icon_tap_action"):
+        assert tile[action]["action"] == "toggle"
+        text = tile[action].get("confirmation", {}).get("text")
+        assert text == (
+            'Bob\'s "best": #1 is connected. Reconnect it all the same?'
+            if asks
+            else None
+        )
 
 
 def all_met(conditions: list[dict[str, Any]], state: str) -> bool:

@@ -13,6 +13,7 @@ from .actions import use_the_action
 from .automation import build_an_automation, see_it_run
 from .blueprints import use_the_blueprints
 from .dashboard import (
+    be_asked_first,
     be_told_why_not,
     paste_the_dashboard,
     reconnect_on_the_dashboard,
@@ -33,6 +34,7 @@ STEPS = (
     add_an_account,
     paste_the_dashboard,
     reconnect_on_the_dashboard,
+    be_asked_first,
     be_told_why_not,
     use_the_action,
     replace_a_refused_token,

@@ -65,6 +65,18 @@ async def reconnect_on_the_dashboard(walk: Walk) -> None:
         await expect(down).not_to_contain_text(DOWN.name)
 
 
+async def be_asked_first(walk: Walk) -> None:
+    """Press the button of an account that is well, and think better of it."""
+    page = walk.page
+    async with walk.step("Be asked before a connected account is reconnected"):
+        await reconnect_tile(walk, UP.name).click()
+        dialog = page.locator("dialog-box")
+        await expect(dialog).to_contain_text(f"{UP.name} is connected.")
+        await dialog.get_by_role("button", name="Cancel").click()
+        await expect(dialog).to_be_hidden()
+        await expect(tile(walk, UP.name)).to_contain_text("Connected")
+
+
 async def be_told_why_not(walk: Walk) -> None:
     """Press a button that cannot do what it says."""
     async with walk.step("Be told why an account does not come back"):
@@ -93,5 +105,5 @@ def tile(walk: Walk, name: str) -> Locator:
 def reconnect_tile(walk: Walk, name: str) -> Locator:
     """Return the tile beside that of an account."""
     return walk.page.locator(
-        f".card:has-text('{name}') ~ .card:has-text('Reconnect') hui-tile-card"
+        f".card:has-text('{name}') ~ .card:has-text('Reconnect') hui-tile-card:visible"
     ).first
