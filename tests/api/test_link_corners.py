@@ -843,6 +843,18 @@ def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> N
     assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
 
 
+def test_a_refusal_ends_with_a_subscription(bench: Bench) -> None:
+    """One that is given while a reconnected terminal is shown; its silence is evidence from then on."""
+    reconnect_refused(bench, ForbiddenError("no"))
+    for when in range(20, 320, 10):
+        bench.to(when)
+        bench.authenticated(ANY, None)
+    bench.answer()
+    bench.to(400)
+    bench.link.probe_answered("a", 400, 400)
+    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+
+
 @pytest.mark.parametrize(
     ("error", "third"),
     [
