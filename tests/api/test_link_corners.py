@@ -13,6 +13,7 @@ from api.errors import (
     NotFoundError,
     TerminalTimeoutError,
     TooManyRequestsError,
+    UnauthorizedError,
     ValidationError,
 )
 from api.link import Link, LinkState, Status, Wish
@@ -841,6 +842,96 @@ def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> N
     bench.to(400)
     bench.link.probe_answered("a", 400, 400)
     assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+
+
+@REFUSALS
+def test_a_refusal_ends_a_subscription(
+    bench: Bench, error: MetaApiError, status: Status
+) -> None:
+    """What came on the socket before it says nothing of the silence after it."""
+    bench.come_up()
+    bench.live(100)
+    bench.disconnected()
+    bench.to(105)
+    bench.answer(error)
+    assert bench.state == LinkState(available=False, status=status)
+    bench.to(120)
+    bench.link.reconnect_sent(120)
+    bench.link.reconnect_accepted(120)
+    bench.authenticated(ANY, None)
+    bench.link.reconnect_ended(120, authenticated=True)
+    assert bench.terminal is True
+    bench.to(180)
+    bench.link.probe_answered("a", 180, 180)
+    assert bench.state == LinkState(available=False, status=status)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnauthorizedError("no"), ValidationError("what"), InternalError("fault")],
+)
+def test_a_silence_without_a_subscription_is_no_evidence(
+    bench: Bench, error: MetaApiError
+) -> None:
+    """What went wrong with the subscribes says nothing of the terminal: it is out of sight, then on."""
+    bench.up()
+    bench.answer(error)
+    bench.link.reconnect_sent(0)
+    bench.link.reconnect_accepted(0)
+    bench.authenticated(ANY, None)
+    bench.link.reconnect_ended(0, authenticated=True)
+    for when in range(1, 60):
+        bench.to(when)
+        if bench.link._zones["a"].in_flight:
+            bench.answer(error)
+    assert bench.terminal is True
+    bench.to(60)
+    bench.link.probe_answered("a", 60, 60)
+    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    asked = len(bench.subscribes())
+    bench.to(400)
+    assert len(bench.subscribes()) > asked
+    bench.authenticated()
+    assert bench.terminal is True
+
+
+def test_a_silence_without_a_subscription_leaves_the_other_zone(pair: Bench) -> None:
+    """One zone that shows the account is enough, and is where it was up last."""
+    pair.link.subscribe_answered("b", 0, ForbiddenError("no"))
+    pair.to(50)
+    pair.status()
+    pair.to(60)
+    pair.link.probe_answered("b", 60, 60)
+    assert pair.terminal is True
+    assert pair.link.up_zones == ["a"]
+
+
+@pytest.mark.parametrize("authenticated_first", [True, False])
+def test_faults_are_given_more_and_more_time_whatever_shows_itself(
+    bench: Bench, *, authenticated_first: bool
+) -> None:
+    """A server that answers each subscribe with an error and shows a terminal all the same is not stormed."""
+    bench.up()
+    while bench.now < 3600:
+        if bench.link._zones["a"].in_flight:
+            if authenticated_first:
+                bench.authenticated()
+            bench.answer(InternalError("fault"))
+            if not authenticated_first:
+                bench.authenticated()
+        bench.to(bench.now + 0.5)
+    assert 12 <= len(bench.subscribes()) <= 20
+
+
+def test_a_status_makes_a_planned_subscribe_needless(bench: Bench) -> None:
+    """It shows that there is a subscription."""
+    bench.up()
+    bench.authenticated()
+    bench.answer(InternalError("fault"))
+    bench.to(1)
+    bench.status()
+    bench.to(50)
+    assert bench.subscribes() == [0]
 
 
 def test_a_refusal_ends_with_a_subscription(bench: Bench) -> None:

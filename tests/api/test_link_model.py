@@ -24,9 +24,10 @@ Where the design leaves room, the model takes what the link does:
 - A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
   another server lifts both, `authenticated` only the refusal. Forbidden, NotFound and ValidationError are asked
   again on a new socket, after the floor.
-- An answer about the terminal shows that there is a subscription on the open socket, and so does any event of the account
-  but an `authenticated`, which may be a reconnect's. Without one no `status` would follow: then an `authenticated` calls for a
-  subscribe, after the floor, a refusal stays, and after a silence it is what we see.
+- An answer about the terminal shows that there is a subscription on the open socket, until a refusal says that there is none,
+  and so does any event of the account but an `authenticated`, which may be a reconnect's. Without one no `status` would
+  follow: then an `authenticated` calls for a subscribe, in its time, a refusal stays, and silence is no evidence but of
+  being out of sight. An event that shows one makes a subscribe that was planned meanwhile needless.
 - An error to a subscribe changes nothing where the account is subscribed and authenticated on this very socket.
 - "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
   authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
@@ -446,9 +447,9 @@ class Model:
 
     def hear(self, zone: Zone) -> None:
         """Take an event that only a subscription brings."""
+        if zone.ours and not zone.hears:
+            zone.last_said = zone.due = None
         zone.hears = True
-        if zone.ours:
-            zone.last_said = None
 
     def urge(self, zone: Zone) -> None:
         """Subscribe at once, but once."""
@@ -478,7 +479,7 @@ class Model:
     def answered(self, zone: Zone, said: Said, recommended: float | None) -> None:
         """Take the answer to a subscribe."""
         zone.in_flight = False
-        zone.hears |= said.terminal_away
+        zone.hears = said.terminal_away or (zone.hears and said.refusal is None)
         zone.log.append((self.now, "answered", said))
         ours = bool(zone.ours) and zone.hears
         zone.last_said = None if ours else said
@@ -516,11 +517,12 @@ class Model:
         zone.ever = True
         zone.replies.clear()
         zone.urged = False
-        if zone.up and not (zone.hears or zone.in_flight):
-            zone.due = self.now
-        else:
+        if zone.hears:
+            zone.pace = FIRST_PAUSE
+        if zone.hears or zone.in_flight or not zone.up:
             zone.last_said = zone.due = None
-        zone.pace = FIRST_PAUSE
+        elif zone.due is None:
+            zone.due = self.now
         self.note_where_up()
         self.verdict, self.why, self.blind = True, Status.CONNECTED, False
         self.ever_on = True
@@ -570,8 +572,13 @@ class Model:
         """Take the answer to a ping."""
         zone.probing = False
         silent = [host for host in zone.ours if host.seen + SILENCE <= sent_at]
-        if silent:
+        if silent and zone.hears:
             self.gone(zone, silent, Status.SILENT, 0.0)
+        elif silent:
+            zone.hosts = [host for host in zone.hosts if host not in silent]
+            zone.due = self.now if zone.due is None else zone.due
+            self.note_where_up()
+            self.blind = not any(other.hosts for other in self.zones.values())
 
     def reconnect_accepted(self) -> None:
         """Take MetaApi's word that the terminal restarts."""
@@ -584,9 +591,9 @@ class Model:
         if not authenticated and self.verdict is False:
             self.why = Status.RECONNECT_FAILED
         for zone in self.zones.values():
-            if zone.up and (elsewhere or not zone.ours):
+            if zone.up and (elsewhere or not (zone.ours and zone.hears)):
                 zone.urged = False
-        self.ask_everywhere(lambda zone: elsewhere or not zone.ours)
+        self.ask_everywhere(lambda zone: elsewhere or not (zone.ours and zone.hears))
 
     def facts(self, *, deployed: bool | None, exists: bool) -> None:
         """Take REST's word."""

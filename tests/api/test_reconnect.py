@@ -257,6 +257,19 @@ async def test_a_subscribe_in_flight_is_awaited_first() -> None:
         assert w.sim.account.last_reconnect_outcome is not None
 
 
+async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> None:
+    """Its `authenticated` would prove no reconnect, though one has come already."""
+    async with watched(timing={"subscribe_settle": 0.3}) as w:
+        await w.terminal(True)
+        w.sim.set_reconnect_mode(w.id, "never")
+        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 1.0))
+        await w.until(lambda: w.monitor._watches[w.id].link.reconnecting)
+        assert w.sim.inject_event(w.id, {"type": "authenticated", "host": "another"})
+        assert (await attempt).outcome is Outcome.TIMED_OUT
+        (subscribe,) = w.sim.requests_of("subscribe")[:1]
+        assert w.sim.requests_of("reconnect")[0].time - subscribe.time >= 0.3
+
+
 @pytest.mark.parametrize(
     "end",
     [

@@ -111,9 +111,10 @@ class _ZoneLink:
 
     def hear(self) -> None:
         """Learn from an event that comes only with a subscription that there is one."""
-        self.subscribed = True
-        if self.up:
+        if self.up and not self.subscribed:
             self.refusal = None
+            self.subscribe_at = None
+        self.subscribed = True
 
     def forget_stale(self) -> None:
         """Drop what only an earlier socket showed."""
@@ -223,8 +224,10 @@ class Link:
             for key, host in link.hosts.items()
             if host.fresh and host.sign + self._timing.silence <= sent_at
         ]
-        if silent:
+        if silent and link.subscribed:
             self._remove(link, silent, Status.SILENT, now, pause=0.0)
+        elif silent:
+            self._lose_sight(link, silent, now)
         self.tick(now)
 
     # -- answers -------------------------------------------------------------------------------
@@ -246,6 +249,7 @@ class Link:
             link.subscribed = True
         else:
             link.round_started = None
+            link.subscribed &= rule.refusal is None
         pause = 0.0
         if rule.retry is Retry.BACKOFF:
             pause = link.delay
@@ -292,7 +296,7 @@ class Link:
         if not authenticated and self._terminal is False:
             self._reason = Status.RECONNECT_FAILED
         for link in self._zones.values():
-            if elsewhere or not link.up:
+            if elsewhere or not (link.up and link.subscribed):
                 self._ask_afresh(link, now)
                 link.nudged = False
         self.tick(now)
@@ -335,13 +339,14 @@ class Link:
         link.ever_up = True
         link.timeouts = 0
         link.nudged = False
-        link.delay = self._timing.subscribe_first
-        if link.alive and not (link.subscribed or link.in_flight):
-            # it comes without a subscription, and without the `status` events that follow one
-            link.subscribe_at = now
-        else:
+        if link.subscribed:
+            link.delay = self._timing.subscribe_first
+        if link.subscribed or link.in_flight or not link.alive:
             link.refusal = None
             link.subscribe_at = None
+        elif link.subscribe_at is None:
+            # it comes without a subscription, and without the `status` events that follow one
+            link.subscribe_at = now
         self._note_where_up()
         self._terminal = True
         self._ever_on = True
@@ -720,6 +725,17 @@ class Link:
             self._terminal = False
             self._reason = reason
             self._blind = False
+
+    def _lose_sight(self, link: _ZoneLink, keys: Iterable[HostKey], now: float) -> None:
+        """Take hosts out that are silent for want of a subscription, which is no evidence about them."""
+        for key in keys:
+            del link.hosts[key]
+        if link.subscribe_at is None:
+            link.subscribe_at = now
+        if any(other.hosts for other in self._zones.values()):
+            self._note_where_up()
+        else:
+            self._blind = True
 
     def _note_where_up(self) -> None:
         """Remember in which zones the account is up, for when it is up nowhere any more."""

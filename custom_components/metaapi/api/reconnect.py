@@ -179,8 +179,6 @@ class Attempt:
         patience = (self._deadline - self._clock()) / 2
         if flights := tuple(self._watch.flights.values()):
             await asyncio.wait(flights, timeout=patience)
-        if self._watch.link.up:
-            return
         settled = self._watch.accepted_at + self._timing.subscribe_settle
         if (pause := min(settled - self._clock(), patience)) > 0:
             await asyncio.sleep(pause)
