@@ -20,6 +20,7 @@ from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
 from custom_components.metaapi.const import REREAD_INTERVAL, REREAD_PAUSE
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
 
 from .conftest import (
     CONNECTED,
@@ -275,6 +276,36 @@ async def test_a_poll_that_was_scheduled_before_the_rest(
     assert provisioning.accounts.call_count == 1
     await pass_time(hass, REREAD_INTERVAL)
     assert provisioning.accounts.call_count == 2
+
+
+async def test_a_quick_reread_that_was_scheduled_before_the_rest(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """It waits as well, and is not forgotten."""
+    coordinator = coordinator_of(mock_config_entry)
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
+    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
+    provisioning.account.side_effect = error
+    await coordinator.async_refresh()
+    provisioning.accounts.reset_mock()
+    coordinator.async_request_reread()
+    await coordinator.async_reconnect(SWING.account_id, 60)
+
+    with patch(
+        "custom_components.metaapi.coordinator.async_call_later"
+    ) as async_call_later:
+        await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 0
+    delay, job = async_call_later.call_args.args[1:]
+    assert 1798 < delay <= 1800
+
+    coordinator.reader._read_not_before -= 1800
+    job.target(dt_util.utcnow())
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert provisioning.accounts.call_count == 1
 
 
 @pytest.mark.parametrize("listing", [False, True])

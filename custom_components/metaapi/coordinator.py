@@ -203,8 +203,11 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
 
     @callback
     def _async_reread(self, _now: datetime) -> None:
-        """List the accounts now."""
+        """List the accounts now, unless MetaApi asked for a rest meanwhile."""
         self._cancel_reread = None
+        if self.reader.resting:
+            self.async_request_reread()
+            return
         self.config_entry.async_create_background_task(
             self.hass, self.async_refresh(), f"{DOMAIN} re-read"
         )
@@ -215,7 +218,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         rested = self.reader.resting
         account = await self.reader.async_read(account_id)
         if self.reader.resting and not rested:
-            # the poll, which is scheduled already, has to wait as well
+            # schedules the poll anew, which has to wait as well
             self.update_interval = self.reader.interval
             self.async_set_updated_data(self.data)
         if account is None or subentry.subentry_id not in self._watched:

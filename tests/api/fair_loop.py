@@ -2,6 +2,9 @@
 
 Tests on real sockets compress minutes to tenths of a second, and a host that stops its machine for as long would
 look like an outage to them. Client and simulator share one loop, so neither sees a moment that this loop leaves out.
+Another process does: give a server of its own more patience. What is left out as well is code of ours that blocks the loop,
+which a test of that has to measure by another clock. Only the loop's own thread may ask for the time.
+
 Import both names into a `conftest.py` to run the tests beside it on such loops.
 """
 
@@ -69,4 +72,4 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture
 def configure_event_loop() -> None:
-    """Keep Home Assistant's test plugin from giving the loop another clock."""
+    """Keep Home Assistant's test plugin from making the loop one of a home, with another clock."""
