@@ -923,6 +923,26 @@ def test_faults_are_given_more_and_more_time_whatever_shows_itself(
     assert 12 <= len(bench.subscribes()) <= 20
 
 
+def test_a_status_alone_lifts_no_refusal(bench: Bench) -> None:
+    """It shows that there is a subscription, and no terminal."""
+    bench.up()
+    bench.answer(ForbiddenError("no"))
+    bench.status()
+    assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+
+
+def test_a_second_refusal_is_the_last_word(bench: Bench) -> None:
+    """Until a new socket, new facts or a person make it a new question."""
+    bench.up()
+    bench.authenticated()
+    bench.answer(ForbiddenError("no"))
+    bench.to(60)
+    bench.link.probe_answered("a", 60, 60)
+    assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+    bench.to(4000)
+    assert bench.subscribes() == [0]
+
+
 def test_a_status_makes_a_planned_subscribe_needless(bench: Bench) -> None:
     """It shows that there is a subscription."""
     bench.up()

@@ -576,7 +576,6 @@ class Model:
             self.gone(zone, silent, Status.SILENT, 0.0)
         elif silent:
             zone.hosts = [host for host in zone.hosts if host not in silent]
-            zone.due = self.now if zone.due is None else zone.due
             self.note_where_up()
             self.blind = not any(other.hosts for other in self.zones.values())
 

@@ -227,7 +227,7 @@ class Link:
         if silent and link.subscribed:
             self._remove(link, silent, Status.SILENT, now, pause=0.0)
         elif silent:
-            self._lose_sight(link, silent, now)
+            self._lose_sight(link, silent)
         self.tick(now)
 
     # -- answers -------------------------------------------------------------------------------
@@ -726,12 +726,10 @@ class Link:
             self._reason = reason
             self._blind = False
 
-    def _lose_sight(self, link: _ZoneLink, keys: Iterable[HostKey], now: float) -> None:
+    def _lose_sight(self, link: _ZoneLink, keys: Iterable[HostKey]) -> None:
         """Take hosts out that are silent for want of a subscription, which is no evidence about them."""
         for key in keys:
             del link.hosts[key]
-        if link.subscribe_at is None:
-            link.subscribe_at = now
         if any(other.hosts for other in self._zones.values()):
             self._note_where_up()
         else:
