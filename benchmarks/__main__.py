@@ -17,6 +17,7 @@ def main() -> int:
     options = parse()
     with server() as url, TemporaryDirectory() as folder:
         bench = Bench(url, Path(folder), options.profile)
+        bench.compile()
         # what does not vary from round to round
         bench.memories()
         for number in range(1 if options.profile else options.rounds):

@@ -125,6 +125,12 @@ class Bench:
             for count in (COUNTS[0], MANY):
                 self._start(domain, count)
 
+    def compile(self) -> None:
+        """Have all bytecode written: a process that compiles keeps more in memory than one that finds it."""
+        for domain in ("empty", "metaapi"):
+            with self._home(domain, 1, kind="first"):
+                pass
+
     def memories(self) -> None:
         """Measure what an account takes of memory."""
         with ExitStack() as stack:
