@@ -247,6 +247,16 @@ async def test_the_poll_waits_as_long_as_metaapi_asks(
     assert provisioning.accounts.call_count == 2
 
 
+def have_presses_refused(
+    monitor: FakeMonitor, provisioning: MagicMock
+) -> TooManyRequestsError:
+    """Have each Reconnect read the account anew, and MetaApi ask for half an hour of rest; return its error."""
+    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
+    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
+    provisioning.account.side_effect = error
+    return error
+
+
 async def test_a_poll_that_was_scheduled_before_the_rest(
     hass: HomeAssistant,
     monitor: FakeMonitor,
@@ -255,9 +265,7 @@ async def test_a_poll_that_was_scheduled_before_the_rest(
 ) -> None:
     """What MetaApi asks for when a person's press reads an account is given to it by the poll."""
     coordinator = coordinator_of(mock_config_entry)
-    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
-    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
-    provisioning.account.side_effect = error
+    have_presses_refused(monitor, provisioning)
     await coordinator.async_refresh()
     provisioning.accounts.reset_mock()
     with patch.object(
@@ -286,9 +294,7 @@ async def test_a_quick_reread_that_was_scheduled_before_the_rest(
 ) -> None:
     """It waits as well, and is not forgotten."""
     coordinator = coordinator_of(mock_config_entry)
-    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
-    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
-    provisioning.account.side_effect = error
+    have_presses_refused(monitor, provisioning)
     await coordinator.async_refresh()
     provisioning.accounts.reset_mock()
     coordinator.async_request_reread()
@@ -318,9 +324,7 @@ async def test_not_deployed_and_a_rest(
 ) -> None:
     """However often a person presses, MetaApi has the rest that it asked for."""
     coordinator = coordinator_of(mock_config_entry)
-    monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
-    error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
-    provisioning.account.side_effect = error
+    error = have_presses_refused(monitor, provisioning)
     if listing:
         provisioning.accounts.side_effect = error
         await coordinator.async_refresh()

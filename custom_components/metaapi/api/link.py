@@ -291,7 +291,7 @@ class Link:
     def reconnect_ended(
         self, now: float, *, authenticated: bool, elsewhere: bool = False
     ) -> None:
-        """Hear the outcome; without an `authenticated` on a socket of ours, subscribe again at once."""
+        """Hear the outcome; where no terminal is shown, or no subscription is, subscribe again at once."""
         self._reconnecting = False
         if not authenticated and self._terminal is False:
             self._reason = Status.RECONNECT_FAILED
