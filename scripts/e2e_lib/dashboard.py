@@ -4,14 +4,16 @@ import re
 
 from playwright.async_api import Locator, expect
 
-from scripts.demo_lib.accounts import BROKER_DOWN, DOWN, UNDEPLOYED, UP
+from scripts.demo_lib.accounts import BROKER_DOWN, DOWN, UNDEPLOYED, UP, DemoAccount
 from scripts.demo_lib.dashboard import TEMPLATE
+from scripts.demo_lib.progress import DemoError, until
 
 from .ui import copy_all, paste_over, write_code
 from .walk import Walk
 
 TITLE = "Trading"
 URL = f"/dashboard-{TITLE.lower()}/accounts"
+MINUTE = 1 / 60  # hours
 
 
 async def paste_the_dashboard(walk: Walk) -> None:
@@ -87,12 +89,27 @@ async def be_told_why_not(walk: Walk) -> None:
 async def see_the_downtime(walk: Walk) -> None:
     """Have the last account that is down come back, and see for how long it was."""
     async with walk.step("See the downtime"):
+        await _be_down_for_a_minute(walk, BROKER_DOWN)
         await walk.go(URL)
         await walk.set_broker(BROKER_DOWN, up=True)
         await expect(tile(walk, BROKER_DOWN.name)).to_contain_text("Connected")
         await expect(walk.page.locator("hui-markdown-card")).to_contain_text("None.")
         today = tile(walk, f"{BROKER_DOWN.name} today")
         await expect(today).to_contain_text(re.compile("[1-9]"))
+
+
+async def _be_down_for_a_minute(walk: Walk, account: DemoAccount) -> None:
+    """Wait until so much is counted: the frontend rounds down to whole minutes."""
+    counter = f"sensor.{account.slug}_down_today"
+
+    async def count() -> float:
+        await walk.home.act("homeassistant", "update_entity", entity_id=counter)
+        states = await walk.home.states()
+        return float(states[counter])
+
+    hours = await until(count, lambda hours: hours >= MINUTE, 2 * 60)
+    if hours < MINUTE:
+        raise DemoError(f"{account.name} is down, but only {hours} h were counted.")
 
 
 def tile(walk: Walk, name: str) -> Locator:
