@@ -14,6 +14,8 @@ from homeassistant.helpers.entity_component import DATA_INSTANCES
 from .peers import ACCOUNTS_PER_SOCKET, SOCKET
 from .server import account_ids
 
+_STATUS = {True: "connected", False: "broker_disconnected"}
+
 
 class Account:
     """The entities of an account."""
@@ -32,24 +34,25 @@ class Account:
 
     def show(self, event: dict[str, Any]) -> None:
         """Write the states that an event changes, the same as ours."""
-        if event["type"] == "status":
-            self._show_broker(event["connected"])
-        elif event["type"] in ("authenticated", "disconnected"):
-            on = event["type"] == "authenticated"
-            self._terminal._attr_is_on = on  # noqa: SLF001
-            self._status._attr_native_value = (  # noqa: SLF001
-                "connected" if on else "disconnected"
-            )
-            self._terminal.async_write_ha_state()
-            if not on:
-                self._show_broker(None)
-            self._status.async_write_ha_state()
+        match event["type"]:
+            case "status":
+                self._show(True, event["connected"], _STATUS[event["connected"]])
+            case "authenticated":
+                self._show(True, None, "connected")
+            case "disconnected":
+                self._show(False, None, "disconnected")
 
-    def _show_broker(self, on: bool | None) -> None:
-        """Write the broker's state, if it is another one."""
-        if self._broker.is_on is not on:
-            self._broker._attr_is_on = on  # noqa: SLF001
+    def _show(self, terminal: bool, broker: bool | None, status: str) -> None:
+        """Write the states that are other ones."""
+        if self._terminal.is_on is not terminal:
+            self._terminal._attr_is_on = terminal  # noqa: SLF001
+            self._terminal.async_write_ha_state()
+        if self._broker.is_on is not broker:
+            self._broker._attr_is_on = broker  # noqa: SLF001
             self._broker.async_write_ha_state()
+        if self._status.native_value != status:
+            self._status._attr_native_value = status  # noqa: SLF001
+            self._status.async_write_ha_state()
 
 
 @asynccontextmanager

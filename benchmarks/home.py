@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 import gc
 from importlib import import_module
 import json
@@ -35,7 +36,7 @@ from homeassistant.core import Event, EventStateChangedData, HomeAssistant, call
 from homeassistant.runner import RuntimeConfig
 
 from .fed import feed
-from .peers import sockets_for
+from .peers import COUNTS, sockets_for
 from .sampler import sampled
 from .server import account_ids, account_name
 from .turns import serve, tell
@@ -56,7 +57,7 @@ class Home:
     ) -> None:
         """Take a running one."""
         self.hass = hass
-        self._url = f"{server}/{domain}/{accounts}"
+        self._url = f"{server}/home-{domain}/{accounts}"
         self._accounts = accounts
         self._session = aiohttp.ClientSession()
 
@@ -130,13 +131,13 @@ class Home:
         await self.post("steady", seconds=seconds)
         return {"steady": (time.process_time() - started) / seconds}
 
-    async def changes(self, frames: int) -> dict[str, float]:
-        """Return the CPU time of one event that changes two entities of an account."""
+    async def changes(self, frames: int, of: int | None = None) -> dict[str, float]:
+        """Return the CPU time of one event that changes two entities of an account: of any, or one of so many."""
         # a broker of each socket goes away at the end, as it did the last time
         expected = frames + sockets_for(self._accounts) - self.count(STATE_OFF, BROKER)
         with self._changes(BROKER) as changed:
             started = time.process_time()
-            await self.post("flood", frames=frames, changes=1)
+            await self.post("flood", frames=frames, changing=of or self._accounts)
             while len(changed) < expected:  # noqa: ASYNC110
                 await asyncio.sleep(BEAT)
         return {"change": (time.process_time() - started) / frames}
@@ -295,6 +296,7 @@ async def run(options: argparse.Namespace) -> None:
                 "steady": home.steady,
                 "latency": home.latency,
                 "changes": home.changes,
+                "few changes": partial(home.changes, of=COUNTS[0]),
                 "loss": home.loss,
             }
         )

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from math import log10
 from statistics import median
 
-from .runs import COUNTS, Samples
+from .peers import COUNTS
+from .runs import Samples
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 70, 190, 30, 50

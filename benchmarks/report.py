@@ -6,7 +6,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from .runs import COUNTS, MANY, Samples
+from .peers import COUNTS
+from .runs import MANY, Samples
 
 MICRO, MILLI = 1e6, 1e3
 FLAT = 1.2
@@ -119,6 +120,22 @@ class Report:
                 (f"metaapi change {MANY}", f"metaapi change {COUNTS[0]}"),
                 _micro,
                 at_most=FLAT,
+            ),
+            self._ratio(
+                "the same of raw aiohttp + orjson before the same entities",
+                (f"raw change {MANY}", f"raw change {COUNTS[0]}"),
+                _micro,
+            ),
+            self._ratio(
+                f"the same where {COUNTS[0]} of the {MANY} change",
+                (f"metaapi few changes {MANY}", f"metaapi change {COUNTS[0]}"),
+                _micro,
+                at_most=FLAT,
+            ),
+            self._ratio(
+                f"a change at {COUNTS[0]}, ours against that of raw aiohttp + orjson",
+                (f"metaapi change {COUNTS[0]}", f"raw change {COUNTS[0]}"),
+                _micro,
             ),
             self._limit("loss block", "all sockets lost: longest block", _milli, 0.05),
             self._limit("loss back", "all sockets lost: all back after", _seconds, 15),

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 from scripts.setup_env import ENVIRONMENTS, ROOT, VENVS
 
+from .peers import COUNTS
 from .turns import Process
 
-COUNTS = (10, 100, 1000)
 MANY = COUNTS[-1]
 TURNS = 6
 """So often a Home Assistant is put under each of its loads, in one round."""
@@ -79,20 +79,26 @@ class Bench:
                 for peer in ("raw", "ours")
             }
             homes = {
-                count: stack.enter_context(self._home("metaapi", count))
-                for count in COUNTS
+                home: stack.enter_context(self._home(*home))
+                for home in (
+                    *(("metaapi", count) for count in COUNTS),
+                    *(("raw", count) for count in (COUNTS[0], MANY)),
+                )
             }
+            home = homes["metaapi", MANY]
             for _ in range(TURNS):
                 for peer, process in peers.items():
                     cost = process.turn("steady", SECONDS)
                     costs[f"{peer} steady {MANY}"].append(cost["steady"])
-                home = homes[MANY]
                 idle = home.turn("idle", SECONDS)["idle"]
                 steady = home.turn("steady", SECONDS)["steady"]
                 costs[f"metaapi steady {MANY}"].append(steady - idle)
-                for count in COUNTS * 3:
-                    cost = homes[count].turn("changes", CHANGES)
-                    costs[f"metaapi change {count}"].append(cost["change"])
+                for _ in range(3):
+                    for (client, count), process in homes.items():
+                        cost = process.turn("changes", CHANGES)
+                        costs[f"{client} change {count}"].append(cost["change"])
+                    cost = home.turn("few changes", CHANGES)
+                    costs[f"metaapi few changes {MANY}"].append(cost["change"])
 
     def latencies(self) -> None:
         """Measure how long an event takes to the state, apart from loads that heat the machine."""

@@ -198,15 +198,14 @@ class Server:
     async def flood(self, request: web.Request) -> web.Response:
         """Send `frames` frames over all sockets at once, and a broker that went away as the last of each.
 
-        With `changes`, every account's broker comes and goes with each of its frames.
+        With `changing`, the brokers of so many accounts come and go with each of their frames, and no other account has one.
         """
         sessions = self._served(request)
         share = int(request.query["frames"]) // len(sessions)
+        changing = int(request.query.get("changing", 0)) // len(sessions)
         await asyncio.gather(
             *(
-                session.write_all(
-                    _flood(session, share, changes="changes" in request.query)
-                )
+                session.write_all(_flood(session, share, changing))
                 for session in sessions
             )
         )
@@ -285,11 +284,13 @@ class Server:
         return [session for session in sessions if session.accounts] or sessions
 
 
-def _flood(session: Session, count: int, *, changes: bool) -> Iterator[bytes]:
+def _flood(session: Session, count: int, changing: int) -> Iterator[bytes]:
     """Yield the frames of a flood."""
-    well = [session.status(account_id) for account_id in session.served]
-    away = [session.status(account_id, broker=False) for account_id in session.served]
-    yield from islice(cycle(away + well if changes else well), count)
+    # the last ones, so that who is away at the end is the same; -0 are all
+    served = session.served[-changing:]
+    well = [session.status(account_id) for account_id in served]
+    away = [session.status(account_id, broker=False) for account_id in served]
+    yield from islice(cycle(away + well if changing else well), count)
     yield away[-1]
 
 

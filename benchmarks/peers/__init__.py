@@ -6,6 +6,8 @@ whose broker goes away.
 
 SOCKET = "ws/?transport=websocket&auth-token=bench&protocol=3"
 ACCOUNTS_PER_SOCKET = 100
+COUNTS = (10, 100, 1000)
+"""So many accounts a client has, in turn."""
 
 
 def sockets_for(accounts: int) -> int:

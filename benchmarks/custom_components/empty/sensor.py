@@ -15,7 +15,20 @@ STATUS = SensorEntityDescription(
     key="status",
     translation_key="status",
     device_class=SensorDeviceClass.ENUM,
-    options=["connected", "disconnected"],
+    options=[
+        "connected",
+        "broker_disconnected",
+        "disconnected",
+        "silent",
+        "reconnecting",
+        "reconnect_failed",
+        "never_authenticated",
+        "not_deployed",
+        "not_found",
+        "quota_exhausted",
+        "forbidden",
+        "no_connection",
+    ],
 )
 
 
