@@ -114,7 +114,7 @@ async def test_reread_leaves_room_for_others(
         FakeMonitor.set_facts(monitor, *args, **kwargs)
 
     with (
-        patch("custom_components.metaapi.coordinator.AT_ONCE", 1),
+        patch("custom_components.metaapi.coordinator.READ_AT_ONCE", 1),
         patch.object(monitor, "set_facts", set_facts),
     ):
         await pass_time(hass, REREAD_INTERVAL)

@@ -22,8 +22,8 @@ from .api.errors import (
 )
 from .api.link import LinkState
 from .api.model import Account
-from .api.monitor import AT_ONCE, Monitor
-from .api.provisioning import Provisioning
+from .api.monitor import Monitor
+from .api.provisioning import READ_AT_ONCE, Provisioning
 from .api.reconnect import Outcome, ReconnectResult
 from .const import (
     CONF_ACCOUNT_ID,
@@ -123,7 +123,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
             raise self._set_up_failed(err) from err
         finally:
             self.update_interval = self.reader.interval
-        for some in batched(self._subentries(), AT_ONCE, strict=False):
+        for some in batched(self._subentries(), READ_AT_ONCE, strict=False):
             for subentry in some:
                 if subentry.subentry_id in self.config_entry.subentries:
                     account = accounts.get(subentry.data[CONF_ACCOUNT_ID])

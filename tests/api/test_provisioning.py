@@ -1,5 +1,6 @@
 """The provisioning API over real HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 import json
@@ -17,7 +18,7 @@ from api.errors import (
     ValidationError,
 )
 from api.model import Account, Replica, ServerSettings
-from api.provisioning import Provisioning
+from api.provisioning import READ_AT_ONCE, Provisioning
 import pytest
 
 from simulator import SimAccount, Simulator
@@ -65,6 +66,33 @@ async def test_accounts_come_in_pages(
         sim.add_account(replace(sim.account, id=f"extra-{number}"))
     assert len(await provisioning.accounts()) == 5
     assert len(sim.rest_calls) == 3
+
+
+async def test_a_long_listing_leaves_room_for_others(
+    sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else happens, an event say, waits for a few accounts only."""
+    for number in range(2 * READ_AT_ONCE):
+        sim.add_account(replace(sim.account, id=f"extra-{number}"))
+    loop = asyncio.get_running_loop()
+    read_in_turn = [0]
+
+    def another_turn() -> None:
+        read_in_turn.append(0)
+        loop.call_soon(another_turn)
+
+    def from_json(data: object) -> Account | None:
+        read_in_turn[-1] += 1
+        return read(data)
+
+    read = Account.from_json
+    monkeypatch.setattr(Account, "from_json", from_json)
+    loop.call_soon(another_turn)
+
+    accounts = await provisioning.accounts()
+
+    assert len(accounts) == sum(read_in_turn) == 2 * READ_AT_ONCE + 2
+    assert max(read_in_turn) == READ_AT_ONCE
 
 
 async def test_replicas_are_no_accounts(
@@ -253,6 +281,16 @@ async def test_an_endless_answer_is_not_read(
     monkeypatch.setattr("api.provisioning.MAX_BODY_SIZE", 100)
     with pytest.raises(CannotConnectError, match="ValueError"):
         await provisioning.accounts()
+
+
+async def test_the_token_is_taken_out_of_what_is_read(
+    sim: Simulator, provisioning: Provisioning
+) -> None:
+    """Whoever put it into a name does not have us show it."""
+    sim.add_account(replace(sim.account, id="theirs", name=f"Mine {sim.token}"))
+    *_, listed = await provisioning.accounts()
+    assert listed.name == "Mine **REDACTED**"
+    assert await provisioning.account("theirs") == listed
 
 
 async def test_the_token_is_taken_out_however_it_is_escaped(

@@ -1,7 +1,9 @@
 """The provisioning API: accounts and server settings, over REST."""
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import batched
 import json
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +32,9 @@ _DEPTH = 10
 PAGE_SIZE = 1000
 _PAGES_MAX = 20
 
+READ_AT_ONCE = 10
+"""Accounts of a listing that are taken in one turn of the loop: events are not to wait for a thousand."""
+
 
 class Provisioning:
     """A client of MetaApi's provisioning API (documentation, `/provisioning/api/…`)."""
@@ -50,7 +55,7 @@ class Provisioning:
         """
         accounts: dict[str, Account] = {}
         for page in range(_PAGES_MAX):
-            items = await self._get(
+            items = await self._fetch(
                 "/users/current/accounts",
                 params={"limit": str(PAGE_SIZE), "offset": str(page * PAGE_SIZE)},
             )
@@ -58,10 +63,12 @@ class Provisioning:
                 items = items.get("items")
             if not isinstance(items, list):
                 raise CannotConnectError("The list of accounts is not a list")
-            for item in items:
-                account = Account.from_json(item)
-                if account is not None and not item.get("primaryAccountId"):
-                    accounts[account.account_id] = account
+            for some in batched(items, READ_AT_ONCE, strict=False):
+                for item in some:
+                    account = Account.from_json(self._redact(item))
+                    if account is not None and not item.get("primaryAccountId"):
+                        accounts[account.account_id] = account
+                await asyncio.sleep(0)
             if len(items) < PAGE_SIZE:
                 break
         return list(accounts.values())
@@ -91,7 +98,11 @@ class Provisioning:
         )
 
     async def _get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """Make one call and return its JSON."""
+        """Make one call and return its JSON without the token."""
+        return self._redact(await self._fetch(path, params))
+
+    async def _fetch(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """Make one call and return its JSON, in which the token may stand."""
         failure: str
         try:
             async with self._session.get(
@@ -104,7 +115,7 @@ class Provisioning:
             ) as response:
                 status = response.status
                 retry_after = response.headers.get("Retry-After")
-                body = self._decode(await _read(response))
+                body = _decode(await _read(response))
         except (
             aiohttp.ClientError,
             TimeoutError,
@@ -118,12 +129,9 @@ class Provisioning:
         # raised here, not above: the library's exception may hold the token
         raise CannotConnectError(f"No answer ({failure})")
 
-    def _decode(self, body: bytes) -> Any:
-        """Return a body as JSON without the token, or nothing."""
-        try:
-            return redact_all(json.loads(body), self._token, _DEPTH)
-        except ValueError, RecursionError:
-            return None
+    def _redact(self, value: Any) -> Any:
+        """Return JSON without the token."""
+        return redact_all(value, self._token, _DEPTH)
 
     def _result(self, status: int, body: Any, retry_after: str | None) -> Any:
         """Return what a call was answered with; raises for every answer that is an error."""
@@ -139,7 +147,7 @@ class Provisioning:
         self, status: int, body: object, retry_after: str | None
     ) -> RequestError:
         """Build the exception for an error answer, whose status counts more than its name."""
-        fields = body if isinstance(body, Mapping) else {}
+        fields = self._redact(body) if isinstance(body, Mapping) else {}
         error = from_status(
             status,
             fields.get("message"),
@@ -149,6 +157,14 @@ class Provisioning:
         if isinstance(error, TooManyRequestsError) and retry_after is not None:
             error.metadata.setdefault("retryAfter", retry_after)
         return error
+
+
+def _decode(body: bytes) -> Any:
+    """Return a body as JSON, or nothing."""
+    try:
+        return json.loads(body)
+    except ValueError, RecursionError:
+        return None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
