@@ -78,12 +78,10 @@ class Bench:
                 peer: stack.enter_context(self._peer(peer, MANY, "steady"))
                 for peer in ("raw", "ours")
             }
+            clients = [("metaapi", count) for count in COUNTS]
+            clients += [("raw", count) for count in (COUNTS[0], MANY)]
             homes = {
-                home: stack.enter_context(self._home(*home))
-                for home in (
-                    *(("metaapi", count) for count in COUNTS),
-                    *(("raw", count) for count in (COUNTS[0], MANY)),
-                )
+                client: stack.enter_context(self._home(*client)) for client in clients
             }
             home = homes["metaapi", MANY]
             for _ in range(TURNS):

@@ -198,7 +198,7 @@ class Server:
     async def flood(self, request: web.Request) -> web.Response:
         """Send `frames` frames over all sockets at once, and a broker that went away as the last of each.
 
-        With `changing`, the brokers of so many accounts come and go with each of their frames, and no other account has one.
+        With `changing`, the brokers of so many accounts come and go with each of their frames, and the others send none.
         """
         sessions = self._served(request)
         share = int(request.query["frames"]) // len(sessions)

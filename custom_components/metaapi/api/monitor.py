@@ -32,7 +32,7 @@ _LOGGER = logging.getLogger(__name__)
 _HOST_MAX = 256
 """A longer name of a host is none of MetaApi's."""
 
-AT_ONCE = 50
+_AT_ONCE = 50
 """Accounts that change in one turn of the loop: all of a thousand would keep Home Assistant waiting."""
 
 _DEPTH = 10
@@ -395,7 +395,7 @@ class Monitor(ConnectionListener):
         self.token_refused = True
         self._journal.note("token refused")
         now = self._clock()
-        for some in batched(tuple(self._watches.values()), AT_ONCE, strict=False):
+        for some in batched(tuple(self._watches.values()), _AT_ONCE, strict=False):
             for watch in some:
                 watch.link.token_refused(now)
                 if watch.attempt is not None:
@@ -425,7 +425,7 @@ class Monitor(ConnectionListener):
         self._timer = None
         now = self._clock()
         due = [watch for watch in self._watches.values() if watch.link.deadline <= now]
-        for watch in sorted(due, key=_deadline)[:AT_ONCE]:
+        for watch in sorted(due, key=_deadline)[:_AT_ONCE]:
             watch.link.tick(now)
             self.pump(watch)
         nearest = min(map(_deadline, self._watches.values()), default=inf)

@@ -75,7 +75,7 @@ class Provisioning:
 
     async def check(self) -> None:
         """Make the cheapest call that needs a valid token; raises as `accounts` does."""
-        await self._get("/users/current/accounts", params={"limit": "1"})
+        await self._fetch("/users/current/accounts", params={"limit": "1"})
 
     async def account(self, account_id: str) -> Account:
         """Return one account; raises NotFoundError when it is gone, and whatever `accounts` raises.
