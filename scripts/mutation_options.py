@@ -18,9 +18,9 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("connection", ("tests/api/test_connection.py",)),
+        Target("transport/connection", ("tests/api/test_connection.py",)),
         Target(
-            "link",
+            "terminal/terminal",
             (
                 "tests/api/test_link.py",
                 "tests/api/test_link_corners.py",

@@ -11,8 +11,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import pytest_socket
 
-from custom_components.metaapi.api.endpoints import Zone
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
     CannotConnectError,
     ConnectionLostError,
     ForbiddenError,
@@ -23,13 +22,14 @@ from custom_components.metaapi.api.errors import (
     NotAuthenticatedError,
     NotFoundError,
     NotSynchronizedError,
+    Provisioning,
     RequestError,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
+    Zone,
+    read_claims,
 )
-from custom_components.metaapi.api.provisioning import Provisioning
-from custom_components.metaapi.api.token import read_claims
 from custom_components.metaapi.const import (
     CONF_ACCOUNT_ID,
     CONF_ACCOUNTS,

@@ -9,7 +9,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.metaapi.api.errors import NotFoundError
+from custom_components.metaapi.api import NotFoundError
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.repairs import MetaApiRepairFlow
 from homeassistant.const import CONF_TOKEN

@@ -10,19 +10,20 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import pytest_socket
 
-from custom_components.metaapi.api.endpoints import Zone
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
+    Account,
     CannotConnectError,
     ForbiddenError,
     InternalError,
     MetaApiError,
     NotFoundError,
+    Provisioning,
+    ServerSettings,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
+    Zone,
 )
-from custom_components.metaapi.api.model import Account, ServerSettings
-from custom_components.metaapi.api.provisioning import Provisioning
 from custom_components.metaapi.const import (
     CONF_ACCOUNT_ID,
     CONF_API_URL,

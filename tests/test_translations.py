@@ -13,7 +13,7 @@ from custom_components.metaapi import (
     services,
     trigger,
 )
-from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.api import Status
 from homeassistant.core import HomeAssistant
 import homeassistant.helpers.service
 

@@ -14,7 +14,7 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import callback
 
-from .api.model import Account
+from .api import Account
 from .const import CONF_ACCOUNTS, DATA_REST_PAUSES, DOMAIN, SUBENTRY_ACCOUNT
 from .flow_access import Access, Listing, entry_accounts, offered_accounts
 from .flow_forms import (

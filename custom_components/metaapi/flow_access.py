@@ -14,10 +14,11 @@ from homeassistant.helpers.aiohttp_client import (
     async_get_clientsession,
 )
 
-from .api.connection import try_subscribe
-from .api.endpoints import Endpoints, Zone
-from .api.errors import (
+from .api import (
+    STREAMING,
+    Account,
     CannotConnectError,
+    Endpoints,
     ForbiddenError,
     HandshakeRefusedError,
     InternalError,
@@ -25,14 +26,17 @@ from .api.errors import (
     NotAuthenticatedError,
     NotFoundError,
     NotSynchronizedError,
+    Provisioning,
     RequestError,
+    TokenClaims,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
+    Zone,
+    read_claims,
+    redact,
+    try_subscribe,
 )
-from .api.model import Account
-from .api.provisioning import Provisioning
-from .api.token import STREAMING, TokenClaims, read_claims, redact
 from .const import (
     CONF_ACCOUNT_ID,
     CONF_API_URL,

@@ -19,9 +19,14 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.util import dt as dt_util
 
-from .api.endpoints import InvalidUrlError, check_api_url
-from .api.model import Account
-from .api.token import PROVISIONING, STREAMING, read_claims
+from .api import (
+    PROVISIONING,
+    STREAMING,
+    Account,
+    InvalidUrlError,
+    check_api_url,
+    read_claims,
+)
 from .const import (
     ACCOUNT_URL,
     CONF_ACCOUNT_ID,

@@ -9,15 +9,14 @@ from typing import Any, override
 
 import aiohttp
 
-from custom_components.metaapi.api.connection import Channel
+from custom_components.metaapi.api import MetaApiError, RequestError, Timing
 from custom_components.metaapi.api.endpoints import (
     SOCKET_PATH,
     new_client_id,
     socket_headers,
     socket_params,
 )
-from custom_components.metaapi.api.errors import MetaApiError, RequestError
-from custom_components.metaapi.api.timing import Timing
+from custom_components.metaapi.api.transport.channel import Channel
 
 APPLICATION = "MetaApi"
 

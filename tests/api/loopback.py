@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from api.endpoints import socket_headers, socket_params
 from api.timing import Timing
-from api.wire import Wire
+from api.transport.socketio2 import Socket
 import pytest
 import pytest_socket
 
@@ -139,17 +139,17 @@ class Sockets:
         """Start with none."""
         self.session = session
         self.events = events
-        self.made: list[Wire] = []
+        self.made: list[Socket] = []
 
-    def make(self, **options: Any) -> Wire:
+    def make(self, **options: Any) -> Socket:
         """Make a wire that is not connected; `timing` and `redact` as for `Wire`."""
         timing = options.pop("timing", Timing())
         on_event = options.pop("on_event", self.events)
-        wire = Wire(self.session, on_event, timing=timing, **options)
+        wire = Socket(self.session, on_event, timing=timing, **options)
         self.made.append(wire)
         return wire
 
-    async def connect(self, url: str, token: str = TOKEN, **options: Any) -> Wire:
+    async def connect(self, url: str, token: str = TOKEN, **options: Any) -> Socket:
         """Make a wire and connect it as the client does."""
         wire = self.make(**options)
         await wire.connect(url, socket_params(token, "0.5"), socket_headers("0.5"))

@@ -10,8 +10,6 @@ import logging
 from typing import Any, cast
 
 import aiohttp
-from api import connection as module
-from api.connection import Channel, Connection, new_request_id, try_subscribe
 from api.endpoints import Zone
 from api.errors import (
     CannotConnectError,
@@ -31,7 +29,11 @@ from api.errors import (
     ValidationError,
 )
 from api.timing import Timing
-from api.wire import WireCounters
+from api.token_check import try_subscribe
+from api.transport import channel, connection as module
+from api.transport.channel import Channel, new_request_id
+from api.transport.connection import Connection
+from api.transport.socketio2 import SocketCounters
 import pytest
 
 from simulator import Simulator
@@ -96,7 +98,7 @@ class FakeWire:
         self.timing = timing
         self.redact = redact
         self.on_event = on_event
-        self.counters = WireCounters(frames=7)
+        self.counters = SocketCounters(frames=7)
         self.connects: list[tuple[str, dict[str, str], dict[str, str] | None]] = []
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -163,7 +165,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Non
     FakeWire.otherwise = None
     FakeWire.answers = {}
     FakeWire.tried = []
-    monkeypatch.setattr(module, "Wire", FakeWire)
+    monkeypatch.setattr(channel, "Socket", FakeWire)
     monkeypatch.setattr(module.random, "uniform", lambda low, high: high)
 
 
@@ -375,7 +377,7 @@ async def test_no_response_in_time(options: dict[str, Any], patience: float) -> 
 @warped
 async def test_too_many_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than may wait is refused, until one has its answer."""
-    monkeypatch.setattr(module, "MAX_PENDING", 2)
+    monkeypatch.setattr(channel, "MAX_PENDING", 2)
     line = Line()
     one, two = await line.ask(), await line.ask()
     with pytest.raises(TooManyPendingError) as caught:
@@ -392,13 +394,13 @@ async def test_too_many_pending(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_thousand_may_wait() -> None:
     """The bound itself."""
-    assert module.MAX_PENDING == 1000
+    assert channel.MAX_PENDING == 1000
 
 
 @warped
 async def test_what_failed_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not sent, not answered, answered, refused: each makes room for the next request."""
-    monkeypatch.setattr(module, "MAX_PENDING", 1)
+    monkeypatch.setattr(channel, "MAX_PENDING", 1)
     line = Line()
     line.wire.refuse_emit = NotConnectedError("No socket")
     with pytest.raises(NotConnectedError):
@@ -563,7 +565,7 @@ async def test_a_socket_comes_and_goes() -> None:
         connection = rig.connection
         assert not connection.connected
         assert connection.session_id == ""
-        assert connection.counters == WireCounters()
+        assert connection.counters == SocketCounters()
         assert connection.opened_at is None
         assert connection.zone is ZONE
         connection.start()

@@ -8,8 +8,8 @@ from unittest.mock import ANY
 
 from api.endpoints import Endpoints
 from api.errors import ForbiddenError, TerminalTimeoutError
-from api.journal import EVENTS_KEPT, Journal
 from api.model import Replica, ServerSettings, Status
+from api.support import EVENTS_KEPT, Journal
 import pytest
 
 from .support import Witness, watched

@@ -14,11 +14,12 @@ from types import SimpleNamespace
 from typing import Any, cast, override
 
 import aiohttp
-from api.connection import Channel, Connection
 from api.endpoints import Endpoints
 from api.monitor import Monitor
 from api.timing import Timing
-from api.wire import _SocketIO2
+from api.transport.channel import Channel
+from api.transport.connection import Connection
+from api.transport.socketio2 import _SocketIO2
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 import pytest
 
@@ -326,7 +327,7 @@ class Client:
         assert self.monitor.state(ACCOUNT) is not None
         (zone,) = self.monitor._watches[ACCOUNT].link._zones.values()
         assert len(zone.hosts) <= 16
-        assert len(self.monitor._watches[ACCOUNT].link.wishes) == 0
+        assert len(self.monitor._watches[ACCOUNT].link.pending) == 0
 
 
 @pytest.fixture

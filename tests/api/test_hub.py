@@ -4,12 +4,11 @@ import asyncio
 from math import inf
 from typing import cast
 
-from api.connection import Connection
+from api.account import WatchedAccount
 from api.endpoints import Zone
-from api.hub import Hub
-from api.sockets import Sockets
 from api.timing import Timing
-from api.watch import Watch
+from api.transport.connection import Connection
+from api.transport.pool import Link, Pool
 import pytest
 
 LONDON = Zone("https://london-a.example", "london", 0)
@@ -32,12 +31,12 @@ class Bench:
 
     def __init__(self) -> None:
         """Start with a socket that is needed and not open, at 0 s."""
-        self.sockets = Sockets(lambda zone: cast(Connection, FakeConnection(zone)))
-        self.hub = Hub(self.sockets, Timing(blind=60.0))
+        self.sockets = Pool(lambda zone: cast(Connection, FakeConnection(zone)))
+        self.hub = Link(self.sockets, Timing(blind=60.0))
         self.told: list[bool | None] = []
         self.hub.listeners.add(lambda: self.told.append(self.hub.connected))
         self.hub.expect_socket(0.0)
-        route = (cast(Watch, "A"), "london-a")
+        route = (cast(WatchedAccount, "A"), "london-a")
         self.connection = self.sockets.take(LONDON, "a", route, 0.0)
 
     def open(self, now: float, *, connected: bool = True) -> None:
@@ -91,7 +90,7 @@ async def test_up_with_a_socket_down_a_minute_after_it(bench: Bench) -> None:
 async def test_one_open_socket_is_enough(bench: Bench) -> None:
     """Patience runs out only after the last one."""
     bench.open(10.0)
-    other = bench.sockets.take(LONDON, "a", (cast(Watch, "A"), "again"), 10.0)
+    other = bench.sockets.take(LONDON, "a", (cast(WatchedAccount, "A"), "again"), 10.0)
     cast(FakeConnection, other).connected = True
     bench.open(20.0, connected=False)
     assert bench.hub.deadline == inf

@@ -10,7 +10,8 @@ from api.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from api.link import Link, LinkState, Status, Wish
+from api.model import Status
+from api.terminal.terminal import AccountState, Action, Terminal
 import pytest
 
 ANY = (None, None)
@@ -29,13 +30,13 @@ class Bench:
         self.now = 0.0
         self.away: set[str] = set()
         """Zones that answer every subscribe at once: the terminal is away."""
-        self.sent: list[tuple[float, Wish, str]] = []
-        self.link = Link(
+        self.sent: list[tuple[float, Action, str]] = []
+        self.link = Terminal(
             zones or ("a",), 0.0, jitter=lambda low, high: (low + high) / 2
         )
 
     @property
-    def state(self) -> LinkState:
+    def state(self) -> AccountState:
         """Return the state shown now."""
         return self.link.state
 
@@ -58,10 +59,10 @@ class Bench:
         self._collect()
 
     def _collect(self) -> None:
-        wishes, self.link.wishes = self.link.wishes, []
+        wishes, self.link.pending = self.link.pending, []
         for wish, zone in wishes:
             self.sent.append((self.now, wish, zone))
-            if wish is Wish.SUBSCRIBE and zone in self.away:
+            if wish is Action.SUBSCRIBE and zone in self.away:
                 self.answer(TerminalTimeoutError("away"), zone)
 
     def subscribes(self, zone: str = "a") -> list[float]:
@@ -69,12 +70,12 @@ class Bench:
         return [
             when
             for when, wish, name in self.sent
-            if wish is Wish.SUBSCRIBE and name == zone
+            if wish is Action.SUBSCRIBE and name == zone
         ]
 
     def probes(self) -> list[float]:
         """Return when pings of our own went out."""
-        return [when for when, wish, _ in self.sent if wish is Wish.PROBE]
+        return [when for when, wish, _ in self.sent if wish is Action.PROBE]
 
     def up(self, zone: str = "a", session: str = "s1") -> None:
         """Open a zone's socket; the subscribe goes out at once."""
@@ -182,7 +183,7 @@ def test_on_only_at_authenticated(bench: Bench) -> None:
     bench.status()
     assert bench.terminal is None
     assert bench.authenticated()
-    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
 
 
 def test_on_with_the_two_fields_of_the_seed_page(bench: Bench) -> None:
@@ -230,7 +231,7 @@ def test_off_when_the_last_host_disconnects(bench: Bench) -> None:
     """`disconnected` of the only host is evidence."""
     bench.come_up()
     bench.disconnected()
-    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
 
 
 def test_disconnected_of_one_of_two_hosts_is_no_outage(bench: Bench) -> None:
@@ -287,7 +288,7 @@ def test_off_after_silence_on_a_living_socket(bench: Bench) -> None:
     assert bench.probes() == [65]
     assert bench.terminal is True
     bench.link.probe_answered("a", 65, 66)
-    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+    assert bench.state == AccountState(terminal=False, status=Status.SILENT)
     bench.to(66)
     assert bench.subscribes()[-1] == 66
 
@@ -322,7 +323,7 @@ def test_off_when_status_says_not_authenticated(bench: Bench) -> None:
     """`status.authenticated: false` is evidence."""
     bench.come_up()
     bench.status(authenticated=False)
-    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
 
 
 def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
@@ -331,7 +332,7 @@ def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
     bench.link.reconnect_sent(1)
     assert bench.terminal is True
     bench.link.reconnect_accepted(1)
-    assert bench.state == LinkState(terminal=False, status=Status.RECONNECTING)
+    assert bench.state == AccountState(terminal=False, status=Status.RECONNECTING)
     bench.status()
     assert bench.terminal is False
     bench.authenticated()
@@ -353,7 +354,7 @@ def test_off_when_rest_says_not_deployed(bench: Bench) -> None:
     """REST is evidence, and nothing subscribes to an account that does not run."""
     bench.come_up()
     bench.facts(deployed=False)
-    assert bench.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
     bench.renew()
     bench.to(500)
     assert bench.subscribes() == [0]
@@ -366,7 +367,7 @@ def test_not_deployed_stays_off_while_our_sockets_are_down(bench: Bench) -> None
     """What REST says does not need a socket."""
     bench.facts(deployed=False)
     bench.to(1000)
-    assert bench.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
 
 
 @pytest.mark.parametrize("error", [None, TerminalTimeoutError("away")])
@@ -543,9 +544,9 @@ def test_unavailable_after_sixty_seconds_without_a_socket(bench: Bench) -> None:
     bench.to(10)
     bench.down()
     bench.to(69.9)
-    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
     bench.to(70)
-    assert bench.state == LinkState(available=False, status=Status.NO_CONNECTION)
+    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
 
 
 def test_network_loss_is_on_unavailable_on_and_never_off(bench: Bench) -> None:
@@ -593,11 +594,13 @@ def test_unavailable_stays_until_the_round_decides(bench: Bench) -> None:
     bench.to(100)
     bench.away = {"a"}
     bench.up(session="s2")
-    assert bench.state == LinkState(available=False, status=Status.UNKNOWN, timeouts=1)
+    assert bench.state == AccountState(
+        available=False, status=Status.UNKNOWN, timeouts=1
+    )
     bench.to(159)
     assert bench.terminal == "unavailable"
     bench.to(160)
-    assert bench.state == LinkState(
+    assert bench.state == AccountState(
         terminal=False, status=Status.DISCONNECTED, timeouts=5
     )
 
@@ -645,7 +648,7 @@ def test_unavailable_while_the_subscribe_is_refused(
     """A refused subscribe leaves us without eyes; the status says why."""
     bench.up()
     bench.answer(error)
-    assert bench.state == LinkState(available=False, status=status)
+    assert bench.state == AccountState(available=False, status=status)
 
 
 def test_a_refusal_in_one_zone_does_not_blind_the_other() -> None:
@@ -677,17 +680,17 @@ def test_unavailable_and_no_status_when_the_token_is_refused(bench: Bench) -> No
     """Nothing is known with a refused token, for good."""
     bench.come_up()
     bench.link.token_refused(1)
-    assert bench.state == LinkState(available=False, status=None)
+    assert bench.state == AccountState(available=False, status=None)
     bench.authenticated()
     bench.to(1000)
-    assert bench.state == LinkState(available=False, status=None)
+    assert bench.state == AccountState(available=False, status=None)
 
 
 def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
     """A deleted account is out of sight, and nobody subscribes to it."""
     bench.come_up()
     bench.facts(exists=False)
-    assert bench.state == LinkState(available=False, status=Status.NOT_FOUND)
+    assert bench.state == AccountState(available=False, status=Status.NOT_FOUND)
     bench.renew()
     bench.to(400)
     assert bench.subscribes() == [0]
@@ -700,7 +703,7 @@ def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
 
 def test_unknown_until_the_first_round_decides(bench: Bench) -> None:
     """Nothing is claimed at start."""
-    assert bench.state == LinkState(terminal=None, status=Status.UNKNOWN)
+    assert bench.state == AccountState(terminal=None, status=Status.UNKNOWN)
     bench.up()
     assert bench.terminal is None
 
@@ -713,13 +716,13 @@ def test_unknown_for_ninety_seconds_at_most(bench: Bench) -> None:
     bench.to(89.9)
     assert bench.terminal is None
     bench.to(90)
-    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
 
 
 def test_unknown_becomes_unavailable_when_no_socket_ever_opens(bench: Bench) -> None:
     """Without any socket it takes 60 s."""
     bench.to(60)
-    assert bench.state == LinkState(available=False, status=Status.NO_CONNECTION)
+    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
 
 
 # -- broker --------------------------------------------------------------------------------------
@@ -733,13 +736,15 @@ def test_broker_is_unknown_while_the_terminal_is_not_on(bench: Bench) -> None:
     bench.authenticated()
     assert bench.state.broker is None
     bench.status(connected=False)
-    assert bench.state == LinkState(
+    assert bench.state == AccountState(
         terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
     )
     bench.status(connected=None)
     assert bench.state.broker is False
     bench.status(connected=True)
-    assert bench.state == LinkState(terminal=True, broker=True, status=Status.CONNECTED)
+    assert bench.state == AccountState(
+        terminal=True, broker=True, status=Status.CONNECTED
+    )
     bench.disconnected()
     assert bench.state.broker is None
 
@@ -892,7 +897,7 @@ def test_a_refused_reconnect_of_a_terminal_that_is_on_leaves_it_on(
     bench.come_up()
     bench.link.reconnect_sent(1)
     bench.link.reconnect_ended(2, authenticated=False)
-    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
 
 
 def test_a_reconnect_that_succeeded_elsewhere_renews_the_subscription(

@@ -16,7 +16,8 @@ from api.errors import (
     UnauthorizedError,
     ValidationError,
 )
-from api.link import Link, LinkState, Status, Wish
+from api.model import Status
+from api.terminal.terminal import AccountState, Action, Terminal
 import pytest
 
 from .test_link import ANY, ONE, TWO, Bench, bench, pair
@@ -44,21 +45,21 @@ def test_nothing_is_known_at_first(bench: Bench) -> None:
     assert bench.link.reconnecting is False
     assert bench.link.up is False
     assert bench.link.up_zones == []
-    assert bench.link.wishes == []
+    assert bench.link.pending == []
 
 
 def test_a_link_without_zones_waits(bench: Bench) -> None:
     """It is unknown, then out of sight; the zones come later."""
-    link = Link((), 0.0)
-    assert link.state == LinkState()
+    link = Terminal((), 0.0)
+    assert link.state == AccountState()
     assert link.deadline == 90
     link.tick(90)
-    assert link.state == LinkState(available=False, status=Status.NO_CONNECTION)
+    assert link.state == AccountState(available=False, status=Status.NO_CONNECTION)
     assert link.deadline == inf
     link.set_zones(["a"], 100.0)
     assert link.state.available is False
     link.socket_up("a", "s1", 100.0)
-    assert link.wishes == [(Wish.SUBSCRIBE, "a")]
+    assert link.pending == [(Action.SUBSCRIBE, "a")]
 
 
 # -- hosts and their names -------------------------------------------------------------------------
@@ -186,7 +187,7 @@ def test_a_status_that_changes_nothing_costs_nothing(bench: Bench) -> None:
     """The clock is not even looked at; what changes something is."""
     bench.come_up()
     bench.status()
-    with patch.object(Link, "tick") as tick:
+    with patch.object(Terminal, "tick") as tick:
         bench.status()
         bench.status(authenticated=None)
         bench.status(connected=None)
@@ -210,7 +211,7 @@ def test_a_status_of_an_unknown_host_that_denies_is_evidence(bench: Bench) -> No
     bench.up()
     bench.answer()
     bench.status(TWO, authenticated=False)
-    assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
     bench.link.reconnect_sent(0)
     bench.link.reconnect_ended(0, authenticated=False)
     bench.status(TWO, authenticated=False)
@@ -225,7 +226,7 @@ def test_the_first_reason_stays(bench: Bench) -> None:
     bench._collect()
     assert bench.state.status is Status.SILENT
     asked(bench, 300)
-    assert bench.state == LinkState(terminal=False, status=Status.SILENT, timeouts=6)
+    assert bench.state == AccountState(terminal=False, status=Status.SILENT, timeouts=6)
 
 
 def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
@@ -239,7 +240,7 @@ def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
     asked(bench, 159)
     assert bench.terminal == "unavailable"
     bench.to(160)
-    assert bench.state == LinkState(
+    assert bench.state == AccountState(
         terminal=False, status=Status.DISCONNECTED, timeouts=4
     )
 
@@ -306,7 +307,7 @@ def test_another_server_is_not_bound_by_a_refusal(bench: Bench) -> None:
     bench.link.forget_refusal("a")
     bench.renew()
     assert bench.subscribes() == [0, 1]
-    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
     bench.authenticated(session="s2")
     bench.to(2)
     assert bench.terminal is True
@@ -328,7 +329,7 @@ def test_a_refusal_outlives_its_socket(
     bench.down()
     assert bench.state.available is False
     bench.up(session="s2")
-    assert bench.state == LinkState(available=False, status=status)
+    assert bench.state == AccountState(available=False, status=status)
     bench.to(299)
     assert bench.subscribes() == [0]
     bench.to(300)
@@ -437,7 +438,7 @@ def test_deployed_again_has_a_reason_of_its_own(bench: Bench, ever_on: bool) -> 
     bench.facts(deployed=False)
     bench.facts(exists=False)
     bench.facts(deployed=False)
-    assert bench.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
     bench.facts(deployed=None)
     assert bench.state.status is (
         Status.DISCONNECTED if ever_on else Status.NEVER_AUTHENTICATED
@@ -584,7 +585,7 @@ def test_zones_come_and_go() -> None:
     bench.to(64.9)
     assert bench.terminal is True
     bench.to(65)
-    assert bench.state == LinkState(available=False, status=Status.NO_CONNECTION)
+    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
 
 
 def test_every_zone_has_its_moments() -> None:
@@ -605,25 +606,25 @@ def test_spread(bench: Bench) -> None:
         drawn.append((low, high))
         return high
 
-    link = Link(["a"], 0.0, jitter=jitter)
+    link = Terminal(["a"], 0.0, jitter=jitter)
     link.socket_up("a", "s1", 10.0, 4.0)
     assert drawn == [(0.0, 4.0)]
     assert link.deadline == 14.0
     link.socket_up("a", "s2", 20.0)
     assert drawn == [(0.0, 4.0)]
-    assert link.wishes == [(Wish.SUBSCRIBE, "a")]
+    assert link.pending == [(Action.SUBSCRIBE, "a")]
 
 
 # -- a user's quota that is used up ----------------------------------------------------------------
 
-HELD = LinkState(available=False, status=Status.QUOTA_EXHAUSTED)
+HELD = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
 
 
 def test_hold(bench: Bench) -> None:
     """Nothing goes out before it ends, then at once; the quota is the reason until an answer comes."""
     bench.link.hold(400.0, 0.0)
     bench.to(1)
-    assert bench.state == LinkState()
+    assert bench.state == AccountState()
     bench.up()
     assert bench.state == HELD
     bench.to(399.9)
@@ -633,9 +634,9 @@ def test_hold(bench: Bench) -> None:
     assert bench.state == HELD
     assert bench.subscribes() == [400]
     bench.answer()
-    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
     bench.authenticated()
-    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED)
+    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
 
 
 def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
@@ -644,7 +645,7 @@ def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
     bench.link.hold(400.0, 0.5)
     bench.link.hold(500.0, 0.7)
     assert bench.link.deadline == 0.5, "one that waits already keeps its turn"
-    assert bench.state == LinkState()
+    assert bench.state == AccountState()
     bench.to(0.7)
     assert bench.state == HELD
 
@@ -727,7 +728,7 @@ def test_a_hold_that_meets_no_socket(bench: Bench) -> None:
     bench.link.hold(50.0, 0.0)
     bench.to(55)
     bench.up(session="s2")
-    assert bench.state == LinkState()
+    assert bench.state == AccountState()
     assert bench.subscribes() == [0, 55]
 
 
@@ -747,16 +748,16 @@ def test_a_hold_is_over_for_whom_it_held_nothing_back(bench: Bench, fact: str) -
     ("heard", "silence", "state"),
     [
         (None, True, HELD),
-        (Bench.status, True, LinkState(terminal=False, status=Status.SILENT)),
+        (Bench.status, True, AccountState(terminal=False, status=Status.SILENT)),
         (
             Bench.disconnected,
             False,
-            LinkState(terminal=False, status=Status.DISCONNECTED),
+            AccountState(terminal=False, status=Status.DISCONNECTED),
         ),
         (
             lambda b: b.status(authenticated=False),
             False,
-            LinkState(terminal=False, status=Status.DISCONNECTED),
+            AccountState(terminal=False, status=Status.DISCONNECTED),
         ),
     ],
 )
@@ -765,7 +766,7 @@ def test_a_reconnect_of_a_held_account(
     heard: Callable[[Bench], None] | None,
     *,
     silence: bool,
-    state: LinkState,
+    state: AccountState,
 ) -> None:
     """Its `authenticated` counts; without a subscription, silence afterwards says nothing."""
     bench.link.hold(400.0, 0.0)
@@ -820,7 +821,7 @@ def test_a_reconnect_of_a_refused_account(
     assert bench.terminal is True
     assert bench.probes() == [70]
     bench.link.probe_answered("a", 70, 70)
-    assert bench.state == LinkState(available=False, status=status)
+    assert bench.state == AccountState(available=False, status=status)
     bench.to(299)
     assert bench.subscribes() == [0]
     bench.to(300)
@@ -841,7 +842,7 @@ def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> N
     assert bench.terminal is True
     bench.to(400)
     bench.link.probe_answered("a", 400, 400)
-    assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+    assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
 
 
 @REFUSALS
@@ -854,7 +855,7 @@ def test_a_refusal_ends_a_subscription(
     bench.disconnected()
     bench.to(105)
     bench.answer(error)
-    assert bench.state == LinkState(available=False, status=status)
+    assert bench.state == AccountState(available=False, status=status)
     bench.to(120)
     bench.link.reconnect_sent(120)
     bench.link.reconnect_accepted(120)
@@ -863,7 +864,7 @@ def test_a_refusal_ends_a_subscription(
     assert bench.terminal is True
     bench.to(180)
     bench.link.probe_answered("a", 180, 180)
-    assert bench.state == LinkState(available=False, status=status)
+    assert bench.state == AccountState(available=False, status=status)
 
 
 @pytest.mark.parametrize(
@@ -887,7 +888,7 @@ def test_a_silence_without_a_subscription_is_no_evidence(
     assert bench.terminal is True
     bench.to(60)
     bench.link.probe_answered("a", 60, 60)
-    assert bench.state == LinkState(available=False, status=Status.UNKNOWN)
+    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
     asked = len(bench.subscribes())
     bench.to(400)
     assert len(bench.subscribes()) > asked
@@ -928,7 +929,7 @@ def test_a_status_alone_lifts_no_refusal(bench: Bench) -> None:
     bench.up()
     bench.answer(ForbiddenError("no"))
     bench.status()
-    assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+    assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
 
 
 def test_a_second_refusal_is_the_last_word(bench: Bench) -> None:
@@ -938,7 +939,7 @@ def test_a_second_refusal_is_the_last_word(bench: Bench) -> None:
     bench.answer(ForbiddenError("no"))
     bench.to(60)
     bench.link.probe_answered("a", 60, 60)
-    assert bench.state == LinkState(available=False, status=Status.FORBIDDEN)
+    assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
     bench.to(4000)
     assert bench.subscribes() == [0]
 
@@ -963,7 +964,7 @@ def test_a_refusal_ends_with_a_subscription(bench: Bench) -> None:
     bench.answer()
     bench.to(400)
     bench.link.probe_answered("a", 400, 400)
-    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+    assert bench.state == AccountState(terminal=False, status=Status.SILENT)
 
 
 @pytest.mark.parametrize(
@@ -1003,12 +1004,12 @@ def test_a_refused_account_that_is_heard_of_is_subscribed(
     reconnect_refused(bench, ForbiddenError("no"))
     if event == "disconnected":
         bench.disconnected()
-        assert bench.state == LinkState(terminal=False, status=Status.DISCONNECTED)
+        assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
         return
     bench.status()
     bench.to(70)
     bench.link.probe_answered("a", 70, 70)
-    assert bench.state == LinkState(terminal=False, status=Status.SILENT)
+    assert bench.state == AccountState(terminal=False, status=Status.SILENT)
 
 
 # -- TimeoutErrors in a row ------------------------------------------------------------------------
@@ -1018,13 +1019,15 @@ def test_timeouts_in_a_row_are_counted(bench: Bench) -> None:
     """Over sockets, in sight or out of it, until anything else is answered."""
     bench.up()
     asked(bench, 21)
-    assert bench.state == LinkState(terminal=None, timeouts=3)
+    assert bench.state == AccountState(terminal=None, timeouts=3)
     bench.away.clear()
     bench.down()
     assert bench.state.timeouts == 0
     bench.to(100)
     bench.up(session="s2")
-    assert bench.state == LinkState(available=False, status=Status.UNKNOWN, timeouts=3)
+    assert bench.state == AccountState(
+        available=False, status=Status.UNKNOWN, timeouts=3
+    )
     bench.answer(AWAY)
     bench.to(103)
     bench.answer(AWAY)
@@ -1102,8 +1105,8 @@ def test_a_reconnect_that_worked_elsewhere_goes_on_until_we_see_it(
     bench.link.reconnect_accepted(1.0)
     bench.link.reconnect_ended(2.0, authenticated=True, elsewhere=True)
     assert bench.link.reconnecting is False
-    assert bench.state == LinkState(terminal=False, status=Status.RECONNECTING)
-    assert bench.link.wishes == [(Wish.SUBSCRIBE, "a")]
+    assert bench.state == AccountState(terminal=False, status=Status.RECONNECTING)
+    assert bench.link.pending == [(Action.SUBSCRIBE, "a")]
 
 
 def test_a_deployed_account_is_asked_for_at_once(bench: Bench) -> None:
@@ -1152,7 +1155,9 @@ def test_a_terminal_that_is_believed_counts_timeouts(bench: Bench) -> None:
     bench.come_up()
     bench.renew()
     bench.answer(AWAY)
-    assert bench.state == LinkState(terminal=True, status=Status.CONNECTED, timeouts=1)
+    assert bench.state == AccountState(
+        terminal=True, status=Status.CONNECTED, timeouts=1
+    )
 
 
 def test_when_the_clock_is_looked_at_again(bench: Bench) -> None:

@@ -69,7 +69,8 @@ from api.errors import (
     UnauthorizedError,
     ValidationError,
 )
-from api.link import Link, LinkState, Status, Wish
+from api.model import Status
+from api.terminal.terminal import AccountState, Action, Terminal
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -271,14 +272,14 @@ class Model:
 
     # what is shown
 
-    def shown(self) -> LinkState:
+    def shown(self) -> AccountState:
         """Return what the design lets a user see now."""
         if self.token_refused:
-            return LinkState(available=False, status=None)
+            return AccountState(available=False, status=None)
         timeouts = min(
             (zone.timeouts for zone in self.zones.values() if zone.up), default=0
         )
-        out_of_sight = partial(LinkState, available=False, timeouts=timeouts)
+        out_of_sight = partial(AccountState, available=False, timeouts=timeouts)
         if not self.exists:
             return out_of_sight(status=Status.NOT_FOUND)
         if self.blind:
@@ -291,10 +292,10 @@ class Model:
                 if self.deployed is False
                 else self.why
             )
-            return LinkState(terminal=self.verdict, status=status, timeouts=timeouts)
+            return AccountState(terminal=self.verdict, status=status, timeouts=timeouts)
         brokers = {host.broker for zone in self.zones.values() for host in zone.hosts}
         broker = next((fact for fact in (True, False) if fact in brokers), None)
-        return LinkState(
+        return AccountState(
             terminal=True,
             broker=broker,
             status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,
@@ -720,7 +721,7 @@ def is_not_found(zone: Zone) -> bool:
 class Machine(RuleBasedStateMachine):
     """Drive the link and the model side by side."""
 
-    link: Link
+    link: Terminal
     model: Model
 
     @initialize(
@@ -732,7 +733,7 @@ class Machine(RuleBasedStateMachine):
         """Start at time zero, often with every socket open."""
         self.now = 0.0
         self.sessions = 0
-        self.link = Link(
+        self.link = Terminal(
             ZONES[:zones], 0.0, jitter=lambda low, high: low + jitter * (high - low)
         )
         self.model = Model(ZONES[:zones], jitter)
@@ -770,9 +771,9 @@ class Machine(RuleBasedStateMachine):
 
     def check(self) -> None:
         """Compare the link with the model, and look at what must always be so."""
-        for wish, name in self.link.wishes:
+        for wish, name in self.link.pending:
             zone = self.model.zones[name]
-            if wish is Wish.SUBSCRIBE:
+            if wish is Action.SUBSCRIBE:
                 assert self.model.wants_subscribe(zone), f"subscribe to {name}"
                 zone.due = None
                 zone.sent_at = self.now
@@ -782,7 +783,7 @@ class Machine(RuleBasedStateMachine):
                 assert self.model.wants_probe(zone), f"probe of {name}"
                 zone.probing = True
                 zone.probed_at = self.now
-        self.link.wishes.clear()
+        self.link.pending.clear()
         for name, zone in self.model.zones.items():
             assert not self.model.wants_subscribe(zone), f"no subscribe to {name}"
             assert not self.model.wants_probe(zone), f"no probe of {name}"

@@ -1,11 +1,12 @@
 """A user's quota of subscriptions over a real socket: who waits says so, who is connected stays so."""
 
-from api.link import LinkState, Status
-from api.policy import Limit, limit_of
+from api.model import Status
+from api.terminal.rules import Limit, limit_of
+from api.terminal.terminal import AccountState
 
 from .support import watched
 
-HELD = LinkState(available=False, status=Status.QUOTA_EXHAUSTED)
+HELD = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
 
 
 async def test_an_account_that_waits_for_the_quota_says_so() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 import inspect
 
-from api import errors, policy
+from api import errors
 from api.errors import (
     CannotConnectError,
     ForbiddenError,
@@ -21,7 +21,8 @@ from api.errors import (
     from_status,
 )
 from api.model import Status
-from api.policy import (
+from api.terminal import rules
+from api.terminal.rules import (
     HANDSHAKE,
     REST,
     SECOND_FORM,
@@ -171,4 +172,4 @@ def test_only_a_429_tells_of_a_limit() -> None:
     metadata = {"type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"}
     assert limit_of(make(ForbiddenError, **metadata)) is None
     assert limit_of(None) is None
-    assert set(policy.LIMITS.values()) == set(Limit)
+    assert set(rules.LIMITS.values()) == set(Limit)

@@ -18,7 +18,7 @@ from api.errors import (
     ValidationError,
 )
 from api.model import Account, Replica, ServerSettings
-from api.provisioning import READ_AT_ONCE, Provisioning
+from api.rest import READ_AT_ONCE, Provisioning
 import pytest
 
 from simulator import SimAccount, Simulator
@@ -61,7 +61,7 @@ async def test_accounts_come_in_pages(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than one page is read to the end."""
-    monkeypatch.setattr("api.provisioning.PAGE_SIZE", 2)
+    monkeypatch.setattr("api.rest.PAGE_SIZE", 2)
     for number in range(3):
         sim.add_account(replace(sim.account, id=f"extra-{number}"))
     assert len(await provisioning.accounts()) == 5
@@ -256,8 +256,8 @@ async def test_the_pages_have_an_end(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that always has one more page does not keep us for ever."""
-    monkeypatch.setattr("api.provisioning.PAGE_SIZE", 1)
-    monkeypatch.setattr("api.provisioning._PAGES_MAX", 2)
+    monkeypatch.setattr("api.rest.PAGE_SIZE", 1)
+    monkeypatch.setattr("api.rest._PAGES_MAX", 2)
     sim.add_account(SimAccount())
     sim.add_account(SimAccount())
     assert len(sim.accounts) > 2
@@ -278,7 +278,7 @@ async def test_an_endless_answer_is_not_read(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would fill the memory."""
-    monkeypatch.setattr("api.provisioning.MAX_BODY_SIZE", 100)
+    monkeypatch.setattr("api.rest.MAX_BODY_SIZE", 100)
     with pytest.raises(CannotConnectError, match="ValueError"):
         await provisioning.accounts()
 

@@ -6,7 +6,7 @@ import gc
 import logging
 
 from api.endpoints import Endpoints
-from api.link import Status
+from api.model import Status
 from api.reconnect import LOST, TOKEN_REFUSED, Outcome
 import pytest
 

@@ -2,10 +2,10 @@
 
 from typing import Any, cast
 
-from api.connection import Connection
+from api.account import WatchedAccount
 from api.endpoints import Zone
-from api.sockets import ACCOUNTS_PER_SOCKET, Sockets
-from api.watch import Watch
+from api.transport.connection import Connection
+from api.transport.pool import ACCOUNTS_PER_SOCKET, Pool
 import pytest
 
 LONDON = Zone("https://london-a.example", "london", 0)
@@ -32,7 +32,7 @@ class Bench:
     def __init__(self) -> None:
         """Start without any."""
         self.made: list[FakeConnection] = []
-        self.sockets = Sockets(self._make)
+        self.sockets = Pool(self._make)
 
     def _make(self, zone: Zone) -> Connection:
         self.made.append(FakeConnection(zone))
@@ -40,7 +40,7 @@ class Bench:
 
     def take(self, account_id: str, zone: Zone = LONDON, now: float = 0.0) -> Any:
         """Put an account on a socket and return that."""
-        route = (cast(Watch, account_id.upper()), zone.name)
+        route = (cast(WatchedAccount, account_id.upper()), zone.name)
         return self.sockets.take(zone, account_id, route, now)
 
 

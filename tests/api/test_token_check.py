@@ -2,7 +2,7 @@
 
 import asyncio
 
-from api.link import LinkState
+from api.terminal.terminal import AccountState
 import pytest
 
 from simulator.tokens import make_jwt
@@ -22,7 +22,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
         await w.until(lambda: w.monitor.token_refused)
         await w.until(lambda: w.hub[-1] is False)
         assert w.hub.count(False) == 1
-        assert w.state == LinkState(available=False, status=None)
+        assert w.state == AccountState(available=False, status=None)
         attempts = len(w.sim.handshakes)
         result = await w.monitor.reconnect(w.id, 0.1)
         assert result.outcome == "no_connection"

@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-import api
 from api.errors import (
     CannotConnectError,
     ConnectionLostError,
@@ -26,7 +25,8 @@ from api.errors import (
 )
 from api.timing import Timing
 from api.token import redact
-from api.wire import MAX_FRAME_SIZE, Wire
+from api.transport import socketio2
+from api.transport.socketio2 import MAX_FRAME_SIZE, Socket
 import engineio
 from hypothesis import Phase, given, settings, strategies as st
 import pytest
@@ -1253,7 +1253,9 @@ async def test_any_frame(sockets: Sockets, strategy: st.SearchStrategy[str]) -> 
 def test_any_event(text: str) -> None:
     """Whatever follows `42`, it is an event or is counted."""
     taken: list[tuple[str, Any]] = []
-    wire = Wire(cast(Any, None), lambda name, argument: taken.append((name, argument)))
+    wire = Socket(
+        cast(Any, None), lambda name, argument: taken.append((name, argument))
+    )
     wire.dispatch("42" + text)
     assert wire.counters.malformed + len(taken) == 1
     assert wire.counters.events == len(taken)
@@ -1267,7 +1269,7 @@ def test_any_open_packet(data: bytes) -> None:
     """Whatever follows the `0`, it is an error of ours."""
 
     async def read() -> None:
-        engine_client = api.wire._EngineIO3(http_session=None, handle_sigint=False)
+        engine_client = socketio2._EngineIO3(http_session=None, handle_sigint=False)
         text = "0" + data.decode(errors="replace")
         message = aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, text, None)
         with pytest.raises(CannotConnectError):
@@ -1417,7 +1419,7 @@ def silent_after_connect() -> tuple[Script, asyncio.Event]:
     return script, there
 
 
-async def fill_send_buffer(wire: Wire) -> None:
+async def fill_send_buffer(wire: Socket) -> None:
     """Queue until nothing more goes out."""
     transport = wire._client.engine._transport
     for _ in range(10):
@@ -1662,7 +1664,7 @@ def test_private_seams() -> None:
     library = {
         name for one in instances.values() for name in dir(one) if is_private(name)
     }
-    source = Path(api.wire.__file__).read_text("utf-8")
+    source = Path(socketio2.__file__).read_text("utf-8")
     known = {name for _, name in PRIVATE_SEAMS} | PRIVATE_ATTRIBUTES
     assert foreign_names(source, library) == known
 

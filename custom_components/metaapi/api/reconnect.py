@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .connection import Channel, Connection
 from .errors import (
     CannotConnectError,
     ConnectionLostError,
@@ -20,11 +19,13 @@ from .errors import (
     RequestError,
     ValidationError,
 )
-from .policy import SECOND_FORM
+from .terminal.rules import SECOND_FORM
+from .transport.channel import Channel
+from .transport.connection import Connection
 
 if TYPE_CHECKING:
+    from .account import WatchedAccount
     from .monitor import Monitor
-    from .watch import Watch
 
 
 class Outcome(StrEnum):
@@ -63,7 +64,7 @@ class _LostError(Exception):
 class Attempt:
     """One attempt that any number of callers wait for, each for as long as it likes."""
 
-    def __init__(self, monitor: Monitor, watch: Watch) -> None:
+    def __init__(self, monitor: Monitor, watch: WatchedAccount) -> None:
         """Start the attempt, which goes on for as long as its first caller likes, who is to join at once."""
         self.form: str | None = None
         """Which form of the request was accepted: `socket` or `seed_page`."""

@@ -8,12 +8,13 @@ import tracemalloc
 from typing import Any
 
 import aiohttp
-from api.connection import MAX_PENDING, Channel, Connection
 from api.endpoints import Endpoints, Zone
 from api.errors import TooManyPendingError
 from api.monitor import Monitor
 from api.timing import Timing
-from api.wire import MAX_FRAME_SIZE
+from api.transport.channel import MAX_PENDING, Channel
+from api.transport.connection import Connection
+from api.transport.socketio2 import MAX_FRAME_SIZE
 import pytest
 
 from .conftest import Tables

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from api.connection import Channel, try_subscribe
 from api.endpoints import Endpoints
 from api.errors import MetaApiError
 from api.reconnect import Outcome
 from api.timing import Timing
+from api.token_check import try_subscribe
+from api.transport.channel import Channel
 import pytest
 
 from .conftest import Tables

@@ -5,22 +5,21 @@ from dataclasses import asdict
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from .connection import Connection
 from .endpoints import Endpoints
 from .errors import TooManyRequestsError
-from .journal import Journal
-from .link import Link
-from .listeners import Listeners
 from .model import Replica
+from .support import Journal, Listeners
+from .terminal.terminal import Terminal
+from .transport.connection import Connection
 
 if TYPE_CHECKING:
     from .reconnect import Attempt
 
 
-class Watch:
+class WatchedAccount:
     """One account under watch."""
 
-    def __init__(self, account_id: str, link: Link, journal: Journal) -> None:
+    def __init__(self, account_id: str, link: Terminal, journal: Journal) -> None:
         """Start without sockets."""
         self.account_id = account_id
         self.link = link

@@ -11,12 +11,7 @@ from urllib.parse import quote
 import aiohttp
 
 from .endpoints import Endpoints
-from .errors import (
-    CannotConnectError,
-    RequestError,
-    TooManyRequestsError,
-    from_status,
-)
+from .errors import CannotConnectError, RequestError, TooManyRequestsError, from_status
 from .model import Account, ServerSettings
 from .token import redact_all
 

@@ -6,25 +6,24 @@ from datetime import UTC, datetime
 from math import inf
 import random
 
-from .connection import Connection
+from .account import WatchedAccount
 from .errors import MetaApiError, TooManyRequestsError
-from .journal import Journal
-from .link import Wish
 from .places import Places
-from .policy import Limit, Retry, limit_of, subscribe_rule
-from .tasks import Tasks
+from .support import Journal, Tasks
+from .terminal.rules import Limit, Retry, limit_of, subscribe_rule
+from .terminal.terminal import Action
 from .timing import Timing
-from .watch import Watch
+from .transport.connection import Connection
 
 
-class Subscriptions:
+class Subscriber:
     """Asks sockets what links wish to be asked, and tells the links what came of it."""
 
     def __init__(
         self,
-        watches: Mapping[str, Watch],
+        watches: Mapping[str, WatchedAccount],
         places: Places,
-        pump: Callable[[Watch], None],
+        pump: Callable[[WatchedAccount], None],
         *,
         journal: Journal,
         tasks: Tasks,
@@ -47,18 +46,18 @@ class Subscriptions:
         """Return over how many seconds the subscribes of so many accounts are spread."""
         return min(accounts * self._timing.jitter_per_account, self._timing.jitter_max)
 
-    def admit(self, watch: Watch, now: float) -> None:
+    def admit(self, watch: WatchedAccount, now: float) -> None:
         """Hold a new account back for as long as the others."""
         watch.limit = self._user_limit
         watch.link.hold(self.held_until, now)
 
-    def fulfil(self, watch: Watch) -> None:
+    def fulfil(self, watch: WatchedAccount) -> None:
         """Fulfil what a link wishes for."""
-        wishes, watch.link.wishes = watch.link.wishes, []
+        wishes, watch.link.pending = watch.link.pending, []
         for wish, place in wishes:
             connection = watch.sockets[place]
             watch.note(place, wish.value)
-            if wish is Wish.SUBSCRIBE:
+            if wish is Action.SUBSCRIBE:
                 watch.flights[place] = self._tasks.spawn(
                     self._subscribe(watch, place, connection), "metaapi subscribe"
                 )
@@ -68,7 +67,7 @@ class Subscriptions:
                 )
 
     async def _subscribe(
-        self, watch: Watch, place: str, connection: Connection
+        self, watch: WatchedAccount, place: str, connection: Connection
     ) -> None:
         """Subscribe an account on the socket of a place and tell the link what came of it."""
         session_id = connection.session_id
@@ -109,7 +108,9 @@ class Subscriptions:
                 watch.listeners.tell()
             self._mind_limit(watch, place, error, now)
 
-    async def _probe(self, watch: Watch, place: str, connection: Connection) -> None:
+    async def _probe(
+        self, watch: WatchedAccount, place: str, connection: Connection
+    ) -> None:
         """Ask the socket of a place for a sign of life and tell the link of it."""
         session_id = connection.session_id
         sent_at = self._clock()
@@ -125,7 +126,7 @@ class Subscriptions:
             self._pump(watch)
 
     def _mind_limit(
-        self, watch: Watch, place: str, error: TooManyRequestsError, now: float
+        self, watch: WatchedAccount, place: str, error: TooManyRequestsError, now: float
     ) -> None:
         """React to a subscription limit."""
         wait = max(_retry_after(error) or 0.0, self._timing.refused_floor)
@@ -146,7 +147,7 @@ class Subscriptions:
             self._places.move(watch, place, now + wait, now)
             self._pump(watch)
 
-    def _may_move(self, watch: Watch, place: str, now: float) -> bool:
+    def _may_move(self, watch: WatchedAccount, place: str, now: float) -> bool:
         """Tell whether the last move to another socket, which asks at once, is long ago."""
         moved_at = watch.moved_at.get(place, -inf)
         return now >= moved_at + self._timing.refused_floor

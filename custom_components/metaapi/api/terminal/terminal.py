@@ -15,12 +15,12 @@ from math import inf
 import random
 from typing import Any
 
-from .errors import MetaApiError, TerminalTimeoutError
-from .model import Status
-from .policy import Retry, Rule, subscribe_rule
-from .timing import Timing
+from ..errors import MetaApiError, TerminalTimeoutError
+from ..model import Status
+from ..timing import Timing
+from .rules import Retry, Rule, subscribe_rule
 
-__all__ = ["HostKey", "Link", "LinkState", "Status", "Wish"]
+__all__ = ["AccountState", "Action", "HostKey", "Status", "Terminal"]
 
 _HOSTS_MAX = 16
 """Terminals of one account in one zone that are kept apart; more is not MetaApi any more."""
@@ -30,7 +30,7 @@ _TRIES_AN_HOUR = 12
 
 
 @dataclass(frozen=True, slots=True)
-class LinkState:
+class AccountState:
     """What a link shows to the outside."""
 
     available: bool = True
@@ -50,7 +50,7 @@ class LinkState:
     """
 
 
-class Wish(Enum):
+class Action(Enum):
     """What a link wants its monitor to do on a zone's socket."""
 
     SUBSCRIBE = "subscribe"
@@ -127,7 +127,7 @@ class _ZoneLink:
         return [known for known in self.hosts if _matches(known, key)]
 
 
-class Link:
+class Terminal:
     """The link to one account."""
 
     def __init__(
@@ -139,8 +139,8 @@ class Link:
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Start without knowing anything; `zones` are the places of the account: one for each socket that can see it."""
-        self.wishes: list[tuple[Wish, str]] = []
-        self.state = LinkState()
+        self.pending: list[tuple[Action, str]] = []
+        self.state = AccountState()
         self.deadline = now
         """When `tick` has something to do at the earliest."""
         self._timing = timing or Timing()
@@ -575,13 +575,13 @@ class Link:
                 link.subscribe_at = None
                 if link.round_started is None:
                     link.round_started = now
-                self.wishes.append((Wish.SUBSCRIBE, name))
+                self.pending.append((Action.SUBSCRIBE, name))
             if not link.probing and any(
                 host.fresh and now >= host.sign + self._timing.silence
                 for host in link.hosts.values()
             ):
                 link.probing = True
-                self.wishes.append((Wish.PROBE, name))
+                self.pending.append((Action.PROBE, name))
 
     def _due(self, link: _ZoneLink) -> float:
         """Return when a zone's next subscribe may go out, whatever the server makes us want."""
@@ -592,15 +592,15 @@ class Link:
             self._hold_until,
         )
 
-    def _make_state(self) -> LinkState:
+    def _make_state(self) -> AccountState:
         """Put together what is shown."""
         if self._token_refused:
-            return LinkState(available=False, status=None)
+            return AccountState(available=False, status=None)
         timeouts = min(
             (link.timeouts for link in self._zones.values() if link.alive), default=0
         )
         if self._blind or not self._exists:
-            return LinkState(
+            return AccountState(
                 available=False, status=self._blind_status(), timeouts=timeouts
             )
         if not self._terminal:
@@ -609,12 +609,14 @@ class Link:
                 status = Status.RECONNECTING
             elif self._deployed is False:
                 status = Status.NOT_DEPLOYED
-            return LinkState(terminal=self._terminal, status=status, timeouts=timeouts)
+            return AccountState(
+                terminal=self._terminal, status=status, timeouts=timeouts
+            )
         brokers = {
             host.broker for link in self._zones.values() for host in link.hosts.values()
         }
         broker = True if True in brokers else False if False in brokers else None
-        return LinkState(
+        return AccountState(
             terminal=True,
             broker=broker,
             status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from .errors import (
+from ..errors import (
     CannotConnectError,
     ConnectionLostError,
     ForbiddenError,
@@ -25,7 +25,7 @@ from .errors import (
     UnauthorizedError,
     ValidationError,
 )
-from .model import Status
+from ..model import Status
 
 
 class Retry(Enum):

@@ -24,8 +24,8 @@ import orjson
 import socketio
 from socketio import packet as socketio_packet
 
-from .endpoints import SOCKET_PATH
-from .errors import (
+from ..endpoints import SOCKET_PATH
+from ..errors import (
     CannotConnectError,
     ConnectionLostError,
     HandshakeEndedError,
@@ -33,7 +33,7 @@ from .errors import (
     MetaApiError,
     NotConnectedError,
 )
-from .timing import Timing
+from ..timing import Timing
 
 MAX_FRAME_SIZE = 4 * 1024 * 1024
 """A larger frame ends the socket, in bytes."""
@@ -68,7 +68,7 @@ type EventCallback = Callable[[str, Any], None]
 
 
 @dataclass(slots=True)
-class WireCounters:
+class SocketCounters:
     """What went over one socket."""
 
     frames: int = 0
@@ -78,9 +78,9 @@ class WireCounters:
     events: int = 0
     malformed: int = 0
 
-    def __add__(self, other: WireCounters) -> WireCounters:
+    def __add__(self, other: SocketCounters) -> SocketCounters:
         """Return what went over two sockets."""
-        return WireCounters(
+        return SocketCounters(
             self.frames + other.frames,
             self.sent + other.sent,
             self.events + other.events,
@@ -88,7 +88,7 @@ class WireCounters:
         )
 
 
-class Wire:
+class Socket:
     """One socket: connect, use and close it once."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Wire:
 
         `redact` takes secrets out of what the server says of a refusal.
         """
-        self.counters = WireCounters()
+        self.counters = SocketCounters()
         self._session = session
         self._on_event = on_event
         self._timing = timing or Timing()
@@ -208,7 +208,7 @@ class Wire:
 class _EngineIO3(engineio.AsyncClient):
     """The Engine.IO 3 dialect of the library's client."""
 
-    wire: Wire
+    wire: Socket
     ws: aiohttp.ClientWebSocketResponse | None
 
     def __init__(self, **kwargs: Any) -> None:
@@ -439,7 +439,7 @@ class _EngineIO3(engineio.AsyncClient):
 class _SocketIO2(socketio.AsyncClient):
     """The Socket.IO 2.x dialect of the library's client."""
 
-    def __init__(self, wire: Wire, **kwargs: Any) -> None:
+    def __init__(self, wire: Socket, **kwargs: Any) -> None:
         """Build the library's client around our engine."""
         super().__init__(**kwargs)
         self.wire = wire
