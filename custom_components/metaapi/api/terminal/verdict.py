@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..model import AccountState, Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Facts:
     """All that the table looks at."""
 
