@@ -18,7 +18,8 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("transport/connection", ("tests/api/test_connection.py",)),
+        Target("transport/connection", ("tests/api/transport/test_connection.py",)),
+        Target("transport/channel", ("tests/api/transport/test_channel.py",)),
         Target(
             "terminal/terminal",
             (

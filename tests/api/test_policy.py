@@ -23,7 +23,6 @@ from api.errors import (
 from api.model import Status
 from api.terminal import rules
 from api.terminal.rules import (
-    HANDSHAKE,
     REST,
     SECOND_FORM,
     SUBSCRIBE,
@@ -145,9 +144,8 @@ def test_how_long_rest_is_left_alone(error: MetaApiError, seconds: float) -> Non
     assert rest_pause(error, NOW, 300.0) == seconds
 
 
-def test_handshakes_and_second_form() -> None:
-    """Three statuses have a floor; two answers call for the seed page's form."""
-    assert dict.fromkeys((401, 403, 429), Retry.LATER) == HANDSHAKE
+def test_second_form() -> None:
+    """Two answers call for the seed page's form."""
     assert set(SECOND_FORM) == {ValidationError, NoResponseError}
 
 

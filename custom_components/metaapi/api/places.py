@@ -17,11 +17,14 @@ from .timing import Timing
 from .transport.connection import Connection
 from .transport.pool import Pool
 
+type Route = tuple[WatchedAccount, str]
+"""An account under watch, and the name of the place where a socket shows it."""
+
 
 class Places:
     """Brings accounts and sockets together."""
 
-    def __init__(self, sockets: Pool, tasks: Tasks, timing: Timing) -> None:
+    def __init__(self, sockets: Pool[Route], tasks: Tasks, timing: Timing) -> None:
         """Use the sockets of a monitor."""
         self._sockets = sockets
         self._tasks = tasks

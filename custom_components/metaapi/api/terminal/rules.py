@@ -66,13 +66,6 @@ SUBSCRIBE: dict[type[MetaApiError], Rule] = {
 }
 """Answers to `subscribe`."""
 
-HANDSHAKE: dict[int, Retry] = {
-    401: Retry.LATER,
-    403: Retry.LATER,
-    429: Retry.LATER,
-}
-"""HTTP statuses of a refused socket; every other failure to connect is a matter of back-off."""
-
 REST: dict[type[MetaApiError], Retry] = {
     CannotConnectError: Retry.BACKOFF,
     InternalError: Retry.BACKOFF,
