@@ -321,8 +321,8 @@ class Client:
         assert len(self.channel._pending) <= 4
         assert len(self.monitor.tasks) <= 8
         assert self.monitor.state(ACCOUNT) is not None
-        (zone,) = self.monitor._watches[ACCOUNT].link._zones.values()
-        assert len(zone.hosts) <= 16
+        (zone,) = self.monitor._watches[ACCOUNT].link._places.values()
+        assert len(zone.sight.hosts) <= 16
         assert len(self.monitor._watches[ACCOUNT].link.pending) == 0
 
 

@@ -6,8 +6,9 @@ import gc
 import logging
 
 from api.endpoints import Endpoints
+from api.errors import NoResponseError, ValidationError
 from api.model import Status
-from api.reconnect import LOST, TOKEN_REFUSED, Outcome
+from api.reconnect import LOST, SECOND_FORM, TOKEN_REFUSED, Outcome
 import pytest
 
 from .support import Witness, watched
@@ -475,3 +476,8 @@ async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
         assert result.outcome is Outcome.AUTHENTICATED
         assert result.seconds < 5
         assert w.monitor.reconnect_form is None
+
+
+def test_second_form() -> None:
+    """Two answers call for the seed page's form."""
+    assert set(SECOND_FORM) == {ValidationError, NoResponseError}

@@ -51,7 +51,7 @@ class Places:
         ]
         for place in gone:
             self._leave(watch, place)
-        watch.link.set_zones(places, now)
+        watch.link.set_places(places, now)
         for place in gone:
             if place in places:
                 watch.link.socket_down(place, now)
