@@ -4,7 +4,6 @@ import asyncio
 from math import inf
 from typing import cast
 
-from api.account import WatchedAccount
 from api.endpoints import Zone
 from api.timing import Timing
 from api.transport.connection import Connection
@@ -31,12 +30,14 @@ class Bench:
 
     def __init__(self) -> None:
         """Start with a socket that is needed and not open, at 0 s."""
-        self.sockets = Pool(lambda zone: cast(Connection, FakeConnection(zone)))
+        self.sockets = Pool[tuple[str, str]](
+            lambda zone: cast(Connection, FakeConnection(zone))
+        )
         self.hub = Link(self.sockets, Timing(blind=60.0))
         self.told: list[bool | None] = []
         self.hub.listeners.add(lambda: self.told.append(self.hub.connected))
         self.hub.expect_socket(0.0)
-        route = (cast(WatchedAccount, "A"), "london-a")
+        route = ("A", "london-a")
         self.connection = self.sockets.take(LONDON, "a", route, 0.0)
 
     def open(self, now: float, *, connected: bool = True) -> None:
@@ -90,7 +91,7 @@ async def test_up_with_a_socket_down_a_minute_after_it(bench: Bench) -> None:
 async def test_one_open_socket_is_enough(bench: Bench) -> None:
     """Patience runs out only after the last one."""
     bench.open(10.0)
-    other = bench.sockets.take(LONDON, "a", (cast(WatchedAccount, "A"), "again"), 10.0)
+    other = bench.sockets.take(LONDON, "a", ("A", "again"), 10.0)
     cast(FakeConnection, other).connected = True
     bench.open(20.0, connected=False)
     assert bench.hub.deadline == inf

@@ -50,7 +50,7 @@ def test_nothing_is_known_at_first(bench: Bench) -> None:
 
 def test_a_link_without_zones_waits(bench: Bench) -> None:
     """It is unknown, then out of sight; the zones come later."""
-    link = Terminal((), 0.0)
+    link = Terminal[str]((), 0.0)
     assert link.state == AccountState()
     assert link.deadline == 90
     link.tick(90)

@@ -721,7 +721,7 @@ def is_not_found(zone: Zone) -> bool:
 class Machine(RuleBasedStateMachine):
     """Drive the link and the model side by side."""
 
-    link: Terminal
+    link: Terminal[str]
     model: Model
 
     @initialize(

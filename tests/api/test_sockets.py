@@ -2,7 +2,6 @@
 
 from typing import Any, cast
 
-from api.account import WatchedAccount
 from api.endpoints import Zone
 from api.transport.connection import Connection
 from api.transport.pool import ACCOUNTS_PER_SOCKET, Pool
@@ -32,7 +31,7 @@ class Bench:
     def __init__(self) -> None:
         """Start without any."""
         self.made: list[FakeConnection] = []
-        self.sockets = Pool(self._make)
+        self.sockets = Pool[tuple[str, str]](self._make)
 
     def _make(self, zone: Zone) -> Connection:
         self.made.append(FakeConnection(zone))
@@ -40,7 +39,7 @@ class Bench:
 
     def take(self, account_id: str, zone: Zone = LONDON, now: float = 0.0) -> Any:
         """Put an account on a socket and return that."""
-        route = (cast(WatchedAccount, account_id.upper()), zone.name)
+        route = (account_id.upper(), zone.name)
         return self.sockets.take(zone, account_id, route, now)
 
 

@@ -22,9 +22,15 @@ from .errors import (
     UnauthorizedError,
     ValidationError,
 )
-from .model import Account, Replica, ServerSettings, Status
+from .model import (
+    Account,
+    Outcome,
+    ReconnectResult,
+    Replica,
+    ServerSettings,
+    Status,
+)
 from .monitor import Monitor
-from .reconnect import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
 from .rest import READ_AT_ONCE, Provisioning
 from .terminal.rules import Limit, limit_of, rest_pause
 from .terminal.terminal import AccountState
@@ -33,11 +39,9 @@ from .token import PROVISIONING, STREAMING, TokenClaims, read_claims, redact
 from .token_check import try_subscribe
 
 __all__ = [
-    "LOST",
     "PROVISIONING",
     "READ_AT_ONCE",
     "STREAMING",
-    "TOKEN_REFUSED",
     "Account",
     "AccountState",
     "CannotConnectError",

@@ -8,7 +8,7 @@ the terminal is connected to its *broker*. On needs an `authenticated`; off need
 account; the loss of a socket of ours is neither.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
@@ -127,19 +127,19 @@ class _ZoneLink:
         return [known for known in self.hosts if _matches(known, key)]
 
 
-class Terminal:
+class Terminal[PlaceT: Hashable]:
     """The link to one account."""
 
     def __init__(
         self,
-        zones: Iterable[str],
+        zones: Iterable[PlaceT],
         now: float,
         *,
         timing: Timing | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Start without knowing anything; `zones` are the places of the account: one for each socket that can see it."""
-        self.pending: list[tuple[Action, str]] = []
+        self.pending: list[tuple[Action, PlaceT]] = []
         self.state = AccountState()
         self.deadline = now
         """When `tick` has something to do at the earliest."""
@@ -176,17 +176,17 @@ class Terminal:
         return any(link.up for link in self._zones.values())
 
     @property
-    def up_zones(self) -> list[str]:
+    def up_zones(self) -> list[PlaceT]:
         """Return the zones where the account was up when it was last up."""
         return [name for name, zone in self._zones.items() if zone.last_up]
 
-    def diagnostics(self, now: float) -> dict[str, dict[str, Any]]:
+    def diagnostics(self, now: float) -> dict[PlaceT, dict[str, Any]]:
         """Return what each zone knows, for a person; seconds count back or ahead from `now`."""
         return {name: self._describe(link, now) for name, link in self._zones.items()}
 
     # -- our sockets ---------------------------------------------------------------------------
 
-    def set_zones(self, zones: Iterable[str], now: float) -> None:
+    def set_zones(self, zones: Iterable[PlaceT], now: float) -> None:
         """Take a new set of zones; what is known of those that stay is kept."""
         self._zones = {
             name: self._zones.get(name) or _ZoneLink(down_since=now) for name in zones
@@ -194,7 +194,7 @@ class Terminal:
         self.tick(now)
 
     def socket_up(
-        self, zone: str, session_id: str, now: float, spread: float = 0.0
+        self, zone: PlaceT, session_id: str, now: float, spread: float = 0.0
     ) -> None:
         """Hear that a zone's socket is open, with a session of its own; subscribe within `spread`."""
         link = self._zones[zone]
@@ -205,7 +205,7 @@ class Terminal:
         link.subscribe_at = now + (self._jitter(0.0, spread) if spread else 0.0)
         self.tick(now)
 
-    def socket_down(self, zone: str, now: float) -> None:
+    def socket_down(self, zone: PlaceT, now: float) -> None:
         """Hear that a zone's socket is gone: no news about the account, its clocks stop."""
         link = self._zones[zone]
         if not link.alive:
@@ -215,7 +215,7 @@ class Terminal:
         link.down_since = now
         self.tick(now)
 
-    def probe_answered(self, zone: str, sent_at: float, now: float) -> None:
+    def probe_answered(self, zone: PlaceT, sent_at: float, now: float) -> None:
         """Hear that the socket answered a ping sent at `sent_at`: what is silent since is gone."""
         link = self._zones[zone]
         link.probing = False
@@ -234,7 +234,7 @@ class Terminal:
 
     def subscribe_answered(
         self,
-        zone: str,
+        zone: PlaceT,
         now: float,
         error: MetaApiError | None = None,
         retry_after: float | None = None,
@@ -270,7 +270,7 @@ class Terminal:
             link.nudged = True
         self.tick(now)
 
-    def forget_refusal(self, zone: str) -> None:
+    def forget_refusal(self, zone: PlaceT) -> None:
         """Hear that another server of the zone is asked, whom the refusal does not concern."""
         link = self._zones[zone]
         link.refusal = None
@@ -305,7 +305,7 @@ class Terminal:
 
     def authenticated(
         self,
-        zone: str,
+        zone: PlaceT,
         key: HostKey,
         session_id: str | None,
         now: float,
@@ -365,7 +365,7 @@ class Terminal:
 
     def status(
         self,
-        zone: str,
+        zone: PlaceT,
         key: HostKey,
         *,
         connected: bool | None,
@@ -408,7 +408,7 @@ class Terminal:
         self.tick(now)
         return True
 
-    def disconnected(self, zone: str, key: HostKey, now: float) -> None:
+    def disconnected(self, zone: PlaceT, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""
         link = self._zones[zone]
         link.hear()
