@@ -1,13 +1,8 @@
-"""Count what an event passes on its way through the client: functions, files, and changes of file.
+"""Count what an event passes on its way through the client. `scripts/trace --help` says more.
 
-    scripts/trace                    this tree
-    scripts/trace --tree /tmp/older  another checkout, to compare with
-
-Each scene runs against the simulator of the same tree. A function counts once a scene, however often it is
-called; a change of file is a call that comes from another file of the client than the call before it.
+Each scene runs against the simulator of the tree that is traced.
 """
 
-import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +15,8 @@ from types import FrameType
 from typing import Any
 
 import aiohttp
+
+from .trace_options import parse
 
 CLIENT = "custom_components/metaapi"
 SETTINGS = {
@@ -195,19 +192,8 @@ async def run(tree: Path) -> None:
 
 
 def main() -> int:
-    """Read the options and run."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/trace",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--tree",
-        type=Path,
-        default=Path(__file__).parents[1],
-        help="the checkout to trace (default: this one)",
-    )
-    tree: Path = parser.parse_args().tree.resolve()
+    """Trace the checkout that was asked for."""
+    tree = parse()
     sys.path[:0] = [str(tree), str(tree / CLIENT)]
     asyncio.run(run(tree))
     return 0
