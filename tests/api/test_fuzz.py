@@ -251,7 +251,7 @@ class Client:
             timing=timing,
         )
         self.monitor.add_account(ACCOUNT)
-        (self.connection,) = self.monitor._shared.pool
+        (self.connection,) = self.monitor._pool
         self.channel = Channel(
             session,
             TOKEN,
@@ -321,7 +321,7 @@ class Client:
     def look(self) -> None:
         """See that nothing grew."""
         assert list(self.monitor._accounts) == [ACCOUNT]
-        assert len(self.monitor._shared.pool) <= 2
+        assert len(self.monitor._pool) <= 2
         assert len(self.channel._pending) <= 4
         assert len(self.monitor.tasks) <= 8
         assert self.monitor.state(ACCOUNT) is not None

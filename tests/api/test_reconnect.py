@@ -164,7 +164,7 @@ async def test_no_connection_after_the_whole_timeout() -> None:
     async with watched() as w:
         await w.terminal(True)
         await w.sim.stop_listening()
-        await w.until(lambda: not w.monitor._shared.pool.any_open)
+        await w.until(lambda: not w.monitor._pool.any_open)
         result = await w.monitor.reconnect(w.id, 0.3)
         assert result.outcome is Outcome.NO_CONNECTION
         assert result.seconds >= 0.3
@@ -177,7 +177,7 @@ async def test_wakes_the_back_off_and_waits_for_the_socket() -> None:
         w.sim.set_terminal(w.id, up=False)
         await w.terminal(False)
         w.sim.drop_sockets()
-        await w.until(lambda: not w.monitor._shared.pool.any_open)
+        await w.until(lambda: not w.monitor._pool.any_open)
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert result.seconds < 5
@@ -371,7 +371,7 @@ async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
         await w.terminal(True)
         w.sim.handshake_delay = 20.0
         w.sim.drop_sockets()
-        (connection,) = w.monitor._shared.pool
+        (connection,) = w.monitor._pool
         clock = asyncio.get_running_loop().time
         await w.until(
             lambda: (

@@ -18,7 +18,6 @@ from .support import Journal, Listeners, Tasks
 from .terminal.terminal import Action, HostKey, Terminal
 from .timing import Timing
 from .transport.connection import Connection
-from .transport.pool import Pool
 
 _HOST_MAX = 256
 """MetaApi names no host by more characters than this."""
@@ -95,11 +94,26 @@ class Observer(Protocol):
         """Wait for the outcome, for `timeout` seconds at most."""
 
 
+class Sockets(Protocol):
+    """Where accounts get their connections from."""
+
+    def take(
+        self, zone: Zone, account_id: str, route: Place, now: float, /
+    ) -> Connection:
+        """Put an account on a connection with room, a new one if need be."""
+
+    def lock(self, connection: Connection, until: float, /) -> None:
+        """Put no further account on a connection for a while."""
+
+    def release(self, connection: Connection, account_id: str, /) -> bool:
+        """Take an account off a connection; return whether nobody needs it any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """What all accounts of one token share."""
 
-    pool: Pool[Place]
+    pool: Sockets
     tasks: Tasks
     journal: Journal
     timing: Timing

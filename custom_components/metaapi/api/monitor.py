@@ -105,6 +105,7 @@ class Monitor(ConnectionListener):
             perform=self._subscriber.perform,
             arm=self._alarm.set,
         )
+        self._pool = pool
         self._link = Link(pool, timing)
         self._token_check = TokenCheck(
             session, token, self._token_is_refused, tasks=tasks, timing=timing
@@ -133,7 +134,7 @@ class Monitor(ConnectionListener):
     @property
     def sockets(self) -> tuple[int, int]:
         """Return how many sockets are open, and how many are in use."""
-        pool = self._shared.pool
+        pool = self._pool
         return sum(connection.connected for connection in pool), len(pool)
 
     def limit(self, account_id: str) -> TooManyRequestsError | None:
@@ -155,7 +156,7 @@ class Monitor(ConnectionListener):
         token nor an address. Times are seconds back or ahead from now, except those of `events`: the last
         50, the oldest first.
         """
-        now, pool = self._clock(), self._shared.pool
+        now, pool = self._clock(), self._pool
         held_for = max(self._subscriber.held_until - now, 0.0)
         tree = {
             "connected": self.connected,
@@ -257,7 +258,7 @@ class Monitor(ConnectionListener):
         try:
             await give_back(accounts, self.timing.close)
         finally:
-            await _close_all(self._shared.pool.clear())
+            await _close_all(self._pool.clear())
             await self._shared.tasks.wait()
 
     def check_token(self, *, said: bool = False) -> None:
@@ -272,7 +273,7 @@ class Monitor(ConnectionListener):
         """Subscribe every account of the socket, spread over a while."""
         now = self._clock()
         self._shared.journal.note("socket open", zone=connection.zone.name)
-        places = self._shared.pool.routes(connection)
+        places = self._pool.routes(connection)
         spread = self._subscriber.spread(len(places))
         self._link.socket_up()
         for place in places:
@@ -288,7 +289,7 @@ class Monitor(ConnectionListener):
             "socket lost", zone=connection.zone.name, detail=reason
         )
         self._link.socket_down(now)
-        for place in self._shared.pool.routes(connection):
+        for place in self._pool.routes(connection):
             place.account.socket_lost(place, now)
         self._alarm.set(now + self.timing.blind)
 
@@ -299,7 +300,7 @@ class Monitor(ConnectionListener):
         """Hand an event to its account."""
         account_id = event.get("accountId")
         place = (
-            self._shared.pool.route(connection, account_id)
+            self._pool.route(connection, account_id)
             if isinstance(account_id, str)
             else None
         )
@@ -358,7 +359,7 @@ class Monitor(ConnectionListener):
             for account in some:
                 account.token_refused(now)
             await asyncio.sleep(0)
-        await _close_all(self._shared.pool)
+        await _close_all(self._pool)
         self._show_link()
 
     def _show_link(self) -> None:

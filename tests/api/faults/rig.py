@@ -138,7 +138,7 @@ class WatchedMonitor(Monitor):
         self, connection: Connection, event: Mapping[str, Any]
     ) -> None:
         """Write an event down and take it."""
-        place = self._shared.pool.route(connection, str(event.get("accountId")))
+        place = self._pool.route(connection, str(event.get("accountId")))
         if place is not None:
             heard = self.heard[place.account.account_id]
             heard.append((self._clock(), str(event.get("type"))))
@@ -224,7 +224,7 @@ class Rig:
 
     def sockets(self) -> list[Connection]:
         """Return the client's sockets."""
-        return list(self.monitor._shared.pool)
+        return list(self.monitor._pool)
 
 
 @asynccontextmanager
