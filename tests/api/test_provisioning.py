@@ -339,6 +339,8 @@ async def test_texts_are_bounded(
     sim.fail_rest(200, body=body)
     (account,) = await provisioning.accounts()
     assert len(account.name) <= 256
+
+
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
 

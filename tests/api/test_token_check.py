@@ -49,7 +49,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
         assert w.state == AccountState(available=False, status=None)
         attempts = len(w.sim.handshakes)
         result = await w.monitor.reconnect(w.id, 0.1)
-        assert result.outcome == "no_connection"
+        assert result.outcome == "token_refused"
         assert len(w.sim.handshakes) == attempts
 
 

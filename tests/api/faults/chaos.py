@@ -15,8 +15,7 @@ import sys
 import time
 from typing import Any
 
-from api.model import Status
-from api.reconnect import Outcome
+from api.model import Outcome, Status
 from api.timing import Timing
 
 from simulator import SimAccount, SimHost

@@ -15,8 +15,7 @@ from typing import Any, Literal, Self, override
 from unittest.mock import patch
 
 from api.errors import LONGEST_WAIT
-from api.model import Status
-from api.reconnect import Outcome
+from api.model import Outcome, Status
 from api.timing import Timing
 import pytest
 
