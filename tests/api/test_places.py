@@ -216,7 +216,7 @@ async def test_a_move_while_a_subscribe_is_due_loses_nothing() -> None:
 async def test_a_move_ends_a_subscribe_that_nobody_answers() -> None:
     """The next one goes to the new place, and no other is lost."""
     async with in_regions("london", "new-york") as w:
-        w.sim.accounts[w.id].subscribe_mode = "ignore"
+        w.sim.accounts[w.id].subscribing.mode = "ignore"
         w.add(w.id, "new-york")
         await w.until(lambda: w.sim.requests_of("subscribe"))
         w.sim.set_subscribe_mode(w.id, "normal")
@@ -231,7 +231,7 @@ async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
     """Its answer comes on a socket that others still use."""
     async with in_regions("london", "new-york", accounts=2) as w:
         one, two = w.sim.accounts
-        w.sim.ping_timeout = 30.0
+        w.sim.timing.ping_timeout = 30.0
         w.add(one, "london")
         w.add(two, "london")
         await w.until(lambda: w.monitor.state(one).broker)

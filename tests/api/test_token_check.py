@@ -92,7 +92,7 @@ async def test_a_token_that_rest_cannot_judge(said: bool) -> None:
     async with watched(token=token, add=False) as w:
         w.sim.grant(token, provisioning=False)
         w.sim.revoke(token)
-        w.sim.bad_token = "http401" if said else "close"
+        w.sim.wire.bad_token = "http401" if said else "close"
         w.add(w.id)
         if said:
             await w.until(lambda: w.monitor.token_refused)
