@@ -32,7 +32,8 @@ _TERMINAL_SLOW = ("tests/api/terminal/test_terminal_model.py",)
 TARGETS = {
     target.name: target
     for target in (
-        Target("transport/connection", ("tests/api/test_connection.py",)),
+        Target("transport/connection", ("tests/api/transport/test_connection.py",)),
+        Target("transport/channel", ("tests/api/transport/test_channel.py",)),
         *(
             Target(f"terminal/{module}", _TERMINAL, slow=_TERMINAL_SLOW)
             for module in (

@@ -20,7 +20,6 @@ from api.errors import (
 from api.model import Status
 from api.terminal import rules
 from api.terminal.rules import (
-    HANDSHAKE,
     SUBSCRIBE,
     Limit,
     Retry,
@@ -101,11 +100,6 @@ def test_refusals() -> None:
         TooManyRequestsError,
         UnauthorizedError,
     }
-
-
-def test_handshakes() -> None:
-    """Three statuses have a floor."""
-    assert dict.fromkeys((401, 403, 429), Retry.LATER) == HANDSHAKE
 
 
 @pytest.mark.parametrize(

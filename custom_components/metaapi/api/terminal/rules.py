@@ -79,13 +79,6 @@ SUBSCRIPTION_LIMIT = Rule(Retry.LIMIT, refusal=Status.QUOTA_EXHAUSTED)
 BAD_REQUEST = Rule(Retry.LATER, refusal=Status.NO_ANSWER)
 """A `ValidationError` with `details`: a fault of ours, which says nothing of the account."""
 
-HANDSHAKE: dict[int, Retry] = {
-    401: Retry.LATER,
-    403: Retry.LATER,
-    429: Retry.LATER,
-}
-"""HTTP statuses of a refused socket; every other failure to connect is a matter of back-off."""
-
 
 class Limit(Enum):
     """What to do about a subscription limit (`metadata.type` of a TooManyRequestsError)."""
