@@ -191,7 +191,9 @@ class Monitor(ConnectionListener):
     ) -> None:
         """Watch an account; a region of "" means that it is not known."""
         now = self._clock()
-        terminal = Terminal[Place]((), now, timing=self.timing)
+        terminal = Terminal[Place](
+            (), now, timing=self.timing, id_of=lambda place: place.account_id
+        )
         terminal.facts(now, deployed=deployed)
         account = WatchedAccount(account_id, terminal, self._shared)
         self._accounts[account_id] = account

@@ -18,6 +18,11 @@ class Clock:
         return self.since is not None
 
     @property
+    def began(self) -> float:
+        """Return when it was started; long ago while it does not run."""
+        return -inf if self.since is None else self.since
+
+    @property
     def ends(self) -> float:
         """Return when it is over; infinity while it does not run."""
         return inf if self.since is None else self.since + self.lasts

@@ -46,7 +46,7 @@ class Rule:
     """The reason why we cannot see the account, where the error means that."""
     evidence: Evidence = Evidence.FAULT
     passing: bool = False
-    """Whether news of REST may end what it says, so that they lift the floor."""
+    """Whether it may be over once REST has news, which therefore lift the floor."""
 
 
 ACCEPTED = Rule(Retry.BACKOFF, evidence=Evidence.ACCEPTED)
@@ -62,7 +62,7 @@ SUBSCRIBE: dict[type[MetaApiError], Rule] = {
     NotConnectedError: Rule(Retry.BACKOFF),
     TooManyPendingError: Rule(Retry.BACKOFF),
     TooManyRequestsError: Rule(Retry.RATE),
-    UnauthorizedError: Rule(Retry.LATER),
+    UnauthorizedError: Rule(Retry.LATER, passing=True),
     ForbiddenError: Rule(Retry.LATER, refusal=Status.FORBIDDEN, passing=True),
     NotFoundError: Rule(Retry.LATER, refusal=Status.NOT_FOUND, passing=True),
     ValidationError: Rule(Retry.LATER, evidence=Evidence.INVALID, passing=True),

@@ -157,7 +157,7 @@ class Sight:
     def remove(self, keys: Iterable[HostKey]) -> bool:
         """Take hosts out; return whether that was the last that this very socket showed."""
         removed = [self.hosts.pop(key) for key in keys]
-        signs = (host.silence.since or -inf for host in removed)
+        signs = (host.silence.began for host in removed)
         self.heard_at = max(self.heard_at, -inf, *signs)
         return any(host.fresh for host in removed) and not self.up
 
@@ -180,11 +180,11 @@ class Sight:
 
     # -- silence -------------------------------------------------------------------------------
 
-    def silent(self) -> list[Host]:
+    def silent(self) -> list[HostKey]:
         """Return the hosts of this socket that were silent for too long, and of which nobody was asked yet."""
         return [
-            host
-            for host in self.hosts.values()
+            key
+            for key, host in self.hosts.items()
             if host.fresh
             and not host.suspicion.running
             and host.silence.over(self.read_until)
@@ -213,7 +213,7 @@ class Sight:
     @property
     def last_sign(self) -> float:
         """Return when the account last gave a sign of life here."""
-        signs = (host.silence.since or -inf for host in self.hosts.values())
+        signs = (host.silence.began for host in self.hosts.values())
         return max(self.heard_at, -inf, *signs)
 
     def moments(self) -> Iterator[float]:
@@ -234,7 +234,7 @@ class Sight:
                     "host": name,
                     "session": "ours" if host.fresh else "earlier",
                     "broker": host.broker,
-                    "last_sign": round(now - (host.silence.since or 0.0), 1),
+                    "last_sign": round(now - (host.silence.began), 1),
                 }
                 for (instance, name), host in self.hosts.items()
             ],

@@ -24,7 +24,7 @@ from ..timing import Timing
 from .clock import Clock
 from .evidence import Evidence
 from .rules import floor_after, subscribe_rule
-from .sight import Host, HostKey, Sight
+from .sight import HostKey, Sight
 from .subscription import Subscription
 from .verdict import Facts, show
 
@@ -152,7 +152,7 @@ class _Rest:
 
     def next_question(self, since: float, doubtful_at: float) -> float:
         """Return when to ask about a round that began at `since` and is doubtful from a moment on."""
-        known = max(self.asked.since or -inf, self.believed.since or -inf)
+        known = max(self.asked.began, self.believed.began)
         timing = self.timing
         pause = timing.rest_again if known < since else timing.rest_period
         return max(doubtful_at, known + pause)
@@ -243,9 +243,11 @@ class _Belief[PlaceT: Hashable]:
         elif not self.is_off:
             self.off(reason)
 
-    def lose_sight(self, one: _Served, keys: Iterable[HostKey]) -> None:
+    def _lose_sight(self, one: _Served, keys: Iterable[HostKey]) -> None:
         """Take hosts out that are silent without a subscription, which is no evidence about them."""
         one.sight.remove(keys)
+        if not one.sight.hosts:
+            one.subscription.round.stop()
         if any(other.sight.hosts for other in self.places.values()):
             self.note_where_up()
         else:
@@ -318,15 +320,14 @@ class _Belief[PlaceT: Hashable]:
 
     def judge(self, now: float, *, reconnecting: bool) -> None:
         """Let the clock decide what is due; nobody can be asked for during a reconnect."""
-        for one in self.places.values():
-            if one.sight.socket_open:
-                if gone := one.sight.gone():
-                    if one.subscription.subscribed:
-                        self.remove(one, gone, Status.SILENT, now)
-                    else:
-                        self.lose_sight(one, gone)
-                if not reconnecting and (silent := one.sight.silent()):
-                    self._suspect(silent, now)
+        for one in self.opened:
+            if gone := one.sight.gone():
+                self.remove(one, gone, Status.SILENT, now)
+            if silent := one.sight.silent():
+                if not one.subscription.subscribed:
+                    self._lose_sight(one, silent)
+                elif not reconnecting:
+                    self._suspect(one, silent, now)
         self._check_alone(now)
         if self.up:
             self._forget_stale(now)
@@ -334,13 +335,13 @@ class _Belief[PlaceT: Hashable]:
             self._judge_rounds(now)
         self.look_around(now)
 
-    def _suspect(self, silent: Iterable[Host], now: float) -> None:
+    def _suspect(self, one: _Served, silent: Iterable[HostKey], now: float) -> None:
         """Ask for silent hosts in every place: a subscribe brings what lives to show itself."""
-        for host in silent:
-            host.suspicion.start(now)
-        for one in self.places.values():
-            if not one.subscription.in_flight:
-                one.subscription.want_once(now)
+        for key in silent:
+            one.sight.hosts[key].suspicion.start(now)
+        for other in self.places.values():
+            if not other.subscription.in_flight:
+                other.subscription.want_once(now)
 
     def _check_alone(self, now: float) -> None:
         """Ask in the other places again once the only terminal is lost, or silent."""
@@ -371,7 +372,7 @@ class _Belief[PlaceT: Hashable]:
         heard = set[Evidence]().union(*(one.subscription.heard for one in judges))
         mute = any(not one.subscription.heard for one in judges)
         away = Evidence.AWAY in heard and Evidence.ACCEPTED not in heard
-        since = max(one.subscription.round.since or now for one in judges)
+        since = max(one.subscription.round.began for one in judges)
         said = None
         if mute or away or heard == {Evidence.INVALID}:
             said = self.rest.said_since(since, now)
@@ -406,8 +407,7 @@ class _Belief[PlaceT: Hashable]:
         self.unknown.run_while(self.terminal is None, now)
         self.broker_away = not self.up and any(
             one.subscription.is_away
-            and self.rest.said_since(one.subscription.round.since or now, now)
-            == _BROKER_AWAY
+            and self.rest.said_since(one.subscription.round.began, now) == _BROKER_AWAY
             for one in self.last_up or self.places.values()
         )
         self.unseen.run_while(
