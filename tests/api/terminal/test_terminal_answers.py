@@ -658,7 +658,7 @@ def test_a_second_terminal_ends_the_loneliness(zones: Bench) -> None:
 def test_the_only_terminal_of_one_id_says_nothing_of_another() -> None:
     """A replica in another region has an id of its own, and terminals of its own."""
     bench = Bench("a", "b", "replica")
-    bench.machine._id_of = lambda place: place == "replica"
+    bench.machine._asker.id_of = lambda place: place == "replica"
     for zone in ("a", "b", "replica"):
         bench.up(zone, "s1")
     only(bench)
