@@ -1459,12 +1459,6 @@ class Machine(RuleBasedStateMachine):
         with self.event(evidence=True):
             self.model.reconnect_accepted([self.model.zones[each] for each in names])
             self.terminal.reconnect_accepted(self.now, None if everywhere else names)
-        if everywhere and self.renewed and self.terminal.up:
-            assert (
-                self.terminal.state.terminal
-                or self.model.token_refused
-                or (not self.model.exists)
-            )
 
     @when(is_up)
     @rule(number=ANY_ZONE)
