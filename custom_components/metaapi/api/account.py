@@ -37,8 +37,16 @@ class Place:
     """Whether the open socket may hold a subscription."""
     flight: asyncio.Task[None] | None = None
     """A subscribe that waits for its answer."""
-    accepted_at: float = -inf
-    """When a subscribe was last accepted."""
+    asked_at: float = -inf
+    """When the subscribe went out that may still explain an `authenticated`."""
+    shown: list[HostKey] = field(default_factory=list)
+    """The hosts that it showed already."""
+    shown_at: float = -inf
+    """When it showed the first."""
+    authenticated_at: float = -inf
+    """When the terminal was last authenticated here."""
+    terse: bool = True
+    """Whether the server has shown neither `status` nor `host`, like that of the seed page."""
     moved_at: float = -inf
     """When it was last given another connection because of a limit."""
 
@@ -51,8 +59,9 @@ class Place:
     ) -> None:
         """Handle the answer to a subscribe; `retry_after` is what a 429 recommends, in seconds."""
         account = self.account
-        if error is None:
-            self.accepted_at = now
+        if error is not None:
+            # it found the terminal away, or nothing at all
+            self.asked_at = -inf
         shown = account.shown
         if isinstance(error, TooManyRequestsError):
             account.limit = error
@@ -61,6 +70,26 @@ class Place:
         if isinstance(error, TooManyRequestsError) and account.shown == shown:
             # what the limit says of itself may be news all the same
             account.listeners.tell()
+
+    def subscribe_sent(self, now: float) -> None:
+        """Called when a subscribe goes out, which shows the terminals that are up already."""
+        self.subscribed = True
+        self.asked_at = now
+        self.shown.clear()
+
+    def authenticated(self, key: HostKey, now: float) -> bool:
+        """Note an `authenticated`; return whether the last subscribe may be all that caused it."""
+        timing = self.account.shared.timing
+        self.authenticated_at = now
+        if now >= self.asked_at + timing.reconnect_explained:
+            return False
+        if not self.shown:
+            self.shown_at = now
+        explained = key not in self.shown and (
+            now <= self.shown_at + timing.subscribe_settle
+        )
+        self.shown.append(key)
+        return explained
 
     def probe_answered(self, sent_at: float, now: float) -> None:
         """Handle the pong to a ping sent at `sent_at`."""
@@ -81,8 +110,16 @@ class Place:
 class Observer(Protocol):
     """Who is told what happens to an account while a reconnect is under way."""
 
-    def authenticated(self) -> None:
-        """Called when an `authenticated` of the account counted."""
+    def authenticated(
+        self, place: Place, key: HostKey, now: float, *, explained: bool
+    ) -> None:
+        """Called when an `authenticated` counted; `explained` when a subscribe of ours may have caused it."""
+
+    def disconnected(self, place: Place, key: HostKey) -> None:
+        """Called when a terminal has gone, or a `status` says that it is not authenticated."""
+
+    def status(self, place: Place, key: HostKey, now: float) -> None:
+        """Called with each `status` of a terminal."""
 
     def socket_lost(self, place: Place) -> None:
         """Called when the socket of a place is gone."""
@@ -209,13 +246,21 @@ class WatchedAccount:
             host if isinstance(host, str) else None,
         )
         if kind == "status":
-            if self.terminal.status(
+            place.terse = False
+            authenticated = _flag(event.get("authenticated"))
+            news = self.terminal.status(
                 place,
                 key,
                 connected=_flag(event.get("connected")),
-                authenticated=_flag(event.get("authenticated")),
+                authenticated=authenticated,
                 now=now,
-            ):
+            )
+            if self.attempt is not None:
+                if authenticated is False:
+                    self.attempt.disconnected(place, key)
+                else:
+                    self.attempt.status(place, key, now)
+            if news:
                 self.settle()
             return False
         if kind == "authenticated":
@@ -224,6 +269,8 @@ class WatchedAccount:
             place.note(kind, key[1])
             with self.change() as terminal:
                 terminal.disconnected(place, key, now)
+                if self.attempt is not None:
+                    self.attempt.disconnected(place, key)
             return False
         return None
 
@@ -241,9 +288,13 @@ class WatchedAccount:
                 alone=event.get("replicas") == 1,
             )
             place.note("authenticated" if counted else "authenticated, stale", key[1])
-            if counted and self.attempt is not None:
-                self.attempt.authenticated()
-        return counted
+            if not counted:
+                return False
+            place.terse &= key[1] is None
+            explained = place.authenticated(key, now)
+            if self.attempt is not None:
+                self.attempt.authenticated(place, key, now, explained=explained)
+        return True
 
     # -- places and connections ----------------------------------------------------------------
 
@@ -295,6 +346,7 @@ class WatchedAccount:
             place.flight.cancel()
             place.flight = None
         place.subscribed = False
+        place.asked_at = -inf
         if self.attempt is not None:
             self.attempt.socket_lost(place)
         unneeded = self.shared.pool.release(place.connection, place.account_id)
@@ -335,6 +387,7 @@ class WatchedAccount:
     def socket_lost(self, place: Place, now: float) -> None:
         """Called when the socket of a place is gone."""
         place.subscribed = False
+        place.asked_at = -inf
         with self.change() as terminal:
             terminal.socket_down(place, now)
             if self.attempt is not None:

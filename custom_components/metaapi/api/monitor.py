@@ -14,7 +14,7 @@ from .account import Place, Shared, WatchedAccount, give_back
 from .endpoints import Endpoints, Zone
 from .errors import TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
-from .reconnect import Attempt
+from .reconnect import Attempt, Form
 from .subscriber import Subscriber
 from .support import Alarm, Journal, Listener, Tasks
 from .terminal.terminal import AccountState, Terminal
@@ -86,10 +86,10 @@ class Monitor(ConnectionListener):
         self.endpoints = endpoints or Endpoints()
         self.token_refused = False
         """Whether MetaApi refuses the token; final, a new token needs a new monitor."""
-        self.reconnect_form: str | None = None
-        """Which form of `reconnect` MetaApi accepted last."""
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
+        self._forms: list[str] = []
+        """The forms of `reconnect` that MetaApi accepted, the last one at the end."""
         self._dialer = _Dialer(session, token, application, timing)
         self._accounts: dict[str, WatchedAccount] = {}
         self._subscriber = Subscriber(
@@ -126,6 +126,11 @@ class Monitor(ConnectionListener):
         None while that is not decided yet, or no account needs a socket.
         """
         return self._link.connected
+
+    @property
+    def reconnect_form(self) -> str | None:
+        """Return which form of `reconnect` MetaApi accepted last: `socket` or `seed_page`."""
+        return self._forms[-1] if self._forms else None
 
     def state(self, account_id: str) -> AccountState:
         """Return what is known of an account."""
@@ -340,9 +345,14 @@ class Monitor(ConnectionListener):
         """Return a socket of its own, not opened yet."""
         return self._dialer.channel(on_synchronization)
 
+    @property
+    def socket_form_works(self) -> bool:
+        """Return whether a socket that serves accounts ever accepted a `reconnect`."""
+        return Form.SOCKET.value in self._forms
+
     def form_accepted(self, form: str) -> None:
         """Remember which form of `reconnect` was accepted."""
-        self.reconnect_form = form
+        self._forms = [*(one for one in self._forms if one != form), form]
 
     async def next_socket(self) -> None:
         """Return when the next socket has opened."""

@@ -30,6 +30,9 @@ class Place(Protocol):
     def note(self, what: str, detail: str | None = None) -> None:
         """Write down what happened here."""
 
+    def subscribe_sent(self, now: float) -> None:
+        """Called when a subscribe goes out."""
+
     def subscribe_answered(
         self, error: MetaApiError | None, retry_after: float | None, now: float
     ) -> None:
@@ -95,7 +98,7 @@ class Subscriber:
         """Subscribe an account on the socket of a place and hand the answer back."""
         session_id = connection.session_id
         error: MetaApiError | None = None
-        place.subscribed = True
+        place.subscribe_sent(self._clock())
         try:
             await connection.request(
                 "subscribe", place.account_id, sessionId=session_id

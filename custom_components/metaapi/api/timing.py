@@ -42,8 +42,18 @@ class Timing:
     """From a request to its answer (SDK behaviour)."""
     try_response: float = 15.0
     """From a subscribe that only judges a token to its answer, while a person waits."""
-    reconnect_response: float = 20.0
+    reconnect_response: float = 30.0
     """A `reconnect` unanswered for this long is sent once more in the seed page's form."""
+    reconnect_socket: float = 5.0
+    """The socket that showed the terminal last is waited for, before others are asked."""
+    reconnect_again: float = 5.0
+    """After a `TimeoutError` the request goes out again so much later, if nothing moved."""
+    reconnect_explained: float = 15.0
+    """An `authenticated` so soon after a subscribe may be what that one showed."""
+    reconnect_confirmed: float = 5.0
+    """A `status` so long after such an `authenticated` shows that the terminal stays."""
+    reconnect_quiet: float = 15.0
+    """Where a server sends no `status`, so much silence shows it."""
     subscribe_settle: float = 1.0
     """An accepted subscribe of a terminal that is up is followed by `authenticated` within this long."""
     sweep: float = 0.25

@@ -282,10 +282,40 @@ class Terminal[PlaceT: Hashable]:
         self._authenticated_since = False
         self.tick(now)
 
-    def reconnect_accepted(self, now: float) -> None:
-        """Hear that MetaApi took the `reconnect`: off until the next `authenticated`."""
+    def subscribe_now(self, zone: PlaceT, now: float) -> bool:
+        """Subscribe at once, just before a `reconnect`; return False where a floor or a pause forbids it."""
+        link = self._zones[zone]
+        if (
+            not link.alive
+            or link.in_flight
+            or self._held
+            or now
+            < max(
+                link.not_before,
+                link.sent_at + self._timing.subscribe_first / 3,
+                self._hold_until,
+            )
+        ):
+            return False
+        link.in_flight = True
+        link.sent_at = now
+        link.subscribe_at = None
+        if link.round_started is None:
+            link.round_started = now
+        self.pending.append((Action.SUBSCRIBE, zone))
+        return True
+
+    def reconnect_accepted(
+        self, now: float, zones: Iterable[PlaceT] | None = None
+    ) -> None:
+        """Hear that MetaApi took the `reconnect`: off until the next `authenticated`, if all was in these zones."""
         if not self._authenticated_since:
-            self._drop_everything(Status.RECONNECTING)
+            for zone in self._zones if zones is None else zones:
+                self._zones[zone].hosts.clear()
+            if any(link.hosts for link in self._zones.values()):
+                self._note_where_up()
+            else:
+                self._drop_everything(Status.RECONNECTING)
         self.tick(now)
 
     def reconnect_ended(
