@@ -178,9 +178,8 @@ async def test_the_seed_pages_answers_turn_it_on(
     async with watched(add=False) as w:
         w.add(w.id)
         await w.terminal(True)
-        w.sim.add_account(
-            replace(w.sim.account, id=account_id, reconnect_mode="ignore")
-        )
+        w.sim.add_account(replace(w.sim.account, id=account_id))
+        w.sim.set_reconnect_mode(account_id, "ignore")
         w.sim.set_subscribe_mode(account_id, "ignore")
         w.add(account_id)
         await w.until(lambda: list(w.sim.requests_of("subscribe", account_id)))

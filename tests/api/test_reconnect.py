@@ -254,7 +254,7 @@ async def test_a_subscribe_in_flight_is_not_awaited() -> None:
         assert types == ["subscribe", "reconnect"]
         subscribe, reconnect = w.sim.requests
         assert reconnect.time - subscribe.time < 0.2
-        assert w.sim.account.last_reconnect_outcome is not None
+        assert w.sim.account.reconnecting.outcome is not None
 
 
 async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> None:
@@ -367,17 +367,16 @@ async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
     """The server took the connection and fell silent; it would take a new one at once."""
     async with watched(timing={"connect": 30.0, "namespace": 30.0}) as w:
         await w.terminal(True)
-        w.sim.handshake_delay = 20.0
+        w.sim.timing.handshake_delay = 20.0
         w.sim.drop_sockets()
         (connection,) = w.monitor._pool
         clock = asyncio.get_running_loop().time
         await w.until(
             lambda: (
-                connection._connecting is not None
-                and clock() > connection._connect_started + 0.1
+                connection._connecting is not None and clock() > connection._since + 0.1
             )
         )
-        w.sim.handshake_delay = 0.0
+        w.sim.timing.handshake_delay = 0.0
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.AUTHENTICATED
 

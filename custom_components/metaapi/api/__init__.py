@@ -24,6 +24,7 @@ from .errors import (
 )
 from .model import (
     Account,
+    AccountState,
     Outcome,
     ReconnectResult,
     Replica,
@@ -31,11 +32,10 @@ from .model import (
     Status,
 )
 from .monitor import Monitor
-from .rest import READ_AT_ONCE, Provisioning
-from .terminal.rules import Limit, limit_of, rest_pause
-from .terminal.terminal import AccountState
+from .rest import READ_AT_ONCE, Provisioning, rest_pause
+from .terminal.rules import Limit, limit_of
 from .timing import Timing
-from .token import PROVISIONING, STREAMING, TokenClaims, read_claims, redact
+from .token import PROVISIONING, STREAMING, TokenClaims, clean_text, read_claims, redact
 from .token_check import try_subscribe
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "ValidationError",
     "Zone",
     "check_api_url",
+    "clean_text",
     "limit_of",
     "read_claims",
     "redact",

@@ -327,7 +327,7 @@ class WatchedAccount:
                     place.zone, place.account_id = zone, account_id
                     entered.append(place)
                 self.places[name] = place
-            terminal.set_zones(self.places.values(), now)
+            terminal.set_places(self.places.values(), now)
             for place in entered:
                 terminal.socket_down(place, now)
                 self.enter(place, now)

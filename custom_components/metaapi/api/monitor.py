@@ -19,10 +19,10 @@ from .subscriber import Subscriber
 from .support import Alarm, Journal, Listener, Tasks
 from .terminal.terminal import AccountState, Terminal
 from .timing import Timing
-from .token import redact_all
+from .token import clean
 from .token_check import TokenCheck
 from .transport.channel import Channel
-from .transport.connection import Connection, ConnectionListener
+from .transport.connection import Connection, ConnectionListener, make_channel
 from .transport.pool import Link, Pool
 
 _LOGGER = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class _Dialer:
         self, on_synchronization: Callable[[Mapping[str, Any]], None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
-        return Channel(
+        return make_channel(
             self.session,
             self.token,
             application=self.application,
@@ -183,7 +183,7 @@ class Monitor(ConnectionListener):
             "events": self._shared.journal.diagnostics(),
         }
         # names of hosts are a server's words
-        redacted: dict[str, Any] = redact_all(tree, self._dialer.token, _DEPTH)
+        redacted: dict[str, Any] = clean(tree, self._dialer.token, _DEPTH)
         return redacted
 
     def add_account(

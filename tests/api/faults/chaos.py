@@ -287,7 +287,11 @@ class Chaos:
             and facts.told_deployed
             and facts.told_region == account.region
         )
-        well = account.deployed and not account.silent and account.status_authenticated
+        well = (
+            account.deployed
+            and not account.events.silent
+            and account.events.authenticated
+        )
         running = {host.zone for host in account.hosts if host.up}
         facts.dark.set(now, not (account.deployed and running))
         # what is silent in two zones authenticates in one while it is missed in the other

@@ -15,7 +15,10 @@ ACCOUNTS_PER_SOCKET = 100
 
 
 class Pool[RouteT]:
-    """Opens a socket when the first account needs it, and names those that nobody needs."""
+    """Opens a socket when the first account needs it, and names those that nobody needs.
+
+    A route is whatever its owner needs to know of an account on a socket.
+    """
 
     def __init__(self, make: Callable[[Zone], Connection]) -> None:
         """Start without sockets; `make` builds one."""
@@ -33,7 +36,7 @@ class Pool[RouteT]:
 
     @property
     def any_open(self) -> bool:
-        """Tell whether any socket is open."""
+        """Return whether any socket is open."""
         return any(connection.connected for connection in self._routes)
 
     def route(self, connection: Connection, account_id: str) -> RouteT | None:
@@ -109,18 +112,18 @@ class Link:
         return self._lost_at + self._timing.blind
 
     def expect_socket(self, now: float) -> None:
-        """Hear that a socket is needed: without one, patience starts to run."""
+        """Note that a socket is needed: without one, patience starts to run."""
         if self._lost_at is None and not self._sockets.any_open:
             self._lost_at = now
 
     def socket_up(self) -> None:
-        """Hear that a socket is open."""
+        """Handle a socket that opened."""
         self._lost_at = None
         self._opened.set()
         self._opened.clear()
 
     def socket_down(self, now: float) -> None:
-        """Hear that a socket is gone."""
+        """Handle a socket that is gone."""
         if not self._sockets.any_open:
             self._lost_at = now
 
