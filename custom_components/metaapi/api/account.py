@@ -19,6 +19,9 @@ from .terminal.terminal import Action, HostKey, Terminal
 from .timing import Timing
 from .transport.connection import Connection
 
+_REPLICAS_MAX = 16
+"""MetaApi has fewer regions than that, and an account one replica in each at most."""
+
 _HOST_MAX = 256
 """MetaApi names no host by more characters than this."""
 
@@ -306,6 +309,8 @@ class WatchedAccount:
         now: float,
     ) -> None:
         """Watch the account where it runs; what is known of the places that stay is kept."""
+        # a server that makes replicas up opens no socket for each
+        replicas = tuple(sorted(replicas, key=_is_not_deployed))[:_REPLICAS_MAX]
         placement = (endpoints, region, replicas)
         if self._ended or placement == self._placement:
             return
@@ -408,6 +413,11 @@ class WatchedAccount:
             if self.attempt is not None:
                 self.attempt.cancel()
 
+    def token_accepted(self, now: float) -> None:
+        """Called when MetaApi takes the token again."""
+        with self.change() as terminal:
+            terminal.token_accepted(now)
+
     def attempt_ended(self, outcome: Outcome) -> None:
         """Forget the reconnect, which has its outcome."""
         self.shared.journal.note("reconnect", self.account_id, detail=outcome)
@@ -475,6 +485,11 @@ def _find_places(
                 name = f"{zone.name} {replica.account_id}"
                 places[name] = (replica.account_id, zone)
     return places
+
+
+def _is_not_deployed(replica: Replica) -> bool:
+    """Return whether MetaApi runs no terminal for a replica."""
+    return not replica.deployed
 
 
 def _flag(value: object) -> bool | None:

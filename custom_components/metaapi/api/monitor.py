@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import batched
 import logging
 from math import inf
@@ -12,7 +13,7 @@ import aiohttp
 
 from .account import Place, Shared, WatchedAccount, give_back
 from .endpoints import Endpoints, Zone
-from .errors import TooManyRequestsError
+from .errors import HandshakeRefusedError, TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
 from .reconnect import Attempt, Form
 from .subscriber import Subscriber
@@ -22,7 +23,12 @@ from .timing import Timing
 from .token import clean
 from .token_check import TokenCheck
 from .transport.channel import Channel
-from .transport.connection import Connection, ConnectionListener, make_channel
+from .transport.connection import (
+    Connection,
+    ConnectionListener,
+    ConnectionState,
+    make_channel,
+)
 from .transport.pool import Link, Pool
 
 _LOGGER = logging.getLogger(__name__)
@@ -84,8 +90,6 @@ class Monitor(ConnectionListener):
         timing = timing or Timing()
         tasks, journal = Tasks(), Journal()
         self.endpoints = endpoints or Endpoints()
-        self.token_refused = False
-        """Whether MetaApi refuses the token; final, a new token needs a new monitor."""
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
         self._forms: list[str] = []
@@ -108,7 +112,7 @@ class Monitor(ConnectionListener):
         self._pool = pool
         self._link = Link(pool, timing)
         self._token_check = TokenCheck(
-            session, token, self._token_is_refused, tasks=tasks, timing=timing
+            session, token, self, self._any_zone, tasks=tasks, timing=timing
         )
         self._clock = asyncio.get_running_loop().time
 
@@ -118,6 +122,19 @@ class Monitor(ConnectionListener):
     def timing(self) -> Timing:
         """Return the pauses and bounds, in seconds."""
         return self._shared.timing
+
+    @property
+    def token_refused(self) -> bool:
+        """Return whether a new token is to be asked for.
+
+        Sockets that show events go on meanwhile; others are closed. It may become False again by itself.
+        """
+        return self._token_check.refused
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether all sockets are closed because MetaApi refuses the token."""
+        return self._token_check.stopped
 
     @property
     def connected(self) -> bool | None:
@@ -195,6 +212,12 @@ class Monitor(ConnectionListener):
         replicas: Iterable[Replica] = (),
     ) -> None:
         """Watch an account; a region of "" means that it is not known."""
+        if account_id in self._accounts:
+            # what it has already, sockets and listeners, stays
+            self.place_account(account_id, region, replicas)
+            if deployed is not None:
+                self.set_facts(account_id, deployed=deployed)
+            return
         now = self._clock()
         terminal = Terminal[Place]((), now, timing=self.timing)
         terminal.facts(now, deployed=deployed)
@@ -243,7 +266,7 @@ class Monitor(ConnectionListener):
         `timeout` is in seconds. A second caller joins an attempt that is under way.
         Source: documentation, "Reconnect".
         """
-        if self.token_refused:
+        if self.stopped:
             return ReconnectResult(Outcome.TOKEN_REFUSED, 0.0)
         account = self._accounts.get(account_id)
         if account is None or self._alarm.stopped:
@@ -268,7 +291,7 @@ class Monitor(ConnectionListener):
 
     def check_token(self, *, said: bool = False) -> None:
         """Let REST confirm that the token is refused; `said` when a socket was told so in words."""
-        if not (self.token_refused or self._alarm.stopped):
+        if not self._alarm.stopped:
             self._token_check.start(self.endpoints, said=said)
 
     # -- what connections report ---------------------------------------------------------------
@@ -311,14 +334,18 @@ class Monitor(ConnectionListener):
         )
         served = connection.zone.instance
         instance = event.get("instanceIndex")
-        if place is None or (
-            served is not None and isinstance(instance, int) and instance != served
+        if (
+            place is None
+            # `true` and 1.0 equal an instance number and are none
+            or isinstance(instance, (bool, float))
+            or (served is not None and isinstance(instance, int) and instance != served)
         ):
             self.ignored_events += 1
             return
         counted = place.account.take_event(place, event, self._clock())
         if counted:
             connection.prove()
+            self._token_check.served()
         elif counted is None:
             self.ignored_events += 1
 
@@ -358,23 +385,63 @@ class Monitor(ConnectionListener):
         """Return when the next socket has opened."""
         await self._link.next_socket()
 
-    # -- inside --------------------------------------------------------------------------------
+    # -- what the check of the token may use ---------------------------------------------------
 
-    async def _token_is_refused(self) -> None:
-        """Stop everything, once."""
-        self.token_refused = True
+    def shows_events(self) -> bool:
+        """Return whether an open socket shows a terminal: MetaApi takes the token there."""
+        return any(account.terminal.up for account in self._accounts.values())
+
+    def is_turned_away(self) -> bool:
+        """Return whether a socket was refused because of the token, and waits."""
+        return any(map(_is_turned_away, self._pool))
+
+    async def connect_again(self) -> None:
+        """Let the sockets that were refused because of the token connect at once."""
+        for connection in filter(_is_turned_away, self._pool):
+            await connection.close()
+            if connection in self._pool:
+                connection.start()
+
+    def token_doubted(self) -> None:
+        """Let listeners ask for a new token, while sockets still serve."""
+        self._shared.journal.note("token refused by REST")
+        self._link.listeners.tell()
+
+    async def token_stopped(self) -> None:
+        """Stop everything."""
         self._shared.journal.note("token refused")
-        now = self._clock()
-        for some in batched(tuple(self._accounts.values()), _AT_ONCE, strict=False):
-            for account in some:
-                account.token_refused(now)
-            await asyncio.sleep(0)
+        await self._change_all(WatchedAccount.token_refused)
         await _close_all(self._pool)
         self._show_link()
 
+    async def token_accepted(self) -> None:
+        """Go on where everything was stopped, and let listeners close their question for a new token."""
+        self._shared.journal.note("token accepted")
+        await self._change_all(WatchedAccount.token_accepted)
+        for connection in self._pool:
+            if connection.state is ConnectionState.CLOSED:
+                connection.start()
+        self._link.listeners.tell()
+
+    async def _change_all(
+        self, change: Callable[[WatchedAccount, float], None]
+    ) -> None:
+        """Change all accounts, some at a time."""
+        now = self._clock()
+        for some in batched(tuple(self._accounts.values()), _AT_ONCE, strict=False):
+            for account in some:
+                change(account, now)
+            await asyncio.sleep(0)
+
+    # -- inside --------------------------------------------------------------------------------
+
     def _show_link(self) -> None:
         """Tell listeners whether the link to MetaApi is up, if that changed."""
-        self._link.show(self._clock(), token_refused=self.token_refused)
+        self._link.show(self._clock(), token_refused=self.stopped)
+
+    def _any_zone(self) -> Zone | None:
+        """Return a zone in use."""
+        return next((connection.zone for connection in self._pool), None)
 
     def _sweep(self) -> None:
         """Let the clock decide what is due."""
@@ -389,6 +456,16 @@ class Monitor(ConnectionListener):
         nearest = min(nearest, self._link.deadline)
         if nearest < inf:
             self._alarm.set(nearest)
+
+
+def _is_turned_away(connection: Connection) -> bool:
+    """Return whether a socket was refused because of the token, and waits."""
+    error = connection.statistics.last_error
+    return (
+        connection.state is ConnectionState.BACKING_OFF
+        and isinstance(error, HandshakeRefusedError)
+        and error.status == HTTPStatus.UNAUTHORIZED
+    )
 
 
 def _deadline(account: WatchedAccount) -> float:

@@ -108,7 +108,9 @@ class Account[PlaceT: Place](Protocol):
 class Means(Protocol):
     """What an attempt may use."""
 
-    token_refused: bool
+    @property
+    def stopped(self) -> bool:
+        """Return whether all sockets are closed because MetaApi refuses the token."""
 
     @property
     def timing(self) -> Timing:
@@ -302,7 +304,7 @@ class Attempt[PlaceT: Place]:
     @property
     def _unconnected(self) -> Outcome:
         """Return the outcome of a loss of the connection."""
-        if self._means.token_refused:
+        if self._means.stopped:
             return Outcome.TOKEN_REFUSED
         if self._phase is Phase.SOCKET:
             return Outcome.NO_CONNECTION

@@ -56,6 +56,12 @@ class Timing:
     """Where a server sends no `status`, so much silence shows it."""
     subscribe_settle: float = 1.0
     """An accepted subscribe of a terminal that is up is followed by `authenticated` within this long."""
+    token_again: float = 60.0
+    """REST has to refuse a token for this long."""
+    token_poll: float = 900.0
+    """A token that is refused is tried again so often."""
+    token_trial: float = 5.0
+    """A socket with a token that is refused is closed sooner than this."""
     sweep: float = 0.25
     """The clock of all links is looked at no more often than this."""
     jitter_per_account: float = 0.05

@@ -519,6 +519,11 @@ class Terminal[PlaceT: Hashable]:
         self._token_refused = True
         self.tick(now)
 
+    def token_accepted(self, now: float) -> None:
+        """Note that MetaApi takes the token (again)."""
+        self._token_refused = False
+        self.tick(now)
+
     # -- the clock -----------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
