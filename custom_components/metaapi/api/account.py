@@ -221,7 +221,8 @@ class WatchedAccount:
         if terminal.pending:
             pending, terminal.pending = terminal.pending, []
             for action, place in pending:
-                shared.perform(action, place)
+                if place is not None:
+                    shared.perform(action, place)
         if terminal.deadline < inf:
             shared.arm(terminal.deadline)
         state, shown = terminal.state, self.shown

@@ -37,7 +37,9 @@ class Status(StrEnum):
     NOT_FOUND = "not_found"
     QUOTA_EXHAUSTED = "quota_exhausted"
     FORBIDDEN = "forbidden"
+    NO_ANSWER = "no_answer"
     NO_CONNECTION = "no_connection"
+    TOKEN_REFUSED = "token_refused"
     UNKNOWN = "unknown"
 
 
@@ -51,14 +53,14 @@ class AccountState:
     """Whether the terminal is authenticated; None until the first round decides."""
     broker: bool | None = None
     """Whether the terminal is connected to its broker; None while that is not known."""
-    status: Status | None = Status.UNKNOWN
-    """The reason; None while MetaApi refuses the token."""
+    status: Status = Status.UNKNOWN
+    """The reason."""
     timeouts: int = 0
     """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
 
     0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
     read the account's facts again, since its region may be another one by now (SDK behaviour); listeners
-    hear of each step.
+    are told of each step.
     """
 
 

@@ -219,7 +219,9 @@ class Monitor(ConnectionListener):
                 self.set_facts(account_id, deployed=deployed)
             return
         now = self._clock()
-        terminal = Terminal[Place]((), now, timing=self.timing)
+        terminal = Terminal[Place](
+            (), now, timing=self.timing, id_of=lambda place: place.account_id
+        )
         terminal.facts(now, deployed=deployed)
         account = WatchedAccount(account_id, terminal, self._shared)
         self._accounts[account_id] = account

@@ -88,6 +88,9 @@ class Subscriber:
         """Do what a terminal wants done in a place."""
         place.note(action.value)
         if action is Action.SUBSCRIBE:
+            if place.flight is not None:
+                # the new one takes its place
+                place.flight.cancel()
             place.flight = self._tasks.spawn(
                 self._subscribe(place, place.connection), "metaapi subscribe"
             )

@@ -9,6 +9,10 @@ class Timing:
 
     silence: float = 60.0
     """Without `status` for this long, a terminal is suspected to be gone (SDK behaviour)."""
+    silence_refuted: float = 90.0
+    """The same, once a terminal that was suspected turned out to be there."""
+    grace: float = 9.0
+    """So long a subscribe is waited for: an answer to it, or a sign of life of a silent terminal."""
     round: float = 60.0
     """A subscribe round without `authenticated` that takes this long has got nowhere."""
     unknown: float = 90.0
@@ -20,6 +24,18 @@ class Timing:
     """Pauses between subscribes double from the first to the last (SDK behaviour)."""
     refused_floor: float = 300.0
     """After a refusal nothing is tried again sooner: at most 12 attempts an hour."""
+    limit_first: float = 60.0
+    """After a subscription limit nothing is tried again sooner; doubled while it repeats, up to the floor."""
+    deployed_lately: float = 180.0
+    """For so long after a deploy MetaApi may deny that anything is deployed (users' reports)."""
+    rest_again: float = 60.0
+    """REST is asked about an account no sooner again, nor later where its answer was outdated."""
+    rest_period: float = 300.0
+    """REST is asked again this often while the sockets alone do not tell how an account is."""
+    rest_wait: float = 15.0
+    """A verdict waits for what REST says for this long."""
+    rest_believed: float = 600.0
+    """What REST said of the broker's link is believed for this long."""
     backoff_first: float = 1.0
     backoff_max: float = 300.0
     """Bounds of the full-jitter pause between connects."""

@@ -13,6 +13,16 @@ class Clock:
     """When it was started; None while it does not run."""
 
     @property
+    def running(self) -> bool:
+        """Return whether it was started and not stopped; it may be over."""
+        return self.since is not None
+
+    @property
+    def began(self) -> float:
+        """Return when it was started; long ago while it does not run."""
+        return -inf if self.since is None else self.since
+
+    @property
     def ends(self) -> float:
         """Return when it is over; infinity while it does not run."""
         return inf if self.since is None else self.since + self.lasts
