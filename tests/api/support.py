@@ -15,6 +15,14 @@ from simulator import Simulator
 
 FAST = Timing(
     silence=0.4,
+    silence_refuted=0.6,
+    grace=0.06,
+    limit_first=0.4,
+    deployed_lately=1.2,
+    rest_again=0.4,
+    rest_period=2.0,
+    rest_wait=0.1,
+    rest_believed=4.0,
     round=0.4,
     unknown=0.9,
     blind=0.4,

@@ -246,6 +246,8 @@ async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
         w.monitor.place_account(one, "new-york")
         w.sim.unfreeze()
         await w.until(
-            lambda: not any("probe" in task.get_name() for task in w.monitor.tasks)
+            lambda: (
+                not any("probe" in task.get_name() for task in w.monitor._shared.tasks)
+            )
         )
         assert False not in w.terminals(one)

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, Protocol
 
 from .endpoints import Endpoints, Zone
-from .errors import MetaApiError, TooManyRequestsError
+from .errors import MetaApiError, RequestError, TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
 from .support import Journal, Listeners, Tasks
 from .terminal.terminal import Action, HostKey, Terminal
@@ -50,8 +50,12 @@ class Place:
     """When the terminal was last authenticated here."""
     terse: bool = True
     """Whether the server has shown neither `status` nor `host`, like that of the seed page."""
+    moves: int = 0
+    """How often it was given another connection because of a limit, since a subscribe was accepted."""
     moved_at: float = -inf
-    """When it was last given another connection because of a limit."""
+    """When it was last."""
+    just_moved: bool = False
+    """Whether the other connection has not been asked yet."""
 
     def note(self, what: str, detail: str | None = None) -> None:
         """Write down what happened here."""
@@ -70,6 +74,11 @@ class Place:
             account.limit = error
         with account.change() as terminal:
             terminal.subscribe_answered(self, now, error, retry_after)
+            if isinstance(error, TooManyRequestsError) or (
+                isinstance(error, RequestError) and not error.retryable
+            ):
+                # what was there before may be there still
+                self.subscribed = terminal.subscribed(self)
         if isinstance(error, TooManyRequestsError) and account.shown == shown:
             # what the limit says of itself may be news all the same
             account.listeners.tell()
@@ -159,6 +168,8 @@ class Shared:
     timing: Timing
     perform: Callable[[Action, Place], None]
     """Does what a terminal wants done in a place."""
+    want_facts: Callable[[str], None]
+    """Has the provisioning API asked about an account."""
     arm: Callable[[float], None]
     """Sees to it that the clock is looked at by a deadline."""
 
@@ -223,6 +234,8 @@ class WatchedAccount:
             for action, place in pending:
                 if place is not None:
                     shared.perform(action, place)
+                else:
+                    shared.want_facts(self.account_id)
         if terminal.deadline < inf:
             shared.arm(terminal.deadline)
         state, shown = terminal.state, self.shown
@@ -333,7 +346,11 @@ class WatchedAccount:
                     place.zone, place.account_id = zone, account_id
                     entered.append(place)
                 self.places[name] = place
-            terminal.set_places(self.places.values(), now)
+            # without a region the global URL may lead to another one than the account's
+            region_known = endpoints.api_url is not None or endpoints.zones(region) != (
+                endpoints.global_zone,
+            )
+            terminal.set_places(self.places.values(), now, region_known=region_known)
             for place in entered:
                 terminal.socket_down(place, now)
                 self.enter(place, now)

@@ -1,8 +1,8 @@
 """All accounts of one token: brings terminals, connections and listeners together."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import batched
 import logging
@@ -74,6 +74,117 @@ class _Dialer:
         )
 
 
+class _TokenGuard:
+    """Stops what uses a token that is refused, and lets it go on."""
+
+    def __init__(
+        self,
+        accounts: Mapping[str, WatchedAccount],
+        pool: Pool[Place],
+        link: Link,
+        journal: Journal,
+    ) -> None:
+        """`accounts` are all of a monitor, those to come as well."""
+        self._accounts = accounts
+        self._pool = pool
+        self._link = link
+        self._journal = journal
+        self._clock = asyncio.get_running_loop().time
+
+    def find_zone(self) -> Zone | None:
+        """Return a zone in use."""
+        return next((connection.zone for connection in self._pool), None)
+
+    def shows_events(self) -> bool:
+        """Return whether an open socket shows a terminal: MetaApi takes the token there."""
+        return any(account.terminal.up for account in self._accounts.values())
+
+    def is_turned_away(self) -> bool:
+        """Return whether a socket was refused because of the token, and waits."""
+        return any(map(_is_turned_away, self._pool))
+
+    async def connect_again(self) -> None:
+        """Let the sockets that were refused because of the token connect at once."""
+        for connection in filter(_is_turned_away, self._pool):
+            await connection.close()
+            if connection in self._pool:
+                connection.start()
+
+    def token_doubted(self) -> None:
+        """Let listeners ask for a new token, while sockets still serve."""
+        self._journal.note("token refused by REST")
+        self._link.listeners.tell()
+
+    async def token_stopped(self) -> None:
+        """Stop everything."""
+        self._journal.note("token refused")
+        await self._change_all(WatchedAccount.token_refused)
+        await _close_all(self._pool)
+        self._link.show(self._clock(), token_refused=True)
+
+    async def token_accepted(self) -> None:
+        """Go on where everything was stopped, and let listeners close their question for a new token."""
+        self._journal.note("token accepted")
+        await self._change_all(WatchedAccount.token_accepted)
+        for connection in self._pool:
+            if connection.state is ConnectionState.CLOSED:
+                connection.start()
+        self._link.listeners.tell()
+
+    async def _change_all(
+        self, change: Callable[[WatchedAccount, float], None]
+    ) -> None:
+        """Change all accounts, some at a time."""
+        now = self._clock()
+        for some in batched(tuple(self._accounts.values()), _AT_ONCE, strict=False):
+            for account in some:
+                change(account, now)
+            await asyncio.sleep(0)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Means:
+    """What reconnects may use, and which forms of the request worked."""
+
+    timing: Timing
+    tasks: Tasks
+    dialer: _Dialer
+    link: Link
+    token_check: TokenCheck
+    find_endpoints: Callable[[], Endpoints]
+    forms: list[str] = field(default_factory=list)
+    """The forms of `reconnect` that MetaApi accepted, the last one at the end."""
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether all sockets are closed because MetaApi refuses the token."""
+        return self.token_check.stopped
+
+    @property
+    def seed_page_url(self) -> str:
+        """Return the base URL of the server that the documentation's example asks."""
+        return self.find_endpoints().global_zone.url
+
+    @property
+    def socket_form_works(self) -> bool:
+        """Return whether a socket that serves accounts ever accepted a `reconnect`."""
+        return Form.SOCKET.value in self.forms
+
+    async def next_socket(self) -> None:
+        """Return when the next socket has opened."""
+        await self.link.next_socket()
+
+    def new_channel(
+        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+    ) -> Channel:
+        """Return a socket of its own, not opened yet."""
+        return self.dialer.channel(on_synchronization)
+
+    def form_accepted(self, form: str) -> None:
+        """Remember which form of `reconnect` was accepted."""
+        self.forms = [*(one for one in self.forms if one != form), form]
+
+
 class Monitor(ConnectionListener):
     """Watches all accounts of one token and knows their state."""
 
@@ -92,8 +203,12 @@ class Monitor(ConnectionListener):
         self.endpoints = endpoints or Endpoints()
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
-        self._forms: list[str] = []
-        """The forms of `reconnect` that MetaApi accepted, the last one at the end."""
+        self.on_facts_wanted: Callable[[str], None] = _ignore
+        """Called with an id when what the provisioning API says of the account, read from now on, would decide.
+
+        The answer is `set_facts`; it may come late, or never. It may be wanted more often than MetaApi allows:
+        fold, and keep to its pace.
+        """
         self._dialer = _Dialer(session, token, application, timing)
         self._accounts: dict[str, WatchedAccount] = {}
         self._subscriber = Subscriber(
@@ -107,12 +222,22 @@ class Monitor(ConnectionListener):
             journal=journal,
             timing=timing,
             perform=self._subscriber.perform,
+            want_facts=self._want_facts,
             arm=self._alarm.set,
         )
         self._pool = pool
         self._link = Link(pool, timing)
+        guard = _TokenGuard(self._accounts, pool, self._link, journal)
         self._token_check = TokenCheck(
-            session, token, self, self._any_zone, tasks=tasks, timing=timing
+            session, token, guard, tasks=tasks, timing=timing
+        )
+        self._means = _Means(
+            timing=timing,
+            tasks=tasks,
+            dialer=self._dialer,
+            link=self._link,
+            token_check=self._token_check,
+            find_endpoints=lambda: self.endpoints,
         )
         self._clock = asyncio.get_running_loop().time
 
@@ -147,7 +272,7 @@ class Monitor(ConnectionListener):
     @property
     def reconnect_form(self) -> str | None:
         """Return which form of `reconnect` MetaApi accepted last: `socket` or `seed_page`."""
-        return self._forms[-1] if self._forms else None
+        return self._means.forms[-1] if self._means.forms else None
 
     def state(self, account_id: str) -> AccountState:
         """Return what is known of an account."""
@@ -178,30 +303,44 @@ class Monitor(ConnectionListener):
         token nor an address. Times are seconds back or ahead from now, except those of `events`: the last
         50, the oldest first.
         """
-        now, pool = self._clock(), self._pool
+        return _assemble(self.diagnostics_parts())
+
+    def diagnostics_parts(self) -> Iterator[tuple[str, Any]]:
+        """Yield what `diagnostics` returns, bit by bit: a thousand accounts at once would keep others waiting.
+
+        Each entry of `sockets`, `accounts` and `events` is a part of its own, named like its list.
+        """
+        now = self._clock()
         held_for = max(self._subscriber.held_until - now, 0.0)
-        tree = {
-            "connected": self.connected,
-            "token_refused": self.token_refused,
-            "reconnect_form": self.reconnect_form,
-            "ignored_events": self.ignored_events,
-            "subscribes_held_for": round(held_for, 1),
-            "sockets": [
-                {
-                    "server": self.endpoints.kind(connection.zone),
-                    "accounts": len(pool.routes(connection)),
-                    **connection.diagnostics(now),
-                }
-                for connection in pool
-            ],
-            "accounts": [
-                account.diagnostics(now) for account in self._accounts.values()
-            ],
-            "events": self._shared.journal.diagnostics(),
-        }
-        # names of hosts are a server's words
-        redacted: dict[str, Any] = clean(tree, self._dialer.token, _DEPTH)
-        return redacted
+        yield "connected", self.connected
+        yield "token_refused", self.token_refused
+        yield "reconnect_form", self.reconnect_form
+        yield "ignored_events", self.ignored_events
+        yield "subscribes_held_for", round(held_for, 1)
+        for name, parts in (
+            (
+                "sockets",
+                (
+                    {
+                        "server": self.endpoints.kind(each.zone),
+                        "accounts": len(self._pool.routes(each)),
+                        **each.diagnostics(self._clock()),
+                    }
+                    for each in self._pool
+                ),
+            ),
+            (
+                "accounts",
+                (
+                    each.diagnostics(self._clock())
+                    for each in [*self._accounts.values()]
+                ),
+            ),
+            ("events", self._shared.journal.diagnostics()),
+        ):
+            for part in parts:
+                # names of hosts are a server's words
+                yield name, clean(part, self._dialer.token, _DEPTH)
 
     def add_account(
         self,
@@ -253,12 +392,30 @@ class Monitor(ConnectionListener):
             self._show_link()
 
     def set_facts(
-        self, account_id: str, *, deployed: bool | None = None, exists: bool = True
+        self,
+        account_id: str,
+        *,
+        deployed: bool | None = None,
+        exists: bool = True,
+        connection: str | None = None,
+        read_since: float | None = None,
+        high_reliability: bool | None = None,
     ) -> None:
-        """Take what the provisioning API says about an account."""
+        """Take what the provisioning API says about an account; `deployed` None means that it cannot be asked.
+
+        `connection` is the account's `connectionStatus`, `read_since` the loop's time when the read began (now,
+        if it is None), `high_reliability` whether its `reliability` is `high`.
+        """
         if (account := self._accounts.get(account_id)) is not None:
             with account.change() as terminal:
-                terminal.facts(self._clock(), deployed=deployed, exists=exists)
+                terminal.facts(
+                    self._clock(),
+                    deployed=deployed,
+                    exists=exists,
+                    connection=connection,
+                    read_since=read_since,
+                    high_reliability=high_reliability,
+                )
 
     async def reconnect(
         self, account_id: str, timeout: float = 60.0
@@ -275,7 +432,7 @@ class Monitor(ConnectionListener):
             return ReconnectResult(Outcome.NO_CONNECTION, 0.0)
         attempt = account.attempt
         if attempt is None:
-            attempt = account.attempt = Attempt(account, self)
+            attempt = account.attempt = Attempt(account, self._means)
         return await attempt.join(timeout)
 
     async def close(self) -> None:
@@ -356,94 +513,19 @@ class Monitor(ConnectionListener):
         """Let REST confirm that the token is refused."""
         self.check_token(said=said)
 
-    # -- what a reconnect may use --------------------------------------------------------------
-
-    @property
-    def tasks(self) -> Tasks:
-        """Return what is under way."""
-        return self._shared.tasks
-
-    @property
-    def seed_page_url(self) -> str:
-        """Return the base URL of the server that the documentation's example asks."""
-        return self.endpoints.global_zone.url
-
-    def new_channel(
-        self, on_synchronization: Callable[[Mapping[str, Any]], None]
-    ) -> Channel:
-        """Return a socket of its own, not opened yet."""
-        return self._dialer.channel(on_synchronization)
-
-    @property
-    def socket_form_works(self) -> bool:
-        """Return whether a socket that serves accounts ever accepted a `reconnect`."""
-        return Form.SOCKET.value in self._forms
-
-    def form_accepted(self, form: str) -> None:
-        """Remember which form of `reconnect` was accepted."""
-        self._forms = [*(one for one in self._forms if one != form), form]
-
-    async def next_socket(self) -> None:
-        """Return when the next socket has opened."""
-        await self._link.next_socket()
-
-    # -- what the check of the token may use ---------------------------------------------------
-
-    def shows_events(self) -> bool:
-        """Return whether an open socket shows a terminal: MetaApi takes the token there."""
-        return any(account.terminal.up for account in self._accounts.values())
-
-    def is_turned_away(self) -> bool:
-        """Return whether a socket was refused because of the token, and waits."""
-        return any(map(_is_turned_away, self._pool))
-
-    async def connect_again(self) -> None:
-        """Let the sockets that were refused because of the token connect at once."""
-        for connection in filter(_is_turned_away, self._pool):
-            await connection.close()
-            if connection in self._pool:
-                connection.start()
-
-    def token_doubted(self) -> None:
-        """Let listeners ask for a new token, while sockets still serve."""
-        self._shared.journal.note("token refused by REST")
-        self._link.listeners.tell()
-
-    async def token_stopped(self) -> None:
-        """Stop everything."""
-        self._shared.journal.note("token refused")
-        await self._change_all(WatchedAccount.token_refused)
-        await _close_all(self._pool)
-        self._show_link()
-
-    async def token_accepted(self) -> None:
-        """Go on where everything was stopped, and let listeners close their question for a new token."""
-        self._shared.journal.note("token accepted")
-        await self._change_all(WatchedAccount.token_accepted)
-        for connection in self._pool:
-            if connection.state is ConnectionState.CLOSED:
-                connection.start()
-        self._link.listeners.tell()
-
-    async def _change_all(
-        self, change: Callable[[WatchedAccount, float], None]
-    ) -> None:
-        """Change all accounts, some at a time."""
-        now = self._clock()
-        for some in batched(tuple(self._accounts.values()), _AT_ONCE, strict=False):
-            for account in some:
-                change(account, now)
-            await asyncio.sleep(0)
-
     # -- inside --------------------------------------------------------------------------------
 
     def _show_link(self) -> None:
         """Tell listeners whether the link to MetaApi is up, if that changed."""
         self._link.show(self._clock(), token_refused=self.stopped)
 
-    def _any_zone(self) -> Zone | None:
-        """Return a zone in use."""
-        return next((connection.zone for connection in self._pool), None)
+    def _want_facts(self, account_id: str) -> None:
+        """Have the provisioning API asked about an account; a fault there must not cost a socket."""
+        self._shared.journal.note("facts wanted", account_id)
+        try:
+            self.on_facts_wanted(account_id)
+        except Exception:
+            _LOGGER.exception("Error in a listener")
 
     def _sweep(self) -> None:
         """Let the clock decide what is due."""
@@ -458,6 +540,21 @@ class Monitor(ConnectionListener):
         nearest = min(nearest, self._link.deadline)
         if nearest < inf:
             self._alarm.set(nearest)
+
+
+def _assemble(parts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return diagnostics as one tree."""
+    tree: dict[str, Any] = {"sockets": [], "accounts": [], "events": []}
+    for name, part in parts:
+        if isinstance(tree.get(name), list):
+            tree[name].append(part)
+        else:
+            tree[name] = part
+    return tree
+
+
+def _ignore(account_id: str) -> None:
+    """Have nobody to ask."""
 
 
 def _is_turned_away(connection: Connection) -> bool:

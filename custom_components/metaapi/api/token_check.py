@@ -1,7 +1,6 @@
 """Whether a token is really refused: what a socket says of it, REST has to confirm, twice."""
 
 import asyncio
-from collections.abc import Callable
 import contextlib
 from math import inf
 from typing import Protocol
@@ -36,6 +35,9 @@ class Owner(Protocol):
     def shows_events(self) -> bool:
         """Return whether an open socket shows a terminal: MetaApi takes the token there."""
 
+    def find_zone(self) -> Zone | None:
+        """Return where a token that may not use REST can be tried."""
+
     def is_turned_away(self) -> bool:
         """Return whether a socket was refused because of the token, and waits."""
 
@@ -60,12 +62,11 @@ class TokenCheck:
         session: aiohttp.ClientSession,
         token: str,
         owner: Owner,
-        find_zone: Callable[[], Zone | None],
         *,
         tasks: Tasks,
         timing: Timing,
     ) -> None:
-        """`find_zone` returns where a token that may not use REST can be tried."""
+        """`owner` acts on what turns out."""
         self.refused = False
         """Whether a new token is to be asked for."""
         self.stopped = False
@@ -77,7 +78,6 @@ class TokenCheck:
         self._session = session
         self._token = token
         self._owner = owner
-        self._find_zone = find_zone
         self._tasks = tasks
         self._timing = timing
         self._said_at: float | None = None
@@ -190,7 +190,7 @@ class TokenCheck:
 
     async def _try_socket(self) -> bool:
         """Return whether a socket that carries the token opens and stays open for a while."""
-        zone = self._find_zone()
+        zone = self._owner.find_zone()
         if zone is None:
             return False
         refused = asyncio.Event()
