@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+FLOORS_PER_HOUR = 12
+"""Refusal floors in an hour (12 of 300 s)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:

@@ -4,6 +4,15 @@ from dataclasses import dataclass
 from math import inf
 
 
+def soonest(now: float, *moments: float) -> float:
+    """Return the first moment that is still to come; infinity if none is."""
+    first = inf
+    for moment in moments:
+        if now < moment < first:
+            first = moment
+    return first
+
+
 @dataclass(slots=True)
 class Clock:
     """Runs from a moment on, for so many seconds; times are those of a monotonic clock."""

@@ -1,6 +1,6 @@
 """What one place shows of an account: its socket, and the terminal processes (hosts) that showed themselves."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -68,7 +68,7 @@ class Sight:
     @property
     def up(self) -> bool:
         """Return whether this very socket shows a terminal."""
-        return any(host.fresh for host in self.hosts.values())
+        return bool(self.hosts) and any(host.fresh for host in self.hosts.values())
 
     @property
     def is_well(self) -> bool:
@@ -216,13 +216,13 @@ class Sight:
         signs = (host.silence.began for host in self.hosts.values())
         return max(self.heard_at, -inf, *signs)
 
-    def moments(self) -> Iterator[float]:
-        """Yield when something about a host can be judged, once the socket was read up to then."""
-        for host in self.hosts.values():
-            if host.suspicion.running:
-                yield host.suspicion.ends
-            elif host.fresh:
-                yield host.silence.ends
+    def moments(self) -> list[float]:
+        """Return when something about a host can be judged, once the socket was read up to then."""
+        return [
+            host.silence.ends if host.suspicion.since is None else host.suspicion.ends
+            for host in self.hosts.values()
+            if host.fresh
+        ]
 
     def describe(self, now: float) -> dict[str, Any]:
         """Return what is known, for a person."""

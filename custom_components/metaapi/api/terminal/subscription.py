@@ -1,17 +1,14 @@
 """Subscribing to an account in one place: the round, the pause, the floor, the refusal, what is in flight."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from typing import Any
 
 from ..model import Status
-from ..timing import Timing
+from ..timing import FLOORS_PER_HOUR, Timing
 from .clock import Clock
 from .evidence import Evidence
-
-_FLOORS_PER_HOUR = 12
 
 
 class Urge(Enum):
@@ -87,7 +84,7 @@ class Subscription:
         """Set the clocks."""
         self.round = Clock(self.timing.round)
         self.asking = Clock(self.timing.grace)
-        self.floor = Floor(_FLOORS_PER_HOUR * self.timing.refused_floor)
+        self.floor = Floor(FLOORS_PER_HOUR * self.timing.refused_floor)
 
     @property
     def in_flight(self) -> bool:
@@ -270,11 +267,6 @@ class Subscription:
         if self.round.since is None or Evidence.ACCEPTED in self.heard:
             return inf
         return self.round.since + (0.0 if self.heard else self.timing.round / 2)
-
-    def ends(self) -> Iterator[float]:
-        """Yield when its clocks are over."""
-        yield self.round.ends
-        yield self.settles_at
 
     def describe(self, now: float, due: float) -> dict[str, Any]:
         """Return what is known, for a person; `due` is when the next subscribe goes out."""

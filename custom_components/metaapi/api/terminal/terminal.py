@@ -12,7 +12,7 @@ anything hashable.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from math import inf
 import random
@@ -21,8 +21,9 @@ from typing import Any
 from ..errors import MetaApiError, TooManyRequestsError
 from ..model import AccountState, Status
 from ..timing import Timing
-from .clock import Clock
+from .clock import Clock, soonest
 from .evidence import Evidence
+from .reads import BROKER_AWAY, CONNECTED, DISCONNECTED, Reads
 from .rules import floor_after, subscribe_rule
 from .sight import HostKey, Sight
 from .subscription import Subscription
@@ -39,18 +40,10 @@ class Action(Enum):
     ASK_REST = "ask REST"
 
 
-_CONNECTED = "CONNECTED"
-_DISCONNECTED = "DISCONNECTED"
-_BROKER_AWAY = "DISCONNECTED_FROM_BROKER"
-"""Values of REST's `connectionStatus` (documentation, "Read account")."""
-
-_TERMINAL_RUNS = (_CONNECTED, _BROKER_AWAY)
+_TERMINAL_RUNS = (CONNECTED, BROKER_AWAY)
 
 _VETOES = (Status.QUOTA_EXHAUSTED, Status.FORBIDDEN)
 """Refusals that leave open whether the terminal runs; `NotFoundError` says that it runs elsewhere, if at all."""
-
-_PER_HOUR = 12
-"""Floors in an hour."""
 
 
 @dataclass(slots=True)
@@ -74,105 +67,12 @@ class _Served:
 
 
 @dataclass(slots=True)
-class _Rest:
-    """What REST said of the account, and when it is to be asked."""
-
-    timing: Timing
-    believed: Clock = field(init=False)
-    """Runs from when the last read that counts began."""
-    asked: Clock = field(init=False)
-    """Runs from when it was last asked because of this account."""
-    again: Clock = field(init=False)
-    """Runs from a read that did not count."""
-    news: Clock = field(init=False)
-    """Runs from the news that the account is deployed."""
-    deployed: bool | None = None
-    exists: bool = True
-    connection: str | None = None
-    """`connectionStatus` of the last read that counts."""
-
-    def __post_init__(self) -> None:
-        """Set the clocks."""
-        self.believed = Clock(self.timing.rest_believed)
-        self.asked = Clock(self.timing.rest_wait)
-        self.again = Clock(self.timing.rest_again)
-        self.news = Clock(self.timing.deployed_lately)
-
-    @property
-    def forbids(self) -> bool:
-        """Return whether it says that there is nothing to subscribe to."""
-        return self.deployed is False or not self.exists
-
-    def deployed_lately(self, now: float) -> bool:
-        """Return whether the account was deployed a short while ago."""
-        return self.news.running and not self.news.over(now)
-
-    def read(
-        self,
-        now: float,
-        *,
-        deployed: bool | None,
-        exists: bool,
-        connection: str | None,
-        read_since: float | None,
-    ) -> bool:
-        """Take a read; return whether it brings good news."""
-        is_deployed = deployed is True and not (self.exists and self.deployed)
-        is_connected = connection == _CONNECTED and self.connection != _CONNECTED
-        self.exists = exists
-        if exists:
-            self.deployed = deployed
-        if connection is not None:
-            self.connection = connection
-            self.believed.start(now if read_since is None else read_since)
-        hour = _PER_HOUR * self.timing.refused_floor
-        if is_deployed and (self.news.since is None or now >= self.news.since + hour):
-            self.news.start(now)
-        return exists and (is_deployed or is_connected)
-
-    def said_since(self, since: float, now: float) -> str | None:
-        """Return the `connectionStatus` of a read that began after a moment, while it is believed."""
-        if (
-            self.believed.since is None
-            or self.believed.since < since
-            or self.believed.over(now)
-        ):
-            return None
-        return self.connection
-
-    def ask(self, now: float) -> None:
-        """Note that it is asked."""
-        self.asked.start(now)
-        self.again.stop()
-
-    def may_still_say(self, since: float, now: float) -> bool:
-        """Return whether an answer to a question about a time is to be awaited."""
-        asked = self.asked.since
-        return asked is None or asked < since or not self.asked.over(now)
-
-    def next_question(self, since: float, doubtful_at: float) -> float:
-        """Return when to ask about a round that began at `since` and is doubtful from a moment on."""
-        known = max(self.asked.began, self.believed.began)
-        timing = self.timing
-        pause = timing.rest_again if known < since else timing.rest_period
-        return max(doubtful_at, known + pause)
-
-
-@dataclass(slots=True)
 class _Belief[PlaceT: Hashable]:
-    """What is held to be true of the terminal, and on which evidence.
-
-    Nothing is judged by the clock before a ping that was sent after the clock's end was answered: the pong
-    comes behind all that was queued, however long our own loop stood still.
-    """
+    """What is held to be true of the terminal, and on which evidence."""
 
     timing: Timing
     places: dict[PlaceT, _Served]
-    rest: _Rest
-    unknown: Clock
-    """Runs until the first verdict."""
-    unseen: Clock
-    """Runs while no open socket shows a terminal that is on."""
+    rest: Reads
     patience: float
     """A terminal may be silent for so many seconds."""
     alone: PlaceT | None = None
@@ -189,6 +89,14 @@ class _Belief[PlaceT: Hashable]:
     def up(self) -> bool:
         """Return whether an open socket shows a terminal."""
         return any(one.sight.up for one in self.places.values())
+
+    @property
+    def is_shown(self) -> bool:
+        """Return whether a socket that is open now shows a terminal."""
+        return any(
+            one.sight.down.since is None and one.sight.up
+            for one in self.places.values()
+        )
 
     @property
     def is_off(self) -> bool:
@@ -243,7 +151,7 @@ class _Belief[PlaceT: Hashable]:
         elif not self.is_off:
             self.off(reason)
 
-    def _lose_sight(self, one: _Served, keys: Iterable[HostKey]) -> None:
+    def lose_sight(self, one: _Served, keys: Iterable[HostKey]) -> None:
         """Take hosts out that are silent without a subscription, which is no evidence about them."""
         one.sight.remove(keys)
         if not one.sight.hosts:
@@ -316,170 +224,6 @@ class _Belief[PlaceT: Hashable]:
             if one.subscription.floor.lift(now):
                 one.subscription.want(now)
 
-    # -- the clock -----------------------------------------------------------------------------
-
-    def judge(self, now: float, *, reconnecting: bool) -> None:
-        """Let the clock decide what is due; nobody can be asked for during a reconnect."""
-        for one in self.opened:
-            if gone := one.sight.gone():
-                self.remove(one, gone, Status.SILENT, now)
-            if silent := one.sight.silent():
-                if not one.subscription.subscribed:
-                    self._lose_sight(one, silent)
-                elif not reconnecting:
-                    self._suspect(one, silent, now)
-        self._check_alone(now)
-        if self.up:
-            self._forget_stale(now)
-        elif not self.is_off:
-            self._judge_rounds(now)
-        self.look_around(now)
-
-    def _suspect(self, one: _Served, silent: Iterable[HostKey], now: float) -> None:
-        """Ask for silent hosts in every place: a subscribe brings what lives to show itself."""
-        for key in silent:
-            one.sight.hosts[key].suspicion.start(now)
-        for other in self.places.values():
-            if not other.subscription.in_flight:
-                other.subscription.want_once(now)
-
-    def _check_alone(self, now: float) -> None:
-        """Ask in the other places again once the only terminal is lost, or silent."""
-        if self.alone is None:
-            return
-        only = self.places.get(self.alone)
-        if only is None or not only.sight.is_well:
-            self.alone = None
-            for one in self.places.values():
-                if one.sight.socket_open and not one.sight.up:
-                    one.subscription.want(now)
-
-    def _forget_stale(self, now: float) -> None:
-        """Drop what only earlier sockets showed, where another place shows the account."""
-        for one in self.places.values():
-            if one.has_settled or one.sight.down.over(now):
-                one.sight.forget_stale()
-        self.note_where_up()
-
-    def _judge_rounds(self, now: float) -> None:
-        """Judge the subscribe rounds that are over."""
-        last = self.last_up
-        judges = last or self._witnesses(now)
-        if not (
-            judges and self.region_known and all(one.has_settled for one in judges)
-        ):
-            return
-        heard = set[Evidence]().union(*(one.subscription.heard for one in judges))
-        mute = any(not one.subscription.heard for one in judges)
-        away = Evidence.AWAY in heard and Evidence.ACCEPTED not in heard
-        since = max(one.subscription.round.began for one in judges)
-        said = None
-        if mute or away or heard == {Evidence.INVALID}:
-            said = self.rest.said_since(since, now)
-            if said is None and self.rest.may_still_say(since, now):
-                return
-        if away and said == _BROKER_AWAY:
-            if self.terminal and not self.out_of_sight:
-                return
-        elif said in _TERMINAL_RUNS and (mute or heard == {Evidence.INVALID}):
-            self.out_of_sight = True
-            return
-        elif mute and said != _DISCONNECTED and (last or not heard):
-            return
-        self.off(self.reason_of_its_own)
-
-    def _witnesses(self, now: float) -> list[_Served]:
-        """Return the places whose rounds decide about a terminal that was up nowhere; none before all can."""
-        opened = self.opened
-        for one in self.places.values():
-            if not one.sight.socket_open:
-                # away only for a moment, it may be the one that has the account
-                if not (self.ever_on or one.sight.down.over(now)):
-                    return []
-            elif one.subscription.refusal in _VETOES or (
-                one.subscription.is_under_way(now) and not one.has_settled
-            ):
-                return []
-        return [one for one in opened if one.has_settled]
-
-    def look_around(self, now: float) -> None:
-        """Find out whether we can see the account; once out of sight, only evidence makes us see again."""
-        self.unknown.run_while(self.terminal is None, now)
-        self.broker_away = not self.up and any(
-            one.subscription.is_away
-            and self.rest.said_since(one.subscription.round.began, now) == _BROKER_AWAY
-            for one in self.last_up or self.places.values()
-        )
-        self.unseen.run_while(
-            bool(self.terminal) and not self.up and not self.broker_away, now
-        )
-        if self.rest.deployed is False:
-            self.out_of_sight = False
-        elif self.unknown.over(now) or self._is_blind(now) or self._is_unseen(now):
-            self.out_of_sight = True
-
-    def _is_blind(self, now: float) -> bool:
-        """Return whether no place can show the account: its socket is down, or its subscribe refused."""
-        if last := self.last_up:
-            return all(
-                one.is_refused if one.sight.socket_open else one.sight.down.over(now)
-                for one in last
-            )
-        if opened := self.opened:
-            return all(one.is_refused for one in opened)
-        return bool(self.places) and all(
-            one.sight.down.over(now) for one in self.places.values()
-        )
-
-    def _is_unseen(self, now: float) -> bool:
-        """Return whether an on was not shown for too long, by all that came on our sockets."""
-        return self.unseen.over(now) and all(
-            one.sight.read_until >= self.unseen.ends for one in self.opened
-        )
-
-    def wants_ping(self, one: _Served, now: float) -> bool:
-        """Return whether something can be judged once the socket of a place was read up to now."""
-        sight = one.sight
-        if not sight.socket_open or sight.probing:
-            return False
-        read = sight.read_until
-        if any(read < moment <= now for moment in sight.moments()):
-            return True
-        settles_at = one.subscription.settles_at
-        if read < settles_at <= now and (
-            not all(host.fresh for host in sight.hosts.values())
-            if self.up
-            else not self.is_off
-        ):
-            return True
-        return read < self.unseen.ends <= now
-
-    def next_question(self) -> float:
-        """Return when to ask REST about the account."""
-        when = self.rest.again.ends
-        if self.up or self.rest.forbids:
-            return when
-        for one in self.opened:
-            since = one.subscription.round.since
-            if since is not None and (one.subscription.is_away or not self.is_off):
-                doubtful_at = one.subscription.doubtful_at
-                when = min(when, self.rest.next_question(since, doubtful_at))
-        return when
-
-    def ends(self) -> Iterator[float]:
-        """Yield when its clocks are over."""
-        yield self.unknown.ends
-        yield self.unseen.ends
-        yield self.rest.asked.ends
-        yield self.rest.believed.ends
-        yield self.next_question()
-        for one in self.places.values():
-            if one.sight.socket_open:
-                yield from one.sight.moments()
-                yield from one.subscription.ends()
-            else:
-                yield one.sight.down.ends
-
     def facts(self, *, token_refused: bool, reconnecting: bool) -> Facts:
         """Return what the table of what is shown looks at."""
         opened = self.opened
@@ -512,6 +256,264 @@ class _Belief[PlaceT: Hashable]:
         return True if True in brokers else False if False in brokers else None
 
 
+@dataclass(slots=True)
+class _Judge[PlaceT: Hashable]:
+    """Decides what the clock says about the terminal.
+
+    Nothing is judged before a ping that was sent after the clock's end was answered: the pong comes behind all
+    that was queued, however long our own loop stood still.
+    """
+
+    timing: Timing
+    belief: _Belief[PlaceT]
+    unknown: Clock
+    """Runs until the first verdict."""
+    unseen: Clock
+    """Runs while no open socket shows a terminal that is on."""
+
+    def judge(self, now: float, *, reconnecting: bool) -> None:
+        """Let the clock decide what is due; nobody can be asked for during a reconnect."""
+        for one in self.belief.opened:
+            if gone := one.sight.gone():
+                self.belief.remove(one, gone, Status.SILENT, now)
+            if silent := one.sight.silent():
+                if not one.subscription.subscribed:
+                    self.belief.lose_sight(one, silent)
+                elif not reconnecting:
+                    self._suspect(one, silent, now)
+        self._check_alone(now)
+        if self.belief.up:
+            self._forget_stale(now)
+        elif not self.belief.is_off:
+            self._judge_rounds(now)
+
+    def _suspect(self, one: _Served, silent: Iterable[HostKey], now: float) -> None:
+        """Ask for silent hosts in every place: a subscribe brings what lives to show itself."""
+        for key in silent:
+            one.sight.hosts[key].suspicion.start(now)
+        for other in self.belief.places.values():
+            if not other.subscription.in_flight:
+                other.subscription.want_once(now)
+
+    def _check_alone(self, now: float) -> None:
+        """Ask in the other places again once the only terminal is lost, or silent."""
+        if self.belief.alone is None:
+            return
+        only = self.belief.places.get(self.belief.alone)
+        if only is None or not only.sight.is_well:
+            self.belief.alone = None
+            for one in self.belief.places.values():
+                if one.sight.socket_open and not one.sight.up:
+                    one.subscription.want(now)
+
+    def _forget_stale(self, now: float) -> None:
+        """Drop what only earlier sockets showed, where another place shows the account."""
+        for one in self.belief.places.values():
+            if one.has_settled or one.sight.down.over(now):
+                one.sight.forget_stale()
+        self.belief.note_where_up()
+
+    def _judge_rounds(self, now: float) -> None:
+        """Judge the subscribe rounds that are over."""
+        last = self.belief.last_up
+        judges = last or self._witnesses(now)
+        if not (
+            judges
+            and self.belief.region_known
+            and all(one.has_settled for one in judges)
+        ):
+            return
+        heard = set[Evidence]().union(*(one.subscription.heard for one in judges))
+        mute = any(not one.subscription.heard for one in judges)
+        away = Evidence.AWAY in heard and Evidence.ACCEPTED not in heard
+        since = max(one.subscription.round.began for one in judges)
+        said = None
+        if mute or away or heard == {Evidence.INVALID}:
+            said = self.belief.rest.said_since(since, now)
+            if said is None and self.belief.rest.may_still_say(since, now):
+                return
+        if away and said == BROKER_AWAY:
+            if self.belief.terminal and not self.belief.out_of_sight:
+                return
+        elif said in _TERMINAL_RUNS and (mute or heard == {Evidence.INVALID}):
+            self.belief.out_of_sight = True
+            return
+        elif mute and said != DISCONNECTED and (last or not heard):
+            return
+        self.belief.off(self.belief.reason_of_its_own)
+
+    def _witnesses(self, now: float) -> list[_Served]:
+        """Return the places whose rounds decide about a terminal that was up nowhere; none before all can."""
+        opened = self.belief.opened
+        for one in self.belief.places.values():
+            if not one.sight.socket_open:
+                # away only for a moment, it may be the one that has the account
+                if not (self.belief.ever_on or one.sight.down.over(now)):
+                    return []
+            elif one.subscription.refusal in _VETOES or (
+                one.subscription.is_under_way(now) and not one.has_settled
+            ):
+                return []
+        return [one for one in opened if one.has_settled]
+
+    def look_around(self, now: float) -> None:
+        """Find out whether we can see the account; once out of sight, only evidence makes us see again."""
+        if self.belief.is_shown:
+            self.unknown.stop()
+            self.unseen.stop()
+            self.belief.broker_away = False
+            return
+        self.unknown.run_while(self.belief.terminal is None, now)
+        self.belief.broker_away = not self.belief.up and any(
+            one.subscription.is_away
+            and self.belief.rest.said_since(one.subscription.round.began, now)
+            == BROKER_AWAY
+            for one in self.belief.last_up or self.belief.places.values()
+        )
+        self.unseen.run_while(
+            bool(self.belief.terminal)
+            and not self.belief.up
+            and not self.belief.broker_away,
+            now,
+        )
+        if self.belief.rest.deployed is False:
+            self.belief.out_of_sight = False
+        elif self.unknown.over(now) or self._is_blind(now) or self._is_unseen(now):
+            self.belief.out_of_sight = True
+
+    def _is_blind(self, now: float) -> bool:
+        """Return whether no place can show the account: its socket is down, or its subscribe refused."""
+        if last := self.belief.last_up:
+            return all(
+                one.is_refused if one.sight.socket_open else one.sight.down.over(now)
+                for one in last
+            )
+        if opened := self.belief.opened:
+            return all(one.is_refused for one in opened)
+        return bool(self.belief.places) and all(
+            one.sight.down.over(now) for one in self.belief.places.values()
+        )
+
+    def _is_unseen(self, now: float) -> bool:
+        """Return whether an on was not shown for too long, by all that came on our sockets."""
+        return self.unseen.over(now) and all(
+            one.sight.read_until >= self.unseen.ends for one in self.belief.opened
+        )
+
+    def wants_ping(self, one: _Served, now: float) -> bool:
+        """Return whether something can be judged once the socket of a place was read up to now."""
+        sight = one.sight
+        if not sight.socket_open or sight.probing:
+            return False
+        read = sight.read_until
+        for moment in sight.moments():
+            if read < moment <= now:
+                return True
+        settles_at = one.subscription.settles_at
+        if read < settles_at <= now and (
+            not all(host.fresh for host in sight.hosts.values())
+            if self.belief.up
+            else not self.belief.is_off
+        ):
+            return True
+        return read < self.unseen.ends <= now
+
+    def next_question(self) -> float:
+        """Return when to ask REST about the account."""
+        when = self.belief.rest.again.ends
+        if self.belief.up or self.belief.rest.forbids:
+            return when
+        for one in self.belief.opened:
+            since = one.subscription.round.since
+            if since is not None and (
+                one.subscription.is_away or not self.belief.is_off
+            ):
+                doubtful_at = one.subscription.doubtful_at
+                when = min(when, self.belief.rest.next_question(since, doubtful_at))
+        return when
+
+    def next_end(self, now: float) -> float:
+        """Return when the clock alone can change something; what is past was looked at."""
+        rest = self.belief.rest
+        first = soonest(
+            now,
+            self.unknown.ends,
+            self.unseen.ends,
+            rest.asked.ends,
+            rest.believed.ends,
+        )
+        for one in self.belief.places.values():
+            if one.sight.socket_open:
+                subscription = one.subscription
+                first = soonest(
+                    now,
+                    first,
+                    subscription.round.ends,
+                    subscription.settles_at,
+                    *one.sight.moments(),
+                )
+            else:
+                first = soonest(now, first, one.sight.down.ends)
+        return first
+
+
+@dataclass(slots=True)
+class _Asker[PlaceT: Hashable]:
+    """Decides what goes out: subscribes, pings and questions to REST."""
+
+    belief: _Belief[PlaceT]
+    judge: _Judge[PlaceT]
+    id_of: Callable[[PlaceT], Hashable]
+    held_until: float
+    """Until when the user's quota holds every subscribe back."""
+    reconnecting: bool = False
+    token_refused: bool = False
+
+    def due(self, place: PlaceT, one: _Served) -> float:
+        """Return when a place's next subscribe goes out; infinity if none does."""
+        alone = self.belief.alone
+        if (
+            not one.sight.socket_open
+            or self.reconnecting
+            or self.token_refused
+            or self.belief.rest.forbids
+            or (
+                alone not in (None, place)
+                and not one.sight.up
+                and self.id_of(place) == self.id_of(alone)
+            )
+        ):
+            return inf
+        return one.subscription.due(self.held_until)
+
+    def ask(self, now: float) -> Iterator[tuple[Action, PlaceT | None]]:
+        """Yield what is due."""
+        for place, one in self.belief.places.items():
+            if now >= self.due(place, one):
+                one.subscription.send(now)
+                yield Action.SUBSCRIBE, place
+            if self.judge.wants_ping(one, now):
+                one.sight.probing = True
+                yield Action.PROBE, place
+        if now >= self.judge.next_question() and not self.token_refused:
+            self.belief.rest.ask(now)
+            yield Action.ASK_REST, None
+
+    def apply_hold(self, now: float) -> None:
+        """Take the user's limit for the answer to each subscribe that it holds back."""
+        if now < self.held_until and not self.belief.rest.forbids:
+            for one in self.belief.opened:
+                if not one.sight.up:
+                    one.subscription.hold()
+
+    def next_end(self, now: float) -> float:
+        """Return when something is due that is not yet."""
+        dues = [self.due(place, one) for place, one in self.belief.places.items()]
+        if not self.token_refused:
+            dues.append(self.judge.next_question())
+        return soonest(now, *dues)
+
+
 class Terminal[PlaceT: Hashable]:
     """The terminal of one account."""
 
@@ -535,25 +537,21 @@ class Terminal[PlaceT: Hashable]:
         """When `tick` has something to do at the earliest."""
         self._timing = timing = timing or Timing()
         self._jitter = jitter
-        self._id_of = id_of
-        self._belief = _Belief[PlaceT](
+        self._high_reliability = False
+        self._belief = _Belief[PlaceT](timing, {}, Reads(timing), timing.silence)
+        self._judge = _Judge(
             timing,
-            {},
-            _Rest(timing),
+            self._belief,
             unknown=Clock(timing.unknown, now),
             unseen=Clock(timing.blind + timing.round),
-            patience=timing.silence,
         )
-        self._reconnecting = False
-        self._high_reliability = False
-        self._token_refused = False
-        self._held_until = now
+        self._asker = _Asker(self._belief, self._judge, id_of, held_until=now)
         self.set_places(places, now)
 
     @property
     def reconnecting(self) -> bool:
         """Return whether a `reconnect` is under way, during which nothing subscribes."""
-        return self._reconnecting
+        return self._asker.reconnecting
 
     @property
     def deployed(self) -> bool | None:
@@ -578,7 +576,7 @@ class Terminal[PlaceT: Hashable]:
         """Return what each place knows, for a person; seconds count back or ahead from `now`."""
         return {
             place: one.sight.describe(now)
-            | one.subscription.describe(now, self._due(place, one))
+            | one.subscription.describe(now, self._asker.due(place, one))
             for place, one in self._places.items()
         }
 
@@ -671,7 +669,7 @@ class Terminal[PlaceT: Hashable]:
         if one.subscription.in_flight:
             return False
         wanted, one.subscription.wanted_at = one.subscription.wanted_at, now
-        if now < self._due(place, one):
+        if now < self._asker.due(place, one):
             one.subscription.wanted_at = wanted
             return False
         self.tick(now)
@@ -683,7 +681,7 @@ class Terminal[PlaceT: Hashable]:
 
     def reconnect_sent(self, now: float) -> None:
         """Note that a `reconnect` goes out: nothing subscribes until it ended."""
-        self._reconnecting = True
+        self._asker.reconnecting = True
         for one in self._places.values():
             for host in one.sight.hosts.values():
                 host.renewed = False
@@ -704,7 +702,7 @@ class Terminal[PlaceT: Hashable]:
         self, now: float, *, authenticated: bool, elsewhere: bool = False
     ) -> None:
         """Take the outcome; where no terminal is shown, or no subscription is, subscribe again at once."""
-        self._reconnecting = False
+        self._asker.reconnecting = False
         if not authenticated and self._belief.terminal is False:
             self._belief.reason = Status.RECONNECT_FAILED
         for one in self._places.values():
@@ -769,11 +767,14 @@ class Terminal[PlaceT: Hashable]:
             and host.fresh
             and one.subscription.subscribed
             and authenticated is not False
-            and (connected is None or connected is host.broker)
             and host.suspicion.since is None
         ):
             host.silence.since = now
-            return False
+            if connected is None or connected is host.broker:
+                return False
+            host.broker = connected
+            self.tick(now, settled=True)
+            return True
         one.subscription.seen(up=sight.up)
         found = sight.find(key)
         if authenticated is False:
@@ -836,77 +837,46 @@ class Terminal[PlaceT: Hashable]:
 
         What that shows waits for the next `tick`, which is due at once: a thousand accounts are held together.
         """
-        self._held_until = until
+        self._asker.held_until = until
         # one that is overdue keeps its turn
         self.deadline = min(self.deadline, now)
 
     def token_refused(self, now: float) -> None:
         """Note that MetaApi refuses the token: nothing is known, and nothing asked, any more."""
-        self._token_refused = True
+        self._asker.token_refused = True
         self.tick(now)
 
     def token_accepted(self, now: float) -> None:
         """Note that MetaApi takes the token (again)."""
-        self._token_refused = False
+        self._asker.token_refused = False
         self._belief.lift_floors(now)
         self.tick(now)
 
     # -- the clock -----------------------------------------------------------------------------
 
-    def tick(self, now: float) -> None:
-        """Let the clock decide what is due, and work out the state anew; to call it late does no harm."""
-        belief = self._belief
-        belief.judge(now, reconnecting=self._reconnecting)
-        if now < self._held_until and not belief.rest.forbids:
-            for one in self._places.values():
-                if one.sight.socket_open and not one.sight.up:
-                    one.subscription.hold()
-            belief.look_around(now)
-        self._ask(now)
+    def tick(self, now: float, *, settled: bool = False) -> None:
+        """Let the clock decide what is due, and work out the state anew; to call it late does no harm.
+
+        `settled` leaves out what only the clock can change, as long as nothing is due.
+        """
+        if not settled or now >= self.deadline:
+            self._look_at_clock(now)
         self.state = show(
-            belief.facts(
-                token_refused=self._token_refused, reconnecting=self._reconnecting
+            self._belief.facts(
+                token_refused=self._asker.token_refused,
+                reconnecting=self._asker.reconnecting,
             )
         )
-        self.deadline = min((end for end in self._ends() if end > now), default=inf)
+
+    def _look_at_clock(self, now: float) -> None:
+        """Let the clock decide what is due, and when it is next."""
+        self._judge.judge(now, reconnecting=self._asker.reconnecting)
+        self._asker.apply_hold(now)
+        self._judge.look_around(now)
+        self.pending += self._asker.ask(now)
+        self.deadline = min(self._judge.next_end(now), self._asker.next_end(now))
 
     @property
     def _places(self) -> dict[PlaceT, _Served]:
         """Return the places."""
         return self._belief.places
-
-    def _due(self, place: PlaceT, one: _Served) -> float:
-        """Return when a place's next subscribe goes out."""
-        alone = self._belief.alone
-        if (
-            not one.sight.socket_open
-            or self._reconnecting
-            or self._token_refused
-            or self._belief.rest.forbids
-            or (
-                alone not in (None, place)
-                and not one.sight.up
-                and self._id_of(place) == self._id_of(alone)
-            )
-        ):
-            return inf
-        return one.subscription.due(self._held_until)
-
-    def _ask(self, now: float) -> None:
-        """Ask for the subscribes, pings and reads that are due."""
-        for place, one in self._places.items():
-            if now >= self._due(place, one):
-                one.subscription.send(now)
-                self.pending.append((Action.SUBSCRIBE, place))
-            if self._belief.wants_ping(one, now):
-                one.sight.probing = True
-                self.pending.append((Action.PROBE, place))
-        if now >= self._belief.next_question() and not self._token_refused:
-            self._belief.rest.ask(now)
-            self.pending.append((Action.ASK_REST, None))
-
-    def _ends(self) -> Iterator[float]:
-        """Yield when the clock alone can change something; what is past was looked at."""
-        yield from self._belief.ends()
-        for place, one in self._places.items():
-            yield self._due(place, one)
