@@ -75,7 +75,7 @@ def client() -> Iterator[MagicMock]:
     client.accounts.return_value = LISTED
     client.account.side_effect = NotFoundError("no such account")
     with patch(
-        "custom_components.metaapi.flow_access.Provisioning", return_value=client
+        "custom_components.metaapi.access.Provisioning", return_value=client
     ) as cls:
         client.cls = cls
         yield client
@@ -84,9 +84,7 @@ def client() -> Iterator[MagicMock]:
 @pytest.fixture
 def subscribe() -> Iterator[MagicMock]:
     """Replace the subscribe that validates a token; it succeeds."""
-    with patch(
-        "custom_components.metaapi.flow_access.try_subscribe", autospec=True
-    ) as mock:
+    with patch("custom_components.metaapi.access.try_subscribe", autospec=True) as mock:
         yield mock
 
 

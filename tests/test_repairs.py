@@ -170,7 +170,7 @@ async def test_new_token(
 ) -> None:
     """The repair leads to the form for a new token; once it is in, the issue is gone."""
     monkeypatch.setattr(
-        "custom_components.metaapi.flow_access.Provisioning",
+        "custom_components.metaapi.access.Provisioning",
         lambda *_: provisioning,
     )
     result = await open_form(hass, client, "token_expiring")

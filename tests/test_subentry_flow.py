@@ -66,7 +66,7 @@ def client() -> Iterator[MagicMock]:
     client.account.side_effect = NotFoundError("no such account")
     client.server_settings.return_value = ServerSettings()
     with patch(
-        "custom_components.metaapi.flow_access.Provisioning", return_value=client
+        "custom_components.metaapi.access.Provisioning", return_value=client
     ) as cls:
         client.cls = cls
         yield client
@@ -75,9 +75,7 @@ def client() -> Iterator[MagicMock]:
 @pytest.fixture
 def subscribe() -> Iterator[MagicMock]:
     """Replace the subscribe that validates a token; it succeeds."""
-    with patch(
-        "custom_components.metaapi.flow_access.try_subscribe", autospec=True
-    ) as mock:
+    with patch("custom_components.metaapi.access.try_subscribe", autospec=True) as mock:
         yield mock
 
 

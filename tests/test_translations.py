@@ -62,7 +62,7 @@ def form_errors() -> set[str]:
     keys = {literal(call.args[0]) for name, call in calls() if name == "FormError"} - {
         None
     }
-    for node in MODULES["flow_access"].body:
+    for node in MODULES["access"].body:
         target = node.targets[0] if isinstance(node, ast.Assign) else None
         target = node.target if isinstance(node, ast.AnnAssign) else target
         if isinstance(target, ast.Name) and target.id.startswith("_KEY_BY_"):

@@ -14,22 +14,21 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import callback
 
+from .access import Access, Listing, entry_accounts, offered_accounts
 from .api import Account
 from .const import CONF_ACCOUNTS, DATA_REST_PAUSES, DOMAIN, SUBENTRY_ACCOUNT
-from .flow_access import Access, Listing, entry_accounts, offered_accounts
-from .flow_forms import (
+from .forms import (
     REAUTH_SCHEMA,
     FormError,
     account_data,
     accounts_schema,
     credentials_schema,
-    enumerate_names,
-    expiry_text,
     form,
     read_credentials,
     suggest_credentials,
 )
 from .subentry_flow import AccountSubentryFlow
+from .texts import enumerate_names, expiry_text
 
 TITLE = "MetaApi"
 

@@ -20,12 +20,7 @@ from homeassistant.util import dt as dt_util
 
 from .api import Limit, Status, TokenClaims, TooManyRequestsError, limit_of, read_claims
 from .const import ACCOUNT_URL, DOMAIN, TOKEN_URL, WEB_APP_URL
-from .flow_forms import (
-    NOT_KNOWN,
-    PLACEHOLDERS,
-    enumerate_names,
-    expiry_text,
-)
+from .texts import NOT_KNOWN, PLACEHOLDERS, enumerate_names, expiry_text
 
 DATA_ENTRY_ID = "entry_id"
 DATA_SUBENTRY_ID = "subentry_id"

@@ -8,9 +8,9 @@ from homeassistant.config_entries import (
     SubentryFlowResult,
 )
 
+from .access import Access, Listing, offered_accounts
 from .const import CONF_ACCOUNT_ID, CONF_REGION
-from .flow_access import Access, Listing, offered_accounts
-from .flow_forms import (
+from .forms import (
     REGION_SCHEMA,
     TYPED_ACCOUNT_SCHEMA,
     FormError,

@@ -46,7 +46,7 @@ from .const import (
     LOGGER,
     SUBENTRY_ACCOUNT,
 )
-from .flow_forms import FormError, is_account_id, read_account_id
+from .forms import FormError, is_account_id, read_account_id
 
 _KEY_BY_ERROR: Mapping[type[MetaApiError], str] = {
     UnauthorizedError: "invalid_auth",

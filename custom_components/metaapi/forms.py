@@ -1,6 +1,6 @@
 """The forms of the config flows: their fields, and how they are filled and read."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 import re
 from typing import Any, TypedDict
 
@@ -20,34 +20,23 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import dt as dt_util
 
 from .api import (
-    PROVISIONING,
-    STREAMING,
     Account,
     InvalidUrlError,
     check_api_url,
     read_claims,
 )
 from .const import (
-    ACCOUNT_URL,
     CONF_ACCOUNT_ID,
     CONF_ACCOUNTS,
     CONF_ADVANCED,
     CONF_API_URL,
     CONF_APPLICATION,
     CONF_REGION,
-    TOKEN_URL,
 )
+from .texts import PLACEHOLDERS, account_label, sort_accounts
 
-NAMED_MAX = 10
-NOT_KNOWN = "—"
 PRESELECTED_MAX = 10
 
-PLACEHOLDERS = {
-    "accounts_url": ACCOUNT_URL,
-    "provisioning": PROVISIONING,
-    "streaming": STREAMING,
-    "token_url": TOKEN_URL,
-}
 
 PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD))
 
@@ -185,38 +174,9 @@ def _account_selector(
     )
 
 
-def sort_accounts(accounts: Iterable[Account]) -> list[Account]:
-    """Return accounts in the order in which people look for them."""
-    return sorted(accounts, key=lambda account: account_label(account).casefold())
-
-
 def account_data(account: Account) -> dict[str, str]:
     """Return what the subentry of an account keeps."""
     return {CONF_ACCOUNT_ID: account.account_id, CONF_REGION: account.region}
-
-
-def account_label(account: Account) -> str:
-    """Return what tells an account from the others of its owner."""
-    state = account.state.replace("_", " ").lower()
-    parts = (
-        account.name or account.account_id,
-        account.login,
-        account.server,
-        account.region,
-    )
-    return " · ".join(part for part in (*parts, state) if part)
-
-
-def enumerate_names(names: Sequence[str]) -> str:
-    """Return names as one text, the first ones if there are many."""
-    more = [] if len(names) <= NAMED_MAX else ["…"]
-    return ", ".join([*names[:NAMED_MAX], *more]) or NOT_KNOWN
-
-
-def expiry_text(token: str) -> str:
-    """Return when a token expires, in local time."""
-    expires_at = read_claims(token).expires_at
-    return f"{dt_util.as_local(expires_at):%Y-%m-%d %H:%M}" if expires_at else NOT_KNOWN
 
 
 def read_credentials(
