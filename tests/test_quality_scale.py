@@ -76,7 +76,9 @@ CLIENT_IMPORTS = frozenset(
         "re",
         "secrets",
         "socketio",
+        "string",
         "typing",
+        "unicodedata",
         "urllib.parse",
         "yarl",
     }

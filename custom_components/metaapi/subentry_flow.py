@@ -61,6 +61,8 @@ class AccountSubentryFlow(ConfigSubentryFlow):
                     data=account_data(account),
                     unique_id=account.account_id,
                 )
+        elif self._listing.limited:
+            error = FormError("may_not_list")
         offered = offered_accounts(self.hass, self._listing)
         if self._listing.accounts and not offered:
             return self.async_abort(reason="no_accounts_left")

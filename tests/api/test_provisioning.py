@@ -302,3 +302,37 @@ async def test_the_token_is_taken_out_however_it_is_escaped(
     with pytest.raises(ValidationError) as caught:
         await provisioning.accounts()
     assert caught.value.details == {"x": ["**REDACTED**"]}
+
+
+async def test_half_an_emoji_is_no_text(
+    sim: Simulator, provisioning: Provisioning
+) -> None:
+    """JavaScript's `substring` makes them; no store of Home Assistant can be written with one."""
+    half = "Rocket \\ud83d"
+    fields = ("name", "type", "region", "server", "state", "connectionStatus")
+    body = ", ".join(f'"{field}": "{half}"' for field in fields)
+    sim.fail_rest(200, body=f'[{{"_id": "abc", {body}}}]')
+    (account,) = await provisioning.accounts()
+    assert account.name == "Rocket \N{REPLACEMENT CHARACTER}"
+    for text in (account.type, account.region, account.server, account.state):
+        assert text == "Rocket \N{REPLACEMENT CHARACTER}"
+        text.encode()
+
+
+async def test_error_text_is_valid(sim: Simulator, provisioning: Provisioning) -> None:
+    """An error's text goes into logs, forms and notices."""
+    sim.fail_rest(400, body='{"message": "Rocket \\ud83d\\nERROR forged"}')
+    with pytest.raises(ValidationError) as caught:
+        await provisioning.accounts()
+    assert str(caught.value) == "Rocket \N{REPLACEMENT CHARACTER} ERROR forged"
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, "a@" * 100_000, "\n" * 200_000 + "x"])
+async def test_texts_are_bounded(
+    sim: Simulator, provisioning: Provisioning, text: str
+) -> None:
+    """However much a server writes, little of it leaves the client."""
+    body = json.dumps([{"_id": "abc", "name": text, "accountReplicas": [text]}])
+    sim.fail_rest(200, body=body)
+    (account,) = await provisioning.accounts()
+    assert len(account.name) <= 256

@@ -29,7 +29,7 @@ from .rest import READ_AT_ONCE, Provisioning
 from .terminal.rules import Limit, limit_of, rest_pause
 from .terminal.terminal import AccountState
 from .timing import Timing
-from .token import PROVISIONING, STREAMING, TokenClaims, read_claims, redact
+from .token import PROVISIONING, STREAMING, TokenClaims, clean_text, read_claims, redact
 from .token_check import try_subscribe
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "ValidationError",
     "Zone",
     "check_api_url",
+    "clean_text",
     "limit_of",
     "read_claims",
     "redact",

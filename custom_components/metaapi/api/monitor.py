@@ -19,7 +19,7 @@ from .subscriber import Subscriber
 from .support import Journal, Listener, Tasks
 from .terminal.terminal import AccountState, Terminal
 from .timing import Timing
-from .token import redact_all
+from .token import clean
 from .token_check import TokenCheck
 from .transport.channel import Channel
 from .transport.connection import Connection, ConnectionListener
@@ -146,7 +146,7 @@ class Monitor(ConnectionListener):
             "events": self._journal.diagnostics(),
         }
         # names of hosts are a server's words
-        redacted: dict[str, Any] = redact_all(tree, self._token, _DEPTH)
+        redacted: dict[str, Any] = clean(tree, self._token, _DEPTH)
         return redacted
 
     def add_account(

@@ -13,7 +13,7 @@ import aiohttp
 from .endpoints import Endpoints
 from .errors import CannotConnectError, RequestError, TooManyRequestsError, from_status
 from .model import Account, ServerSettings
-from .token import redact_all
+from .token import clean
 
 TIMEOUT = 10.0
 """Seconds for one call, connecting included."""
@@ -126,7 +126,7 @@ class Provisioning:
 
     def _redact(self, value: Any) -> Any:
         """Return JSON without the token."""
-        return redact_all(value, self._token, _DEPTH)
+        return clean(value, self._token, _DEPTH)
 
     def _result(self, status: int, body: Any, retry_after: str | None) -> Any:
         """Return what a call was answered with; raises for every answer that is an error."""

@@ -24,7 +24,7 @@ from ..errors import (
     from_name,
 )
 from ..timing import Timing
-from ..token import redact, redact_all
+from ..token import clean, redact
 from .socketio2 import Socket, SocketCounters
 
 _LOGGER = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class Channel:
             self._answer(argument, None)
         elif name == "processingError":
             # a server may repeat what it was sent, in any of its fields
-            said = redact_all(argument, self._token, _DEPTH)
+            said = clean(argument, self._token, _DEPTH)
             error = from_name(
                 said.get("error"),
                 said.get("message"),
