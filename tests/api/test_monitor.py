@@ -312,11 +312,11 @@ async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
         link = w.monitor._watches[w.id].link
         await w.until(
             lambda: (
-                (None, "made-up-99") in link._zones["global"].hosts
-                or (0, "made-up-99") in link._zones["global"].hosts
+                (None, "made-up-99") in link._places["global"].sight.hosts
+                or (0, "made-up-99") in link._places["global"].sight.hosts
             )
         )
-        assert len(link._zones["global"].hosts) <= 16
+        assert len(link._places["global"].sight.hosts) <= 16
 
 
 async def test_a_listener_that_fails_costs_nothing(

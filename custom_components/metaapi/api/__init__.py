@@ -22,12 +22,11 @@ from .errors import (
     UnauthorizedError,
     ValidationError,
 )
-from .model import Account, Replica, ServerSettings, Status
+from .model import Account, AccountState, Replica, ServerSettings, Status
 from .monitor import Monitor
 from .reconnect import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
-from .rest import READ_AT_ONCE, Provisioning
-from .terminal.rules import Limit, limit_of, rest_pause
-from .terminal.terminal import AccountState
+from .rest import READ_AT_ONCE, Provisioning, rest_pause
+from .terminal.rules import Limit, limit_of
 from .timing import Timing
 from .token import PROVISIONING, STREAMING, TokenClaims, clean_text, read_claims, redact
 from .token_check import try_subscribe

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class WatchedAccount:
     """One account under watch."""
 
-    def __init__(self, account_id: str, link: Terminal, journal: Journal) -> None:
+    def __init__(self, account_id: str, link: Terminal[str], journal: Journal) -> None:
         """Start without sockets."""
         self.account_id = account_id
         self.link = link

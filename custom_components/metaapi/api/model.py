@@ -41,6 +41,27 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What an account shows to the outside."""
+
+    available: bool = True
+    """False while we cannot see the account at all."""
+    terminal: bool | None = None
+    """Whether the terminal is authenticated; None until the first round decides."""
+    broker: bool | None = None
+    """Whether the terminal is connected to its broker; None while that is not known."""
+    status: Status | None = Status.UNKNOWN
+    """The reason; None while MetaApi refuses the token."""
+    timeouts: int = 0
+    """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
+
+    0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
+    read the account's facts again, since its region may be another one by now (SDK behaviour); listeners
+    hear of each step.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
     """A copy of an account that MetaApi runs in another region (documentation, `accountReplica`)."""

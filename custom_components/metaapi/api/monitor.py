@@ -13,7 +13,7 @@ from .account import WatchedAccount
 from .endpoints import Endpoints, Zone
 from .errors import TooManyRequestsError
 from .model import Replica
-from .places import Places
+from .places import Places, Route
 from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
 from .subscriber import Subscriber
 from .support import Journal, Listener, Tasks
@@ -22,7 +22,7 @@ from .timing import Timing
 from .token import clean
 from .token_check import TokenCheck
 from .transport.channel import Channel
-from .transport.connection import Connection, ConnectionListener
+from .transport.connection import Connection, ConnectionListener, make_channel
 from .transport.pool import Link, Pool
 
 _LOGGER = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Monitor(ConnectionListener):
         self._token = token
         self._application = application
         self._watches: dict[str, WatchedAccount] = {}
-        self._sockets = Pool(self._make_connection)
+        self._sockets = Pool[Route](self._make_connection)
         self._places = Places(self._sockets, self.tasks, self.timing)
         self._subscriptions = Subscriber(
             self._watches,
@@ -366,7 +366,7 @@ class Monitor(ConnectionListener):
         self, on_synchronization: Callable[[Mapping[str, Any]], None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
-        return Channel(
+        return make_channel(
             self._session,
             self._token,
             application=self._application,

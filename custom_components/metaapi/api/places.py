@@ -17,11 +17,14 @@ from .timing import Timing
 from .transport.connection import Connection
 from .transport.pool import Pool
 
+type Route = tuple[WatchedAccount, str]
+"""An account under watch, and the name of the place where a socket shows it."""
+
 
 class Places:
     """Brings accounts and sockets together."""
 
-    def __init__(self, sockets: Pool, tasks: Tasks, timing: Timing) -> None:
+    def __init__(self, sockets: Pool[Route], tasks: Tasks, timing: Timing) -> None:
         """Use the sockets of a monitor."""
         self._sockets = sockets
         self._tasks = tasks
@@ -48,7 +51,7 @@ class Places:
         ]
         for place in gone:
             self._leave(watch, place)
-        watch.link.set_zones(places, now)
+        watch.link.set_places(places, now)
         for place in gone:
             if place in places:
                 watch.link.socket_down(place, now)

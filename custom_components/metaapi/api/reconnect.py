@@ -19,7 +19,6 @@ from .errors import (
     RequestError,
     ValidationError,
 )
-from .terminal.rules import SECOND_FORM
 from .transport.channel import Channel
 from .transport.connection import Connection
 
@@ -53,6 +52,9 @@ LOST = "The connection was lost before the outcome was known"
 
 TOKEN_REFUSED = "MetaApi refuses the token"
 """The error of a `no_connection` that only a new token can mend."""
+
+SECOND_FORM: tuple[type[MetaApiError], ...] = (ValidationError, NoResponseError)
+"""Answers to `reconnect` that may mean that a server knows only the seed page's form of it."""
 
 _SEED_PAGE = "seed_page"
 
@@ -168,7 +170,7 @@ class Attempt:
             if opened:
                 up = {
                     zone: opened[zone]
-                    for zone in self._watch.link.up_zones
+                    for zone in self._watch.link.up_places
                     if zone in opened
                 }
                 return up or opened
@@ -309,7 +311,7 @@ class Attempt:
         """Take an event of the extra socket."""
         ids = {self._watch.account_id, *self._watch.ids.values()}
         if event.get("type") == "authenticated" and event.get("accountId") in ids:
-            zone = next(iter(self._watch.link.up_zones or self._watch.sockets))
+            zone = next(iter(self._watch.link.up_places or self._watch.sockets))
             self._monitor.account_event(self._watch, zone, {**event, "sessionId": None})
 
     async def _outcome(self) -> None:

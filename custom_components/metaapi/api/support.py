@@ -1,4 +1,4 @@
-"""What the other modules share: background tasks, listeners, and a journal of events."""
+"""What the other modules share: counters, background tasks, listeners, and a journal of events."""
 
 import asyncio
 from collections import deque
@@ -7,6 +7,27 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 import logging
 from typing import Any
+
+
+@dataclass(slots=True)
+class SocketCounters:
+    """What went over one socket."""
+
+    frames: int = 0
+    """Frames that came in."""
+    sent: int = 0
+    """Requests and pings that went out."""
+    events: int = 0
+    malformed: int = 0
+
+    def __add__(self, other: SocketCounters) -> SocketCounters:
+        """Return what went over two sockets."""
+        return SocketCounters(
+            self.frames + other.frames,
+            self.sent + other.sent,
+            self.events + other.events,
+            self.malformed + other.malformed,
+        )
 
 
 class Tasks:

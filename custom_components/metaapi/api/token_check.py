@@ -13,7 +13,7 @@ from .rest import Provisioning
 from .support import Tasks
 from .timing import Timing
 from .token import read_claims
-from .transport.channel import Channel
+from .transport.connection import make_channel
 
 
 class TokenCheck:
@@ -87,7 +87,7 @@ async def try_subscribe(
     ValidationError, TooManyRequestsError, or another MetaApiError.
     """
     timing = timing or Timing()
-    channel = Channel(
+    channel = make_channel(
         session,
         token,
         application=application,

@@ -1,15 +1,10 @@
-"""The wire against a server written by hand, which does wrong what a real one does seldom."""
+"""The socket's engine against a server written by hand, which does wrong what a real one does seldom."""
 
-import ast
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-import inspect
-import json
 import logging
-from pathlib import Path
-import ssl
 import time
 from typing import Any, cast, override
 from urllib.parse import parse_qsl, urlsplit
@@ -23,26 +18,25 @@ from api.errors import (
     HandshakeRefusedError,
     NotConnectedError,
 )
+from api.support import SocketCounters
 from api.timing import Timing
 from api.token import redact
-from api.transport import socketio2
-from api.transport.socketio2 import MAX_FRAME_SIZE, Socket
+from api.transport.engineio3 import MAX_FRAME_SIZE, EngineIO3
 import engineio
-from hypothesis import Phase, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 import pytest
 import socketio
 
-from .loopback import (
+from tests.api.loopback import (
     STRICT,
     TOKEN,
     Events,
     Sockets,
-    connections_to,
     eventually,
     find_leaks,
     find_logged,
 )
-from .raw import (
+from tests.api.raw import (
     BINARY,
     CLOSE,
     CONNECTED,
@@ -58,47 +52,22 @@ from .raw import (
     upgrade,
 )
 
+from .dialect import (
+    QUICK,
+    RANDOM,
+    SLACK,
+    STAGES,
+    fill_send_buffer,
+    is_gone,
+    loops_of_sockets,
+    now,
+    saying,
+    server_tls,
+    silent_after_connect,
+    stuck,
+)
+
 pytestmark = STRICT
-
-SLACK = 0.4
-"""How much later than promised is still in time, in seconds: machines are busy."""
-
-CERTIFICATE = Path(__file__).with_name("loopback.pem")
-
-QUICK = Timing(connect=5, namespace=5, close=0.2)
-
-
-def now() -> float:
-    """Return the loop's clock."""
-    return asyncio.get_running_loop().time()
-
-
-def loops_of_sockets() -> list[str]:
-    """Return the names of the wire's tasks that still run."""
-    return [
-        task.get_name()
-        for task in asyncio.all_tasks()
-        if task.get_name().startswith("metaapi socket")
-    ]
-
-
-async def is_gone(server: Raw) -> None:
-    """Wait until nothing of a socket to a server is left on our side."""
-    await eventually(lambda: not loops_of_sockets())
-    await eventually(lambda: not connections_to(server.port))
-
-
-def saying(*texts: str) -> Script:
-    """Return the script of a server that upgrades, says this, and then serves."""
-
-    async def script(peer: Peer) -> None:
-        await upgrade(peer)
-        for text in texts:
-            peer.send(text)
-        await peer.serve()
-
-    return script
-
 
 # --- What goes out ---------------------------------------------------------------------------------
 
@@ -129,18 +98,6 @@ async def test_any_token_arrives_as_it_is(sockets: Sockets) -> None:
         await sockets.connect(server.url, token)
         query = dict(parse_qsl(urlsplit((await server.peer()).target).query))
         assert query["auth-token"] == token
-
-
-async def test_client_sends_no_connect_packet(sockets: Sockets) -> None:
-    """The server connects the namespace by itself; a packet of ours would connect it twice."""
-    async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        await wire.emit("request", {"type": "subscribe", "name": "\u00e9\ud83d"})
-        peer = await server.peer()
-        await eventually(lambda: peer.texts)
-        assert peer.texts == [
-            '42["request",{"type":"subscribe","name":"\\u00e9\\ud83d"}]'
-        ]
 
 
 # --- The handshake, and what can be wrong with it --------------------------------------------------
@@ -373,31 +330,6 @@ async def test_certificate_not_trusted(sockets: Sockets) -> None:
         assert not any(peer.target for peer in server.peers)
 
 
-STAGES: dict[str, list[str]] = {
-    "accepted": [],
-    "upgraded": ["switch"],
-    "opened": ["switch", opening()],
-}
-
-
-def stuck(stage: str) -> tuple[Script, asyncio.Event]:
-    """Return the script of a server that goes so far and no further, and when it is there."""
-    there = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.read_request()
-        for step in STAGES[stage]:
-            if step == "switch":
-                peer.switch()
-            else:
-                peer.send(step)
-        await peer.writer.drain()
-        there.set()
-        await peer.serve()
-
-    return script, there
-
-
 @pytest.mark.parametrize("stage", STAGES)
 async def test_handshake_that_never_ends(sockets: Sockets, stage: str) -> None:
     """A server that stops half-way gives an error in time, and nothing is left."""
@@ -432,17 +364,17 @@ async def test_connect_cancelled_at_every_step(sockets: Sockets) -> None:
     finished = 0
     async with Raw(engine()) as server:
         for steps in range(400):
-            wire = sockets.make(timing=QUICK)
-            task = asyncio.create_task(wire.connect(server.url, {}))
+            socket = sockets.make(timing=QUICK)
+            task = asyncio.create_task(socket.connect(server.url, {}))
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
                 finished += 1
-                await wire.close()
+                await socket.close()
             assert not loops_of_sockets()
-            assert not wire.connected
+            assert not socket.connected
             await is_gone(server)
             if finished > 3:
                 break
@@ -454,8 +386,8 @@ async def test_connect_cancelled_twice(sockets: Sockets) -> None:
     script, _ = stuck("opened")
     async with Raw(script) as server:
         for steps in range(6):
-            wire = sockets.make()
-            task = asyncio.create_task(wire.connect(server.url, {}))
+            socket = sockets.make()
+            task = asyncio.create_task(socket.connect(server.url, {}))
             await eventually(lambda: len(loops_of_sockets()) == 3)
             task.cancel()
             for _ in range(steps):
@@ -471,10 +403,10 @@ async def test_close_while_connecting(sockets: Sockets, stage: str) -> None:
     """A close from elsewhere ends a connect that is under way."""
     script, there = stuck(stage)
     async with Raw(script) as server:
-        wire = sockets.make(timing=Timing(connect=0.5, namespace=0.5, close=0.2))
-        task = asyncio.create_task(wire.connect(server.url, {}))
+        socket = sockets.make(timing=Timing(connect=0.5, namespace=0.5, close=0.2))
+        task = asyncio.create_task(socket.connect(server.url, {}))
         await there.wait()
-        await wire.close()
+        await socket.close()
         with pytest.raises(CannotConnectError) as caught:
             await task
         assert not isinstance(caught.value, HandshakeEndedError)
@@ -494,49 +426,6 @@ async def test_silence_before_the_namespace(sockets: Sockets) -> None:
             await sockets.connect(server.url)
         assert not isinstance(caught.value, HandshakeEndedError)
         await is_gone(server)
-
-
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ('44"Not authorized"', "error packet 'Not authorized'"),
-        ('44{"message":"Not authorized"}', "Not authorized"),
-        ("44", "error packet"),
-        ("41", "disconnected the namespace"),
-        ("1", "the server closed it"),
-    ],
-)
-async def test_refused_by_a_packet(sockets: Sockets, said: str, told: str) -> None:
-    """A refusal inside the socket ends the connect at once, in words that say why."""
-    async with Raw(saying(opening(), said)) as server:
-        start = now()
-        with pytest.raises(HandshakeEndedError, match=told):
-            await sockets.connect(server.url)
-        assert now() - start < 1
-        await is_gone(server)
-
-
-async def test_not_connected_before_the_namespace(sockets: Sockets) -> None:
-    """An open socket without its namespace takes no request."""
-    script, _ = stuck("opened")
-    async with Raw(script) as server:
-        wire = sockets.make(timing=QUICK)
-        assert not wire.connected
-        with pytest.raises(NotConnectedError):
-            await wire.emit("request", {})
-        with pytest.raises(NotConnectedError):
-            await wire.probe()
-        with pytest.raises(NotConnectedError):
-            await wire.wait_closed()
-        task = asyncio.create_task(wire.connect(server.url, {}))
-        await eventually(lambda: len(loops_of_sockets()) == 3)
-        assert not wire.connected
-        with pytest.raises(NotConnectedError):
-            await wire.emit("request", {})
-        (await server.peer()).send(CONNECTED)
-        await task
-        assert wire.connected
-        await wire.emit("request", {})
 
 
 # --- The token stays inside ------------------------------------------------------------------------
@@ -643,98 +532,7 @@ async def test_token_in_no_error_and_no_log(
     assert not find_logged(TOKEN, caplog.records)
 
 
-async def test_token_in_no_log_of_a_whole_life(
-    sockets: Sockets, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A socket that connects, works, fails in its handler and is lost logs no token."""
-    caplog.set_level(logging.DEBUG)
-
-    def fail(name: str, argument: Any) -> None:
-        raise ValueError("handler")
-
-    async with Raw(engine(0.1, 5)) as server:
-        wire = await sockets.connect(
-            server.url, on_event=fail, redact=partial(redact, token=TOKEN)
-        )
-        peer = await server.peer()
-        await wire.emit("request", {"type": "subscribe"})
-        await wire.probe()
-        peer.send(f'42["{TOKEN}",{{}}]')
-        peer.send(f'42["{"x" * 90}{TOKEN}",{{}}]')
-        await eventually(lambda: wire.counters.events == 2)
-        peer.send(f'44"{TOKEN}"')
-        reason = await wire.wait_closed()
-    assert TOKEN[:30] not in reason
-    assert any(record.exc_info for record in caplog.records)
-    assert not find_logged(TOKEN, caplog.records)
-    assert not find_logged(TOKEN[:9], caplog.records)
-    caplog.clear()
-
-
 # --- Frames ----------------------------------------------------------------------------------------
-
-MALFORMED = {
-    "event, broken JSON": "42{",
-    "event, an object": '42{"a":1}',
-    "event, no list": '42"response"',
-    "event, null": "42null",
-    "event, nothing": "42",
-    "event, only an id": "4217",
-    "event, empty list": "42[]",
-    "event, name no text": "42[1,{}]",
-    "event, name null": "42[null]",
-    "event, very deep": "42" + "[" * 200_000,
-    "event, very deep and whole": '42["e",' + "[" * 200_000 + "]" * 200_000 + "]",
-    "event, a lone surrogate": '42["response","\\ud800"]',
-    "event, NaN": '42["response",NaN]',
-    "event, of another namespace": '42/other,["response",{}]',
-    "event, cut off": '42["response",{"type":"resp',
-    "message without a type": "4",
-    "message of type 7": "47",
-    "message of type 9": "49[]",
-    "message, no digit": "4x",
-    "message, a digit of another script": "4\u00b2",
-    "connect of another namespace": "40/other,",
-    "disconnect of another namespace": "41/other,",
-    "error of another namespace": '44/other,"no"',
-    "error, broken JSON": "44{",
-    "error, very deep": "44" + "[" * 200_000,
-    "acknowledgement of nothing": "431[]",
-    "binary event": '451-["response",{"_placeholder":true,"num":0}]',
-    "binary event, too many parts": "45" + "9" * 50 + "-[]",
-    "binary acknowledgement": "461-1[]",
-    "id too long": "43" + "1" * 200,
-    "pong unasked": "3",
-    "open packet again": opening(),
-    "open packet, broken": "0{",
-    "ping, which is the client's to send": "2",
-    "ping with data": "2probe",
-    "upgrade": "5",
-    "no such packet": "9x",
-    "empty": "",
-    "text": "hello",
-    "HTML": "<html>",
-    "base64": "b4AAAA",
-    "blank": " ",
-    "a minus": "-1",
-}
-
-
-@pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED.keys())
-async def test_malformed_frame(sockets: Sockets, events: Events, text: str) -> None:
-    """A frame that is none is counted and ignored, and the socket lives on."""
-    async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        peer = await server.peer()
-        frames = wire.counters.frames
-        peer.send(text)
-        await eventually(lambda: wire.counters.frames > frames)
-        assert wire.counters.malformed == 1
-        assert not events
-        peer.send('42["response",{}]')
-        await wire.probe()
-        assert events == [("response", {})]
-        assert wire.connected
 
 
 @pytest.mark.parametrize(
@@ -743,72 +541,22 @@ async def test_malformed_frame(sockets: Sockets, events: Events, text: str) -> N
 async def test_binary_frame(sockets: Sockets, events: Events, payload: bytes) -> None:
     """The same goes for binary frames: we asked for none."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         (await server.peer()).send_frame(BINARY, payload)
-        await wire.probe()
-        assert wire.counters.malformed == 1
+        await socket.probe()
+        assert socket.counters.malformed == 1
         assert not events
-
-
-@pytest.mark.parametrize("text", [CONNECTED, '40{"sid":"x"}', "40/", "6"])
-async def test_harmless_frame(sockets: Sockets, events: Events, text: str) -> None:
-    """What a server may say, and what means nothing to us, is not counted as a fault."""
-    async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        (await server.peer()).send(text)
-        await wire.probe()
-        assert wire.counters.malformed == 0
-        assert not events
-
-
-@pytest.mark.parametrize(
-    ("text", "event"),
-    [
-        ('42["response",{"a":[1,null]}]', ("response", {"a": [1, None]})),
-        ('42["synchronization","{\\"a\\":1}"]', ("synchronization", '{"a":1}')),
-        ('42["processingError"]', ("processingError", None)),
-        ('42["response",1,2,3]', ("response", 1)),
-        ('42 \n["response" , {} ]\t', ("response", {})),
-        ('42["",{}]', ("", {})),
-        ('42["connect",{}]', ("connect", {})),
-        ('42["disconnect",{}]', ("disconnect", {})),
-        ('4217["response",{}]', ("response", {})),
-        ('42["r\u00e9ponse","\U0001f600"]', ("r\u00e9ponse", "\U0001f600")),
-        ('42["response",18446744073709551615]', ("response", 18446744073709551615)),
-    ],
-)
-async def test_event(
-    sockets: Sockets, events: Events, text: str, event: tuple[str, Any]
-) -> None:
-    """An event arrives with its first argument, as it came."""
-    async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        (await server.peer()).send(text)
-        await wire.probe()
-        assert events == [event]
-        assert wire.counters.events == 1
-        assert wire.counters.malformed == 0
-
-
-async def test_huge_number(sockets: Sockets) -> None:
-    """A number that no machine word holds costs nothing but itself."""
-    async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        (await server.peer()).send(f'42["response",{"9" * 5000}]')
-        (await server.peer()).send(f'42["response",{"9" * 30}]')
-        await wire.probe()
-        assert wire.counters.events + wire.counters.malformed == 2
 
 
 async def test_fragmented_event(sockets: Sockets, events: Events) -> None:
     """An event in several WebSocket frames, with a control frame between, is one event."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         peer = await server.peer()
         peer.send_frame(TEXT, b'42["resp', last=False)
         peer.send_frame(PING, b"x")
         peer.send_frame(0, b'onse",{}]')
-        await wire.probe()
+        await socket.probe()
         assert events == [("response", {})]
 
 
@@ -822,58 +570,19 @@ async def test_websocket_protocol_error(
 ) -> None:
     """What breaks the WebSocket protocol itself ends the socket."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url, timing=QUICK)
+        socket = await sockets.connect(server.url, timing=QUICK)
         (await server.peer()).send_frame(opcode, payload)
-        assert "websocket error" in await wire.wait_closed()
+        assert "websocket error" in await socket.wait_closed()
         await is_gone(server)
-
-
-async def test_handler_that_fails(
-    sockets: Sockets, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A handler that raises is told of in the log; the socket lives on."""
-    taken = []
-
-    def fail(name: str, argument: Any) -> None:
-        taken.append(argument)
-        if argument == 1:
-            raise KeyError("handler")
-
-    async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url, on_event=fail)
-        peer = await server.peer()
-        peer.send('42["response",1]')
-        peer.send('42["response",2]')
-        await wire.probe()
-        assert taken == [1, 2]
-        assert wire.connected
-    (record,) = [
-        record for record in caplog.records if record.levelno >= logging.WARNING
-    ]
-    assert record.name == "socketio.metaapi"
-    assert record.exc_info
-    assert "'response'" in record.getMessage()
-    caplog.clear()
-
-
-async def test_handler_may_be_told_before_connect_returns(
-    sockets: Sockets, events: Events
-) -> None:
-    """What follows the `40` in the same breath is not lost."""
-    script = saying(opening(), CONNECTED, '42["response",{}]')
-    async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
-        await wire.probe()
-        assert events == [("response", {})]
 
 
 async def test_large_frame(sockets: Sockets, events: Events) -> None:
     """A frame of 2 MB is handed over whole."""
     text = "x" * 2_000_000
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         (await server.peer()).send(f'42["synchronization","{text}"]')
-        await wire.probe()
+        await socket.probe()
         assert events == [("synchronization", text)]
 
 
@@ -884,7 +593,7 @@ async def test_frame_over_the_limit(
     """A frame over the limit ends the socket, before it is taken in."""
     payload = b'42["response","' + b"x" * MAX_FRAME_SIZE + b'"]'
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url, timing=QUICK)
+        socket = await sockets.connect(server.url, timing=QUICK)
         peer = await server.peer()
         if shape == "one frame":
             peer.send_frame(TEXT, payload)
@@ -894,7 +603,7 @@ async def test_frame_over_the_limit(
             half = len(payload) // 2
             peer.send_frame(TEXT, payload[:half], last=False)
             peer.send_frame(0, payload[half:])
-        assert "websocket error" in await wire.wait_closed()
+        assert "websocket error" in await socket.wait_closed()
         await is_gone(server)
         assert not events
 
@@ -903,7 +612,7 @@ async def test_flood_lets_others_work(sockets: Sockets, events: Events) -> None:
     """A server that talks without pause starves neither the pings nor the rest of the program."""
     count = 20_000
     async with Raw(engine(0.05, 5)) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         peer = await server.peer()
         turns = 0
 
@@ -917,7 +626,7 @@ async def test_flood_lets_others_work(sockets: Sockets, events: Events) -> None:
             peer.send('42["synchronization",{"type":"status"}]')
         await asyncio.wait_for(count_turns(), 20)
         assert turns > 5
-        await wire.probe()
+        await socket.probe()
 
 
 # --- Alive or not ----------------------------------------------------------------------------------
@@ -938,11 +647,11 @@ async def test_pings_at_the_servers_interval(sockets: Sockets) -> None:
                 peer.send("3")
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         start = now()
         await eventually(lambda: len(times) >= 10)
         assert 0.95 <= now() - start < 1 + SLACK
-        assert wire.connected
+        assert socket.connected
 
 
 @pytest.mark.parametrize("timeout", [0.1, 0.6], ids=["shorter", "longer"])
@@ -961,20 +670,20 @@ async def test_server_that_stops_answering(sockets: Sockets, timeout: float) -> 
         await peer.hold()
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         await frozen.wait()
         start = now()
-        assert wire.connected
-        assert await wire.wait_closed() == "the server stopped answering"
+        assert socket.connected
+        assert await socket.wait_closed() == "the server stopped answering"
         took = now() - start
         assert took < interval + timeout + SLACK
-        assert not wire.connected
+        assert not socket.connected
         await is_gone(server)
         with pytest.raises(NotConnectedError):
-            await wire.emit("request", {})
+            await socket.emit("request", {})
         with pytest.raises(NotConnectedError):
-            await wire.probe()
-        await wire.close()
+            await socket.probe()
+        await socket.close()
 
 
 async def test_events_prove_life_without_pongs(
@@ -995,8 +704,8 @@ async def test_events_prove_life_without_pongs(
         await peer.hold()
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
-        assert await wire.wait_closed() == "the server stopped answering"
+        socket = await sockets.connect(server.url)
+        assert await socket.wait_closed() == "the server stopped answering"
         assert len(events) == 16
 
 
@@ -1024,12 +733,12 @@ async def test_frame_that_takes_many_ping_periods(
         await peer.serve()
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
-        await eventually(lambda: events or not wire.connected)
-        assert wire.connected
+        socket = await sockets.connect(server.url)
+        await eventually(lambda: events or not socket.connected)
+        assert socket.connected
         assert len(events[0][1]) == 300_000
         assert (await server.peer()).pings >= 8
-        await wire.probe()
+        await socket.probe()
 
 
 async def test_server_that_dies_within_a_frame(sockets: Sockets) -> None:
@@ -1044,9 +753,9 @@ async def test_server_that_dies_within_a_frame(sockets: Sockets) -> None:
         await peer.hold()
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         start = now()
-        assert await wire.wait_closed() == "the server stopped answering"
+        assert await socket.wait_closed() == "the server stopped answering"
         assert now() - start < 0.4 + SLACK
         await is_gone(server)
 
@@ -1066,13 +775,13 @@ async def test_own_stall_is_not_held_against_the_server(sockets: Sockets) -> Non
                 peer.send("3")
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         for _ in range(2):
             asked.clear()
             await asked.wait()
             time.sleep(1)  # noqa: ASYNC251 - that is the point
-            await wire.probe()
-        assert wire.connected
+            await socket.probe()
+        assert socket.connected
 
 
 async def test_library_never_gives_up_an_idle_queue(
@@ -1088,8 +797,8 @@ async def test_library_never_gives_up_an_idle_queue(
 
     async with Raw(engine(0.1, 0.1)) as server:
         monkeypatch.setattr(asyncio, "wait_for", spy)
-        wire = await sockets.connect(server.url)
-        await wire.probe()
+        socket = await sockets.connect(server.url)
+        await socket.probe()
     assert waits
     assert all(wait is None or wait > 3600 for wait in waits)
 
@@ -1106,15 +815,15 @@ async def test_probe_needs_its_own_pong(sockets: Sockets) -> None:
         await peer.serve(pong=False)
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         peer = await server.peer()
-        await eventually(lambda: wire.counters.malformed == 2)
+        await eventually(lambda: socket.counters.malformed == 2)
         await eventually(lambda: peer.pings == 1)
-        probe = asyncio.create_task(wire.probe())
+        probe = asyncio.create_task(socket.probe())
         await eventually(lambda: peer.pings >= 2)
         peer.send("3")
         peer.send('42["synchronization",{}]')
-        await eventually(lambda: wire.counters.events == 1)
+        await eventually(lambda: socket.counters.events == 1)
         assert not probe.done()
         peer.send("3")
         await asyncio.wait_for(probe, 1)
@@ -1130,15 +839,15 @@ async def test_probes_are_answered_in_order(sockets: Sockets) -> None:
         await peer.serve(pong=False)
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         peer = await server.peer()
-        probes = [asyncio.create_task(wire.probe()) for _ in range(3)]
+        probes = [asyncio.create_task(socket.probe()) for _ in range(3)]
         await eventually(lambda: peer.pings == 3)
         probes[1].cancel()
         for done in range(1, 4):
             peer.send("3")
             peer.send('42["synchronization",{}]')
-            await eventually(lambda: wire.counters.events == done)  # noqa: B023
+            await eventually(lambda: socket.counters.events == done)  # noqa: B023
             assert probes[0].done()
             assert probes[2].done() == (done == 3)
         await asyncio.gather(probes[0], probes[2])
@@ -1155,111 +864,21 @@ async def test_probe_on_a_socket_that_is_lost(sockets: Sockets, end: str) -> Non
         await peer.serve(pong=False)
 
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url, timing=QUICK)
+        socket = await sockets.connect(server.url, timing=QUICK)
         peer = await server.peer()
-        probe = asyncio.create_task(wire.probe())
+        probe = asyncio.create_task(socket.probe())
         await eventually(lambda: peer.pings)
         if end == "reset":
             peer.reset()
         elif end == "close":
             peer.send("1")
         elif end == "ours":
-            await wire.close()
+            await socket.close()
         with pytest.raises(ConnectionLostError):
             await probe
 
 
 # --- Whatever may come -----------------------------------------------------------------------------
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | st.text(st.characters(), max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(st.characters(), max_size=8), inner, max_size=4)
-    ),
-    max_leaves=8,
-)
-
-# A server that ends the socket may do so, and one that pings is answered: these are other tests'.
-ENDING = ("1", "41", "44")
-
-TEXTS = st.one_of(
-    st.text(max_size=40),
-    st.builds(str.__add__, st.text("0123456789", max_size=4), st.text(max_size=20)),
-    st.builds(
-        str.__add__,
-        st.sampled_from(["4", "42", "43", "40", "45", "46", "0", "3", "42/", "40/"]),
-        st.text('0123456789[]{}",:-/ae\\\u00e9', max_size=30),
-    ),
-)
-
-
-# It looks for its own references, which a garbage collector that is frozen does not show.
-RANDOM = pytest.mark.filterwarnings("ignore:.*register_random")
-
-
-def drawn(strategy: st.SearchStrategy[str]) -> list[str]:
-    """Return 300 examples."""
-    examples: list[str] = []
-
-    @settings(
-        max_examples=300,
-        database=None,
-        deadline=None,
-        derandomize=True,
-        phases=[Phase.generate],
-    )
-    @given(strategy)
-    def collect(text: str) -> None:
-        examples.append(text)
-
-    collect()
-    return examples
-
-
-@RANDOM
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        TEXTS.filter(lambda text: not text.startswith(ENDING)),
-        st.lists(JSON, max_size=4).map(lambda value: "42" + json.dumps(value)),
-        JSON.map(lambda value: "42" + json.dumps(["response", value])),
-    ],
-    ids=["texts", "lists as events", "arguments"],
-)
-async def test_any_frame(sockets: Sockets, strategy: st.SearchStrategy[str]) -> None:
-    """Whatever a server says short of goodbye, the socket lives, and nobody is told but the counter."""
-    texts = drawn(strategy)
-    assert len(texts) >= 200
-    async with Raw(engine(0.2, 20)) as server:
-        wire = await sockets.connect(server.url)
-        peer = await server.peer()
-        for text in texts:
-            frames = wire.counters.frames
-            peer.send_frame(TEXT, text.encode(errors="ignore"))
-            await wire.probe()
-            assert wire.connected, text
-            assert wire.counters.frames > frames
-        assert wire.counters.events + wire.counters.malformed <= len(texts)
-
-
-@RANDOM
-@settings(max_examples=300, database=None, deadline=None)
-@given(TEXTS | st.lists(JSON).map(json.dumps))
-def test_any_event(text: str) -> None:
-    """Whatever follows `42`, it is an event or is counted."""
-    taken: list[tuple[str, Any]] = []
-    wire = Socket(
-        cast(Any, None), lambda name, argument: taken.append((name, argument))
-    )
-    wire.dispatch("42" + text)
-    assert wire.counters.malformed + len(taken) == 1
-    assert wire.counters.events == len(taken)
-    assert all(isinstance(name, str) for name, _ in taken)
 
 
 @RANDOM
@@ -1269,7 +888,14 @@ def test_any_open_packet(data: bytes) -> None:
     """Whatever follows the `0`, it is an error of ours."""
 
     async def read() -> None:
-        engine_client = socketio2._EngineIO3(http_session=None, handle_sigint=False)
+        engine_client = EngineIO3(
+            cast(Any, None),
+            Timing(),
+            counters=SocketCounters(),
+            on_event=lambda frame: None,
+            params={},
+            handle_sigint=False,
+        )
         text = "0" + data.decode(errors="replace")
         message = aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, text, None)
         with pytest.raises(CannotConnectError):
@@ -1326,68 +952,63 @@ async def test_end_of_a_live_socket(
 ) -> None:
     """Each way in which a socket ends is told by a reason of its own, and nothing is left."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url, timing=QUICK)
+        socket = await sockets.connect(server.url, timing=QUICK)
         peer = await server.peer()
-        waiting = [asyncio.create_task(wire.wait_closed()) for _ in range(2)]
+        waiting = [asyncio.create_task(socket.wait_closed()) for _ in range(2)]
         end(peer)
         assert await asyncio.gather(*waiting) == [reason, reason]
-        assert not wire.connected
+        assert not socket.connected
         await is_gone(server)
-        await wire.close()
-        assert await wire.wait_closed() == reason
+        await socket.close()
+        assert await socket.wait_closed() == reason
 
 
 async def test_waiting_for_the_end_can_be_given_up(sockets: Sockets) -> None:
     """One who stops waiting does not end the wait of the others."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        first, second = (asyncio.create_task(wire.wait_closed()) for _ in range(2))
-        await wire.probe()
+        socket = await sockets.connect(server.url)
+        first, second = (asyncio.create_task(socket.wait_closed()) for _ in range(2))
+        await socket.probe()
         first.cancel()
         with suppress(asyncio.CancelledError):
             await first
         assert not second.done()
-        await wire.close()
+        await socket.close()
         assert await second == "closed by us"
 
 
 async def test_polite_close(sockets: Sockets) -> None:
     """A close says goodbye, is answered, and is quick."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         peer = await server.peer()
         start = now()
-        await wire.close()
+        await socket.close()
         assert not loops_of_sockets()
         assert now() - start < 0.2
         await eventually(lambda: peer.close_code == 1000)
-        assert await wire.wait_closed() == "closed by us"
+        assert await socket.wait_closed() == "closed by us"
         await is_gone(server)
-        await wire.close()
+        await socket.close()
 
 
 async def test_close_outlasts_the_loops(sockets: Sockets) -> None:
     """When a close returns, nothing of the socket runs any more."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        wire._client.engine.lose("for the test")
+        socket = await sockets.connect(server.url)
+        socket._client.engine.lose("for the test")
         assert loops_of_sockets()
-        await wire.close()
+        await socket.close()
         assert not loops_of_sockets()
         await is_gone(server)
-
-
-async def test_close_of_a_wire_that_never_connected(sockets: Sockets) -> None:
-    """There is nothing to close."""
-    await sockets.make().close()
 
 
 async def test_close_many_times_at_once(sockets: Sockets) -> None:
     """Whoever closes, and how often, changes nothing."""
     script, _ = silent_after_connect()
     async with Raw(script) as server:
-        wire = await sockets.connect(server.url, timing=QUICK)
-        await asyncio.gather(*(wire.close() for _ in range(5)))
+        socket = await sockets.connect(server.url, timing=QUICK)
+        await asyncio.gather(*(socket.close() for _ in range(5)))
         await is_gone(server)
 
 
@@ -1395,42 +1016,13 @@ async def test_close_while_the_server_closes(sockets: Sockets) -> None:
     """Both sides at once, at every offset."""
     async with Raw(engine()) as server:
         for steps in range(12):
-            wire = await sockets.connect(server.url, timing=QUICK)
+            socket = await sockets.connect(server.url, timing=QUICK)
             peer = server.peers[-1]
             peer.send_frame(CLOSE, b"\x03\xe8")
             for _ in range(steps):
                 await asyncio.sleep(0)
-            await wire.close()
+            await socket.close()
             await is_gone(server)
-
-
-def silent_after_connect() -> tuple[Script, asyncio.Event]:
-    """Return the script of a server that connects and then neither reads nor writes."""
-    there = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await upgrade(peer)
-        peer.send(opening())
-        peer.send(CONNECTED)
-        await peer.writer.drain()
-        there.set()
-        await peer.hold()
-
-    return script, there
-
-
-async def fill_send_buffer(wire: Socket) -> None:
-    """Queue until nothing more goes out."""
-    transport = wire._client.engine._transport
-    for _ in range(10):
-        await wire.emit("request", {"type": "x" * 1_000_000})
-    sizes = [0]
-
-    def stuck() -> bool:
-        sizes.append(transport.get_write_buffer_size())
-        return len(sizes) > 20 and len(set(sizes[-20:])) == 1 and sizes[-1] > 0
-
-    await eventually(stuck)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["idle", "send buffer full"])
@@ -1441,11 +1033,11 @@ async def test_close_of_a_half_open_socket(
     """A close ends within 2 s, even when the server takes nothing any more."""
     script, _ = silent_after_connect()
     async with Raw(script, server_tls() if tls else None) as server:
-        wire = await any_sockets.connect(server.url)
+        socket = await any_sockets.connect(server.url)
         if full:
-            await fill_send_buffer(wire)
+            await fill_send_buffer(socket)
         start = now()
-        await wire.close()
+        await socket.close()
         assert not loops_of_sockets()
         assert now() - start < 2 + SLACK
         await is_gone(server)
@@ -1463,25 +1055,12 @@ async def test_loss_with_a_full_send_buffer(any_sockets: Sockets, tls: bool) -> 
         await peer.hold()
 
     async with Raw(script, server_tls() if tls else None) as server:
-        wire = await any_sockets.connect(server.url)
+        socket = await any_sockets.connect(server.url)
         start = now()
-        await fill_send_buffer(wire)
-        assert await wire.wait_closed() == "the server stopped answering"
+        await fill_send_buffer(socket)
+        assert await socket.wait_closed() == "the server stopped answering"
         assert now() - start < 1.2 + 2 * SLACK
         await is_gone(server)
-
-
-async def test_error_packet_with_a_full_send_buffer(sockets: Sockets) -> None:
-    """A server that refuses and reads no more leaves no half-dead socket."""
-    script, _ = silent_after_connect()
-    async with Raw(script) as server:
-        wire = await sockets.connect(server.url)
-        await fill_send_buffer(wire)
-        start = now()
-        (await server.peer()).send('44"quota"')
-        assert "error packet" in await wire.wait_closed()
-        await is_gone(server)
-        assert now() - start < SLACK
 
 
 async def test_close_whose_goodbye_hangs(
@@ -1489,10 +1068,10 @@ async def test_close_whose_goodbye_hangs(
 ) -> None:
     """A goodbye that never comes back is cut."""
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url, timing=QUICK)
-        monkeypatch.setattr(wire._client.engine.ws, "close", asyncio.Event().wait)
+        socket = await sockets.connect(server.url, timing=QUICK)
+        monkeypatch.setattr(socket._client.engine.ws, "close", asyncio.Event().wait)
         start = now()
-        await wire.close()
+        await socket.close()
         assert not loops_of_sockets()
         assert now() - start < QUICK.close + SLACK
         await is_gone(server)
@@ -1508,10 +1087,10 @@ async def test_loop_that_fails(
         raise fault
 
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        monkeypatch.setattr(wire._client.engine.ws, "send_str", fail)
-        await wire.emit("request", {})
-        reason = await wire.wait_closed()
+        socket = await sockets.connect(server.url)
+        monkeypatch.setattr(socket._client.engine.ws, "send_str", fail)
+        await socket.emit("request", {})
+        reason = await socket.wait_closed()
         assert reason == f"the connection broke ({type(fault).__name__})"
         await is_gone(server)
 
@@ -1521,8 +1100,8 @@ async def test_close_cancelled(sockets: Sockets) -> None:
     script, _ = silent_after_connect()
     async with Raw(script) as server:
         for steps in range(5):
-            wire = await sockets.connect(server.url)
-            task = asyncio.create_task(wire.close())
+            socket = await sockets.connect(server.url)
+            task = asyncio.create_task(socket.close())
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
@@ -1531,21 +1110,21 @@ async def test_close_cancelled(sockets: Sockets) -> None:
             if steps:
                 await is_gone(server)
             else:
-                await wire.close()
+                await socket.close()
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 async def test_life_and_close(any_sockets: Sockets, events: Events, tls: bool) -> None:
     """Over TLS all is as without."""
     async with Raw(engine(0.1, 1), server_tls() if tls else None) as server:
-        wire = await any_sockets.connect(server.url)
+        socket = await any_sockets.connect(server.url)
         peer = await server.peer()
         peer.send('42["response",{}]')
-        await wire.emit("request", {})
-        await wire.probe()
+        await socket.emit("request", {})
+        await socket.probe()
         assert events == [("response", {})]
         await eventually(lambda: peer.pings >= 5)
-        await wire.close()
+        await socket.close()
         await eventually(lambda: peer.close_code == 1000)
         await is_gone(server)
 
@@ -1563,154 +1142,10 @@ async def test_session_stays_open(
     """The session belongs to the caller; the library's finalizer would close it."""
     sockets = Sockets(session, events)
     async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        await wire.close()
-    finalizer = type(wire._client.engine).__del__
+        socket = await sockets.connect(server.url)
+        await socket.close()
+    finalizer = type(socket._client.engine).__del__
     assert finalizer is not engineio.AsyncClient.__del__
     # on no running loop, the library's own closes the session
-    await asyncio.to_thread(finalizer, wire._client.engine)
+    await asyncio.to_thread(finalizer, socket._client.engine)
     assert not session.closed
-
-
-def server_tls() -> ssl.SSLContext:
-    """Return what a server needs for TLS."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(CERTIFICATE)
-    return context
-
-
-@pytest.fixture
-async def any_sockets(nothing_left: None, events: Events) -> AsyncIterator[Sockets]:
-    """Make wires that trust the tests' own certificate."""
-    context = ssl.create_default_context(cafile=CERTIFICATE)
-    connector = aiohttp.TCPConnector(ssl=context)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        made = Sockets(session, events)
-        yield made
-        await made.close()
-
-
-# --- What the dialect leans on ---------------------------------------------------------------------
-
-PRIVATE_SEAMS = {
-    (engineio.AsyncClient, "_connect_websocket"): "(self, url, headers, engineio_path)",
-    (
-        engineio.AsyncClient,
-        "_get_engineio_url",
-    ): "(self, url, engineio_path, transport)",
-    (engineio.AsyncClient, "_read_loop_websocket"): "(self)",
-    (engineio.AsyncClient, "_trigger_event"): "(self, event, *args, **kwargs)",
-    (engineio.AsyncClient, "_write_loop"): "(self)",
-    (socketio.AsyncClient, "_engineio_client_class"): "(self)",
-    (socketio.AsyncClient, "_handle_connect"): "(self, namespace, data)",
-    (socketio.AsyncClient, "_handle_eio_connect"): "(self)",
-    (socketio.AsyncClient, "_handle_eio_message"): "(self, data)",
-}
-"""Methods of the libraries that the wire overrides or calls, with their signatures."""
-
-PRIVATE_ATTRIBUTES = {"_response", "_data_received_cb"}
-"""Attributes of aiohttp's: the response of a websocket, and who hears of each of its bytes."""
-
-UNDOCUMENTED = {
-    engineio.AsyncClient: (
-        "current_transport http ping_interval ping_timeout queue read_loop_task sid state upgrades"
-        " websocket_extra_options write_loop_task ws"
-    ),
-    socketio.AsyncClient: "connection_namespaces eio namespaces packet_class sid",
-}
-"""Attributes without an underscore that no documentation promises."""
-
-
-def is_private(name: str) -> bool:
-    """Tell whether a name is somebody's own."""
-    return name.startswith("_") and not name.startswith("__")
-
-
-def foreign_names(source: str, library: set[str]) -> set[str]:
-    """Return the private names of others that a module reads, writes, calls or overrides."""
-    nodes = list(ast.walk(ast.parse(source)))
-    functions = {
-        node.name
-        for node in nodes
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    own, of_others, kept = set(functions), set[str](), set[str]()
-    for node in nodes:
-        if isinstance(node, ast.Attribute):
-            on_self = isinstance(node.value, ast.Name) and node.value.id == "self"
-            (own if on_self else of_others).add(node.attr)
-            if on_self and isinstance(node.ctx, ast.Store):
-                kept.add(node.attr)
-    inherited = {
-        name for name in own if name in library or name not in functions | kept
-    }
-    return {name for name in inherited | of_others if is_private(name)}
-
-
-def test_private_seams() -> None:
-    """The libraries still have each private name the wire leans on, and it leans on no other."""
-    for (owner, name), signature in PRIVATE_SEAMS.items():
-        assert str(inspect.signature(getattr(owner, name))) == signature, name
-
-    quiet = logging.getLogger("socketio.metaapi")
-    client = socketio.AsyncClient(
-        logger=quiet, engineio_logger=quiet, handle_sigint=False
-    )
-    instances = {engineio.AsyncClient: client.eio, socketio.AsyncClient: client}
-    for owner, names in UNDOCUMENTED.items():
-        for name in names.split():
-            assert hasattr(instances[owner], name), name
-
-    library = {
-        name for one in instances.values() for name in dir(one) if is_private(name)
-    }
-    source = Path(socketio2.__file__).read_text("utf-8")
-    known = {name for _, name in PRIVATE_SEAMS} | PRIVATE_ATTRIBUTES
-    assert foreign_names(source, library) == known
-
-
-def test_private_seams_would_be_seen() -> None:
-    """The search above finds a name that is read, written, called, overridden or kept by chance."""
-    source = """
-class Mine(Theirs):
-    def __init__(self):
-        self._mine = other._read
-        other._written = self._my_method()
-        self._both = other._both
-        self._inherited()
-        self._chance = 1
-    def _my_method(self): ...
-    def _overridden(self): ...
-"""
-    found = foreign_names(source, {"_overridden", "_chance", "_unused"})
-    assert found == {
-        "_read",
-        "_written",
-        "_both",
-        "_inherited",
-        "_overridden",
-        "_chance",
-    }
-
-
-async def test_private_attributes(sockets: Sockets) -> None:
-    """What the wire reads and writes in aiohttp is there, and of the kind it takes it for."""
-    async with Raw(engine()) as server:
-        wire = await sockets.connect(server.url)
-        response = wire._client.engine.ws._response
-        assert isinstance(response, aiohttp.ClientResponse)
-        handler = aiohttp.client_proto.ResponseHandler(asyncio.get_running_loop())
-        assert handler._data_received_cb is None
-        heard = response.connection.protocol._data_received_cb
-        assert heard == wire._client.engine._heard
-        assert "data_received_cb" in inspect.signature(handler.set_parser).parameters
-
-
-def test_packet_numbers() -> None:
-    """The libraries number packets as this revision of the protocol does."""
-    assert (engineio.packet.PING, engineio.packet.PONG) == (2, 3)
-    numbers = [
-        getattr(socketio.packet, name)
-        for name in ("CONNECT", "DISCONNECT", "CONNECT_ERROR")
-    ]
-    assert numbers == [0, 1, 4]
