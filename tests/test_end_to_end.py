@@ -490,7 +490,7 @@ async def test_token_revoked_while_running(
     assert flow["context"]["source"] == "reauth"
     assert flow["context"]["entry_id"] == entry.entry_id
     assert len(sim.handshakes) == handshakes
-    assert value(hass, STATUS) == STATE_UNAVAILABLE
+    assert value(hass, STATUS) == "token_refused"
     assert value(hass, LINK) == STATE_OFF
     assert value(hass, BUTTON) != STATE_UNAVAILABLE
     async with asyncio.timeout(2):

@@ -395,7 +395,7 @@ async def test_quota_of_several_accounts(
         (AccountState(available=False, status=Status.FORBIDDEN), False),
         (AccountState(available=False, status=Status.NOT_FOUND), False),
         (AccountState(terminal=False, status=Status.NOT_DEPLOYED), False),
-        (AccountState(available=False, status=None), False),
+        (AccountState(available=False, status=Status.TOKEN_REFUSED), False),
         (NO_CONNECTION, True),
         (AccountState(available=False), True),
         (AccountState(available=False, status=Status.RECONNECTING), True),

@@ -36,7 +36,8 @@ SENSORS = (
         # Home Assistant has a state of its own for "unknown"
         options=[status.value for status in Status if status is not Status.UNKNOWN],
         value_fn=lambda state: None if state.status is Status.UNKNOWN else state.status,
-        available_fn=lambda state: state.status is not None,
+        # It is there to say why nothing else is known
+        available_fn=lambda _state: True,
     ),
 )
 
