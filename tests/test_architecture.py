@@ -67,7 +67,7 @@ def imported(name: str) -> Iterator[str]:
 
 def resolve(name: str) -> str | None:
     """Return the module of the project that a dotted name means; tests load the client as `api`."""
-    if name.split(".")[0] == "api":
+    if name.split(".", maxsplit=1)[0] == "api":
         name = f"custom_components.metaapi.{name}"
     for candidate in (name, f"{name}.__init__"):
         if candidate in modules():
