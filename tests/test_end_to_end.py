@@ -495,8 +495,8 @@ async def test_token_revoked_while_running(
     assert value(hass, BUTTON) != STATE_UNAVAILABLE
     async with asyncio.timeout(2):
         account = await reconnect(hass)
-    assert account["outcome"] == "no_connection"
-    assert account["error"] == "MetaApi refuses the token"
+    assert account["outcome"] == "token_refused"
+    assert account["error"] is None
 
 
 async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:
