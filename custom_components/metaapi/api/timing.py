@@ -44,7 +44,7 @@ class Timing:
     """Pings are no further apart, and none waits longer, or a dead server would show too late."""
     frame: float = 60.0
     """For this long at most, the bytes of one unfinished frame stop the clock of a ping behind them."""
-    nonsense_most: int = 1000
+    nonsense_most: float = 1000
     nonsense_window: float = 10.0
     """More frames without an event in this time end the socket: MetaApi sends a pong every 25 s, and little else."""
     close: float = 2.0

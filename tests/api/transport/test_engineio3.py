@@ -1134,7 +1134,7 @@ def test_any_open_packet(data: bytes) -> None:
             cast(Any, None),
             Timing(),
             counters=SocketCounters(),
-            on_event=lambda frame: None,
+            on_event=lambda frame: True,
             params={},
             handle_sigint=False,
         )

@@ -158,7 +158,7 @@ class Heartbeat:
 class Rate:
     """Counts what may happen so often in a time, and no more often."""
 
-    def __init__(self, most: int, window: float) -> None:
+    def __init__(self, most: float, window: float) -> None:
         """Start with nothing; `window` is in seconds."""
         self._most = most
         self._window = window
@@ -354,24 +354,31 @@ class EngineIO3(engineio.AsyncClient):
         receive = self.ws.receive
         counters = self._counters
         while self.state == "connected":
-            message = await receive()
-            counters.frames += 1
-            if message.type is aiohttp.WSMsgType.TEXT:
-                frame: str = message.data
-                if not frame.startswith("42"):
+            for _ in range(_BATCH):
+                message = await receive()
+                counters.frames += 1
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    await self._take_other(message)
+                elif not (frame := message.data).startswith("42"):
                     await self._take(frame)
                 elif self.on_event(frame):
-                    if not counters.events % _BATCH:
-                        await asyncio.sleep(0)
-                    continue
-            elif message.type is aiohttp.WSMsgType.PING:
-                await self.ws.pong(message.data)
-            elif message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.PONG):
-                counters.malformed += 1
-            else:
-                self.lose(_why_closed(message))
-            if self._nonsense.add():
-                self.lose(_FLOOD)
+                    if self.state == "connected":
+                        continue
+                    break
+                if self._nonsense.add():
+                    self.lose(_FLOOD)
+                if self.state != "connected":
+                    break
+            await asyncio.sleep(0)
+
+    async def _take_other(self, message: aiohttp.WSMessage) -> None:
+        """Handle what is no text."""
+        if message.type is aiohttp.WSMsgType.PING and self.ws is not None:
+            await self.ws.pong(message.data)
+        elif message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.PONG):
+            self._counters.malformed += 1
+        else:
+            self.lose(_why_closed(message))
 
     async def _take(self, frame: str) -> None:
         """Handle a frame that is not an ordinary event."""
