@@ -204,6 +204,24 @@ async def test_a_person_wakes_a_back_off() -> None:
         await eventually(lambda: home.connection.connected, 1)
 
 
+@warped
+async def test_a_person_who_insists_does_not_hold_a_slow_server_off() -> None:
+    """The `40` takes 12 s, and an automation asks every 6 s: it may start one connect anew, not each."""
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening())
+        await asyncio.sleep(12)
+        peer.send(CONNECTED)
+        await peer.serve()
+
+    async with homes(script) as ((home,), _):
+        for _ in range(5):
+            await asyncio.sleep(6)
+            home.connection.wake()
+        assert home.connection.connected
+
+
 def synchronization(kind: str, **fields: Any) -> str:
     """Return the frame of an event of the account."""
     event = {"type": kind, "accountId": ACCOUNT, "host": "ps-mpa-1", **fields}

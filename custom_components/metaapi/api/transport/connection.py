@@ -274,6 +274,8 @@ class Connection:
         """The open socket, if there is one."""
         self._task: asyncio.Task[None] | None = None
         self._connecting: asyncio.Timeout | None = None
+        self._cut_short = False
+        """Whether the last connect was given up for a person: the next one has all its time."""
         self._short_lives = ShortLives()
         self._clock = asyncio.get_running_loop().time
 
@@ -328,6 +330,7 @@ class Connection:
         self.back_off.wake()
         if (
             self._connecting is not None
+            and not self._cut_short
             and self._clock() >= self._since + self._timing.connect_hung
         ):
             self._connecting.reschedule(self._clock())
@@ -444,13 +447,16 @@ class Connection:
 
     async def _connect(self, channel: Channel) -> None:
         """Open a socket; a person who asks need not wait for one that hangs."""
+        cut_short = False
         try:
             async with asyncio.timeout(None) as self._connecting:
                 await channel.connect(self.zone.url)
         except TimeoutError:
+            cut_short = True
             raise CannotConnectError("The connect hung, and somebody asked") from None
         finally:
             self._connecting = None
+            self._cut_short = cut_short
 
     def _event(self, event: Mapping[str, Any]) -> None:
         """Hand a `synchronization` event on."""
