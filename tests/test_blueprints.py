@@ -50,7 +50,7 @@ from .test_trigger import (
 )
 
 NOT_DEPLOYED = AccountState(terminal=False, status=Status.NOT_DEPLOYED)
-TOKEN_REFUSED = AccountState(available=False, status=None)
+TOKEN_REFUSED = AccountState(available=False, status=Status.TOKEN_REFUSED)
 
 FRIDAY = datetime(2026, 11, 20, tzinfo=UTC)
 SUNDAY = datetime(2026, 11, 22, tzinfo=UTC)
@@ -740,6 +740,8 @@ async def test_tell_button(tell: Home) -> None:
         (Outcome.REFUSED, "MetaApi refused to reconnect it"),
         (Outcome.NOT_DEPLOYED, "it is not deployed"),
         (Outcome.NO_CONNECTION, "Home Assistant has no connection to MetaApi"),
+        (Outcome.CONNECTION_LOST, "the connection to MetaApi was lost on the way"),
+        (Outcome.TOKEN_REFUSED, "MetaApi refuses the token"),
     ],
 )
 async def test_tell_button_that_fails(

@@ -15,7 +15,20 @@ GLOBAL_URL = "https://mt-client-api-v1.agiliumtrade.agiliumtrade.ai"
 PROVISIONING_URL = "https://mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
 ZONE_LETTERS = ("a", "b")
 
-_LABEL = re.compile(r"[a-z0-9-]+")
+_NEAR = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("127.0.0.0/8", "::1/128"),  # loopback
+            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
+            "fc00::/7",  # unique local
+            *("169.254.0.0/16", "fe80::/10"),  # link-local
+        ),
+    )
+)
+"""Networks that plain http may go to. Others that no router forwards may hold a public address, such as 6to4."""
+
+_LABEL = re.compile(r"[a-z0-9-]{1,60}")
 """What may become a part of the host that gets the token."""
 
 
@@ -115,4 +128,6 @@ def _is_near(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return (address.is_loopback or address.is_private) and not address.is_unspecified
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in _NEAR)

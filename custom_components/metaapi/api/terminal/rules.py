@@ -5,11 +5,9 @@ add what its SDKs do where the documentation is silent.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 
 from ..errors import (
-    CannotConnectError,
     ConnectionLostError,
     ForbiddenError,
     InternalError,
@@ -66,24 +64,6 @@ SUBSCRIBE: dict[type[MetaApiError], Rule] = {
 }
 """Answers to `subscribe`."""
 
-REST: dict[type[MetaApiError], Retry] = {
-    CannotConnectError: Retry.BACKOFF,
-    InternalError: Retry.BACKOFF,
-    TooManyRequestsError: Retry.LATER,
-    UnauthorizedError: Retry.LATER,
-    ForbiddenError: Retry.LATER,
-    NotFoundError: Retry.BACKOFF,
-    ValidationError: Retry.BACKOFF,
-}
-"""Answers of the provisioning API, by HTTP status: none, 5xx and all others, 429, 401, 403, 404, 400.
-
-Nothing there is asked in a loop: "the next pause" is the next listing, which asks for all that is known by
-then, so that a 404 or a 400 of one account is no request to hold back.
-"""
-
-SECOND_FORM: tuple[type[MetaApiError], ...] = (ValidationError, NoResponseError)
-"""Answers to `reconnect` that may mean that a server knows only the seed page's form of it."""
-
 
 class Limit(Enum):
     """What to do about a subscription limit (`metadata.type` of a TooManyRequestsError)."""
@@ -100,21 +80,13 @@ LIMITS: dict[str, Limit] = {
 """Subscription limits (SDK behaviour); a 429 of another kind concerns its own account only."""
 
 
+ACCEPTED = Rule(Retry.BACKOFF, evidence=True)
+"""A `response` is no `authenticated`: subscribe again until that comes (SDK behaviour)."""
+
+
 def subscribe_rule(error: MetaApiError) -> Rule:
     """Return what follows from the answer to a subscribe."""
     return SUBSCRIBE.get(type(error), SUBSCRIBE[InternalError])
-
-
-def rest_pause(error: MetaApiError, now: datetime, floor: float) -> float:
-    """Return for how many seconds the provisioning API is left alone after an error.
-
-    That is 0 where the caller's own pace will do; else what a 429 recommends (documentation, "Rate
-    limits": `metadata.recommendedRetryTime`, or the header Retry-After), and never less than `floor`.
-    """
-    if REST.get(type(error), Retry.BACKOFF) is Retry.BACKOFF:
-        return 0.0
-    wait = error.seconds_to_wait(now) if isinstance(error, TooManyRequestsError) else 0
-    return max(wait or 0.0, floor)
 
 
 def limit_of(error: MetaApiError | None) -> Limit | None:

@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..support import SocketCounters
 from ..timing import Timing
-from ..token import redact, redact_all
+from ..token import clean, redact
 
 MAX_PENDING = 1000
 """Requests that may wait for an answer on one socket."""
@@ -227,7 +227,7 @@ class Channel:
             self._answer(argument, None)
         elif name == "processingError":
             # a server may repeat what it was sent, in any of its fields
-            said = redact_all(argument, self._token, _DEPTH)
+            said = clean(argument, self._token, _DEPTH)
             error = from_name(
                 said.get("error"),
                 said.get("message"),

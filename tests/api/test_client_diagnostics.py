@@ -13,7 +13,7 @@ from api.support import EVENTS_KEPT, Journal
 import pytest
 
 from .support import Witness, watched
-from .test_link import ONE, Bench
+from .terminal.bench import ONE, Bench
 
 
 def events(w: Witness, *, what: str | None = None) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ async def test_a_socket_that_is_refused() -> None:
         w.sim.drop_sockets()
         # a person's attempt wakes the pause
         await w.until(lambda: w.monitor.diagnostics()["sockets"][0]["losses"])
-        for connection in w.monitor._sockets:
+        for connection in w.monitor._pool:
             connection.wake()
         await w.until(lambda: w.monitor.diagnostics()["sockets"][0]["last_error"])
         (socket,) = w.monitor.diagnostics()["sockets"]
@@ -152,7 +152,7 @@ async def test_a_socket_that_is_refused() -> None:
         assert (socket["malformed"], socket["unexpected"]) == (1, 1)
         assert socket["frames"] >= before["frames"] > 0
         w.sim.refuse_sockets(None)
-        for connection in w.monitor._sockets:
+        for connection in w.monitor._pool:
             connection.wake()
         await w.terminal(True)
         (later,) = w.monitor.diagnostics()["sockets"]
@@ -333,7 +333,7 @@ def test_the_last_events_are_kept() -> None:
 def test_what_a_link_waits_for() -> None:
     """The next subscribe and its pace, who is seen since when, what is refused for how long."""
     bench = Bench("a", "b")
-    link = bench.link
+    link = bench.machine
 
     def zone(name: str = "a", **parts: Any) -> None:
         told = link.diagnostics(bench.now)[name]

@@ -1,6 +1,5 @@
 """The tables of what follows from an error: complete, and as the design says."""
 
-from datetime import UTC, datetime
 import inspect
 
 from api import errors
@@ -11,26 +10,21 @@ from api.errors import (
     HandshakeRefusedError,
     InternalError,
     MetaApiError,
-    NoResponseError,
     NotFoundError,
     RequestError,
     TerminalTimeoutError,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
-    from_status,
 )
 from api.model import Status
 from api.terminal import rules
 from api.terminal.rules import (
-    REST,
-    SECOND_FORM,
     SUBSCRIBE,
     Limit,
     Retry,
     Rule,
     limit_of,
-    rest_pause,
     subscribe_rule,
 )
 import pytest
@@ -106,47 +100,6 @@ def test_refusals() -> None:
         TooManyRequestsError,
         UnauthorizedError,
     }
-
-
-NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
-
-
-def test_every_answer_of_rest_has_a_rule() -> None:
-    """Whatever status the provisioning API answers with, and no answer at all."""
-    assert {type(from_status(status)) for status in range(400, 600)} == set(REST) - {
-        CannotConnectError
-    }
-    assert {cls for cls, retry in REST.items() if retry is Retry.LATER} == {
-        TooManyRequestsError,
-        UnauthorizedError,
-        ForbiddenError,
-    }
-
-
-@pytest.mark.parametrize(
-    ("error", "seconds"),
-    [
-        (CannotConnectError("nobody"), 0),
-        (InternalError("fault"), 0),
-        (NotFoundError("who"), 0),
-        (MetaApiError("odd"), 0),
-        (UnauthorizedError("you"), 300),
-        (ForbiddenError("no"), 300),
-        (TooManyRequestsError("slow down"), 300),
-        (make(TooManyRequestsError, retryAfter="20"), 300),
-        (make(TooManyRequestsError, retryAfter="600"), 600),
-        (make(TooManyRequestsError, recommendedRetryTime="2026-01-05T10:20:00Z"), 1200),
-        (make(ForbiddenError, retryAfter="600"), 300),
-    ],
-)
-def test_how_long_rest_is_left_alone(error: MetaApiError, seconds: float) -> None:
-    """For as long as a 429 asks, and after every refusal for the floor."""
-    assert rest_pause(error, NOW, 300.0) == seconds
-
-
-def test_second_form() -> None:
-    """Two answers call for the seed page's form."""
-    assert set(SECOND_FORM) == {ValidationError, NoResponseError}
 
 
 @pytest.mark.parametrize(

@@ -11,166 +11,13 @@ from api.errors import (
     ValidationError,
 )
 from api.model import Status
-from api.terminal.terminal import AccountState, Action, Terminal
+from api.terminal.terminal import AccountState
 import pytest
 
-ANY = (None, None)
-ONE = (None, "ps-1")
-TWO = (None, "ps-2")
+from .bench import ANY, ONE, TWO, Bench
 
 FINAL = [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
 """Answers after which a socket is asked no more."""
-
-
-class Bench:
-    """A link with a clock of its own, whose wishes are collected."""
-
-    def __init__(self, *zones: str) -> None:
-        """Start at time zero."""
-        self.now = 0.0
-        self.away: set[str] = set()
-        """Zones that answer every subscribe at once: the terminal is away."""
-        self.sent: list[tuple[float, Action, str]] = []
-        self.link = Terminal(
-            zones or ("a",), 0.0, jitter=lambda low, high: (low + high) / 2
-        )
-
-    @property
-    def state(self) -> AccountState:
-        """Return the state shown now."""
-        return self.link.state
-
-    @property
-    def terminal(self) -> bool | str | None:
-        """Return the terminal as an entity would show it."""
-        return self.state.terminal if self.state.available else "unavailable"
-
-    def to(self, now: float) -> None:
-        """Move the clock, stopping wherever the link wants to look at it."""
-        assert now >= self.now
-        while self.link.deadline <= now:
-            step = max(self.link.deadline, self.now)
-            self.now = step
-            self.link.tick(step)
-            self._collect()
-            assert self.link.deadline > step, "the link asks for the same moment again"
-        self.now = now
-        self.link.tick(now)
-        self._collect()
-
-    def _collect(self) -> None:
-        wishes, self.link.pending = self.link.pending, []
-        for wish, zone in wishes:
-            self.sent.append((self.now, wish, zone))
-            if wish is Action.SUBSCRIBE and zone in self.away:
-                self.answer(TerminalTimeoutError("away"), zone)
-
-    def subscribes(self, zone: str = "a") -> list[float]:
-        """Return when subscribes went out to a zone."""
-        return [
-            when
-            for when, wish, name in self.sent
-            if wish is Action.SUBSCRIBE and name == zone
-        ]
-
-    def probes(self) -> list[float]:
-        """Return when pings of our own went out."""
-        return [when for when, wish, _ in self.sent if wish is Action.PROBE]
-
-    def up(self, zone: str = "a", session: str = "s1") -> None:
-        """Open a zone's socket; the subscribe goes out at once."""
-        self.link.socket_up(zone, session, self.now)
-        self._collect()
-
-    def down(self, zone: str = "a") -> None:
-        """Lose a zone's socket."""
-        self.link.socket_down(zone, self.now)
-        self._collect()
-
-    def answer(
-        self,
-        error: MetaApiError | None = None,
-        zone: str = "a",
-        retry_after: float | None = None,
-    ) -> None:
-        """Answer the subscribe in flight."""
-        self.link.subscribe_answered(zone, self.now, error, retry_after)
-        self._collect()
-
-    def authenticated(
-        self,
-        key: tuple[int | None, str | None] = ONE,
-        session: str | None = "s1",
-        zone: str = "a",
-    ) -> bool:
-        """Let an `authenticated` arrive."""
-        counted = self.link.authenticated(zone, key, session, self.now)
-        self._collect()
-        return counted
-
-    def status(
-        self,
-        key: tuple[int | None, str | None] = ONE,
-        *,
-        zone: str = "a",
-        connected: bool | None = True,
-        authenticated: bool | None = True,
-    ) -> None:
-        """Let a `status` arrive."""
-        self.link.status(
-            zone, key, connected=connected, authenticated=authenticated, now=self.now
-        )
-        self._collect()
-
-    def disconnected(
-        self, key: tuple[int | None, str | None] = ONE, zone: str = "a"
-    ) -> None:
-        """Let a `disconnected` arrive."""
-        self.link.disconnected(zone, key, self.now)
-        self._collect()
-
-    def facts(self, *, deployed: bool | None = None, exists: bool = True) -> None:
-        """Let REST speak."""
-        self.link.facts(self.now, deployed=deployed, exists=exists)
-        self._collect()
-
-    def come_up(self, zone: str = "a", session: str = "s1") -> None:
-        """Go all the way to a terminal that is on."""
-        self.up(zone, session)
-        self.answer(zone=zone)
-        self.authenticated(zone=zone, session=session)
-
-    def renew(self, session: str = "s2", zone: str = "a") -> None:
-        """Lose a zone's socket, and open another at once."""
-        self.down(zone)
-        self.up(zone, session)
-
-    def live(self, until: float, zone: str = "a") -> None:
-        """Let time pass while a terminal says every 10 s that it is there."""
-        while self.now < until:
-            self.to(self.now + 10)
-            self.status(zone=zone)
-
-    def answer_until(self, until: float, error: MetaApiError | None) -> None:
-        """Let time pass while the answer comes every second, whether it was asked for or not."""
-        while self.now < until:
-            self.to(self.now + 1)
-            self.answer(error)
-
-
-@pytest.fixture
-def bench() -> Bench:
-    """Return a link with one zone, at time zero."""
-    return Bench()
-
-
-@pytest.fixture
-def pair() -> Bench:
-    """Return a link with two zones that both show the account, at time zero."""
-    bench = Bench("a", "b")
-    bench.come_up("a")
-    bench.come_up("b")
-    return bench
 
 
 # -- on ------------------------------------------------------------------------------------------
@@ -287,7 +134,7 @@ def test_off_after_silence_on_a_living_socket(bench: Bench) -> None:
     bench.to(66)
     assert bench.probes() == [65]
     assert bench.terminal is True
-    bench.link.probe_answered("a", 65, 66)
+    bench.machine.probe_answered("a", 65, 66)
     assert bench.state == AccountState(terminal=False, status=Status.SILENT)
     bench.to(66)
     assert bench.subscribes()[-1] == 66
@@ -305,7 +152,7 @@ def test_a_ping_answered_that_was_sent_too_early_is_no_evidence(bench: Bench) ->
     """Only a ping sent after the 60 s counts."""
     bench.come_up()
     bench.to(61)
-    bench.link.probe_answered("a", 59.9, 61)
+    bench.machine.probe_answered("a", 59.9, 61)
     assert bench.terminal is True
 
 
@@ -315,7 +162,7 @@ def test_status_during_the_ping_keeps_it_on(bench: Bench) -> None:
     bench.to(60)
     bench.to(60.5)
     bench.status()
-    bench.link.probe_answered("a", 60, 60.6)
+    bench.machine.probe_answered("a", 60, 60.6)
     assert bench.terminal is True
 
 
@@ -329,9 +176,9 @@ def test_off_when_status_says_not_authenticated(bench: Bench) -> None:
 def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
     """Once MetaApi took the request, the terminal is off until it is authenticated anew."""
     bench.come_up()
-    bench.link.reconnect_sent(1)
+    bench.machine.reconnect_sent(1)
     assert bench.terminal is True
-    bench.link.reconnect_accepted(1)
+    bench.machine.reconnect_accepted(1)
     assert bench.state == AccountState(terminal=False, status=Status.RECONNECTING)
     bench.status()
     assert bench.terminal is False
@@ -344,9 +191,9 @@ def test_on_when_authenticated_came_before_the_reconnects_response(
 ) -> None:
     """An `authenticated` between request and response counts as the new one."""
     bench.come_up()
-    bench.link.reconnect_sent(1)
+    bench.machine.reconnect_sent(1)
     bench.authenticated()
-    bench.link.reconnect_accepted(1)
+    bench.machine.reconnect_accepted(1)
     assert bench.terminal is True
 
 
@@ -449,7 +296,7 @@ def test_an_only_terminal_replaces_what_an_earlier_socket_showed(bench: Bench) -
     """With `replicas` 1 there is no other host to wait for."""
     bench.come_up()
     bench.renew()
-    bench.link.authenticated("a", TWO, "s2", bench.now, alone=True)
+    bench.machine.authenticated("a", TWO, "s2", bench.now, alone=True)
     bench.disconnected(TWO)
     assert bench.terminal is False
 
@@ -676,14 +523,14 @@ def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
     assert bench.terminal is False
 
 
-def test_unavailable_and_no_status_when_the_token_is_refused(bench: Bench) -> None:
+def test_unavailable_when_the_token_is_refused(bench: Bench) -> None:
     """Nothing is known with a refused token, for good."""
     bench.come_up()
-    bench.link.token_refused(1)
-    assert bench.state == AccountState(available=False, status=None)
+    bench.machine.token_refused(1)
+    assert bench.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
     bench.authenticated()
     bench.to(1000)
-    assert bench.state == AccountState(available=False, status=None)
+    assert bench.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
 
 
 def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
@@ -758,118 +605,6 @@ def test_broker_is_connected_when_any_host_says_so(bench: Bench) -> None:
     assert bench.state.broker is True
 
 
-# -- subscribing ---------------------------------------------------------------------------------
-
-
-def test_subscribe_repeats_three_seconds_doubling_to_three_hundred(
-    bench: Bench,
-) -> None:
-    """Also after a response, until `authenticated`."""
-    bench.up()
-    bench.answer()
-    while bench.now < 1300:
-        bench.to(bench.now + 1)
-        if len(bench.sent) and bench.sent[-1][0] == bench.now:
-            bench.answer()
-    pauses = [
-        b - a for a, b in zip(bench.subscribes(), bench.subscribes()[1:], strict=False)
-    ]
-    assert pauses == [3, 6, 12, 24, 48, 96, 192, 300, 300, 300]
-
-
-def test_one_subscribe_at_a_time(bench: Bench) -> None:
-    """Nothing goes out while an answer is awaited."""
-    bench.up()
-    bench.status()
-    bench.to(1000)
-    assert bench.subscribes() == [0]
-
-
-@pytest.mark.parametrize("recommended", [None, 20.0, 400.0])
-def test_too_many_requests_waits_for_the_longer_of_time_and_floor(
-    bench: Bench, recommended: float | None
-) -> None:
-    """A 429 is tried again at the recommended time, and never before 300 s."""
-    bench.up()
-    bench.answer(TooManyRequestsError("slow down"), retry_after=recommended)
-    bench.status()
-    bench.to(1000)
-    assert bench.subscribes() == [0, max(recommended or 0, 300)]
-
-
-@pytest.mark.parametrize("error", FINAL)
-def test_a_refusal_is_not_tried_again_on_the_same_socket(
-    bench: Bench, error: MetaApiError
-) -> None:
-    """Forbidden, NotFound and Validation end the subscribing."""
-    bench.up()
-    bench.answer(error)
-    bench.to(5000)
-    assert bench.subscribes() == [0]
-    bench.renew()
-    assert bench.subscribes() == [0, 5000]
-
-
-@pytest.mark.parametrize("error", FINAL)
-def test_a_refusal_is_asked_again_twelve_times_an_hour_at_most(
-    bench: Bench, error: MetaApiError
-) -> None:
-    """However often the socket is a new one, facts are read, or a person presses."""
-    bench.up()
-    bench.answer(error)
-    for second in range(10, 3600, 10):
-        bench.to(second)
-        if bench.link._zones["a"].in_flight:
-            bench.answer(error)
-        bench.down()
-        bench.up(session=str(second))
-        bench.facts(deployed=True)
-        bench.link.reconnect_sent(bench.now)
-        bench.link.reconnect_ended(bench.now, authenticated=False)
-    assert bench.subscribes() == list(range(0, 3600, 300))
-
-
-def test_not_found_is_tried_again_when_rest_knows_the_account(bench: Bench) -> None:
-    """New evidence makes it a new question, after the floor."""
-    bench.up()
-    bench.answer(NotFoundError("who"))
-    bench.to(10)
-    bench.facts(deployed=True)
-    bench.to(299)
-    assert bench.subscribes() == [0]
-    bench.to(300)
-    assert bench.subscribes() == [0, 300]
-
-
-def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None:
-    """A random one to five seconds, here their middle."""
-    bench.come_up()
-    bench.to(10)
-    bench.disconnected()
-    bench.to(20)
-    assert bench.subscribes() == [0, 13]
-
-
-def test_status_of_a_link_not_authenticated_any_longer_subscribes_at_once(
-    bench: Bench,
-) -> None:
-    """MetaApi shows a living terminal that is not ours: ask for it."""
-    bench.come_up()
-    bench.to(10)
-    bench.disconnected()
-    bench.to(10.5)
-    bench.status()
-    assert bench.subscribes() == [0, 10.5]
-
-
-def test_a_late_answer_of_a_lost_socket_is_ignored(bench: Bench) -> None:
-    """An answer that arrives after the loss changes nothing."""
-    bench.up()
-    bench.down()
-    bench.answer(ForbiddenError("no"))
-    assert bench.state.status is Status.UNKNOWN
-
-
 # -- reconnect -----------------------------------------------------------------------------------
 
 
@@ -877,14 +612,14 @@ def test_nothing_subscribes_between_a_reconnect_and_its_outcome(bench: Bench) ->
     """An `authenticated` that we provoked would prove no reconnect."""
     bench.up()
     bench.answer(TerminalTimeoutError("away"))
-    bench.link.reconnect_sent(1)
-    bench.link.reconnect_accepted(1)
+    bench.machine.reconnect_sent(1)
+    bench.machine.reconnect_accepted(1)
     bench.status()
     bench.authenticated(session="of another socket")
     bench.to(50)
     assert bench.subscribes() == [0]
     assert bench.state.status is Status.RECONNECTING
-    bench.link.reconnect_ended(50, authenticated=False)
+    bench.machine.reconnect_ended(50, authenticated=False)
     bench.to(50)
     assert bench.subscribes() == [0, 50]
     assert bench.state.status is Status.RECONNECT_FAILED
@@ -895,8 +630,8 @@ def test_a_refused_reconnect_of_a_terminal_that_is_on_leaves_it_on(
 ) -> None:
     """Nothing happened, so nothing is shown."""
     bench.come_up()
-    bench.link.reconnect_sent(1)
-    bench.link.reconnect_ended(2, authenticated=False)
+    bench.machine.reconnect_sent(1)
+    bench.machine.reconnect_ended(2, authenticated=False)
     assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
 
 
@@ -905,10 +640,10 @@ def test_a_reconnect_that_succeeded_elsewhere_renews_the_subscription(
 ) -> None:
     """The seed page's extra socket goes away; ours must hear of the terminal."""
     bench.come_up()
-    bench.link.reconnect_sent(1)
-    bench.link.reconnect_accepted(1)
+    bench.machine.reconnect_sent(1)
+    bench.machine.reconnect_accepted(1)
     bench.authenticated(ANY, None)
-    bench.link.reconnect_ended(2, authenticated=True, elsewhere=True)
+    bench.machine.reconnect_ended(2, authenticated=True, elsewhere=True)
     bench.to(2)
     assert bench.subscribes() == [0, 2]
 
@@ -919,8 +654,8 @@ def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None
     bench.answer(TooManyRequestsError("slow down"))
     for now in range(10, 300, 10):
         bench.to(now)
-        bench.link.reconnect_sent(now)
-        bench.link.reconnect_ended(now, authenticated=False)
+        bench.machine.reconnect_sent(now)
+        bench.machine.reconnect_ended(now, authenticated=False)
     bench.to(299)
     assert bench.subscribes() == [0]
     bench.to(300)

@@ -2,7 +2,7 @@
 
 The model is written from the design's words ("on only at `authenticated`", "off needs evidence",
 "unavailable means that we cannot see", "unknown exists only until the first round decides"), not from
-`link.py`. It keeps a log for each zone and works out everything from that: what stands in the log decides,
+the code. It keeps a log for each zone and works out everything from that: what stands in the log decides,
 and time passes continuously, while the link only looks at its clock when somebody lets it. After every
 event, and at every moment the link asked for, all four facts shown are compared (available, terminal,
 broker, status), and so is what goes out: every subscribe and every probe, to the moment.
@@ -721,7 +721,7 @@ def is_not_found(zone: Zone) -> bool:
 class Machine(RuleBasedStateMachine):
     """Drive the link and the model side by side."""
 
-    link: Terminal
+    terminal: Terminal[str]
     model: Model
 
     @initialize(
@@ -733,7 +733,7 @@ class Machine(RuleBasedStateMachine):
         """Start at time zero, often with every socket open."""
         self.now = 0.0
         self.sessions = 0
-        self.link = Terminal(
+        self.terminal = Terminal(
             ZONES[:zones], 0.0, jitter=lambda low, high: low + jitter * (high - low)
         )
         self.model = Model(ZONES[:zones], jitter)
@@ -755,10 +755,10 @@ class Machine(RuleBasedStateMachine):
 
         `evidence`: it may turn the account off, as a round that is over may at any time; `on`: it may turn it on.
         """
-        before = self.link.state
+        before = self.terminal.state
         yield
         self.model.pass_time(self.now)
-        after = self.link.state
+        after = self.terminal.state
         if after.available and after.terminal is False:
             self.counted_since_off = False
             if before.terminal is not False and before.available:
@@ -771,7 +771,7 @@ class Machine(RuleBasedStateMachine):
 
     def check(self) -> None:
         """Compare the link with the model, and look at what must always be so."""
-        for wish, name in self.link.pending:
+        for wish, name in self.terminal.pending:
             zone = self.model.zones[name]
             if wish is Action.SUBSCRIBE:
                 assert self.model.wants_subscribe(zone), f"subscribe to {name}"
@@ -783,11 +783,11 @@ class Machine(RuleBasedStateMachine):
                 assert self.model.wants_probe(zone), f"probe of {name}"
                 zone.probing = True
                 zone.probed_at = self.now
-        self.link.pending.clear()
+        self.terminal.pending.clear()
         for name, zone in self.model.zones.items():
             assert not self.model.wants_subscribe(zone), f"no subscribe to {name}"
             assert not self.model.wants_probe(zone), f"no probe of {name}"
-        assert self.link.state == self.model.shown()
+        assert self.terminal.state == self.model.shown()
 
     # the clock
 
@@ -795,9 +795,9 @@ class Machine(RuleBasedStateMachine):
     def wait(self, step: float) -> None:
         """Let time pass, stopping wherever the link wants to look at it."""
         end = self.now + step
-        while self.link.deadline <= end:
-            assert self.link.deadline > self.now, "the same moment again"
-            self.now = self.link.deadline
+        while self.terminal.deadline <= end:
+            assert self.terminal.deadline > self.now, "the same moment again"
+            self.now = self.terminal.deadline
             self.tick()
         self.now = end
         self.tick()
@@ -836,7 +836,7 @@ class Machine(RuleBasedStateMachine):
     def tick(self) -> None:
         """Let the clock decide what is due."""
         with self.event():
-            self.link.tick(self.now)
+            self.terminal.tick(self.now)
 
     @property
     def a_round_is_over(self) -> bool:
@@ -858,7 +858,7 @@ class Machine(RuleBasedStateMachine):
         session = f"s{self.sessions}"
         with self.event():
             self.model.socket_up(zone, session, spread)
-            self.link.socket_up(name, session, self.now, spread)
+            self.terminal.socket_up(name, session, self.now, spread)
 
     @when(is_up)
     @rule(number=ANY_ZONE)
@@ -867,7 +867,7 @@ class Machine(RuleBasedStateMachine):
         name = self.one(number, is_up)
         with self.event():
             self.model.new_socket(self.model.zones[name], up=False)
-            self.link.socket_down(name, self.now)
+            self.terminal.socket_down(name, self.now)
 
     @when(is_down)
     @rule(number=ANY_ZONE, answer=st.sampled_from(list(ANSWERS)))
@@ -875,8 +875,8 @@ class Machine(RuleBasedStateMachine):
         """Let a socket be lost twice, and an answer come after it: neither is news."""
         name = self.one(number, is_down)
         with self.event():
-            self.link.socket_down(name, self.now)
-            self.link.subscribe_answered(name, self.now, ANSWERS[answer].error, 1.0)
+            self.terminal.socket_down(name, self.now)
+            self.terminal.subscribe_answered(name, self.now, ANSWERS[answer].error, 1.0)
 
     @rule(count=st.integers(1, 3), first=ANY_ZONE)
     def set_zones(self, count: int, first: int) -> None:
@@ -888,7 +888,7 @@ class Machine(RuleBasedStateMachine):
                 name: self.model.zones.get(name) or Zone(self.now) for name in names
             }
             self.model.was_up_in &= kept
-            self.link.set_zones(names, self.now)
+            self.terminal.set_places(names, self.now)
 
     @when(is_over_quota)
     @rule(number=ANY_ZONE)
@@ -903,9 +903,9 @@ class Machine(RuleBasedStateMachine):
             zone.no_sooner = -inf
             self.model.new_socket(zone, up=False)
             self.model.socket_up(zone, session, 0.0)
-            self.link.forget_refusal(name)
-            self.link.socket_down(name, self.now)
-            self.link.socket_up(name, session, self.now)
+            self.terminal.forget_refusal(name)
+            self.terminal.socket_down(name, self.now)
+            self.terminal.socket_up(name, session, self.now)
 
     # answers
 
@@ -933,7 +933,7 @@ class Machine(RuleBasedStateMachine):
             recommended = None
         with self.event():
             self.model.answered(zone, said, recommended)
-            self.link.subscribe_answered(name, self.now, said.error, recommended)
+            self.terminal.subscribe_answered(name, self.now, said.error, recommended)
 
     @when(is_probing)
     @rule(number=ANY_ZONE, early=st.sampled_from([0.0, 0.25]))
@@ -946,7 +946,7 @@ class Machine(RuleBasedStateMachine):
         zone = self.model.zones[name]
         with self.event(evidence=True):
             self.model.probe_answered(zone, zone.probed_at - early)
-            self.link.probe_answered(name, zone.probed_at - early, self.now)
+            self.terminal.probe_answered(name, zone.probed_at - early, self.now)
 
     # events of the account
 
@@ -963,7 +963,7 @@ class Machine(RuleBasedStateMachine):
         said = zone.session if session == "ours" and zone.up else None
         with self.event(on=True):
             assert self.model.authenticated(zone, key, said, alone)
-            assert self.link.authenticated(name, key, said, self.now, alone=alone)
+            assert self.terminal.authenticated(name, key, said, self.now, alone=alone)
             self.counted_since_off = True
 
     @when(is_up)
@@ -974,7 +974,7 @@ class Machine(RuleBasedStateMachine):
         zone = self.model.zones[name]
         with self.event():
             assert not self.model.authenticated(zone, key, "foreign", True)
-            assert not self.link.authenticated(
+            assert not self.terminal.authenticated(
                 name, key, "foreign", self.now, alone=True
             )
 
@@ -988,7 +988,7 @@ class Machine(RuleBasedStateMachine):
         zone = self.model.zones[name]
         with self.event(evidence=authenticated is False):
             self.model.status(zone, key, connected, authenticated)
-            self.link.status(
+            self.terminal.status(
                 name,
                 key,
                 connected=connected,
@@ -1004,7 +1004,7 @@ class Machine(RuleBasedStateMachine):
         zone = self.model.zones[name]
         with self.event(evidence=bool(zone.named(key))):
             self.model.disconnected(zone, key)
-            self.link.disconnected(name, key, self.now)
+            self.terminal.disconnected(name, key, self.now)
 
     @when(is_up)
     @rule(
@@ -1030,7 +1030,7 @@ class Machine(RuleBasedStateMachine):
                 ]:
                     with self.event():
                         self.model.status(zone, host.key, True, True)
-                        self.link.status(
+                        self.terminal.status(
                             name,
                             host.key,
                             connected=True,
@@ -1050,7 +1050,7 @@ class Machine(RuleBasedStateMachine):
         with self.event():
             self.model.reconnecting = True
             self.model.answered_reconnect = False
-            self.link.reconnect_sent(self.now)
+            self.terminal.reconnect_sent(self.now)
 
     @precondition(lambda self: self.model.reconnecting)
     @rule()
@@ -1058,7 +1058,7 @@ class Machine(RuleBasedStateMachine):
         """Let MetaApi take it."""
         with self.event(evidence=not self.model.answered_reconnect):
             self.model.reconnect_accepted()
-            self.link.reconnect_accepted(self.now)
+            self.terminal.reconnect_accepted(self.now)
 
     @precondition(lambda self: self.model.reconnecting)
     @rule(elsewhere=st.booleans())
@@ -1067,10 +1067,10 @@ class Machine(RuleBasedStateMachine):
         authenticated = self.model.answered_reconnect
         with self.event():
             self.model.reconnect_ended(authenticated=authenticated, elsewhere=elsewhere)
-            self.link.reconnect_ended(
+            self.terminal.reconnect_ended(
                 self.now, authenticated=authenticated, elsewhere=elsewhere
             )
-            assert not self.link.reconnecting
+            assert not self.terminal.reconnecting
 
     # facts
 
@@ -1084,8 +1084,8 @@ class Machine(RuleBasedStateMachine):
         gone = deployed is False and exists
         with self.event(evidence=gone or back, on=back):
             self.model.facts(deployed=deployed, exists=exists)
-            self.link.facts(self.now, deployed=deployed, exists=exists)
-        assert self.link.deployed is self.model.deployed
+            self.terminal.facts(self.now, deployed=deployed, exists=exists)
+        assert self.terminal.deployed is self.model.deployed
 
     @when(is_not_found)
     @rule(aside=st.sampled_from([0.0, 60.0, 300.0]))
@@ -1100,9 +1100,9 @@ class Machine(RuleBasedStateMachine):
         """Hold every subscribe back, or no longer."""
         with self.event():
             self.model.hold_until = self.now + step
-            self.link.hold(self.now + step, self.now)
-            assert self.link.deadline == self.now
-            self.link.tick(self.now)
+            self.terminal.hold(self.now + step, self.now)
+            assert self.terminal.deadline == self.now
+            self.terminal.tick(self.now)
 
     @precondition(lambda self: self.now > 5000)
     @rule()
@@ -1110,26 +1110,26 @@ class Machine(RuleBasedStateMachine):
         """Refuse the token, for good."""
         with self.event():
             self.model.token_refused = True
-            self.link.token_refused(self.now)
+            self.terminal.token_refused(self.now)
 
     # what must always be so
 
     @invariant()
     def looks_ahead(self) -> None:
         """The deadline is in the future; to look again, or early, changes nothing."""
-        assert self.link.deadline > self.now
-        assert self.link.deadline <= min(self.model.will_change(), default=inf)
-        before = copy.deepcopy(vars(self.link))
+        assert self.terminal.deadline > self.now
+        assert self.terminal.deadline <= min(self.model.will_change(), default=inf)
+        before = copy.deepcopy(vars(self.terminal))
         del before["deadline"]
-        self.link.tick(self.now)
-        after = dict(vars(self.link))
+        self.terminal.tick(self.now)
+        after = dict(vars(self.terminal))
         assert after.pop("deadline") > self.now
         assert before == after
 
     @invariant()
     def makes_sense(self) -> None:
         """Look at what no history can excuse."""
-        state = self.link.state
+        state = self.terminal.state
         if state.terminal:
             assert self.counted_since_off, "on, but nothing authenticated since"
         if not state.terminal:
@@ -1138,9 +1138,9 @@ class Machine(RuleBasedStateMachine):
             assert state.terminal is None
         if state.available and state.terminal is None:
             assert self.now < UNKNOWN_AT_MOST
-        assert (state.status is None) is self.model.token_refused
-        assert set(self.link.up_zones) == self.model.was_up_in
-        assert self.link.reconnecting is self.model.reconnecting
+        assert (state.status is Status.TOKEN_REFUSED) is self.model.token_refused
+        assert set(self.terminal.up_places) == self.model.was_up_in
+        assert self.terminal.reconnecting is self.model.reconnecting
 
     @override
     def teardown(self) -> None:

@@ -4,7 +4,7 @@ from api.model import Status
 from api.terminal.rules import Limit, limit_of
 from api.terminal.terminal import AccountState
 
-from .support import watched
+from tests.api.support import watched
 
 HELD = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
 
