@@ -365,7 +365,7 @@ async def test_an_unanswered_reconnect_logs_nothing(
 
 async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
     """The server took the connection and fell silent; it would take a new one at once."""
-    async with watched(timing={"connect": 30.0, "namespace": 30.0}) as w:
+    async with watched(timing={"connect": 30.0, "upgrade": 30.0}) as w:
         await w.terminal(True)
         w.sim.timing.handshake_delay = 20.0
         w.sim.drop_sockets()
