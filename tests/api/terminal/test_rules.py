@@ -102,8 +102,6 @@ def test_refusals() -> None:
     }
 
 
-
-
 @pytest.mark.parametrize(
     ("kind", "limit"),
     [

@@ -65,7 +65,6 @@ SUBSCRIBE: dict[type[MetaApiError], Rule] = {
 """Answers to `subscribe`."""
 
 
-
 class Limit(Enum):
     """What to do about a subscription limit (`metadata.type` of a TooManyRequestsError)."""
 
