@@ -15,8 +15,8 @@ from .api import (
     Outcome,
     ReconnectResult,
 )
-from .const import CONF_ACCOUNT_ID, CONF_REGION, SUBENTRY_ACCOUNT
-from .device import async_follow_account
+from .const import CONF_ACCOUNT_ID, CONF_REGION
+from .device import account_subentries, async_follow_account
 from .facts import Facts
 from .issues import async_account_deleted, async_account_not_deleted
 from .watcher import Watcher
@@ -53,13 +53,17 @@ class Accounts:
     @property
     def subentries(self) -> list[ConfigSubentry]:
         """Return the subentries whose accounts are under watch, except those removed meanwhile."""
-        return [one for one in self._subentries() if one.subentry_id in self._watched]
+        return [
+            one
+            for one in account_subentries(self._entry)
+            if one.subentry_id in self._watched
+        ]
 
     @callback
     def async_start(self) -> None:
         """Watch every account of the entry, and read the facts from now on."""
         self._watcher.async_start()
-        for subentry in self._subentries():
+        for subentry in account_subentries(self._entry):
             account_id = subentry.data[CONF_ACCOUNT_ID]
             self._watched[subentry.subentry_id] = account_id
             account = self._facts.accounts.get(account_id)
@@ -80,7 +84,7 @@ class Accounts:
 
     async def async_update(self) -> None:
         """Reload for accounts that are new, and let those go that were removed."""
-        there = {subentry.subentry_id for subentry in self._subentries()}
+        there = {subentry.subentry_id for subentry in account_subentries(self._entry)}
         if there - self._watched.keys():
             self._hass.config_entries.async_schedule_reload(self._entry.entry_id)
             return
@@ -92,7 +96,9 @@ class Accounts:
 
     async def async_take_facts(self) -> None:
         """Apply what the last listing says of each account, a few at a time."""
-        for some in batched(self._subentries(), READ_AT_ONCE, strict=False):
+        for some in batched(
+            account_subentries(self._entry), READ_AT_ONCE, strict=False
+        ):
             for subentry in some:
                 if subentry.subentry_id in self._entry.subentries:
                     account = self._facts.accounts.get(subentry.data[CONF_ACCOUNT_ID])
@@ -153,10 +159,6 @@ class Accounts:
         elif account_id in self._facts.gone:
             async_account_deleted(self._hass, self._entry, subentry)
             self._monitor.set_facts(account_id, exists=False)
-
-    def _subentries(self) -> list[ConfigSubentry]:
-        """Return the subentries that hold accounts."""
-        return list(self._entry.get_subentries_of_type(SUBENTRY_ACCOUNT))
 
     def _subentry(self, account_id: str) -> ConfigSubentry | None:
         """Return the subentry of an account under watch."""

@@ -12,7 +12,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .data import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity
-from .services import Target, async_reconnect_or_raise
+from .services import async_reconnect_or_raise, async_target
 
 # A press takes as long as the reconnect, and the accounts do not get in each other's way
 PARALLEL_UPDATES = 0
@@ -49,5 +49,5 @@ class MetaApiButton(MetaApiAccountEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Reconnect the account and tell how it went."""
         await async_reconnect_or_raise(
-            self.hass, [Target(self.hass, self.entry, self.account_id)]
+            self.hass, [async_target(self.hass, self.entry, self.account_id)]
         )

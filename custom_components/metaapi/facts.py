@@ -33,8 +33,8 @@ from .const import (
     REREAD_DELAY,
     REREAD_INTERVAL,
     REREAD_PAUSE,
-    SUBENTRY_ACCOUNT,
 )
+from .device import account_subentries
 
 IN_MOTION = frozenset({"DEPLOYING", "UNDEPLOYING", "DELETING"})
 """States of an account that soon become another one, without an event that says so."""
@@ -292,7 +292,7 @@ class Facts:
         """Return the ids of the accounts of the entry."""
         return [
             subentry.data[CONF_ACCOUNT_ID]
-            for subentry in self._entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
+            for subentry in account_subentries(self._entry)
         ]
 
 
