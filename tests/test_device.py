@@ -96,14 +96,14 @@ async def test_name_that_says_nothing(
     provisioning: MagicMock,
     name: str,
 ) -> None:
-    """An account without a name that has letters goes by its id."""
+    """An account without a name that has letters goes by its login and server."""
     account = replace(SWING, name=name)
     provisioning.accounts.return_value = [account]
     entry = make_entry(account)
 
     await setup_entry(hass, entry)
 
-    assert device_of(hass, entry, SWING.account_id).name == SWING.account_id
+    assert device_of(hass, entry, SWING.account_id).name == "90210 · Broker-Live"
 
 
 async def test_moved(

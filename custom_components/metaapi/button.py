@@ -7,7 +7,8 @@ from homeassistant.components.button import (
     ButtonEntity,
     ButtonEntityDescription,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .data import MetaApiConfigEntry
@@ -32,7 +33,10 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the buttons of an entry."""
-    for subentry in entry.runtime_data.accounts.subentries:
+
+    @callback
+    def async_add_account(subentry: ConfigSubentry) -> None:
+        """Add those of an account."""
         async_add_entities(
             [
                 MetaApiButton(hass, entry, subentry, description)
@@ -40,6 +44,8 @@ async def async_setup_entry(
             ],
             config_subentry_id=subentry.subentry_id,
         )
+
+    entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
 class MetaApiButton(MetaApiAccountEntity, ButtonEntity):

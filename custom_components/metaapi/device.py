@@ -5,7 +5,27 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
 from .api import Account
-from .const import CONF_ACCOUNT_ID, CONF_REGION, DOMAIN, SUBENTRY_ACCOUNT
+from .const import (
+    CONF_ACCOUNT_ID,
+    CONF_REGION,
+    DOMAIN,
+    MANUFACTURER,
+    SUBENTRY_ACCOUNT,
+    WEB_APP_URL,
+)
+
+
+@callback
+def async_update_hub(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Create the device of the entry itself, or give it the name that the entry has now."""
+    dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id,
+        identifiers={(DOMAIN, entry.entry_id)},
+        entry_type=dr.DeviceEntryType.SERVICE,
+        name=entry.title,
+        manufacturer=MANUFACTURER,
+        configuration_url=WEB_APP_URL,
+    )
 
 
 @callback
