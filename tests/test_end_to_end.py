@@ -517,6 +517,7 @@ async def test_token_revoked_while_running(
     async with asyncio.timeout(2):
         account = await reconnect(hass)
     assert account["outcome"] == "token_refused"
+    assert account["error"] is None
 
 
 async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:
