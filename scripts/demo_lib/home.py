@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from typing import Any
 
-from scripts.setup_env.steps import LOGS, ROOT, VENVS
+from scripts.setup_env.steps import ROOT, VENVS
 
 FILES = ROOT / "scripts" / "demo_files"
 INTEGRATION = ROOT / "custom_components" / "metaapi"
@@ -39,9 +39,8 @@ def temporary_folder() -> Iterator[Path]:
 
 def keep_logs(folder: Path) -> None:
     """Keep the logs of a demo that went wrong."""
-    LOGS.mkdir(parents=True, exist_ok=True)
     for log in folder.glob("*.log"):
-        kept = shutil.copy(log, LOGS / f"demo-{log.name}")
+        kept = shutil.copy(log, VENVS / f"demo-{log.name}")
         print(f"  The log: {kept}", flush=True)
 
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.setup_env.steps import LOGS
+from scripts.setup_env.steps import VENVS
 
 
 @dataclass(frozen=True)
 class Options:
     """What was asked for."""
 
-    to: Path = LOGS / "e2e"
+    to: Path = VENVS / "e2e"
     images: bool = False
 
 
