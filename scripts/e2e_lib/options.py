@@ -7,8 +7,10 @@ from pathlib import Path
 
 from scripts.setup_env.steps import VENVS
 
+DESCRIPTION = "Walk through all that people do with the integration, in a real browser."
 
-@dataclass(frozen=True)
+
+@dataclass
 class Options:
     """What was asked for."""
 
@@ -19,24 +21,10 @@ class Options:
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="scripts/e2e",
-        description="Walk through all that people do with the integration, in a real browser.",
-        allow_abbrev=False,
+        prog="scripts/e2e", description=DESCRIPTION, allow_abbrev=False
     )
-    parser.add_argument(
-        "--to",
-        type=Path,
-        default=Options.to,
-        metavar="FOLDER",
-        help="where the screenshots go (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--images",
-        action="store_true",
-        help="write those that the documentation shows to docs/images as well",
-    )
-    return Options(**vars(parser.parse_args(arguments)))
-
-
-if __name__ == "__main__":
-    parse()
+    to = f"where the screenshots go (default: {Options.to})"
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help=to)
+    images = "write those that the documentation shows to docs/images as well"
+    parser.add_argument("--images", action="store_true", help=images)
+    return parser.parse_args(arguments, Options())

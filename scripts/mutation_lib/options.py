@@ -9,7 +9,7 @@ Break the client in a copy, bit by bit, and see whether the tests notice. Prints
 survived and a line for each file; docs/mutation.md says why it may."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Options:
     """What was asked for."""
 
@@ -27,13 +27,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--cores", type=int, default=1, help="mutants that run at once (default: 1)")
+    add("--cores", type=int, help="mutants that run at once (default: 1)")
     add("--only", metavar="PATTERN", help="only mutants of functions with such names")
-    add(
-        "--least",
-        type=float,
-        default=Options.least,
-        metavar="PERCENT",
-        help="the score that is enough for a file (default: %(default)s)",
-    )
-    return Options(**vars(parser.parse_args(arguments)))
+    least = "the score that is enough for a file (default: 95)"
+    add("--least", type=float, metavar="PERCENT", help=least)
+    return parser.parse_args(arguments, Options())
