@@ -199,6 +199,21 @@ def test_changes_that_nobody_wrote_down(
     assert "CHANGELOG.md" in capsys.readouterr().err
 
 
+def test_language_that_lags(
+    monkeypatch: pytest.MonkeyPatch,
+    sources: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Languages may lag behind a change, and not behind a release."""
+    file = sources / "custom_components" / "metaapi" / "translations" / "de.json"
+    texts = json.loads(file.read_text(encoding="utf-8"))
+    del texts["entity"]["sensor"]["status"]["state"]["silent"]
+    file.write_text(json.dumps(texts), encoding="utf-8")
+    assert run(monkeypatch, sources, f"v{MANIFEST['version']}") == 1
+    told = "de.json: entity.sensor.status.state.silent is missing"
+    assert told in capsys.readouterr().err
+
+
 def test_zip(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     """A zip has the integration's files at its root."""
     hacs = json.loads((sources / "hacs.json").read_text())
