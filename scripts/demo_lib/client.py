@@ -66,16 +66,16 @@ class SimulatorServer(Server):
 class HomeAssistant(Server):
     """The REST and WebSocket API of Home Assistant."""
 
-    async def log_in_once_running(self, timeout: float) -> bool:
-        """Tell whether it has started in time; be logged in then."""
+    async def start(self, timeout: float) -> bool:
+        """Make the user as soon as it answers; return whether it has started in time."""
         if not await until(self._answers, bool, timeout):
             return False
-        await self._log_in()
+        await self._make_user()
         return await until(self._is_running, bool, timeout)
 
     async def _answers(self) -> bool:
         try:
-            await self.get("/auth/providers")
+            await self.get("/api/onboarding")
         except DemoError:
             return False
         return True
@@ -83,25 +83,15 @@ class HomeAssistant(Server):
     async def _is_running(self) -> bool:
         return bool((await self.get("/api/config"))["state"] == "RUNNING")
 
-    async def _log_in(self) -> None:
-        """Do what the form of the frontend does."""
+    async def _make_user(self) -> None:
+        """Do what the first form of a new Home Assistant does, which logs in."""
         client = {"client_id": f"{self.url}/"}
-        flow = await self.post(
-            "/auth/login_flow",
-            client | {"handler": ["homeassistant", None], "redirect_uri": self.url},
-        )
+        user = {"name": "Demo", "username": USER, "password": PASSWORD}
         answer = await self.post(
-            f"/auth/login_flow/{flow['flow_id']}",
-            client | {"username": USER, "password": PASSWORD},
+            "/api/onboarding/users", client | user | {"language": "en"}
         )
-        if answer["type"] != "create_entry":
-            raise DemoError(f"{self.name} refuses the login: {answer.get('errors')}")
-        tokens = await self.ask(
-            "POST",
-            "/auth/token",
-            data=client
-            | {"grant_type": "authorization_code", "code": answer["result"]},
-        )
+        grant = {"grant_type": "authorization_code", "code": answer["auth_code"]}
+        tokens = await self.ask("POST", "/auth/token", data=client | grant)
         self.headers = {"Authorization": f"Bearer {tokens['access_token']}"}
 
     async def command(self, kind: str, **fields: Any) -> Any:

@@ -1,5 +1,6 @@
 """Bring the demo up: the simulator, Home Assistant, the integration, a dashboard."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from aiohttp import ClientSession
 
 from . import home
 from .accounts import ACCOUNTS, AUTOMATION, BROKER_DOWN, DOWN, UNDEPLOYED
-from .client import PASSWORD, USER, HomeAssistant, SimulatorServer
+from .client import HomeAssistant, SimulatorServer
 from .dashboard import add_dashboard, open_by_default
 from .options import Options
-from .processes import child, run, trouble
+from .processes import child, trouble
 from .progress import DemoError, step, until
 
 DEFAULT_PORT = 8123
@@ -105,11 +106,13 @@ async def _start_simulator(
     async with step("Starting the simulator"):
         command = [sys.executable, "-m", *SIMULATOR]
         await stack.enter_async_context(child("The simulator", command, log))
-        told = await until(partial(_greeting, log), bool, SIMULATOR_TIMEOUT)
-        if told is None:
+        greeting = await until(
+            partial(asyncio.to_thread, _greeting, log), bool, SIMULATOR_TIMEOUT
+        )
+        if greeting is None:
             raise trouble("The simulator does not start.", log)
         simulator = SimulatorServer(
-            session, "The simulator", told["url"], told["token"]
+            session, "The simulator", greeting["url"], greeting["token"]
         )
         # A reconnect lets a subscribe end first: be quick with both.
         await simulator.post("/simulator/settings", {"subscribe_timeout": 2})
@@ -119,13 +122,8 @@ async def _start_simulator(
     return simulator
 
 
-async def _greeting(log: Path) -> dict[str, Any] | None:
-    """Return what the simulator tells at its start, once it does."""
-    return read_greeting(log)
-
-
-def read_greeting(log: Path) -> dict[str, Any] | None:
-    """Return the JSON of the first line, if it is whole."""
+def _greeting(log: Path) -> dict[str, Any] | None:
+    """Return what the simulator prints at its start, once it does."""
     line, end, _ = log.read_text().partition("\n")
     greeting: dict[str, Any] | None = json.loads(line) if end else None
     return greeting
@@ -140,18 +138,13 @@ async def _start_home_assistant(
 ) -> HomeAssistant:
     config = folder / CONFIG
     home.fill(config, port, simulator.url if simulator else None)
-    hass = (sys.executable, "-m", "homeassistant")
-    if not home.recall_user(config):
-        async with step("Making a user"):
-            adding = ("--script", "auth", "-c", config, "add", USER, PASSWORD)
-            await run("Making a user", (*hass, *adding), folder / "user.log")
-            home.remember_user(config)
     async with step("Starting Home Assistant"):
-        command = (*hass, "-c", config, "--skip-pip", "--log-no-color")
+        command = [sys.executable, "-m", "homeassistant", "-c", str(config)]
+        command += ["--skip-pip", "--log-no-color"]
         log = folder / LOG
         await stack.enter_async_context(child("Home Assistant", command, log))
         server = HomeAssistant(session, "Home Assistant", f"http://{home.HOST}:{port}")
-        if not await server.log_in_once_running(START_TIMEOUT):
+        if not await server.start(START_TIMEOUT):
             raise trouble("Home Assistant does not start.", log)
         if simulator is None:
             await open_by_default(server)

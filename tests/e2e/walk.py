@@ -8,12 +8,12 @@ import time
 
 from playwright.async_api import Error, Page
 
-from scripts.browser import SIZE
 from scripts.demo_lib.accounts import DemoAccount
 from scripts.demo_lib.client import HomeAssistant, SimulatorServer
 from scripts.demo_lib.progress import DemoError, step
 from scripts.demo_lib.stage import Demo
 
+from .browser import SIZE
 from .guard import Guard
 
 

@@ -10,9 +10,9 @@ import subprocess
 
 from playwright.async_api import Page, Route, async_playwright, expect
 
-from .demo_lib.client import PASSWORD, USER
-from .demo_lib.progress import DemoError
-from .setup_env.steps import environ
+from scripts.demo_lib.client import PASSWORD, USER
+from scripts.demo_lib.progress import DemoError
+from scripts.setup_env.steps import environ
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
