@@ -5,7 +5,7 @@ from pathlib import Path
 import sys
 
 ENOUGH = 95
-FLOWS = ("config_flow.py", "flow_access.py", "flow_forms.py", "subentry_flow.py")
+FLOWS = ("config_flow.py", "access.py", "forms.py", "subentry_flow.py", "texts.py")
 
 
 def judge(report: Path) -> list[str]:

@@ -8,15 +8,16 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.metaapi.account_reader import SINGLE_READS
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
+    Account,
     CannotConnectError,
     ForbiddenError,
     NotFoundError,
+    Outcome,
+    ReconnectResult,
     TooManyRequestsError,
     UnauthorizedError,
 )
-from custom_components.metaapi.api.model import Account
-from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
 from custom_components.metaapi.const import REREAD_INTERVAL, REREAD_PAUSE
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant

@@ -10,14 +10,16 @@ from unittest.mock import MagicMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
+    Account,
     CannotConnectError,
     ForbiddenError,
     NotFoundError,
+    Outcome,
+    ReconnectResult,
+    Replica,
     UnauthorizedError,
 )
-from custom_components.metaapi.api.model import Account, Replica
-from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
 from custom_components.metaapi.const import (
     DOMAIN,
     REREAD_DELAY,

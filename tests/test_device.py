@@ -6,8 +6,7 @@ from unittest.mock import MagicMock
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api.errors import CannotConnectError
-from custom_components.metaapi.api.model import Account
+from custom_components.metaapi.api import Account, CannotConnectError
 from custom_components.metaapi.const import REREAD_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr

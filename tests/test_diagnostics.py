@@ -17,12 +17,12 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
     CannotConnectError,
     InternalError,
     NotFoundError,
+    Replica,
 )
-from custom_components.metaapi.api.model import Replica
 from custom_components.metaapi.const import (
     CONF_API_URL,
     CONF_APPLICATION,

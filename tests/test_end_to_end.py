@@ -11,8 +11,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.metaapi import account_reader, coordinator
-from custom_components.metaapi.api.model import Account
-from custom_components.metaapi.api.timing import Timing
+from custom_components.metaapi.api import Account, Timing
 from custom_components.metaapi.const import CONF_API_URL, DOMAIN
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import (

@@ -10,17 +10,17 @@ from unittest.mock import MagicMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
     CannotConnectError,
     ForbiddenError,
     InternalError,
     MetaApiError,
+    Monitor,
+    ServerSettings,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
 )
-from custom_components.metaapi.api.model import ServerSettings
-from custom_components.metaapi.api.monitor import Monitor
 from custom_components.metaapi.const import (
     DATA_REST_PAUSES,
     DOMAIN,
@@ -82,7 +82,7 @@ async def test_setup_and_unload(
     assert entry_state(mock_config_entry) is ConfigEntryState.NOT_LOADED
     assert monitor.closed == 1
     assert not any(monitor.listeners.values())
-    assert not monitor.hub_listeners
+    assert not monitor.link_listeners
     assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
 
 
@@ -373,7 +373,7 @@ async def test_setup_that_fails_late(
     assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
     assert set(monitors[0].regions) == {SWING.account_id, SCALP.account_id}
     assert monitors[0].closed == 1
-    assert not monitors[0].hub_listeners
+    assert not monitors[0].link_listeners
     caplog.clear()
 
 
@@ -482,7 +482,7 @@ async def test_unload_from_any_state(
     await hass.async_block_till_done()
 
     assert [monitor.closed for monitor in monitors] == [1]
-    assert not monitors[0].hub_listeners
+    assert not monitors[0].link_listeners
     assert not any(monitors[0].listeners.values())
     assert not dr.async_get(hass).devices
     assert not er.async_get(hass).entities
@@ -496,7 +496,7 @@ async def test_reload_with_a_refused_token(
     provisioning: MagicMock,
 ) -> None:
     """A token refused while running, and again at the reload after it, is asked for once."""
-    monitor.push_hub(False, token_refused=True)
+    monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     provisioning.accounts.side_effect = UnauthorizedError("no")
     assert not await hass.config_entries.async_reload(mock_config_entry.entry_id)

@@ -14,16 +14,17 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
+    Account,
+    AccountState,
     CannotConnectError,
     ForbiddenError,
     NotFoundError,
+    Status,
+    TokenClaims,
     TooManyRequestsError,
     UnauthorizedError,
 )
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Account, Status
-from custom_components.metaapi.api.token import TokenClaims
 from custom_components.metaapi.const import DOMAIN, REREAD_INTERVAL
 from custom_components.metaapi.issues import expiry_notice
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
@@ -49,7 +50,7 @@ from .flow_support import TEXTS, placeholders
 
 ISSUED = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-QUOTA = LinkState(available=False, status=Status.QUOTA_EXHAUSTED)
+QUOTA = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
 HOLD = TooManyRequestsError(
     "quota used up",
     metadata={
@@ -388,20 +389,20 @@ async def test_quota_of_several_accounts(
     [
         (CONNECTED, False),
         (DISCONNECTED, False),
-        (LinkState(available=False, status=Status.FORBIDDEN), False),
-        (LinkState(available=False, status=Status.NOT_FOUND), False),
-        (LinkState(terminal=False, status=Status.NOT_DEPLOYED), False),
-        (LinkState(available=False, status=None), False),
+        (AccountState(available=False, status=Status.FORBIDDEN), False),
+        (AccountState(available=False, status=Status.NOT_FOUND), False),
+        (AccountState(terminal=False, status=Status.NOT_DEPLOYED), False),
+        (AccountState(available=False, status=None), False),
         (NO_CONNECTION, True),
-        (LinkState(available=False), True),
-        (LinkState(available=False, status=Status.RECONNECTING), True),
+        (AccountState(available=False), True),
+        (AccountState(available=False, status=Status.RECONNECTING), True),
     ],
 )
 async def test_quota_is_over(
     hass: HomeAssistant,
     exhausted: ir.IssueEntry,
     monitor: FakeMonitor,
-    link: LinkState,
+    link: AccountState,
     stays: bool,
 ) -> None:
     """It is over when MetaApi took the account; a loss of our own says nothing about it."""

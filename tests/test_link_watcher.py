@@ -7,8 +7,7 @@ from unittest.mock import MagicMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.api import AccountState, Status
 from custom_components.metaapi.const import (
     DOMAIN,
     REREAD_DELAY,
@@ -36,19 +35,22 @@ from .conftest import (
     [
         pytest.param((CONNECTED, DISCONNECTED), 1, id="off"),
         pytest.param(
-            (LinkState(), LinkState(terminal=False, status=Status.NEVER_AUTHENTICATED)),
+            (
+                AccountState(),
+                AccountState(terminal=False, status=Status.NEVER_AUTHENTICATED),
+            ),
             1,
             id="never on",
         ),
         pytest.param(
-            (CONNECTED, LinkState(available=False, status=Status.NOT_FOUND)),
+            (CONNECTED, AccountState(available=False, status=Status.NOT_FOUND)),
             1,
             id="not found",
         ),
         pytest.param((NO_CONNECTION, CONNECTED), 1, id="back in sight"),
         pytest.param((NO_CONNECTION, DISCONNECTED), 1, id="back in sight and off"),
         pytest.param(
-            (CONNECTED, LinkState(terminal=False, status=Status.NOT_DEPLOYED)),
+            (CONNECTED, AccountState(terminal=False, status=Status.NOT_DEPLOYED)),
             0,
             id="off because REST said so",
         ),
@@ -70,21 +72,24 @@ from .conftest import (
         ),
         pytest.param(
             (
-                LinkState(available=False, timeouts=9),
-                LinkState(available=False, timeouts=10),
+                AccountState(available=False, timeouts=9),
+                AccountState(available=False, timeouts=10),
             ),
             1,
             id="ten timeouts",
         ),
         pytest.param(
-            (DISCONNECTED, LinkState(terminal=False, status=Status.RECONNECT_FAILED)),
+            (
+                DISCONNECTED,
+                AccountState(terminal=False, status=Status.RECONNECT_FAILED),
+            ),
             0,
             id="off for another reason",
         ),
         pytest.param(
             (
                 CONNECTED,
-                LinkState(
+                AccountState(
                     terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
                 ),
             ),
@@ -97,7 +102,7 @@ async def test_quick_reread(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     provisioning: MagicMock,
-    change: tuple[LinkState, LinkState],
+    change: tuple[AccountState, AccountState],
     rereads: int,
 ) -> None:
     """Facts that may explain a change are read soon after it."""
@@ -120,11 +125,11 @@ async def test_reread_after_a_gap(
 ) -> None:
     """What happened at MetaApi while the link was away is read when it is back."""
     provisioning.accounts.reset_mock()
-    monitor.push_hub(False)
+    monitor.push_link(False)
     await pass_time(hass, REREAD_PAUSE)
     assert provisioning.accounts.call_count == 0
 
-    monitor.push_hub(True)
+    monitor.push_link(True)
     await pass_time(hass, REREAD_DELAY)
 
     assert provisioning.accounts.call_count == 1
@@ -173,15 +178,15 @@ async def test_log(
     monitor = monitors[0]
     caplog.clear()
     with caplog.at_level(logging.INFO, "custom_components.metaapi"):
-        monitor.push_hub(True)
+        monitor.push_link(True)
         assert link_lines(caplog) == []
         for account in (SWING, SCALP):
             monitor.push(account.account_id, NO_CONNECTION)
-        monitor.push_hub(False)
-        monitor.push_hub(False)
+        monitor.push_link(False)
+        monitor.push_link(False)
         assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is lost"]
-        monitor.push_hub(True)
-        monitor.push_hub(True)
+        monitor.push_link(True)
+        monitor.push_link(True)
         for account in (SWING, SCALP):
             monitor.push(account.account_id, CONNECTED)
         assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is back"]
@@ -198,7 +203,7 @@ async def test_log_of_a_link_that_never_came_up(
     await setup_entry(hass, mock_config_entry)
     caplog.clear()
     with caplog.at_level(logging.INFO, "custom_components.metaapi"):
-        monitors[0].push_hub(False)
+        monitors[0].push_link(False)
 
     assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is lost"]
 
@@ -220,9 +225,9 @@ async def test_token_refused_while_running(
     caplog.clear()
     provisioning.accounts.reset_mock()
     with caplog.at_level(logging.INFO, "custom_components.metaapi"):
-        monitor.push_hub(False, token_refused=True)
+        monitor.push_link(False, token_refused=True)
         await hass.async_block_till_done()
-        monitor.push_hub(False, token_refused=True)
+        monitor.push_link(False, token_refused=True)
         await hass.async_block_till_done()
 
         flow = reauth_flow(hass)
@@ -231,7 +236,7 @@ async def test_token_refused_while_running(
 
         # A person closes it: it is back with the next poll, and not before
         hass.config_entries.flow.async_abort(flow["flow_id"])
-        monitor.push_hub(False, token_refused=True)
+        monitor.push_link(False, token_refused=True)
         monitor.push(SWING.account_id, DISCONNECTED)
         await hass.async_block_till_done()
         assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
@@ -246,7 +251,7 @@ async def test_unload_ends_asking_for_a_token(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
     """An entry that was unloaded asks for nothing."""
-    monitor.push_hub(False, token_refused=True)
+    monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     hass.config_entries.flow.async_abort(reauth_flow(hass)["flow_id"])
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)

@@ -9,7 +9,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.metaapi.api.errors import NotFoundError
+from custom_components.metaapi.api import NotFoundError
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.repairs import MetaApiRepairFlow
 from homeassistant.const import CONF_TOKEN
@@ -170,7 +170,7 @@ async def test_new_token(
 ) -> None:
     """The repair leads to the form for a new token; once it is in, the issue is gone."""
     monkeypatch.setattr(
-        "custom_components.metaapi.flow_access.Provisioning",
+        "custom_components.metaapi.access.Provisioning",
         lambda *_: provisioning,
     )
     result = await open_form(hass, client, "token_expiring")

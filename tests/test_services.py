@@ -8,12 +8,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
-from custom_components.metaapi.api.reconnect import (
-    LOST,
-    TOKEN_REFUSED,
-    Outcome,
-    ReconnectResult,
-)
+from custom_components.metaapi.api import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.services import FAILURES, NO_CONNECTION_FAILURES
 from homeassistant.config_entries import ConfigEntryDisabler
@@ -319,7 +314,7 @@ async def test_accounts_do_not_wait_for_each_other(
 
 async def test_entities_unavailable(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     """The action works where it is needed: when nothing can be seen."""
-    monitor.push_hub(False)
+    monitor.push_link(False)
     for account_id in BOTH:
         monitor.push(account_id, NO_CONNECTION)
     assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE

@@ -12,10 +12,7 @@ from homeassistant.helpers.aiohttp_client import (
 )
 from homeassistant.helpers.typing import ConfigType
 
-from .api.endpoints import Endpoints
-from .api.monitor import Monitor
-from .api.provisioning import Provisioning
-from .api.timing import Timing
+from .api import Endpoints, Monitor, Provisioning, Timing
 from .const import (
     CONF_API_URL,
     CONF_APPLICATION,

@@ -8,11 +8,14 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 from homeassistant.util.async_ import gather_with_limited_concurrency
 
-from .api.errors import MetaApiError, NotFoundError
-from .api.model import Account
-from .api.policy import rest_pause
-from .api.provisioning import Provisioning
-from .api.token import read_claims
+from .api import (
+    Account,
+    MetaApiError,
+    NotFoundError,
+    Provisioning,
+    read_claims,
+    rest_pause,
+)
 from .const import (
     CONF_ACCOUNT_ID,
     DATA_REST_PAUSES,

@@ -14,7 +14,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .api.link import LinkState
+from .api import AccountState
 from .const import DOMAIN
 from .coordinator import MetaApiConfigEntry
 from .entity import MetaApiEntity, MetaApiLinkEntity, MetaApiLinkEntityDescription
@@ -28,7 +28,7 @@ class MetaApiBinarySensorEntityDescription(
 ):
     """Describes a binary sensor of an account."""
 
-    value_fn: Callable[[LinkState], bool | None]
+    value_fn: Callable[[AccountState], bool | None]
 
 
 BINARY_SENSORS = (
@@ -97,7 +97,7 @@ class MetaApiHubBinarySensor(MetaApiEntity, BinarySensorEntity):
         """Listen to the link to MetaApi."""
         await super().async_added_to_hass()
         self._attr_is_on = self.monitor.connected
-        self.async_on_remove(self.monitor.listen_hub(self._async_hub_changed))
+        self.async_on_remove(self.monitor.listen_link(self._async_hub_changed))
 
     @callback
     def _async_hub_changed(self) -> None:

@@ -14,17 +14,19 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from homeassistant.util import dt as dt_util
 
 from .account_reader import AccountReader
-from .api.errors import (
+from .api import (
+    READ_AT_ONCE,
+    Account,
+    AccountState,
     ForbiddenError,
     MetaApiError,
+    Monitor,
+    Outcome,
+    Provisioning,
+    ReconnectResult,
     RequestError,
     UnauthorizedError,
 )
-from .api.link import LinkState
-from .api.model import Account
-from .api.monitor import Monitor
-from .api.provisioning import READ_AT_ONCE, Provisioning
-from .api.reconnect import Outcome, ReconnectResult
 from .const import (
     CONF_ACCOUNT_ID,
     CONF_REGION,
@@ -253,7 +255,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
     # -- accounts under watch ------------------------------------------------------------------
 
     @property
-    def links(self) -> list[LinkState]:
+    def links(self) -> list[AccountState]:
         """Return what is known of each account under watch."""
         return [self.monitor.state(account_id) for account_id in self._watched.values()]
 

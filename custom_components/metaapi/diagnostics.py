@@ -10,7 +10,7 @@ from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
-from .api.token import STREAMING, TokenClaims, read_claims
+from .api import STREAMING, TokenClaims, read_claims
 from .const import (
     CONF_ACCOUNT_ID,
     CONF_API_URL,

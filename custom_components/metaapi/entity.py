@@ -11,7 +11,7 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
 
-from .api.link import LinkState
+from .api import AccountState
 from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
 from .coordinator import MetaApiConfigEntry
 from .device import account_model, async_get_device
@@ -21,8 +21,8 @@ from .device import account_model, async_get_device
 class MetaApiLinkEntityDescription(EntityDescription):
     """Describes an entity that shows one side of an account's link."""
 
-    value_fn: Callable[[LinkState], bool | str | None]
-    available_fn: Callable[[LinkState], bool] = lambda link: link.available
+    value_fn: Callable[[AccountState], bool | str | None]
+    available_fn: Callable[[AccountState], bool] = lambda link: link.available
 
 
 class MetaApiEntity(Entity):
@@ -81,7 +81,7 @@ class MetaApiLinkEntity(MetaApiAccountEntity):
     _shown: tuple[bool, bool | str | None] | None = None
 
     @property
-    def link(self) -> LinkState:
+    def link(self) -> AccountState:
         """Return what is known of the account."""
         return self.monitor.state(self.account_id)
 

@@ -18,17 +18,9 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
-from .api.errors import TooManyRequestsError
-from .api.model import Status
-from .api.policy import Limit, limit_of
-from .api.token import TokenClaims, read_claims
+from .api import Limit, Status, TokenClaims, TooManyRequestsError, limit_of, read_claims
 from .const import ACCOUNT_URL, DOMAIN, TOKEN_URL, WEB_APP_URL
-from .flow_forms import (
-    NOT_KNOWN,
-    PLACEHOLDERS,
-    enumerate_names,
-    expiry_text,
-)
+from .texts import NOT_KNOWN, PLACEHOLDERS, enumerate_names, expiry_text
 
 DATA_ENTRY_ID = "entry_id"
 DATA_SUBENTRY_ID = "subentry_id"

@@ -8,8 +8,7 @@ from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import callback
 from homeassistant.helpers.event import async_track_time_interval
 
-from .api.link import LinkState
-from .api.model import Status
+from .api import AccountState, Status
 from .const import CONF_ACCOUNT_ID, LOGGER, REREAD_INTERVAL
 from .issues import QuotaIssue
 
@@ -29,14 +28,14 @@ class LinkWatcher:
         self._entry = coordinator.config_entry
         self._monitor = coordinator.monitor
         self._quota_issue = QuotaIssue(coordinator.hass, self._entry)
-        self._links: dict[str, LinkState] = {}
+        self._links: dict[str, AccountState] = {}
         self._connected: bool | None = None
         self._token_refused = False
 
     @callback
     def async_start(self) -> None:
         """Listen to the link to MetaApi."""
-        self._entry.async_on_unload(self._monitor.listen_hub(self._async_hub_changed))
+        self._entry.async_on_unload(self._monitor.listen_link(self._async_hub_changed))
 
     @callback
     def async_add(self, subentry: ConfigSubentry) -> None:

@@ -12,8 +12,7 @@ from homeassistant.components.sensor import (
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .api.link import LinkState
-from .api.model import Status
+from .api import AccountState, Status
 from .coordinator import MetaApiConfigEntry
 from .entity import MetaApiLinkEntity, MetaApiLinkEntityDescription
 
@@ -26,7 +25,7 @@ class MetaApiSensorEntityDescription(
 ):
     """Describes a sensor of an account."""
 
-    value_fn: Callable[[LinkState], str | None]
+    value_fn: Callable[[AccountState], str | None]
 
 
 SENSORS = (

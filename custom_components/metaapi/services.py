@@ -27,7 +27,7 @@ from homeassistant.helpers.target import (
 )
 from homeassistant.helpers.translation import async_get_cached_translations
 
-from .api.reconnect import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
+from .api import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
 from .const import (
     CONF_ACCOUNT_ID,
     DEFAULT_TIMEOUT,

@@ -5,7 +5,7 @@ from typing import Any
 from homeassistant.components import system_health
 from homeassistant.core import HomeAssistant, callback
 
-from .api.endpoints import Endpoints
+from .api import Endpoints
 from .const import CONF_API_URL, DOMAIN
 from .coordinator import MetaApiConfigEntry
 

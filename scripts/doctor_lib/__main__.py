@@ -7,14 +7,14 @@ import sys
 
 import aiohttp
 
-from custom_components.metaapi.api.endpoints import (
+from custom_components.metaapi.api import (
+    Account,
     Endpoints,
     InvalidUrlError,
+    MetaApiError,
+    Provisioning,
     check_api_url,
 )
-from custom_components.metaapi.api.errors import MetaApiError
-from custom_components.metaapi.api.model import Account
-from custom_components.metaapi.api.provisioning import Provisioning
 
 from .examination import WRONG_TOKEN, LiveCheck, forms
 from .options import Options, parse

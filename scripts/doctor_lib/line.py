@@ -9,15 +9,15 @@ from typing import Any, override
 
 import aiohttp
 
-from custom_components.metaapi.api.connection import Channel
-from custom_components.metaapi.api.endpoints import (
-    SOCKET_PATH,
+from custom_components.metaapi.api import MetaApiError, RequestError, Timing
+from custom_components.metaapi.api.transport.channel import (
+    Channel,
     new_client_id,
     socket_headers,
     socket_params,
 )
-from custom_components.metaapi.api.errors import MetaApiError, RequestError
-from custom_components.metaapi.api.timing import Timing
+from custom_components.metaapi.api.transport.connection import make_socket
+from custom_components.metaapi.api.transport.socketio2 import SOCKET_PATH
 
 APPLICATION = "MetaApi"
 
@@ -65,13 +65,14 @@ class RecordingChannel(Channel):
         instance: int | None = None,
     ) -> None:
         """Create a socket that is not open yet."""
+        timing = Timing(response=patience, connect=min(patience, 60.0))
         super().__init__(
-            session,
+            make_socket(session, timing),
             token,
             application=APPLICATION,
             on_synchronization=lambda event: None,
             on_unauthorized=lambda: None,
-            timing=Timing(response=patience, connect=min(patience, 60.0)),
+            timing=timing,
             instance=instance,
         )
         self.received: list[ReceivedEvent] = []
@@ -89,7 +90,7 @@ class RecordingChannel(Channel):
         else:
             client_id = new_client_id()
             params = socket_params(self._secret, client_id) | {"protocol": protocol}
-            await self._wire.connect(url, params, socket_headers(client_id))
+            await self._socket.connect(url, params, socket_headers(client_id))
 
     async def subscribe(self, account_id: str) -> MetaApiError | None:
         """Subscribe an account; return the error if there is one."""

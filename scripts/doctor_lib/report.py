@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from custom_components.metaapi.api.token import redact
+from custom_components.metaapi.api import redact
 
 
 class Verdict(StrEnum):

@@ -76,7 +76,8 @@ def copy_client() -> list[Path]:
         shutil.copytree(source, WORK / to, ignore=junk)
     shutil.copy(ROOT / "tests" / "__init__.py", WORK / "tests")
     shutil.copy(ROOT / "pyproject.toml", WORK)
-    found = [path for each in CONFIG["only_mutate"] for path in WORK.glob(each)]
+    patterns = CONFIG["only_mutate"]
+    found = sorted(path for each in patterns for path in WORK.glob(each))
     for path in found:
         path.write_text(expose_properties(path.read_text()))
     return [path.relative_to(WORK) for path in found]

@@ -8,12 +8,12 @@ from unittest.mock import ANY
 
 from api.endpoints import Endpoints
 from api.errors import ForbiddenError, TerminalTimeoutError
-from api.journal import EVENTS_KEPT, Journal
 from api.model import Replica, ServerSettings, Status
+from api.support import EVENTS_KEPT, Journal
 import pytest
 
 from .support import Witness, watched
-from .test_link import ONE, Bench
+from .terminal.bench import ONE, Bench
 
 
 def events(w: Witness, *, what: str | None = None) -> list[dict[str, Any]]:
@@ -333,7 +333,7 @@ def test_the_last_events_are_kept() -> None:
 def test_what_a_link_waits_for() -> None:
     """The next subscribe and its pace, who is seen since when, what is refused for how long."""
     bench = Bench("a", "b")
-    link = bench.link
+    link = bench.machine
 
     def zone(name: str = "a", **parts: Any) -> None:
         told = link.diagnostics(bench.now)[name]

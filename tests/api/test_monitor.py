@@ -6,9 +6,10 @@ from functools import partial
 import itertools
 import json
 
-from api.connection import Channel
 from api.endpoints import Endpoints
-from api.link import LinkState, Status
+from api.model import Status
+from api.terminal.terminal import AccountState
+from api.transport.channel import Channel
 import pytest
 
 from .support import FAST, watched
@@ -19,7 +20,9 @@ async def test_terminal_that_is_up_turns_on() -> None:
     async with watched() as w:
         await w.until(lambda: w.state.broker)
         assert w.terminals() == [None, True]
-        assert w.state == LinkState(terminal=True, broker=True, status=Status.CONNECTED)
+        assert w.state == AccountState(
+            terminal=True, broker=True, status=Status.CONNECTED
+        )
 
 
 async def test_terminal_down_at_start_is_off() -> None:
@@ -189,7 +192,7 @@ async def test_the_seed_pages_answers_turn_it_on(
             ),
             timeout=3,
         )
-        monkeypatch.setattr("api.connection.new_request_id", lambda: request_id)
+        monkeypatch.setattr("api.transport.channel.new_request_id", lambda: request_id)
         reconnect = asyncio.create_task(w.monitor.reconnect(account_id, 5))
         await w.until(lambda: w.sim.requests_of("reconnect", account_id))
         assert w.sim.requests_of("reconnect")[0].payload == {
@@ -276,7 +279,7 @@ async def test_nothing_is_opened_after_the_end() -> None:
         w.monitor.add_account("late")
         assert told == []
         assert w.monitor.sockets == (0, 0)
-        assert w.monitor.state("late") == LinkState()
+        assert w.monitor.state("late") == AccountState()
         assert not [
             task for task in asyncio.all_tasks() if "metaapi" in task.get_name()
         ]
@@ -309,11 +312,11 @@ async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
         link = w.monitor._watches[w.id].link
         await w.until(
             lambda: (
-                (None, "made-up-99") in link._zones["global"].hosts
-                or (0, "made-up-99") in link._zones["global"].hosts
+                (None, "made-up-99") in link._places["global"].sight.hosts
+                or (0, "made-up-99") in link._places["global"].sight.hosts
             )
         )
-        assert len(link._zones["global"].hosts) <= 16
+        assert len(link._places["global"].sight.hosts) <= 16
 
 
 async def test_a_listener_that_fails_costs_nothing(
@@ -325,7 +328,7 @@ async def test_a_listener_that_fails_costs_nothing(
         def fail() -> None:
             raise RuntimeError("a fault")
 
-        w.monitor.listen_hub(fail)
+        w.monitor.listen_link(fail)
         w.monitor.listen(w.id, fail)
         await w.terminal(True)
         w.sim.drop_sockets()

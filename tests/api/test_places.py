@@ -159,9 +159,9 @@ async def test_a_replica_keeps_its_account_up() -> None:
         w.sim.set_terminal(replica, up=True)
         await w.terminal(True)
         w.sim.set_terminal(primary, up=True)
-        await w.until(lambda: len(w.monitor._watches[primary].link.up_zones) == 2)
+        await w.until(lambda: len(w.monitor._watches[primary].link.up_places) == 2)
         w.sim.set_terminal(replica, up=False)
-        await w.until(lambda: len(w.monitor._watches[primary].link.up_zones) == 1)
+        await w.until(lambda: len(w.monitor._watches[primary].link.up_places) == 1)
         assert w.state.terminal is True
         w.sim.set_terminal(primary, up=False)
         await w.terminal(False)

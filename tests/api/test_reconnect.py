@@ -6,8 +6,9 @@ import gc
 import logging
 
 from api.endpoints import Endpoints
-from api.link import Status
-from api.reconnect import LOST, TOKEN_REFUSED, Outcome
+from api.errors import NoResponseError, ValidationError
+from api.model import Status
+from api.reconnect import LOST, SECOND_FORM, TOKEN_REFUSED, Outcome
 import pytest
 
 from .support import Witness, watched
@@ -375,8 +376,7 @@ async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
         clock = asyncio.get_running_loop().time
         await w.until(
             lambda: (
-                connection._connecting is not None
-                and clock() > connection._connect_started + 0.1
+                connection._connecting is not None and clock() > connection._since + 0.1
             )
         )
         w.sim.handshake_delay = 0.0
@@ -476,3 +476,8 @@ async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
         assert result.outcome is Outcome.AUTHENTICATED
         assert result.seconds < 5
         assert w.monitor.reconnect_form is None
+
+
+def test_second_form() -> None:
+    """Two answers call for the seed page's form."""
+    assert set(SECOND_FORM) == {ValidationError, NoResponseError}

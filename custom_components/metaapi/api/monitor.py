@@ -9,23 +9,21 @@ from typing import Any, override
 
 import aiohttp
 
-from .connection import Channel, Connection, ConnectionListener
+from .account import WatchedAccount
 from .endpoints import Endpoints, Zone
 from .errors import TooManyRequestsError
-from .hub import Hub
-from .journal import Journal
-from .link import Link, LinkState
-from .listeners import Listener
 from .model import Replica
-from .places import Places
+from .places import Places, Route
 from .reconnect import TOKEN_REFUSED, Attempt, Outcome, ReconnectResult
-from .sockets import Sockets
-from .subscriptions import Subscriptions
-from .tasks import Tasks
+from .subscriber import Subscriber
+from .support import Journal, Listener, Tasks
+from .terminal.terminal import AccountState, Terminal
 from .timing import Timing
-from .token import redact_all
+from .token import clean
 from .token_check import TokenCheck
-from .watch import Watch
+from .transport.channel import Channel
+from .transport.connection import Connection, ConnectionListener, make_channel
+from .transport.pool import Link, Pool
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -66,10 +64,10 @@ class Monitor(ConnectionListener):
         self._session = session
         self._token = token
         self._application = application
-        self._watches: dict[str, Watch] = {}
-        self._sockets = Sockets(self._make_connection)
+        self._watches: dict[str, WatchedAccount] = {}
+        self._sockets = Pool[Route](self._make_connection)
         self._places = Places(self._sockets, self.tasks, self.timing)
-        self._subscriptions = Subscriptions(
+        self._subscriptions = Subscriber(
             self._watches,
             self._places,
             self.pump,
@@ -77,7 +75,7 @@ class Monitor(ConnectionListener):
             tasks=self.tasks,
             timing=self.timing,
         )
-        self._hub = Hub(self._sockets, self.timing)
+        self._hub = Link(self._sockets, self.timing)
         self._token_check = TokenCheck(
             session,
             token,
@@ -99,7 +97,7 @@ class Monitor(ConnectionListener):
         """
         return self._hub.connected
 
-    def state(self, account_id: str) -> LinkState:
+    def state(self, account_id: str) -> AccountState:
         """Return what is known of an account."""
         return self._watches[account_id].link.state
 
@@ -116,7 +114,7 @@ class Monitor(ConnectionListener):
         """Call back on every change of an account's state; returns what ends it."""
         return self._watches[account_id].listeners.add(listener)
 
-    def listen_hub(self, listener: Listener) -> Callable[[], None]:
+    def listen_link(self, listener: Listener) -> Callable[[], None]:
         """Call back when the link to MetaApi changes or the token is refused; returns what ends it."""
         return self._hub.listeners.add(listener)
 
@@ -148,7 +146,7 @@ class Monitor(ConnectionListener):
             "events": self._journal.diagnostics(),
         }
         # names of hosts are a server's words
-        redacted: dict[str, Any] = redact_all(tree, self._token, _DEPTH)
+        redacted: dict[str, Any] = clean(tree, self._token, _DEPTH)
         return redacted
 
     def add_account(
@@ -161,7 +159,9 @@ class Monitor(ConnectionListener):
     ) -> None:
         """Watch an account; a region of "" means that it is not known."""
         now = self._clock()
-        watch = Watch(account_id, Link((), now, timing=self.timing), self._journal)
+        watch = WatchedAccount(
+            account_id, Terminal((), now, timing=self.timing), self._journal
+        )
         self._watches[account_id] = watch
         self._journal.note("added", account_id)
         self._subscriptions.admit(watch, now)
@@ -295,7 +295,9 @@ class Monitor(ConnectionListener):
 
     # -- what the parts of this package use ----------------------------------------------------
 
-    def account_event(self, watch: Watch, place: str, event: Mapping[str, Any]) -> bool:
+    def account_event(
+        self, watch: WatchedAccount, place: str, event: Mapping[str, Any]
+    ) -> bool:
         """Feed one event to a link; return whether it was an `authenticated` that counts."""
         kind = event.get("type")
         instance = event.get("instanceIndex")
@@ -340,18 +342,18 @@ class Monitor(ConnectionListener):
         self.pump(watch)
         return counted
 
-    def pump(self, watch: Watch) -> None:
+    def pump(self, watch: WatchedAccount) -> None:
         """Fulfil what a link wishes for, tell listeners of a change, mind its next deadline."""
         link = watch.link
         if self._closed or self._watches.get(watch.account_id) is not watch:
             return
-        if link.wishes:
+        if link.pending:
             self._subscriptions.fulfil(watch)
         if link.deadline < inf:
             self._arm(link.deadline)
         watch.show()
 
-    def attempt_ended(self, watch: Watch, outcome: Outcome) -> None:
+    def attempt_ended(self, watch: WatchedAccount, outcome: Outcome) -> None:
         """Forget the attempt, which has its outcome."""
         self._journal.note("reconnect", watch.account_id, detail=outcome)
         watch.attempt = None
@@ -364,7 +366,7 @@ class Monitor(ConnectionListener):
         self, on_synchronization: Callable[[Mapping[str, Any]], None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
-        return Channel(
+        return make_channel(
             self._session,
             self._token,
             application=self._application,
@@ -435,7 +437,7 @@ class Monitor(ConnectionListener):
             self._arm(nearest)
 
 
-def _deadline(watch: Watch) -> float:
+def _deadline(watch: WatchedAccount) -> float:
     """Return when the clock alone can change something for an account."""
     return watch.link.deadline
 

@@ -8,20 +8,23 @@ import asyncio
 from collections.abc import Iterable
 import contextlib
 
-from .connection import Connection
+from .account import WatchedAccount
 from .endpoints import Endpoints, Zone
 from .errors import MetaApiError
 from .model import Replica
-from .sockets import Sockets
-from .tasks import Tasks
+from .support import Tasks
 from .timing import Timing
-from .watch import Watch
+from .transport.connection import Connection
+from .transport.pool import Pool
+
+type Route = tuple[WatchedAccount, str]
+"""An account under watch, and the name of the place where a socket shows it."""
 
 
 class Places:
     """Brings accounts and sockets together."""
 
-    def __init__(self, sockets: Sockets, tasks: Tasks, timing: Timing) -> None:
+    def __init__(self, sockets: Pool[Route], tasks: Tasks, timing: Timing) -> None:
         """Use the sockets of a monitor."""
         self._sockets = sockets
         self._tasks = tasks
@@ -29,7 +32,7 @@ class Places:
 
     def place(
         self,
-        watch: Watch,
+        watch: WatchedAccount,
         endpoints: Endpoints,
         region: str,
         replicas: tuple[Replica, ...],
@@ -48,7 +51,7 @@ class Places:
         ]
         for place in gone:
             self._leave(watch, place)
-        watch.link.set_zones(places, now)
+        watch.link.set_places(places, now)
         for place in gone:
             if place in places:
                 watch.link.socket_down(place, now)
@@ -57,7 +60,9 @@ class Places:
                 self._enter(watch, place, place_id, zone, now)
         return True
 
-    def move(self, watch: Watch, place: str, locked_until: float, now: float) -> None:
+    def move(
+        self, watch: WatchedAccount, place: str, locked_until: float, now: float
+    ) -> None:
         """Use another socket in a place; the one that is left takes no further account for a while."""
         connection, place_id = watch.sockets[place], watch.ids[place]
         self._sockets.lock(connection, locked_until)
@@ -66,7 +71,7 @@ class Places:
         watch.link.socket_down(place, now)
         self._enter(watch, place, place_id, connection.zone, now)
 
-    def release(self, watch: Watch) -> list[Connection]:
+    def release(self, watch: WatchedAccount) -> list[Connection]:
         """Take an account off all its sockets; return those that nobody needs any more."""
         return [
             connection
@@ -74,7 +79,7 @@ class Places:
             if self._sockets.release(connection, watch.ids[place])
         ]
 
-    async def give_back(self, watches: Iterable[Watch]) -> None:
+    async def give_back(self, watches: Iterable[WatchedAccount]) -> None:
         """Give all subscriptions of accounts back; for a bounded time."""
         requests = [
             watch.sockets[place].request("unsubscribe", watch.ids[place])
@@ -87,7 +92,7 @@ class Places:
                     await asyncio.gather(*requests, return_exceptions=True)
 
     def _enter(
-        self, watch: Watch, place: str, place_id: str, zone: Zone, now: float
+        self, watch: WatchedAccount, place: str, place_id: str, zone: Zone, now: float
     ) -> None:
         """Put an account on a socket that can see it in a place."""
         connection = self._sockets.take(zone, place_id, (watch, place), now)
@@ -96,7 +101,7 @@ class Places:
         if connection.connected:
             watch.link.socket_up(place, connection.session_id, now)
 
-    def _leave(self, watch: Watch, place: str) -> None:
+    def _leave(self, watch: WatchedAccount, place: str) -> None:
         """Take an account off the socket of a place, and give the subscription there back."""
         connection = watch.sockets.pop(place)
         place_id = watch.ids.pop(place)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from .connection import Channel, Connection
 from .errors import (
     CannotConnectError,
     ConnectionLostError,
@@ -20,11 +19,12 @@ from .errors import (
     RequestError,
     ValidationError,
 )
-from .policy import SECOND_FORM
+from .transport.channel import Channel
+from .transport.connection import Connection
 
 if TYPE_CHECKING:
+    from .account import WatchedAccount
     from .monitor import Monitor
-    from .watch import Watch
 
 
 class Outcome(StrEnum):
@@ -53,6 +53,9 @@ LOST = "The connection was lost before the outcome was known"
 TOKEN_REFUSED = "MetaApi refuses the token"
 """The error of a `no_connection` that only a new token can mend."""
 
+SECOND_FORM: tuple[type[MetaApiError], ...] = (ValidationError, NoResponseError)
+"""Answers to `reconnect` that may mean that a server knows only the seed page's form of it."""
+
 _SEED_PAGE = "seed_page"
 
 
@@ -63,7 +66,7 @@ class _LostError(Exception):
 class Attempt:
     """One attempt that any number of callers wait for, each for as long as it likes."""
 
-    def __init__(self, monitor: Monitor, watch: Watch) -> None:
+    def __init__(self, monitor: Monitor, watch: WatchedAccount) -> None:
         """Start the attempt, which goes on for as long as its first caller likes, who is to join at once."""
         self.form: str | None = None
         """Which form of the request was accepted: `socket` or `seed_page`."""
@@ -167,7 +170,7 @@ class Attempt:
             if opened:
                 up = {
                     zone: opened[zone]
-                    for zone in self._watch.link.up_zones
+                    for zone in self._watch.link.up_places
                     if zone in opened
                 }
                 return up or opened
@@ -308,7 +311,7 @@ class Attempt:
         """Take an event of the extra socket."""
         ids = {self._watch.account_id, *self._watch.ids.values()}
         if event.get("type") == "authenticated" and event.get("accountId") in ids:
-            zone = next(iter(self._watch.link.up_zones or self._watch.sockets))
+            zone = next(iter(self._watch.link.up_places or self._watch.sockets))
             self._monitor.account_event(self._watch, zone, {**event, "sessionId": None})
 
     async def _outcome(self) -> None:

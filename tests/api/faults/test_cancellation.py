@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from api.connection import Channel, try_subscribe
 from api.endpoints import Endpoints
 from api.errors import MetaApiError
 from api.reconnect import Outcome
 from api.timing import Timing
+from api.token_check import try_subscribe
+from api.transport.channel import Channel
+from api.transport.connection import make_channel
 import pytest
 
 from .conftest import Tables
@@ -66,7 +68,7 @@ async def swept(tables: Tables, name: str) -> AsyncIterator[Swept]:
 
 def channel_of(rig: Rig) -> Channel:
     """Return a socket that is not open yet."""
-    return Channel(
+    return make_channel(
         rig.session,
         rig.sim.token,
         application="test",

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, override
 from unittest.mock import patch
 
 from api.errors import LONGEST_WAIT
-from api.link import Status
+from api.model import Status
 from api.reconnect import Outcome
 from api.timing import Timing
 import pytest
@@ -284,8 +284,8 @@ class _Jump:
 
         self._patches: list[Any] = [
             patch("time.time", lambda: real() + offset.total_seconds()),
-            patch("api.connection.datetime", Elsewhen),
-            patch("api.subscriptions.datetime", Elsewhen),
+            patch("api.transport.connection.datetime", Elsewhen),
+            patch("api.subscriber.datetime", Elsewhen),
         ]
 
     def start(self, _: Rig) -> None:
