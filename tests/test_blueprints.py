@@ -740,6 +740,8 @@ async def test_tell_button(tell: Home) -> None:
         (Outcome.REFUSED, "MetaApi refused to reconnect it"),
         (Outcome.NOT_DEPLOYED, "it is not deployed"),
         (Outcome.NO_CONNECTION, "Home Assistant has no connection to MetaApi"),
+        (Outcome.CONNECTION_LOST, "the connection to MetaApi was lost on the way"),
+        (Outcome.TOKEN_REFUSED, "MetaApi refuses the token"),
     ],
 )
 async def test_tell_button_that_fails(

@@ -27,7 +27,7 @@ from homeassistant.helpers.target import (
 )
 from homeassistant.helpers.translation import async_get_cached_translations
 
-from .api import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
+from .api import Outcome, ReconnectResult
 from .const import (
     CONF_ACCOUNT_ID,
     DEFAULT_TIMEOUT,
@@ -56,12 +56,9 @@ FAILURES = {
     Outcome.TIMED_OUT: "reconnect_timed_out",
     Outcome.NOT_DEPLOYED: "reconnect_not_deployed",
     Outcome.NO_CONNECTION: "reconnect_no_connection",
+    Outcome.CONNECTION_LOST: "reconnect_lost",
+    Outcome.TOKEN_REFUSED: "reconnect_token_refused",
 }
-NO_CONNECTION_FAILURES = {
-    LOST: "reconnect_lost",
-    TOKEN_REFUSED: "reconnect_token_refused",
-}
-"""Failures for want of a connection that need a text of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +190,7 @@ def _error(
     """Return one error for all failures: accounts that failed for one reason are named together."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for target, result in failures:
-        reason = (_failure(result), result.error or "")
+        reason = (FAILURES[result.outcome], result.error or "")
         reasons.setdefault(reason, []).append(target.name)
     errors = [
         HomeAssistantError(
@@ -212,14 +209,6 @@ def _error(
             "reasons": "; ".join(_localized(hass, error) for error in errors)
         },
     )
-
-
-def _failure(result: ReconnectResult) -> str:
-    """Return the key of the text about a failure."""
-    key = FAILURES[result.outcome]
-    if result.outcome is Outcome.NO_CONNECTION:
-        return NO_CONNECTION_FAILURES.get(result.error or "", key)
-    return key
 
 
 def _localized(hass: HomeAssistant, error: HomeAssistantError) -> str:

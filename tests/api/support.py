@@ -84,6 +84,15 @@ class Witness:
             account_id, lambda: states.append(self.monitor.state(account_id))
         )
 
+    def in_flight(self, account_id: str | None = None) -> list[str]:
+        """Return the zones where a subscribe of an account waits for its answer."""
+        account = self.monitor._accounts[account_id or self.id]
+        return [
+            place.zone.name
+            for place in account.places.values()
+            if place.flight is not None
+        ]
+
     def subscribed_since(self, count: int) -> bool:
         """Tell whether a further subscribe reached the simulator."""
         return len(self.sim.requests_of("subscribe")) > count

@@ -251,7 +251,7 @@ class Client:
             timing=timing,
         )
         self.monitor.add_account(ACCOUNT)
-        (self.connection,) = self.monitor._sockets
+        (self.connection,) = self.monitor._pool
         self.channel = make_channel(
             session,
             TOKEN,
@@ -316,14 +316,14 @@ class Client:
 
     def look(self) -> None:
         """See that nothing grew."""
-        assert list(self.monitor._watches) == [ACCOUNT]
-        assert len(self.monitor._sockets) <= 2
+        assert list(self.monitor._accounts) == [ACCOUNT]
+        assert len(self.monitor._pool) <= 2
         assert len(self.channel._pending) <= 4
         assert len(self.monitor.tasks) <= 8
         assert self.monitor.state(ACCOUNT) is not None
-        (zone,) = self.monitor._watches[ACCOUNT].link._places.values()
+        (zone,) = self.monitor._accounts[ACCOUNT].terminal._places.values()
         assert len(zone.sight.hosts) <= 16
-        assert len(self.monitor._watches[ACCOUNT].link.pending) == 0
+        assert len(self.monitor._accounts[ACCOUNT].terminal.pending) == 0
 
 
 @pytest.fixture
@@ -457,7 +457,7 @@ async def test_still_works_after_all_that(client: Client) -> None:
     )
     good = {"type": "authenticated", "accountId": ACCOUNT}
     client.feed_text(event("synchronization", good, text=True))
-    assert client.monitor._watches[ACCOUNT].link.up
+    assert client.monitor._accounts[ACCOUNT].terminal.up
 
 
 async def test_servers_that_make_no_sense(records: Records, fuzzed: Fuzzed) -> None:

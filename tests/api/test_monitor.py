@@ -178,9 +178,8 @@ async def test_the_seed_pages_answers_turn_it_on(
     async with watched(add=False) as w:
         w.add(w.id)
         await w.terminal(True)
-        w.sim.add_account(
-            replace(w.sim.account, id=account_id, reconnect_mode="ignore")
-        )
+        w.sim.add_account(replace(w.sim.account, id=account_id))
+        w.sim.set_reconnect_mode(account_id, "ignore")
         w.sim.set_subscribe_mode(account_id, "ignore")
         w.add(account_id)
         await w.until(lambda: list(w.sim.requests_of("subscribe", account_id)))
@@ -188,7 +187,7 @@ async def test_the_seed_pages_answers_turn_it_on(
             lambda: (
                 w.monitor.state(account_id).status
                 in (Status.UNKNOWN, Status.NO_CONNECTION)
-                and not w.monitor._watches[account_id].flights
+                and not w.in_flight(account_id)
             ),
             timeout=3,
         )
@@ -309,14 +308,13 @@ async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
                     "host": f"made-up-{number}",
                 },
             )
-        link = w.monitor._watches[w.id].link
-        await w.until(
-            lambda: (
-                (None, "made-up-99") in link._places["global"].sight.hosts
-                or (0, "made-up-99") in link._places["global"].sight.hosts
-            )
-        )
-        assert len(link._places["global"].sight.hosts) <= 16
+
+        def hosts() -> list[str]:
+            (zone,) = w.monitor.diagnostics()["accounts"][0]["zones"]
+            return [host["host"] for host in zone["hosts"]]
+
+        await w.until(lambda: "made-up-99" in hosts())
+        assert len(hosts()) <= 16
 
 
 async def test_a_listener_that_fails_costs_nothing(
@@ -360,7 +358,7 @@ async def test_no_clock_runs_when_nobody_is_watched() -> None:
     async with watched() as w:
         await w.terminal(True)
         await w.monitor.remove_account(w.id)
-        await w.until(lambda: w.monitor._timer is None)
+        await w.until(lambda: not w.monitor._alarm.armed)
 
 
 async def test_close_that_is_cut_short_still_ends_every_socket() -> None:

@@ -122,7 +122,7 @@ async def test_check_and_settings(sim: Simulator, provisioning: Provisioning) ->
     """The cheap call, and where the client API runs."""
     await provisioning.check()
     assert await provisioning.server_settings() == ServerSettings()
-    sim.server_settings = {"hostname": "mine", "domain": "example.org"}
+    sim.api.server_settings = {"hostname": "mine", "domain": "example.org"}
     assert await provisioning.server_settings() == ServerSettings(
         hostname="mine", domain="example.org"
     )

@@ -49,7 +49,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
         assert w.state == AccountState(available=False, status=None)
         attempts = len(w.sim.handshakes)
         result = await w.monitor.reconnect(w.id, 0.1)
-        assert result.outcome == "no_connection"
+        assert result.outcome == "token_refused"
         assert len(w.sim.handshakes) == attempts
 
 
@@ -92,7 +92,7 @@ async def test_a_token_that_rest_cannot_judge(said: bool) -> None:
     async with watched(token=token, add=False) as w:
         w.sim.grant(token, provisioning=False)
         w.sim.revoke(token)
-        w.sim.bad_token = "http401" if said else "close"
+        w.sim.wire.bad_token = "http401" if said else "close"
         w.add(w.id)
         if said:
             await w.until(lambda: w.monitor.token_refused)

@@ -22,9 +22,16 @@ from .errors import (
     UnauthorizedError,
     ValidationError,
 )
-from .model import Account, AccountState, Replica, ServerSettings, Status
+from .model import (
+    Account,
+    AccountState,
+    Outcome,
+    ReconnectResult,
+    Replica,
+    ServerSettings,
+    Status,
+)
 from .monitor import Monitor
-from .reconnect import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
 from .rest import READ_AT_ONCE, Provisioning, rest_pause
 from .terminal.rules import Limit, limit_of
 from .timing import Timing
@@ -32,11 +39,9 @@ from .token import PROVISIONING, STREAMING, TokenClaims, clean_text, read_claims
 from .token_check import try_subscribe
 
 __all__ = [
-    "LOST",
     "PROVISIONING",
     "READ_AT_ONCE",
     "STREAMING",
-    "TOKEN_REFUSED",
     "Account",
     "AccountState",
     "CannotConnectError",

@@ -62,6 +62,31 @@ class AccountState:
     """
 
 
+class Outcome(StrEnum):
+    """How a reconnect ended."""
+
+    AUTHENTICATED = "authenticated"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    NOT_DEPLOYED = "not_deployed"
+    NO_CONNECTION = "no_connection"
+    """No socket was open, so that nothing was asked."""
+    CONNECTION_LOST = "connection_lost"
+    """The socket went after the request, which may have reached MetaApi."""
+    TOKEN_REFUSED = "token_refused"
+    """Only a new token helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectResult:
+    """What a caller of a reconnect is told."""
+
+    outcome: Outcome
+    seconds: float
+    error: str | None = None
+    """What MetaApi said of a refusal, without the token."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
     """A copy of an account that MetaApi runs in another region (documentation, `accountReplica`)."""

@@ -73,6 +73,46 @@ class Tasks:
             await asyncio.wait(self._tasks)
 
 
+class Alarm:
+    """One timer for many clocks."""
+
+    def __init__(self, ring: Callable[[], None], pause: float) -> None:
+        """`ring` is called when a deadline has come, but not again within `pause` seconds."""
+        self.stopped = False
+        self._ring = ring
+        self._pause = pause
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def armed(self) -> bool:
+        """Return whether a deadline is awaited."""
+        return self._timer is not None
+
+    def set(self, deadline: float) -> None:
+        """Ring at a deadline or soon after it, unless an earlier one is set."""
+        if self.stopped:
+            return
+        when = max(deadline, self._loop.time() + self._pause)
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._go)
+
+    def stop(self) -> None:
+        """Ring no more."""
+        self.stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go(self) -> None:
+        """Ring."""
+        self._timer = None
+        self._ring()
+
+
 _LOGGER = logging.getLogger(__name__)
 
 type Listener = Callable[[], None]

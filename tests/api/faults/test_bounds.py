@@ -113,7 +113,7 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
             session, "token", endpoints=Endpoints(api_url="http://127.0.0.1:9")
         )
         monitor.add_account("ours")
-        (connection,) = monitor._sockets
+        (connection,) = monitor._pool
         connection._channel = make_connection(session, monitor)._channel
         connection._enter(ConnectionState.OPEN)
         monitor.connection_up(connection)

@@ -136,7 +136,7 @@ async def test_a_socket_that_is_refused() -> None:
         w.sim.drop_sockets()
         # a person's attempt wakes the pause
         await w.until(lambda: w.monitor.diagnostics()["sockets"][0]["losses"])
-        for connection in w.monitor._sockets:
+        for connection in w.monitor._pool:
             connection.wake()
         await w.until(lambda: w.monitor.diagnostics()["sockets"][0]["last_error"])
         (socket,) = w.monitor.diagnostics()["sockets"]
@@ -152,7 +152,7 @@ async def test_a_socket_that_is_refused() -> None:
         assert (socket["malformed"], socket["unexpected"]) == (1, 1)
         assert socket["frames"] >= before["frames"] > 0
         w.sim.refuse_sockets(None)
-        for connection in w.monitor._sockets:
+        for connection in w.monitor._pool:
             connection.wake()
         await w.terminal(True)
         (later,) = w.monitor.diagnostics()["sockets"]
