@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from homeassistant.util.yaml import load_yaml_dict
-from scripts.languages import strings as strings
+from scripts.languages import strings  # noqa: F401 - for tests that import it from here
 
 from .flow_support import PACKAGE
 

@@ -1,4 +1,4 @@
-"""Run the demo until it is told to end."""
+"""Run the demo until somebody ends it."""
 
 import asyncio
 import sys

@@ -59,7 +59,7 @@ class SimulatorServer(Server):
         return {account["name"]: account["id"] for account in state["accounts"]}
 
     async def act(self, account_id: str, action: str, **body: Any) -> None:
-        """Break or mend an account."""
+        """Break or repair an account."""
         await self.post(f"/simulator/accounts/{account_id}/{action}", body)
 
 
@@ -140,8 +140,8 @@ class HomeAssistant(Server):
 
     async def notifications(self) -> dict[str, str]:
         """Return the texts of the notifications in the sidebar, by title."""
-        told = await self.command("persistent_notification/get")
-        return {each["title"]: each["message"] for each in told}
+        shown = await self.command("persistent_notification/get")
+        return {each["title"]: each["message"] for each in shown}
 
     async def add_integration(self, token: str, api_url: str) -> None:
         """Go through the config flow and choose all accounts, as a person would."""
@@ -164,7 +164,7 @@ def _form(answer: dict[str, Any], step: str) -> dict[str, Any]:
 
 
 def _field(form: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return what a form tells of a field."""
+    """Return how a form describes a field."""
     found: dict[str, Any] = next(
         field for field in form["data_schema"] if field["name"] == name
     )

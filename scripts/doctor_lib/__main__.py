@@ -16,8 +16,9 @@ from custom_components.metaapi.api import (
     check_api_url,
 )
 
-from .examination import WRONG_TOKEN, LiveCheck, forms
+from .examination import WRONG_TOKEN, LiveCheck
 from .options import Options, parse
+from .reconnects import forms
 from .report import Report
 
 PLAN = """\

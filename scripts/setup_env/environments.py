@@ -27,8 +27,7 @@ ENVIRONMENTS = {
 }
 
 _ADVICE = (
-    "check that the package indexes can be reached and that the disk is not full (all "
-    "environments take about 3 GB)."
+    "check that the package indexes can be reached and that 3 GB of disk are free."
 )
 
 

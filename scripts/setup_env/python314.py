@@ -106,13 +106,12 @@ def _download(uv: Path) -> Path | None:
     print("  Downloading Python 3.14 ... ", end="", flush=True)
     # No retries: where there is no way out, each costs seconds
     env = {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": "5"}
-    try:
+    with suppress(CommandError):
         run(uv, "python", "install", "--no-bin", "3.14", env=env)
-    except CommandError:
-        print("not possible here", flush=True)
-        return None
-    print("done", flush=True)
-    return _find(uv, "--managed-python")
+        print("done", flush=True)
+        return _find(uv, "--managed-python")
+    print("not possible here", flush=True)
+    return None
 
 
 def _refuse_other_systems() -> None:

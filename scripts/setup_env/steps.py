@@ -38,9 +38,6 @@ def step(title: str, advice: str) -> Iterator[None]:
             f"{title}: {err}\n"
             f"What to do: {advice} Then run this again; it continues from here."
         ) from err
-    except BaseException:
-        print(flush=True)
-        raise
     print(f"done ({time.monotonic() - start:.1f} s)", flush=True)
 
 
@@ -54,7 +51,6 @@ def run(*args: str | Path, env: Mapping[str, str] | None = None) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
             errors="replace",
             timeout=1800,
             check=False,

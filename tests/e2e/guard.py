@@ -49,8 +49,8 @@ READ_ALL = """() => {
   return [all.join("\\n"), prose];
 }"""
 
-# Home Assistant tells it this way when an action fails, and shows it for a few seconds.
-HEAR_TOASTS = """
+# This is how Home Assistant reports that an action failed, and shows it for a few seconds.
+RECORD_TOASTS = """
 window.toasts = [];
 window.addEventListener(
   "hass-notification", (event) => window.toasts.push(event.detail.message), true
@@ -69,28 +69,28 @@ class Guard:
         self._console: list[str] = []
 
     async def begin(self, token: str) -> None:
-        """Have everything told that may be told."""
+        """Turn on every log, and watch the page."""
         self.keep_secret(token)
-        await self._page.add_init_script(HEAR_TOASTS)
-        self._page.on("console", self._hear_console)
-        self._page.on("pageerror", lambda error: self._hear(str(error)))
+        await self._page.add_init_script(RECORD_TOASTS)
+        self._page.on("console", self._console_message)
+        self._page.on("pageerror", lambda error: self._record(str(error)))
         await self._demo.home.act("logger", "set_level", **dict.fromkeys(LOUD, "debug"))
 
     def keep_secret(self, token: str) -> None:
         """Look out for a token, or for the part of it that differs from others."""
         self._secrets += [token, token.split(".")[1][-60:]]
 
-    def _hear_console(self, message: ConsoleMessage) -> None:
+    def _console_message(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self._hear(message.text)
+            self._record(message.text)
 
-    def _hear(self, text: str) -> None:
+    def _record(self, text: str) -> None:
         # The frontend has troubles of its own
         if re.search("metaapi|translat", text, re.IGNORECASE):
             self._console.append(text)
 
     async def check(self) -> None:
-        """Raise an error that tells what is wrong."""
+        """Raise an error that says what is wrong."""
         await expect(self._page.locator(BROKEN)).to_have_count(0)
         text, prose = await self._page.evaluate(READ_ALL)
         if found := RAW_KEY.search(text):
@@ -122,7 +122,7 @@ class Guard:
         self.find_secret("The log", text)
         for record in RECORD.split(text.replace(str(self._demo.folder), "")):
             if ERROR.match(record) and "metaapi" in record:
-                raise DemoError(f"The log tells of an error: {record[:2000]}")
+                raise DemoError(f"The log has an error: {record[:2000]}")
             if "Detected that custom integration 'metaapi'" in record:
                 raise DemoError(f"The log complains: {record[:2000]}")
 

@@ -40,7 +40,7 @@ class Walk:
         await self.guard.begin(self.token)
 
     def end(self) -> None:
-        """Tell that all went well."""
+        """Print that all went well."""
         print(
             f"All as it should be: {self._count} steps in "
             f"{time.monotonic() - self._began:.0f} s. Screenshots: {self._folder}"
