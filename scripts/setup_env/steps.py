@@ -11,8 +11,6 @@ import time
 ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".venvs"
 
-_TAIL_LINES = 20
-
 # An environment that is active in the caller's shell must not leak into ours.
 _FOREIGN = {"CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"}
 
@@ -58,7 +56,7 @@ def run(*args: str | Path, env: Mapping[str, str] | None = None) -> str:
     except (OSError, subprocess.TimeoutExpired) as err:
         raise CommandError(str(err)) from err
     if result.returncode:
-        tail = result.stdout.splitlines()[-_TAIL_LINES:]
+        tail = result.stdout.splitlines()[-20:]
         command = " ".join(map(str, args))
         raise CommandError("\n    ".join([f"`{command}` failed:", *tail]))
     return result.stdout.strip()
