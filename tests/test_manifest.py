@@ -279,7 +279,7 @@ def test_one_integration() -> None:
 
 
 def test_licence() -> None:
-    """The licence is what the project says it is."""
+    """The license is what the project says it is."""
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert text.startswith("MIT License\n")
     assert "ha-metaapi contributors" in text
@@ -294,8 +294,8 @@ def test_icon(name: str, side: int) -> None:
     """The icon is a square PNG with transparency, in the sizes that brands have."""
     data = (PACKAGE / "brand" / name).read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
-    assert (width, height, depth, colour) == (side, side, 8, 6)
+    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
+    assert (width, height, depth, color) == (side, side, 8, 6)
 
 
 def test_brand_has_no_other_files() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .coordinator import MetaApiCoordinator
 
 TIMEOUTS = 5
-"""So many `TimeoutError` in a row may mean that the account is elsewhere by now (SDK behaviour)."""
+"""So many `TimeoutError` in a row may mean that the account is elsewhere by now (SDK behavior)."""
 
 
 class LinkWatcher:

@@ -8,7 +8,7 @@ class Timing:
     """Pauses and bounds, in seconds unless a name says otherwise."""
 
     silence: float = 60.0
-    """Without `status` for this long, a terminal is suspected to be gone (SDK behaviour)."""
+    """Without `status` for this long, a terminal is suspected to be gone (SDK behavior)."""
     round: float = 60.0
     """A subscribe round without `authenticated` that takes this long has got nowhere."""
     unknown: float = 90.0
@@ -17,7 +17,7 @@ class Timing:
     """A socket that is down for longer makes what it showed unavailable."""
     subscribe_first: float = 3.0
     subscribe_max: float = 300.0
-    """Pauses between subscribes double from the first to the last (SDK behaviour)."""
+    """Pauses between subscribes double from the first to the last (SDK behavior)."""
     refused_floor: float = 300.0
     """After a refusal nothing is tried again sooner: at most 12 attempts an hour."""
     backoff_first: float = 1.0
@@ -33,13 +33,13 @@ class Timing:
     connect_hung: float = 5.0
     """A connect that takes longer is given up when a person asks for a new one."""
     connect: float = 60.0
-    """One whole connect (SDK behaviour)."""
+    """One whole connect (SDK behavior)."""
     namespace: float = 10.0
     """From the open packet to the connected namespace."""
     close: float = 2.0
     """A polite close takes no longer, then the transport is aborted."""
     response: float = 60.0
-    """From a request to its answer (SDK behaviour)."""
+    """From a request to its answer (SDK behavior)."""
     try_response: float = 15.0
     """From a subscribe that only judges a token to its answer, while a person waits."""
     reconnect_response: float = 20.0

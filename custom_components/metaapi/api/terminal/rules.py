@@ -77,11 +77,11 @@ LIMITS: dict[str, Limit] = {
     "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER": Limit.MOVE,
     "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER": Limit.MOVE,
 }
-"""Subscription limits (SDK behaviour); a 429 of another kind concerns its own account only."""
+"""Subscription limits (SDK behavior); a 429 of another kind concerns its own account only."""
 
 
 ACCEPTED = Rule(Retry.BACKOFF, evidence=True)
-"""A `response` is no `authenticated`: subscribe again until that comes (SDK behaviour)."""
+"""A `response` is no `authenticated`: subscribe again until that comes (SDK behavior)."""
 
 
 def subscribe_rule(error: MetaApiError) -> Rule:
