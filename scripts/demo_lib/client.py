@@ -15,7 +15,7 @@ class Server:
     """Something that speaks JSON over HTTP."""
 
     def __init__(self, session: ClientSession, name: str, url: str) -> None:
-        """Take the address."""
+        """Store the address."""
         self.session = session
         self.name = name
         self.url = url
@@ -24,7 +24,7 @@ class Server:
     async def ask(
         self, method: str, path: str, *, is_json: bool = True, **kwargs: Any
     ) -> Any:
-        """Return an answer."""
+        """Send a request and return its answer; raises `DemoError`."""
         try:
             async with self.session.request(
                 method, f"{self.url}{path}", headers=self.headers, **kwargs
@@ -49,7 +49,7 @@ class SimulatorServer(Server):
     """The control API of the simulator."""
 
     def __init__(self, session: ClientSession, name: str, url: str, token: str) -> None:
-        """Take the address, and the token that it accepts from the integration."""
+        """Store the address, and the token that it accepts from the integration."""
         super().__init__(session, name, url)
         self.token = token
 
@@ -135,7 +135,7 @@ class HomeAssistant(Server):
     async def wait_for(
         self, condition: Callable[[dict[str, str]], object], timeout: float
     ) -> dict[str, str]:
-        """Wait until the states are as wanted; return them, as they are then or at last."""
+        """Wait until the states meet a condition or the time is over; return the last ones."""
         return await until(self.states, condition, timeout)
 
     async def notifications(self) -> dict[str, str]:

@@ -23,7 +23,7 @@ ONBOARDING_DONE = ("core_config", "analytics", "integration")
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder for all that the demo writes; remove it at the end."""
+    """Make a folder for everything that the demo writes; remove it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="metaapi-demo-"))
     try:
         yield folder

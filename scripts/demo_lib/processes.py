@@ -22,7 +22,7 @@ LINE = 200
 
 @asynccontextmanager
 async def child(name: str, args: Sequence[str], log: Path) -> AsyncIterator[Process]:
-    """Run a process; its death ends what goes on inside, with the end of its log."""
+    """Run a process; if it dies, the body ends with an error that shows the end of its log."""
     async with asyncio.TaskGroup() as group:
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
@@ -49,7 +49,7 @@ async def _watch(name: str, process: Process, log: Path) -> None:
 
 
 async def _end(process: Process) -> None:
-    """Ask a process to end; do not wait for ever, nor through a second Ctrl-C."""
+    """Ask a process to end; kill it when it does not, or at a second Ctrl-C."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.terminate()
@@ -60,7 +60,7 @@ async def _end(process: Process) -> None:
         pass
     finally:
         if process.returncode is None:
-            # It leads a group of its own, which holds what it started and no more.
+            # It leads a group of its own, which holds only what it started
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()

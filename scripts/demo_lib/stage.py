@@ -59,7 +59,7 @@ class Demo:
 
 @asynccontextmanager
 async def running(options: Options) -> AsyncIterator[Demo]:
-    """Start all of it, and end all of it."""
+    """Start everything, and stop it on exit."""
     async with bare(options) as demo:
         if demo.simulator:
             async with step("Adding the integration, in its own dialog"):
@@ -70,7 +70,7 @@ async def running(options: Options) -> AsyncIterator[Demo]:
 
 @asynccontextmanager
 async def bare(options: Options) -> AsyncIterator[Demo]:
-    """Start all but the integration, and end all of it."""
+    """Start everything except the integration, and stop it on exit."""
     port = choose_port(options.port)
     with home.temporary_folder() as folder:
         async with AsyncExitStack() as stack:
@@ -86,10 +86,10 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
 
 
 def choose_port(wanted: int | None) -> int:
-    """Return the port wanted, or the usual one if it is free, or any that is."""
+    """Return the wanted port, else the usual one if it is free, else any free one."""
     for port in (wanted,) if wanted else (DEFAULT_PORT, 0):
         with socket.socket() as probe:
-            # As the server will do: what merely lingers does not take the port.
+            # Like the server: a connection that only lingers does not take the port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((home.HOST, port))
@@ -114,7 +114,7 @@ async def _start_simulator(
         simulator = SimulatorServer(
             session, "The simulator", greeting["url"], greeting["token"]
         )
-        # A reconnect lets a subscribe end first: be quick with both.
+        # A reconnect waits for a subscribe under way: keep both short
         await simulator.post("/simulator/settings", {"subscribe_timeout": 2})
         ids = await simulator.ids()
         await simulator.act(ids[BROKER_DOWN.name], "broker", up=False)
@@ -152,7 +152,7 @@ async def _start_home_assistant(
 
 
 async def _add_accounts(hass: HomeAssistant, simulator: SimulatorServer) -> None:
-    """Add all accounts, and have one drop before anything would repair it."""
+    """Add all accounts, and let one drop before the automation would repair it."""
     await hass.add_integration(simulator.token, simulator.url)
     await hass.wait_for(DOWN.is_on, SHOW_TIMEOUT)
     ids = await simulator.ids()

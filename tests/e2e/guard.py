@@ -28,7 +28,7 @@ LOUD = (
 RECORD = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) ")
 
-# All texts of the page, those in shadow roots too, and all attributes; then the texts that are no code.
+# All texts of the page, those in shadow roots too, and all attributes; then the texts that are not code.
 READ_ALL = """() => {
   const all = [], prose = [];
   const read = (root, isProse) => {
@@ -62,7 +62,7 @@ class Guard:
     """Looks at the page and at the log of Home Assistant."""
 
     def __init__(self, page: Page, demo: Demo) -> None:
-        """Take what is to be watched."""
+        """Store what is watched."""
         self._page = page
         self._demo = demo
         self._secrets: list[str] = []
@@ -105,7 +105,7 @@ class Guard:
         self._check_log()
 
     async def expect_toast(self, text: str) -> None:
-        """Wait for a toast that is meant to be."""
+        """Wait for a toast that should be shown."""
         await expect(self._page.locator("ha-toast")).to_contain_text(text)
         toasts = await self._toasts()
         if len(toasts) != 1 or text not in toasts[0]:
@@ -114,7 +114,7 @@ class Guard:
     async def _toasts(self) -> list[str]:
         """Return the toasts since the last look."""
         toasts: list[Any] = await self._page.evaluate("window.toasts.splice(0)")
-        # An empty one takes another away
+        # An empty one dismisses another
         return [str(toast) for toast in toasts if toast]
 
     def _check_log(self) -> None:

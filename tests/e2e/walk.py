@@ -23,7 +23,7 @@ class Walk:
     def __init__(
         self, demo: Demo, page: Page, folder: Path, images: Path | None
     ) -> None:
-        """Take a Home Assistant, a browser, and where the screenshots go."""
+        """Store a Home Assistant, a browser, and where the screenshots go."""
         assert demo.simulator
         self.page = page
         self.home: HomeAssistant = demo.home
@@ -36,7 +36,7 @@ class Walk:
         self._began = time.monotonic()
 
     async def begin(self) -> None:
-        """Watch what goes on, closely."""
+        """Start the guard."""
         await self.guard.begin(self.token)
 
     def end(self) -> None:
@@ -50,7 +50,7 @@ class Walk:
     async def step(
         self, title: str, *, image: str | None = None, height: int = SIZE["height"]
     ) -> AsyncIterator[None]:
-        """Do a step, look at what it left, and take a picture: `image`, cut off at `height`, for the documentation."""
+        """Run a step, check the page, and take a picture: `image`, cut off at `height`, for the documentation."""
         self._count += 1
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         shot = self._folder / f"{self._count:02}-{name}.png"
@@ -70,7 +70,7 @@ class Walk:
             await self.shoot(self._images / f"{image}.png", height)
 
     async def shoot(self, path: Path, height: int = SIZE["height"]) -> None:
-        """Take a picture of what has come to rest."""
+        """Take a picture once nothing moves."""
         await self.page.mouse.move(0, 0)
         await self.page.wait_for_load_state("networkidle")
         await self.page.screenshot(
@@ -94,11 +94,11 @@ class Walk:
         return self.token
 
     async def set_terminal(self, account: DemoAccount, *, up: bool) -> None:
-        """Have a terminal drop, or come back by itself."""
+        """Let a terminal drop, or come back by itself."""
         ids = await self.simulator.ids()
         await self.simulator.act(ids[account.name], "terminal", up=up)
 
     async def set_broker(self, account: DemoAccount, *, up: bool) -> None:
-        """Have a terminal lose its broker, or find it again."""
+        """Let a terminal lose its broker, or find it again."""
         ids = await self.simulator.ids()
         await self.simulator.act(ids[account.name], "broker", up=up)
