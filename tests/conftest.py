@@ -38,7 +38,7 @@ from custom_components.metaapi.const import (
     DOMAIN,
     SUBENTRY_ACCOUNT,
 )
-from custom_components.metaapi.coordinator import MetaApiCoordinator
+from custom_components.metaapi.data import MetaApiData
 from simulator import make_jwt
 
 TOKEN = make_jwt()
@@ -266,10 +266,10 @@ def describe_entities(
     return dict(sorted(described.items()))
 
 
-def coordinator_of(entry: MockConfigEntry) -> MetaApiCoordinator:
-    """Return the coordinator of a loaded entry."""
-    coordinator: MetaApiCoordinator = entry.runtime_data
-    return coordinator
+def data_of(entry: MockConfigEntry) -> MetaApiData:
+    """Return the runtime data of a loaded entry."""
+    data: MetaApiData = entry.runtime_data
+    return data
 
 
 async def pass_time(hass: HomeAssistant, delta: timedelta) -> None:
@@ -348,4 +348,4 @@ async def monitor(
 @pytest.fixture
 def listed_long_ago(monitor: FakeMonitor, mock_config_entry: MockConfigEntry) -> None:
     """Make the last listing an old one."""
-    coordinator_of(mock_config_entry).reader._list_not_before -= 3600
+    data_of(mock_config_entry).facts._pauses.listing -= 3600

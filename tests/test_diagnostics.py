@@ -422,7 +422,7 @@ async def test_for_real(
     for terminal in terminals:
         await until_state(hass, terminal, STATE_ON)
     sim.fail_rest(500, body=json.dumps({"message": everything}))
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
 
     text = await download(hass, hass_client, entry)
 

@@ -20,6 +20,8 @@ from custom_components.metaapi.api import (
     CannotConnectError,
     ForbiddenError,
     NotFoundError,
+    Outcome,
+    ReconnectResult,
     Status,
     TokenClaims,
     TooManyRequestsError,
@@ -185,9 +187,10 @@ async def test_account_that_is_back_and_seen_by_a_reconnect(
     """The single look at an account counts as well."""
     provisioning.account.side_effect = None
     provisioning.account.return_value = SWING
-    await mock_config_entry.runtime_data._async_reread_one(
-        mock_config_entry.subentries[subentry_id(mock_config_entry)]
-    )
+    monitor.reconnect_results[SWING.account_id] = [
+        ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
+    ]
+    await mock_config_entry.runtime_data.accounts.async_reconnect(SWING.account_id, 60)
 
     assert issues(hass) == {}
 
@@ -392,7 +395,7 @@ async def test_quota_of_several_accounts(
         (AccountState(available=False, status=Status.FORBIDDEN), False),
         (AccountState(available=False, status=Status.NOT_FOUND), False),
         (AccountState(terminal=False, status=Status.NOT_DEPLOYED), False),
-        (AccountState(available=False, status=None), False),
+        (AccountState(available=False, status=Status.TOKEN_REFUSED), False),
         (NO_CONNECTION, True),
         (AccountState(available=False), True),
         (AccountState(available=False, status=Status.RECONNECTING), True),

@@ -478,7 +478,7 @@ async def test_region_that_metaapi_tells(
 ) -> None:
     """The next listing would undo a change, so none is offered, but while nothing is known."""
     provisioning.accounts.return_value = [SWING]
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
     subentry = subentry_of(entry, SWING.account_id)
 
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)

@@ -37,7 +37,7 @@ from .const import (
     SERVICE_RECONNECT,
     SUBENTRY_ACCOUNT,
 )
-from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
+from .data import MetaApiConfigEntry
 from .device import async_device_name
 
 # Unlike that of an entity action, it lets a call without a target pass: our own error says what to choose
@@ -65,15 +65,14 @@ FAILURES = {
 class Target:
     """An account that an action or a button means."""
 
-    coordinator: MetaApiCoordinator
+    hass: HomeAssistant
+    entry: MetaApiConfigEntry
     account_id: str
 
     @property
     def name(self) -> str:
         """Return the name of the account's device."""
-        return async_device_name(
-            self.coordinator.hass, self.coordinator.config_entry, self.account_id
-        )
+        return async_device_name(self.hass, self.entry, self.account_id)
 
 
 @callback
@@ -129,7 +128,9 @@ async def _async_reconnect(
     targets = list(targets)
     results = await asyncio.gather(
         *(
-            target.coordinator.async_reconnect(target.account_id, timeout)
+            target.entry.runtime_data.accounts.async_reconnect(
+                target.account_id, timeout
+            )
             for target in targets
         )
     )
@@ -174,9 +175,7 @@ def _async_resolve(call: ServiceCall) -> list[Target]:
                 translation_key="entry_not_loaded",
                 translation_placeholders={"entry": entry.title},
             )
-        targets.extend(
-            Target(entry.runtime_data, account_id) for account_id in account_ids
-        )
+        targets.extend(Target(hass, entry, account_id) for account_id in account_ids)
     if not targets:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="no_account_in_target"

@@ -37,7 +37,9 @@ class Status(StrEnum):
     NOT_FOUND = "not_found"
     QUOTA_EXHAUSTED = "quota_exhausted"
     FORBIDDEN = "forbidden"
+    NO_ANSWER = "no_answer"
     NO_CONNECTION = "no_connection"
+    TOKEN_REFUSED = "token_refused"
     UNKNOWN = "unknown"
 
 

@@ -523,14 +523,14 @@ def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
     assert bench.terminal is False
 
 
-def test_unavailable_and_no_status_when_the_token_is_refused(bench: Bench) -> None:
+def test_unavailable_when_the_token_is_refused(bench: Bench) -> None:
     """Nothing is known with a refused token, for good."""
     bench.come_up()
     bench.machine.token_refused(1)
-    assert bench.state == AccountState(available=False, status=None)
+    assert bench.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
     bench.authenticated()
     bench.to(1000)
-    assert bench.state == AccountState(available=False, status=None)
+    assert bench.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
 
 
 def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:

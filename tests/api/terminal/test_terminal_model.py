@@ -1138,7 +1138,7 @@ class Machine(RuleBasedStateMachine):
             assert state.terminal is None
         if state.available and state.terminal is None:
             assert self.now < UNKNOWN_AT_MOST
-        assert (state.status is None) is self.model.token_refused
+        assert (state.status is Status.TOKEN_REFUSED) is self.model.token_refused
         assert set(self.terminal.up_places) == self.model.was_up_in
         assert self.terminal.reconnecting is self.model.reconnecting
 

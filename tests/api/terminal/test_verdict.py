@@ -23,7 +23,7 @@ ALL: dict[str, Any] = {
 """Facts for which every row holds that can; each row takes away what the rows before it look at."""
 
 TABLE: tuple[tuple[dict[str, Any], AccountState], ...] = (
-    ({}, AccountState(available=False, status=None)),
+    ({}, AccountState(available=False, status=Status.TOKEN_REFUSED)),
     (
         {"token_refused": False},
         AccountState(available=False, status=Status.NOT_FOUND, timeouts=3),

@@ -42,7 +42,7 @@ def _always(status: Status | None) -> Callable[[Facts], Status | None]:
 
 
 ROWS = (
-    Row(lambda f: f.token_refused, _always(None)),
+    Row(lambda f: f.token_refused, _always(Status.TOKEN_REFUSED)),
     Row(lambda f: f.gone, _always(Status.NOT_FOUND)),
     Row(lambda f: f.out_of_sight and f.reconnecting, _always(Status.RECONNECTING)),
     Row(lambda f: f.out_of_sight and f.refusal is not None, lambda f: f.refusal),

@@ -1,4 +1,4 @@
-"""What REST says of the accounts, and a reconnect that looks there again."""
+"""Accounts under watch: what REST says of them, and a reconnect that reads it again."""
 
 import asyncio
 from dataclasses import replace
@@ -35,7 +35,7 @@ from .conftest import (
     SCALP,
     SWING,
     FakeMonitor,
-    coordinator_of,
+    data_of,
     entry_state,
     make_entry,
     pass_time,
@@ -102,6 +102,7 @@ async def test_reread_leaves_room_for_others(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
 ) -> None:
     """Between some accounts and the next, something else gets its turn: one may be removed then."""
     scalp = mock_config_entry.get_subentries_of_type("account")[1]
@@ -116,14 +117,15 @@ async def test_reread_leaves_room_for_others(
         FakeMonitor.set_facts(monitor, *args, **kwargs)
 
     with (
-        patch("custom_components.metaapi.coordinator.READ_AT_ONCE", 1),
+        patch("custom_components.metaapi.accounts.READ_AT_ONCE", 1),
         patch.object(monitor, "set_facts", set_facts),
     ):
         await pass_time(hass, REREAD_INTERVAL)
 
-    assert coordinator_of(mock_config_entry).last_update_success
+    assert provisioning.accounts.call_count == 2
     assert monitor.facts == [(SWING.account_id, True, True)]
     assert monitor.removed == [SCALP.account_id]
+    assert data_of(mock_config_entry).facts._timer is not None
 
 
 async def test_reread_that_fails(
@@ -200,7 +202,7 @@ async def test_slow_reread_does_what_a_quick_one_was_to_do(
     provisioning.accounts.reset_mock()
     monitor.push(SWING.account_id, DISCONNECTED)
 
-    await coordinator_of(mock_config_entry).async_refresh()
+    await data_of(mock_config_entry).facts.async_read()
     await pass_time(hass, REREAD_PAUSE)
 
     assert provisioning.accounts.call_count == 1
@@ -228,7 +230,7 @@ async def test_no_reread_without_permission(
 
     monitors[0].push(SWING.account_id, DISCONNECTED)
 
-    assert coordinator_of(entry)._cancel_reread is None
+    assert data_of(entry).facts._timer is None
     await pass_time(hass, REREAD_INTERVAL)
     provisioning.accounts.assert_not_called()
 
@@ -253,19 +255,22 @@ async def test_account_in_motion(
 
 
 async def test_unload_ends_rereads(
-    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
 ) -> None:
     """After an unload nothing is read."""
-    coordinator = coordinator_of(mock_config_entry)
+    facts = data_of(mock_config_entry).facts
     monitor.push(SWING.account_id, DISCONNECTED)
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
-    coordinator.async_request_reread()
-    assert coordinator._cancel_reread is None
+    facts.async_read_soon()
+    assert facts._timer is None
+    provisioning.accounts.reset_mock()
 
-    with patch.object(coordinator, "async_refresh") as refresh:
-        await pass_time(hass, REREAD_INTERVAL)
+    await pass_time(hass, REREAD_INTERVAL)
 
-    refresh.assert_not_called()
+    provisioning.accounts.assert_not_called()
 
 
 # -- reconnect ---------------------------------------------------------------------------------
@@ -280,14 +285,16 @@ async def test_deployed_a_minute_ago(
     """An account that seems not to be deployed is looked up once more, and then reconnected."""
     monitor.facts.clear()
     monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
-    provisioning.account.return_value = SWING
+    moved = replace(SWING, region="singapore")
+    provisioning.account.return_value = moved
     provisioning.accounts.reset_mock()
 
-    result = await coordinator_of(mock_config_entry).async_reconnect(
+    result = await data_of(mock_config_entry).accounts.async_reconnect(
         SWING.account_id, 60
     )
 
     assert result.outcome is Outcome.AUTHENTICATED
+    assert data_of(mock_config_entry).facts.accounts[SWING.account_id] == moved
     assert monitor.facts == [(SWING.account_id, True, True)]
     assert [account_id for account_id, _ in monitor.reconnects] == [
         SWING.account_id
@@ -310,7 +317,7 @@ async def test_not_deployed(
     monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
     provisioning.account.side_effect = [answer]
 
-    result = await coordinator_of(mock_config_entry).async_reconnect(
+    result = await data_of(mock_config_entry).accounts.async_reconnect(
         SWING.account_id, 60
     )
 
@@ -326,7 +333,7 @@ async def test_not_deployed_and_removed(
 ) -> None:
     """An account that is removed while somebody waits for it is not looked up."""
     first = next(iter(mock_config_entry.subentries))
-    reconnect = coordinator_of(mock_config_entry).async_reconnect
+    reconnect = data_of(mock_config_entry).accounts.async_reconnect
 
     async def remove(*_args: object) -> ReconnectResult:
         hass.config_entries.async_remove_subentry(mock_config_entry, first)
@@ -355,7 +362,7 @@ async def test_removed_while_it_is_looked_up(
     monitor.facts.clear()
     monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
     provisioning.account.side_effect = remove
-    result = await coordinator_of(mock_config_entry).async_reconnect(
+    result = await data_of(mock_config_entry).accounts.async_reconnect(
         SWING.account_id, 60
     )
 
@@ -377,7 +384,7 @@ async def test_not_deployed_and_no_answer(
     monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
     provisioning.account.side_effect = hang
 
-    result = await coordinator_of(mock_config_entry).async_reconnect(
+    result = await data_of(mock_config_entry).accounts.async_reconnect(
         SWING.account_id, 0.01
     )
 
@@ -393,7 +400,7 @@ async def test_not_deployed_and_no_permission(
     await setup_entry(hass, entry)
     monitors[0].reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
 
-    result = await coordinator_of(entry).async_reconnect(SWING.account_id, 60)
+    result = await data_of(entry).accounts.async_reconnect(SWING.account_id, 60)
 
     assert result.outcome is Outcome.NOT_DEPLOYED
     provisioning.account.assert_not_called()

@@ -5,9 +5,11 @@ from datetime import timedelta
 from unittest.mock import MagicMock, patch
 
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_time_changed,
+)
 
-from custom_components.metaapi.account_reader import SINGLE_READS
 from custom_components.metaapi.api import (
     Account,
     CannotConnectError,
@@ -19,8 +21,10 @@ from custom_components.metaapi.api import (
     UnauthorizedError,
 )
 from custom_components.metaapi.const import REREAD_INTERVAL, REREAD_PAUSE
+from custom_components.metaapi.facts import SINGLE_READS
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
 from .conftest import (
@@ -29,7 +33,7 @@ from .conftest import (
     SCALP,
     SWING,
     FakeMonitor,
-    coordinator_of,
+    data_of,
     device_of,
     entry_state,
     make_entry,
@@ -186,6 +190,36 @@ async def test_one_listing_a_minute(
     assert provisioning.accounts.call_count == 1
 
 
+@pytest.mark.usefixtures("listed_long_ago")
+async def test_one_listing_at_a_time(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """A listing that takes long is not overtaken by the next one, which follows it."""
+    answer = asyncio.Event()
+    listed = provisioning.accounts.return_value
+
+    async def accounts() -> list[Account]:
+        await answer.wait()
+        return list(listed)
+
+    provisioning.accounts.reset_mock()
+    provisioning.accounts.side_effect = accounts
+    monitor.push(SWING.account_id, DISCONNECTED)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=2))
+    await asyncio.sleep(0)
+    assert provisioning.accounts.call_count == 1
+
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=20))
+    await asyncio.sleep(0)
+    assert provisioning.accounts.call_count == 1
+
+    answer.set()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 2
+
+
 @pytest.mark.parametrize(
     ("error", "seconds"),
     [
@@ -207,12 +241,10 @@ async def test_quick_reread_after_a_refusal(
 ) -> None:
     """However often accounts come and go, a refusal is given its time."""
     provisioning.accounts.side_effect = error
-    await coordinator_of(mock_config_entry).async_refresh()
+    await data_of(mock_config_entry).facts.async_read()
     provisioning.accounts.reset_mock(side_effect=True)
 
-    with patch(
-        "custom_components.metaapi.coordinator.async_call_later"
-    ) as async_call_later:
+    with patch("custom_components.metaapi.facts.async_call_later") as async_call_later:
         monitor.push(SWING.account_id, DISCONNECTED)
 
     delay = async_call_later.call_args.args[1]
@@ -235,7 +267,7 @@ async def test_the_poll_waits_as_long_as_metaapi_asks(
         provisioning.account.side_effect = error
     else:
         provisioning.accounts.side_effect = error
-    await coordinator_of(mock_config_entry).async_refresh()
+    await data_of(mock_config_entry).facts.async_read()
     provisioning.accounts.reset_mock(side_effect=True)
     if single:
         provisioning.accounts.return_value = accounts
@@ -265,19 +297,14 @@ async def test_a_poll_that_was_scheduled_before_the_rest(
     provisioning: MagicMock,
 ) -> None:
     """What MetaApi asks for when a person's press reads an account is given to it by the poll."""
-    coordinator = coordinator_of(mock_config_entry)
+    data = data_of(mock_config_entry)
     have_presses_refused(monitor, provisioning)
-    await coordinator.async_refresh()
+    await data.facts.async_read()
     provisioning.accounts.reset_mock()
-    with patch.object(
-        coordinator,
-        "async_set_updated_data",
-        wraps=coordinator.async_set_updated_data,
-    ) as postpone:
-        for _ in range(3):
-            await coordinator.async_reconnect(SWING.account_id, 60)
-    assert postpone.call_count == 1
-    assert coordinator.data[SWING.account_id] == SWING
+    for _ in range(3):
+        await data.accounts.async_reconnect(SWING.account_id, 60)
+    assert provisioning.account.call_count == 1
+    assert data.facts.accounts[SWING.account_id] == SWING
 
     await pass_time(hass, timedelta(minutes=29, seconds=57))
     assert provisioning.accounts.call_count == 0
@@ -294,24 +321,21 @@ async def test_a_quick_reread_that_was_scheduled_before_the_rest(
     provisioning: MagicMock,
 ) -> None:
     """It waits as well, and is not forgotten."""
-    coordinator = coordinator_of(mock_config_entry)
+    data = data_of(mock_config_entry)
     have_presses_refused(monitor, provisioning)
-    await coordinator.async_refresh()
+    await data.facts.async_read()
     provisioning.accounts.reset_mock()
-    coordinator.async_request_reread()
-    await coordinator.async_reconnect(SWING.account_id, 60)
-
+    data.facts.async_read_soon()
     with patch(
-        "custom_components.metaapi.coordinator.async_call_later"
-    ) as async_call_later:
-        await pass_time(hass, REREAD_PAUSE)
-    assert provisioning.accounts.call_count == 0
-    delay, job = async_call_later.call_args.args[1:]
-    assert 1798 < delay <= 1800
+        "custom_components.metaapi.facts.async_call_later",
+        wraps=async_call_later,
+    ) as scheduled:
+        await data.accounts.async_reconnect(SWING.account_id, 60)
+    assert 1798 < scheduled.call_args.args[1] <= 1800
 
-    coordinator.reader._read_not_before -= 1800
-    job.target(dt_util.utcnow())
-    await hass.async_block_till_done(wait_background_tasks=True)
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 0
+    await pass_time(hass, timedelta(minutes=30, seconds=2))
     assert provisioning.accounts.call_count == 1
 
 
@@ -324,16 +348,16 @@ async def test_not_deployed_and_a_rest(
     listing: bool,
 ) -> None:
     """However often a person presses, MetaApi has the rest that it asked for."""
-    coordinator = coordinator_of(mock_config_entry)
+    data = data_of(mock_config_entry)
     error = have_presses_refused(monitor, provisioning)
     if listing:
         provisioning.accounts.side_effect = error
-        await coordinator.async_refresh()
+        await data.facts.async_read()
 
     for _ in range(10):
-        await coordinator.async_reconnect(SWING.account_id, 60)
+        await data.accounts.async_reconnect(SWING.account_id, 60)
     assert provisioning.account.call_count == (0 if listing else 1)
 
-    coordinator.reader._read_not_before -= 1800
-    await coordinator.async_reconnect(SWING.account_id, 60)
+    data.facts._pauses.asking -= 1800
+    await data.accounts.async_reconnect(SWING.account_id, 60)
     assert provisioning.account.call_count == (1 if listing else 2)

@@ -1,4 +1,4 @@
-"""What changes of the links lead to: another listing, the log, a new token."""
+"""What changes lead to: another listing, the log, a new token."""
 
 from dataclasses import replace
 import logging
