@@ -4,10 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 import platform
+import sys
 
 import pytest
 
-from scripts.run_tests import CLIENT_ONLY, PEERS, selected, whole_runs
+from scripts.run_tests import (
+    CLIENT_ONLY,
+    PEERS,
+    Job,
+    run_and_report,
+    selected,
+    whole_runs,
+)
 from scripts.setup_env import environments, python314
 from scripts.setup_env.steps import CommandError, SetupError, run, step
 
@@ -52,6 +60,32 @@ def test_whatever_runs_exists() -> None:
             for argument in command:
                 path = argument.removeprefix("--ignore=")
                 assert not path.startswith("tests/") or Path(path).exists()
+
+
+def job(*scripts: str) -> Job:
+    """Return a job that runs scripts."""
+    return Job("some", tuple((sys.executable, "-c", script) for script in scripts), ())
+
+
+def test_a_failed_job_shows_everything_and_its_assertions_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The summary at the end says which assertion failed; what comes after a failure does not run."""
+    failing = "print('why'); print('FAILED tests/a.py::b - assert 1 == 2'); exit(1)"
+    told = run_and_report(job(failing, "print('never')"))
+    assert told.startswith("FAILED ")
+    assert told.endswith("\n      FAILED tests/a.py::b - assert 1 == 2")
+    printed = capsys.readouterr().out
+    assert "\nwhy\n" in printed
+    assert "never" not in printed
+
+
+def test_a_job_that_passed_shows_its_last_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """That is how many tests there were."""
+    assert run_and_report(job("print('much'); print('2 passed')")).startswith("passed ")
+    assert capsys.readouterr().out == "\n===== some: passed\n2 passed\n"
 
 
 @pytest.mark.parametrize(
