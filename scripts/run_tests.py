@@ -88,6 +88,7 @@ def main() -> int:
         return 1
     if len(jobs) == 1:
         return 0 if run(jobs[0]) else 1
+    print(f"Running: {'; '.join(job.title for job in jobs)}", flush=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         lines = list(pool.map(run_and_report, jobs))
     print("\nSummary", *lines, sep="\n  ", flush=True)

@@ -95,9 +95,9 @@ def _is_good(python: Path) -> bool:
 
 
 def _find(uv: Path, *options: str) -> Path | None:
-    command = (uv, "python", "find", "--no-project", "--no-python-downloads")
+    find = ("find", "--system", "--no-project", "--no-python-downloads")
     with suppress(CommandError):
-        python = Path(run(*command, *options, _WANTED))
+        python = Path(run(uv, "python", *find, *options, _WANTED))
         return python if _is_good(python) else None
     return None
 
