@@ -11,7 +11,7 @@ class Timing:
     """Pauses and bounds, in seconds unless a name says otherwise."""
 
     silence: float = 60.0
-    """Without `status` for this long, a terminal is suspected to be gone (SDK behaviour)."""
+    """Without `status` for this long, a terminal is suspected to be gone (SDK behavior)."""
     silence_refuted: float = 90.0
     """The same, once a terminal that was suspected turned out to be there."""
     grace: float = 9.0
@@ -24,7 +24,7 @@ class Timing:
     """A socket that is down for longer makes what it showed unavailable."""
     subscribe_first: float = 3.0
     subscribe_max: float = 300.0
-    """Pauses between subscribes double from the first to the last (SDK behaviour)."""
+    """Pauses between subscribes double from the first to the last (SDK behavior)."""
     refused_floor: float = 300.0
     """After a refusal nothing is tried again sooner: at most 12 attempts an hour."""
     limit_first: float = 60.0
@@ -56,7 +56,7 @@ class Timing:
     upgrade: float = 10.0
     """TCP, TLS and the upgrade to a websocket together: what takes longer was dropped on the way."""
     connect: float = 60.0
-    """One whole connect, up to the connected namespace (SDK behaviour)."""
+    """One whole connect, up to the connected namespace (SDK behavior)."""
     ping_timeout_least: float = 2.0
     """A server is given at least this long for a pong, whatever it says: a slow line may need it."""
     ping_most: float = 60.0
@@ -69,7 +69,7 @@ class Timing:
     close: float = 2.0
     """A polite close takes no longer, then the transport is aborted."""
     response: float = 60.0
-    """From a request to its answer (SDK behaviour)."""
+    """From a request to its answer (SDK behavior)."""
     try_response: float = 15.0
     """From a subscribe that only judges a token to its answer, while a person waits."""
     reconnect_response: float = 30.0

@@ -658,7 +658,7 @@ class Chaos:
         for proxy in self.rig.proxies.values():
             proxy.drop()
 
-    # -- the judgement -------------------------------------------------------------------------
+    # -- the judgment -------------------------------------------------------------------------
 
     def judge(self, verdict: Verdict) -> None:
         """Compare what was shown with what was true."""

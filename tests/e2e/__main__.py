@@ -3,7 +3,6 @@
 from pathlib import Path
 import sys
 
-from scripts.browser import open_page
 from scripts.demo_lib.options import Options
 from scripts.demo_lib.runner import INTERRUPTED, run
 from scripts.demo_lib.stage import bare
@@ -12,6 +11,7 @@ from scripts.setup_env.steps import ROOT
 from .actions import use_the_action
 from .automation import build_an_automation, see_it_run
 from .blueprints import use_the_blueprints
+from .browser import open_page
 from .dashboard import (
     be_asked_first,
     be_told_why_not,

@@ -6,10 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
-from scripts.browser import TIMEOUT
 from scripts.demo_lib.client import HomeAssistant
 from scripts.demo_lib.progress import DemoError, until
 
+from .browser import TIMEOUT
 from .web import serving
 
 NAME = "Pocket Phone"

@@ -8,12 +8,12 @@ from aiohttp import web
 from playwright.async_api import Locator, expect
 
 from homeassistant.util.yaml import load_yaml
-from scripts.browser import TIMEOUT
 from scripts.demo_lib.accounts import DOWN, UP, DemoAccount
 from scripts.demo_lib.progress import DemoError
 from scripts.setup_env.steps import ROOT
 
 from .automation import add_message, dismiss_notifications, read_notification
+from .browser import TIMEOUT
 from .dashboard import URL, tile
 from .phone import NAME as PHONE, Phone
 from .ui import pick

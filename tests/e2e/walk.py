@@ -8,12 +8,12 @@ import time
 
 from playwright.async_api import Error, Page
 
-from scripts.browser import SIZE
 from scripts.demo_lib.accounts import DemoAccount
 from scripts.demo_lib.client import HomeAssistant, SimulatorServer
 from scripts.demo_lib.progress import DemoError, step
 from scripts.demo_lib.stage import Demo
 
+from .browser import SIZE
 from .guard import Guard
 
 
@@ -23,7 +23,7 @@ class Walk:
     def __init__(
         self, demo: Demo, page: Page, folder: Path, images: Path | None
     ) -> None:
-        """Take a Home Assistant, a browser, and where the screenshots go."""
+        """Store a Home Assistant, a browser, and where the screenshots go."""
         assert demo.simulator
         self.page = page
         self.home: HomeAssistant = demo.home
@@ -36,11 +36,11 @@ class Walk:
         self._began = time.monotonic()
 
     async def begin(self) -> None:
-        """Watch what goes on, closely."""
+        """Start the guard."""
         await self.guard.begin(self.token)
 
     def end(self) -> None:
-        """Tell that all went well."""
+        """Print that all went well."""
         print(
             f"All as it should be: {self._count} steps in "
             f"{time.monotonic() - self._began:.0f} s. Screenshots: {self._folder}"
@@ -50,7 +50,7 @@ class Walk:
     async def step(
         self, title: str, *, image: str | None = None, height: int = SIZE["height"]
     ) -> AsyncIterator[None]:
-        """Do a step, look at what it left, and take a picture: `image`, cut off at `height`, for the documentation."""
+        """Run a step, check the page, and take a picture: `image`, cut off at `height`, for the documentation."""
         self._count += 1
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         shot = self._folder / f"{self._count:02}-{name}.png"
@@ -70,7 +70,7 @@ class Walk:
             await self.shoot(self._images / f"{image}.png", height)
 
     async def shoot(self, path: Path, height: int = SIZE["height"]) -> None:
-        """Take a picture of what has come to rest."""
+        """Take a picture once nothing moves."""
         await self.page.mouse.move(0, 0)
         await self.page.wait_for_load_state("networkidle")
         await self.page.screenshot(
@@ -94,11 +94,11 @@ class Walk:
         return self.token
 
     async def set_terminal(self, account: DemoAccount, *, up: bool) -> None:
-        """Have a terminal drop, or come back by itself."""
+        """Let a terminal drop, or come back by itself."""
         ids = await self.simulator.ids()
         await self.simulator.act(ids[account.name], "terminal", up=up)
 
     async def set_broker(self, account: DemoAccount, *, up: bool) -> None:
-        """Have a terminal lose its broker, or find it again."""
+        """Let a terminal lose its broker, or find it again."""
         ids = await self.simulator.ids()
         await self.simulator.act(ids[account.name], "broker", up=up)

@@ -28,7 +28,7 @@ LOUD = (
 RECORD = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) ")
 
-# All texts of the page, those in shadow roots too, and all attributes; then the texts that are no code.
+# All texts of the page, those in shadow roots too, and all attributes; then the texts that are not code.
 READ_ALL = """() => {
   const all = [], prose = [];
   const read = (root, isProse) => {
@@ -49,8 +49,8 @@ READ_ALL = """() => {
   return [all.join("\\n"), prose];
 }"""
 
-# Home Assistant tells it this way when an action fails, and shows it for a few seconds.
-HEAR_TOASTS = """
+# This is how Home Assistant reports that an action failed, and shows it for a few seconds.
+RECORD_TOASTS = """
 window.toasts = [];
 window.addEventListener(
   "hass-notification", (event) => window.toasts.push(event.detail.message), true
@@ -62,35 +62,35 @@ class Guard:
     """Looks at the page and at the log of Home Assistant."""
 
     def __init__(self, page: Page, demo: Demo) -> None:
-        """Take what is to be watched."""
+        """Store what is watched."""
         self._page = page
         self._demo = demo
         self._secrets: list[str] = []
         self._console: list[str] = []
 
     async def begin(self, token: str) -> None:
-        """Have everything told that may be told."""
+        """Turn on every log, and watch the page."""
         self.keep_secret(token)
-        await self._page.add_init_script(HEAR_TOASTS)
-        self._page.on("console", self._hear_console)
-        self._page.on("pageerror", lambda error: self._hear(str(error)))
+        await self._page.add_init_script(RECORD_TOASTS)
+        self._page.on("console", self._console_message)
+        self._page.on("pageerror", lambda error: self._record(str(error)))
         await self._demo.home.act("logger", "set_level", **dict.fromkeys(LOUD, "debug"))
 
     def keep_secret(self, token: str) -> None:
         """Look out for a token, or for the part of it that differs from others."""
         self._secrets += [token, token.split(".")[1][-60:]]
 
-    def _hear_console(self, message: ConsoleMessage) -> None:
+    def _console_message(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self._hear(message.text)
+            self._record(message.text)
 
-    def _hear(self, text: str) -> None:
+    def _record(self, text: str) -> None:
         # The frontend has troubles of its own
         if re.search("metaapi|translat", text, re.IGNORECASE):
             self._console.append(text)
 
     async def check(self) -> None:
-        """Raise an error that tells what is wrong."""
+        """Raise an error that says what is wrong."""
         await expect(self._page.locator(BROKEN)).to_have_count(0)
         text, prose = await self._page.evaluate(READ_ALL)
         if found := RAW_KEY.search(text):
@@ -105,7 +105,7 @@ class Guard:
         self._check_log()
 
     async def expect_toast(self, text: str) -> None:
-        """Wait for a toast that is meant to be."""
+        """Wait for a toast that should be shown."""
         await expect(self._page.locator("ha-toast")).to_contain_text(text)
         toasts = await self._toasts()
         if len(toasts) != 1 or text not in toasts[0]:
@@ -114,7 +114,7 @@ class Guard:
     async def _toasts(self) -> list[str]:
         """Return the toasts since the last look."""
         toasts: list[Any] = await self._page.evaluate("window.toasts.splice(0)")
-        # An empty one takes another away
+        # An empty one dismisses another
         return [str(toast) for toast in toasts if toast]
 
     def _check_log(self) -> None:
@@ -122,7 +122,7 @@ class Guard:
         self.find_secret("The log", text)
         for record in RECORD.split(text.replace(str(self._demo.folder), "")):
             if ERROR.match(record) and "metaapi" in record:
-                raise DemoError(f"The log tells of an error: {record[:2000]}")
+                raise DemoError(f"The log has an error: {record[:2000]}")
             if "Detected that custom integration 'metaapi'" in record:
                 raise DemoError(f"The log complains: {record[:2000]}")
 

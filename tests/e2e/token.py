@@ -34,7 +34,7 @@ async def replace_a_refused_token(walk: Walk) -> None:
 
 
 async def replace_a_token_in_time(walk: Walk) -> None:
-    """Be told that the token expires soon, and enter one that lasts longer."""
+    """Learn that the token expires soon, and enter one that lasts longer."""
     page, flow = walk.page, Flow(walk.page)
     async with walk.step("Be told that the token expires soon"):
         await walk.go("/config/repairs")

@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from .trace_options import parse
+from .options import parse
 
 CLIENT = "custom_components/metaapi"
 SETTINGS = {

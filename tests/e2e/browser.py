@@ -10,9 +10,9 @@ import subprocess
 
 from playwright.async_api import Page, Route, async_playwright, expect
 
-from .demo_lib.client import PASSWORD, USER
-from .demo_lib.progress import DemoError
-from .setup_env.steps import environ
+from scripts.demo_lib.client import PASSWORD, USER
+from scripts.demo_lib.progress import DemoError
+from scripts.setup_env.steps import environ
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -33,7 +33,7 @@ TIMEOUT = 45_000.0
 
 @asynccontextmanager
 async def open_page() -> AsyncIterator[Page]:
-    """Open a window of its own, that remembers nothing."""
+    """Open a window in a fresh profile."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=find_chromium(), args=FLAGS
@@ -55,7 +55,7 @@ async def _fulfil_icon(route: Route) -> None:
 
 
 def find_chromium() -> Path:
-    """Return the machine's Chromium; where apt-get may install one, have it do so."""
+    """Return the machine's Chromium; install it with apt-get where that is allowed."""
     if not (found := _on_path()) and shutil.which("apt-get") and os.geteuid() == 0:
         print("  Installing chromium with apt-get ...", flush=True)
         for args in (

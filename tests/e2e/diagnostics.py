@@ -28,11 +28,11 @@ async def download_the_diagnostics(walk: Walk) -> None:
 
 
 def _check(walk: Walk, text: str, ids: dict[str, str]) -> None:
-    """Raise an error if the file tells nothing, or too much."""
-    told = json.loads(text)["data"]
+    """Raise an error if the file holds nothing, or too much."""
+    content = json.loads(text)["data"]
     walk.guard.find_secret("The diagnostics file", text)
     secrets = (*ids, *ids.values())
-    if found := [secret for secret in secrets if secret in json.dumps(told)]:
-        raise DemoError(f"The diagnostics file tells {found}")
-    if len(told["accounts"]) != len(ids):
-        raise DemoError(f"The diagnostics file does not tell of all accounts: {told}")
+    if found := [secret for secret in secrets if secret in json.dumps(content)]:
+        raise DemoError(f"The diagnostics file holds {found}")
+    if len(content["accounts"]) != len(ids):
+        raise DemoError(f"The diagnostics file lacks accounts: {content}")

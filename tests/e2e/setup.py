@@ -2,9 +2,9 @@
 
 from playwright.async_api import expect
 
-from scripts import browser
 from scripts.demo_lib.accounts import BROKER_DOWN, DOWN, UNDEPLOYED, UP
 
+from . import browser
 from .ui import Flow
 from .walk import Walk
 

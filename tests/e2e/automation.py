@@ -16,7 +16,7 @@ MESSAGE = "{{ state_attr(trigger.entity_id, 'friendly_name') }} has dropped"
 
 
 async def build_an_automation(walk: Walk) -> None:
-    """Begin with the account, choose our trigger, and have it tell."""
+    """Begin with the account, choose our trigger, and have it notify."""
     page = walk.page
     adding = page.locator("add-automation-element-dialog")
     sidebar = page.locator("ha-automation-sidebar")
@@ -53,11 +53,11 @@ async def build_an_automation(walk: Walk) -> None:
 
 
 async def see_it_run(walk: Walk) -> None:
-    """Have an account drop, and read what the automation tells."""
+    """Let an account drop, and read what the automation says."""
     async with walk.step("See the automation run"):
         await walk.set_terminal(UP, up=False)
         await read_notification(walk, f"{UP.name} Terminal has dropped")
-    async with walk.step("Dismiss what it told"):
+    async with walk.step("Dismiss the notification"):
         await walk.set_terminal(UP, up=True)
         await dismiss_notifications(walk)
 
@@ -81,7 +81,7 @@ async def read_notification(walk: Walk, text: str) -> None:
 
 
 async def dismiss_notifications(walk: Walk) -> None:
-    """Have the drawer hold nothing, which closes it."""
+    """Dismiss all notifications, which closes the drawer."""
     drawer = walk.page.locator("notification-drawer")
     await walk.home.act("persistent_notification", "dismiss_all")
     await expect(drawer.get_by_role("button")).to_have_count(0)
