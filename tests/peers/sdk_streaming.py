@@ -14,6 +14,9 @@ from typing import Any
 from metaapi_cloud_sdk import MetaApi, SynchronizationListener
 from named_hosts import serve_from_loopback  # type: ignore[import-not-found]
 
+SAMPLE = 0.02
+"""How often it is looked at what the SDK shows, in seconds."""
+
 
 def say(event: str, **data: Any) -> None:
     """Tell the test what has happened, and when."""
@@ -76,6 +79,20 @@ async def follow(account: Any, *, wait: bool) -> Any:
     return connection
 
 
+async def report_changes(connections: list[Any]) -> None:
+    """Report what the SDK shows of each account whenever that has changed."""
+    shown: dict[str, tuple[bool, bool]] = {}
+    while True:
+        for connection in connections:
+            state = connection.terminal_state
+            now = (state.connected, state.connected_to_broker)
+            account_id = connection.account.id
+            if shown.get(account_id) != now:
+                shown[account_id] = now
+                say("shows", account=account_id, connected=now[0], broker=now[1])
+        await asyncio.sleep(SAMPLE)
+
+
 async def main() -> None:
     """Follow all accounts until stdin ends."""
     options = json.loads(sys.argv[1])
@@ -96,6 +113,7 @@ async def main() -> None:
     wait = options["states"] == ["DEPLOYED"]
     connections = await asyncio.gather(*(follow(each, wait=wait) for each in accounts))
     say("ready")
+    reporter = asyncio.create_task(report_changes(connections))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
@@ -109,6 +127,7 @@ async def main() -> None:
                 connected=state.connected,
                 broker=state.connected_to_broker,
             )
+    reporter.cancel()
     for connection in connections:
         await connection.close()
     api.close()

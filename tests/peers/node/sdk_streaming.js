@@ -12,6 +12,9 @@ serveFromLoopback(ports);
 
 const { default: MetaApi, SynchronizationListener } = require('metaapi.cloud-sdk');
 
+// How often it is looked at what the SDK shows, in milliseconds.
+const SAMPLE = 20;
+
 const say = (event, data) => {
   const time = Number(process.hrtime.bigint()) / 1e9;
   process.stdout.write(JSON.stringify({ event, time, ...data }) + '\n');
@@ -70,6 +73,14 @@ const main = async () => {
   });
   const connections = await Promise.all(accounts.map(follow));
   say('ready');
+  const last = new Map();
+  setInterval(() => {
+    for (const connection of connections) {
+      const now = JSON.stringify(shown(connection));
+      if (last.get(connection) !== now) say('shows', JSON.parse(now));
+      last.set(connection, now);
+    }
+  }, SAMPLE);
   readline
     .createInterface({ input: process.stdin })
     .on('line', () => connections.forEach((connection) => say('state', shown(connection))))
