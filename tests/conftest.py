@@ -325,7 +325,8 @@ def provisioning() -> Iterator[MagicMock]:
     client.accounts.return_value = [SWING, SCALP]
 
     async def account(account_id: str) -> Account:
-        for one in client.accounts.return_value:
+        listed: list[Account] = client.accounts.return_value
+        for one in listed:
             if one.account_id == account_id:
                 return replace(one)
         raise CannotConnectError("down")
