@@ -50,7 +50,7 @@ from .test_trigger import (
 )
 
 NOT_DEPLOYED = AccountState(terminal=False, status=Status.NOT_DEPLOYED)
-TOKEN_REFUSED = AccountState(available=False, status=None)
+TOKEN_REFUSED = AccountState(available=False, status=Status.TOKEN_REFUSED)
 
 FRIDAY = datetime(2026, 11, 20, tzinfo=UTC)
 SUNDAY = datetime(2026, 11, 22, tzinfo=UTC)

@@ -150,8 +150,8 @@ async def test_add_account(
     assert subentry.data == {CONF_ACCOUNT_ID: GOLD.account_id, CONF_REGION: "london"}
     client.accounts.assert_awaited_once()
     await hass.async_block_till_done()
-    assert set(monitors[-1].regions) == {SWING.account_id, GOLD.account_id}
-    assert len(monitors) == 2
+    assert set(monitors[0].regions) == {SWING.account_id, GOLD.account_id}
+    assert len(monitors) == 1
 
 
 async def test_hundreds_of_accounts(
@@ -478,7 +478,7 @@ async def test_region_that_metaapi_tells(
 ) -> None:
     """The next listing would undo a change, so none is offered, but while nothing is known."""
     provisioning.accounts.return_value = [SWING]
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
     subentry = subentry_of(entry, SWING.account_id)
 
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)

@@ -24,7 +24,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .api import AccountState, Status
 from .const import DOMAIN, LOGGER
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 from .targets import TERMINAL_SUFFIX, async_our_sensor
 
 SAVE_DELAY = 10
