@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from unittest.mock import MagicMock, create_autospec, patch
+from unittest.mock import AsyncMock, MagicMock, create_autospec, patch
 
 from homeassistant.config_entries import (
     ConfigEntry,
@@ -26,7 +26,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api import Endpoints
+from custom_components.metaapi.api import CannotConnectError, Endpoints
 from custom_components.metaapi.api import TooManyRequestsError
 from custom_components.metaapi.api import AccountState
 from custom_components.metaapi.api import Account, Replica, ServerSettings, Status
@@ -323,6 +323,16 @@ def provisioning() -> Iterator[MagicMock]:
     """Replace the provisioning API; it lists two accounts that are deployed."""
     client: MagicMock = create_autospec(Provisioning, instance=True)
     client.accounts.return_value = [SWING, SCALP]
+
+    async def account(account_id: str) -> Account:
+        listed: list[Account] = client.accounts.return_value
+        for one in listed:
+            if one.account_id == account_id:
+                return replace(one)
+        raise CannotConnectError("down")
+
+    # A test that lays out another answer overrides it
+    client.account = AsyncMock(wraps=account)
     client.server_settings.return_value = ServerSettings()
     with patch("custom_components.metaapi.Provisioning", return_value=client):
         yield client

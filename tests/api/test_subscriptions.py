@@ -126,7 +126,7 @@ async def test_user_quota_holds_every_subscribe_back() -> None:
     ],
 )
 async def test_server_quota_uses_another_socket(limit: Any) -> None:
-    """Another Client-Id may reach another server; its neighbours stay where they are."""
+    """Another Client-Id may reach another server; its neighbors stay where they are."""
     async with watched(accounts=2, add=False, timing={"refused_floor": 5.0}) as w:
         one, two = w.sim.accounts
         w.add(one)

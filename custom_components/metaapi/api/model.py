@@ -59,7 +59,7 @@ class AccountState:
     """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
 
     0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
-    read the account's facts again, since its region may be another one by now (SDK behaviour); listeners
+    read the account's facts again, since its region may be another one by now (SDK behavior); listeners
     are told of each step.
     """
 
@@ -180,7 +180,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Where the client API of this user runs (SDK behaviour: `/users/current/servers/mt-client-api`)."""
+    """Where the client API of this user runs (SDK behavior: `/users/current/servers/mt-client-api`)."""
 
     hostname: str = "mt-client-api-v1"
     domain: str = "agiliumtrade.ai"

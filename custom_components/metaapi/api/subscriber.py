@@ -1,6 +1,6 @@
 """Performs what terminals want done, subscribes and probes, and hands the answers back; minds the limits.
 
-Limits: SDK behaviour, `metadata.type` of a TooManyRequestsError.
+Limits: SDK behavior, `metadata.type` of a TooManyRequestsError.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ class Timing:
     """Pauses and bounds, in seconds unless a name says otherwise."""
 
     silence: float = 60.0
-    """Without `status` for this long, a terminal is suspected to be gone (SDK behaviour)."""
+    """Without `status` for this long, a terminal is suspected to be gone (SDK behavior)."""
     silence_refuted: float = 90.0
     """The same, once a terminal that was suspected turned out to be there."""
     grace: float = 9.0
@@ -24,7 +24,7 @@ class Timing:
     """A socket that is down for longer makes what it showed unavailable."""
     subscribe_first: float = 3.0
     subscribe_max: float = 300.0
-    """Pauses between subscribes double from the first to the last (SDK behaviour)."""
+    """Pauses between subscribes double from the first to the last (SDK behavior)."""
     refused_floor: float = 300.0
     """After a refusal nothing is tried again sooner: at most 12 attempts an hour."""
     limit_first: float = 60.0
@@ -40,25 +40,36 @@ class Timing:
     rest_believed: float = 600.0
     """What REST said of the broker's link is believed for this long."""
     backoff_first: float = 1.0
-    backoff_max: float = 300.0
-    """Bounds of the full-jitter pause between connects."""
+    backoff_max: float = 30.0
+    """Bounds of the full-jitter pause between connects: a socket is back 35 s after an outage at most."""
     backoff_short: float = 8.0
     backoff_patience: float = 120.0
-    """For so long after a loss no pause is longer than the short one: most faults are short."""
+    """For this long after a loss no pause is longer than the short one: most faults are short."""
     backoff_reset: float = 300.0
     """A socket that was open for this long starts the back-off afresh."""
     backoff_proven: float = 60.0
-    """One with an `authenticated` does so after this long."""
+    """One with an `authenticated` does so after this long; the loss of any other begins a new outage."""
+    refused_first: float = 5.0
+    """The first floor after a refused handshake; it doubles up to `refused_floor`."""
     connect_hung: float = 5.0
     """A connect that takes longer is given up when a person asks for a new one."""
+    upgrade: float = 10.0
+    """TCP, TLS and the upgrade to a websocket together: what takes longer was dropped on the way."""
     connect: float = 60.0
-    """One whole connect (SDK behaviour)."""
-    namespace: float = 10.0
-    """From the open packet to the connected namespace."""
+    """One whole connect, up to the connected namespace (SDK behavior)."""
+    ping_timeout_least: float = 2.0
+    """A server is given at least this long for a pong, whatever it says: a slow line may need it."""
+    ping_most: float = 60.0
+    """Pings are no further apart, and none waits longer, or a dead server would show too late."""
+    frame: float = 60.0
+    """For this long at most, the bytes of one unfinished frame stop the clock of a ping behind them."""
+    nonsense_most: float = 1000
+    nonsense_window: float = 10.0
+    """More frames without an event in this time end the socket: MetaApi sends a pong every 25 s, and little else."""
     close: float = 2.0
     """A polite close takes no longer, then the transport is aborted."""
     response: float = 60.0
-    """From a request to its answer (SDK behaviour)."""
+    """From a request to its answer (SDK behavior)."""
     try_response: float = 15.0
     """From a subscribe that only judges a token to its answer, while a person waits."""
     reconnect_response: float = 30.0

@@ -50,7 +50,7 @@ class Rule:
 
 
 ACCEPTED = Rule(Retry.BACKOFF, evidence=Evidence.ACCEPTED)
-"""A `response` is no `authenticated`: subscribe again until that comes (SDK behaviour)."""
+"""A `response` is no `authenticated`: subscribe again until that comes (SDK behavior)."""
 
 SUBSCRIBE: dict[type[MetaApiError], Rule] = {
     TerminalTimeoutError: Rule(Retry.BACKOFF, evidence=Evidence.AWAY),
@@ -92,7 +92,7 @@ LIMITS: dict[str, Limit] = {
     "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER": Limit.MOVE,
     "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER": Limit.MOVE,
 }
-"""Subscription limits (SDK behaviour); a 429 of another kind concerns its own account only."""
+"""Subscription limits (SDK behavior); a 429 of another kind concerns its own account only."""
 
 
 def subscribe_rule(error: MetaApiError | None) -> Rule:
@@ -119,7 +119,7 @@ def floor_after(
     """Return for how many seconds nothing is tried again; 0 leaves it to the back-off.
 
     `recommended` is what the server said, in seconds; `repeats` is how often in a row it was said before.
-    Source: documentation, "Rate limits"; SDK behaviour.
+    Source: documentation, "Rate limits"; SDK behavior.
     """
     match retry:
         case Retry.BACKOFF:

@@ -53,6 +53,33 @@ class _Served:
     sight: Sight
     subscription: Subscription
 
+    def answered(
+        self,
+        now: float,
+        error: MetaApiError | None,
+        retry_after: float | None,
+        *,
+        deployed_lately: bool,
+    ) -> None:
+        """Take the answer to a subscribe."""
+        rule = subscribe_rule(error)
+        subscription = self.subscription
+        floor = floor_after(
+            rule.retry, retry_after, subscription.limits, subscription.timing
+        )
+        if rule.evidence is Evidence.INVALID and deployed_lately:
+            # MetaApi is late to know
+            floor = 0.0
+        subscription.answered(
+            now,
+            rule.evidence,
+            rule.refusal,
+            floor=floor,
+            passing=rule.passing,
+            limited=isinstance(error, TooManyRequestsError),
+            up=self.sight.up,
+        )
+
     @property
     def has_settled(self) -> bool:
         """Return whether its round can be judged."""
@@ -217,6 +244,14 @@ class _Belief[PlaceT: Hashable]:
                 one.subscription.want(now)
         if good_news:
             self.lift_floors(now)
+
+    def overrule_rest(self, now: float) -> None:
+        """Believe a terminal that shows itself: where nothing subscribed meanwhile, do."""
+        self.rest.exists = True
+        self.rest.deployed = self.rest.deployed or None
+        for one in self.places.values():
+            if not one.sight.up:
+                one.subscription.want(now)
 
     def lift_floors(self, now: float) -> None:
         """Ask at once where a refusal may have passed."""
@@ -592,7 +627,7 @@ class Terminal[PlaceT: Hashable]:
         """
         timing, belief = self._timing, self._belief
         belief.region_known = region_known
-        belief.places = {
+        self._places = belief.places = {
             place: belief.places.get(place)
             or _Served(
                 Sight(timing, Clock(timing.blind, now), belief.patience),
@@ -644,20 +679,8 @@ class Terminal[PlaceT: Hashable]:
         one = self._places[place]
         if not one.sight.socket_open:
             return
-        rule = subscribe_rule(error)
-        subscription = one.subscription
-        floor = floor_after(rule.retry, retry_after, subscription.limits, self._timing)
-        if rule.evidence is Evidence.INVALID and self._belief.rest.deployed_lately(now):
-            floor = 0.0
-        subscription.answered(
-            now,
-            rule.evidence,
-            rule.refusal,
-            floor=floor,
-            passing=rule.passing,
-            limited=isinstance(error, TooManyRequestsError),
-            up=one.sight.up,
-        )
+        lately = self._belief.rest.deployed_lately(now)
+        one.answered(now, error, retry_after, deployed_lately=lately)
         self.tick(now)
 
     def subscribe_now(self, place: PlaceT, now: float) -> bool:
@@ -740,12 +763,7 @@ class Terminal[PlaceT: Hashable]:
         belief.on()
         belief.alone = place if alone and not self._high_reliability else None
         if belief.rest.forbids:
-            # REST is behind: where nothing subscribed meanwhile, do
-            belief.rest.exists = True
-            belief.rest.deployed = belief.rest.deployed or None
-            for other in self._places.values():
-                if not other.sight.up:
-                    other.subscription.want(now)
+            belief.overrule_rest(now)
         self.tick(now)
         return True
 
@@ -875,8 +893,3 @@ class Terminal[PlaceT: Hashable]:
         self._judge.look_around(now)
         self.pending += self._asker.ask(now)
         self.deadline = min(self._judge.next_end(now), self._asker.next_end(now))
-
-    @property
-    def _places(self) -> dict[PlaceT, _Served]:
-        """Return the places."""
-        return self._belief.places
