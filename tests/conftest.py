@@ -325,9 +325,10 @@ def provisioning() -> Iterator[MagicMock]:
     client.accounts.return_value = [SWING, SCALP]
 
     async def account(account_id: str) -> Account:
-        for one in client.accounts.return_value:
+        accounts: list[Account] = client.accounts.return_value
+        for one in accounts:
             if one.account_id == account_id:
-                return replace(one)
+                return one
         raise CannotConnectError("down")
 
     # A test that lays out another answer overrides it

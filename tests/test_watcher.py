@@ -323,6 +323,19 @@ async def test_token_accepted_again(
     assert reauth_flow(hass)
 
 
+async def test_form_that_something_else_opened(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A form for a new token closes with the next listing for which MetaApi takes the old one."""
+    mock_config_entry.async_start_reauth(hass)
+    await hass.async_block_till_done()
+    assert reauth_flow(hass)
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+
 async def test_unload_ends_asking_for_a_token(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
