@@ -404,7 +404,7 @@ async def test_ten_are_preselected(hass: HomeAssistant, mocks: MagicMock) -> Non
 
 
 async def test_account_without_a_name(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """An account without a name is labelled and titled with its id."""
+    """An account without a name is labeled and titled with its id."""
     nameless = account(1, name="", state="DEPLOY_FAILED")
     mocks.accounts.return_value = [nameless]
     result = await to_accounts(hass)

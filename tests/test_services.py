@@ -504,19 +504,19 @@ async def test_target_floor(
     assert reconnected(monitor) == {SWING_ID}
 
 
-@pytest.mark.parametrize("labelled", ["device", "entity", "area"])
+@pytest.mark.parametrize("labeled", ["device", "entity", "area"])
 async def test_target_label(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
-    labelled: str,
+    labeled: str,
 ) -> None:
     """A label means the accounts whose device, entity or area has it."""
     label = lr.async_get(hass).async_create("Important").label_id
     device = device_of(hass, mock_config_entry, SCALP_ID)
-    if labelled == "device":
+    if labeled == "device":
         dr.async_get(hass).async_update_device(device.id, labels={label})
-    elif labelled == "entity":
+    elif labeled == "entity":
         er.async_get(hass).async_update_entity(
             "binary_sensor.scalp_broker", labels={label}
         )
