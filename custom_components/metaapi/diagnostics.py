@@ -13,7 +13,7 @@ from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
-from .api import STREAMING, TokenClaims, read_claims
+from .api import STREAMING, Monitor, TokenClaims, read_claims
 from .const import (
     CONF_ACCOUNT_ID,
     CONF_API_URL,
@@ -34,6 +34,9 @@ ENTRY_SECRETS = frozenset({CONF_TOKEN, CONF_API_URL, CONF_APPLICATION, CONF_SERV
 
 TURN = 0.01
 """Seconds for which others wait at most, and a little more."""
+
+LISTS = ("sockets", "accounts", "events")
+"""What the monitor says of itself bit by bit."""
 
 LIBRARIES = ("aiohttp", "python-engineio", "python-socketio")
 
@@ -88,7 +91,7 @@ async def _async_diagnostics(
     }
     if entry.state is ConfigEntryState.LOADED:
         facts = entry.runtime_data.facts
-        links = entry.runtime_data.monitor.diagnostics()
+        links = await _async_links(entry.runtime_data.monitor, turns)
         diagnostics["rest"] = {
             "lists_accounts": facts.can_list,
             "last_error": facts.last_error,
@@ -117,6 +120,17 @@ class Turns:
         for item in items:
             yield item
             await self.async_share()
+
+
+async def _async_links(monitor: Monitor, turns: Turns) -> dict[str, Any]:
+    """Return what the monitor says of itself."""
+    links: dict[str, Any] = {name: [] for name in LISTS}
+    async for name, part in turns.over(monitor.diagnostics_parts()):
+        if name in LISTS:
+            links[name].append(part)
+        else:
+            links[name] = part
+    return links
 
 
 async def _async_redact(redactor: Redactor, value: Any, turns: Turns) -> Any:
