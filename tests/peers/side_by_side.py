@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+import logging
 from pathlib import Path
 import random
 import socket
@@ -36,6 +37,8 @@ if str(CLIENT) not in sys.path:
 
 # The package's front door, once it has one.
 from api.monitor import Monitor  # noqa: E402 - it needs the path
+
+_LOGGER = logging.getLogger(__name__)
 
 REGION = "london"
 ACCOUNTS = (
@@ -63,6 +66,8 @@ SLOWER = 2.0
 PASSING = ("InternalError", "TimeoutError", "TooManyRequestsError")
 """Errors that both clients take for passing; after the others ours waits 300 s, the SDKs ask on."""
 
+
+CLIENTS = 2
 
 LOSSES = ("terminal", "move", "redeploy", "drop_while")
 """Parts of the names of faults in which an account may well be shown as lost."""
@@ -237,10 +242,18 @@ class SideBySide:
         """Called when our client shows something else."""
         self._ours[account].append((now(), self.ours(account)))
 
-    def _right(self) -> bool:
-        """Return whether both clients show the truth of every account."""
+    def _watched(self, account: str) -> bool:
+        """Return whether both clients are subscribed wherever the account runs."""
+        zones = [each.listener.instance for each in self.sim.pick(account)]
         return all(
-            self.ours(each) is self.truth(each)
+            zones.count(zone) == CLIENTS for zone in self.sim.accounts[account].zones
+        )
+
+    def _right(self) -> bool:
+        """Return whether both clients follow every account, and show the truth."""
+        return all(
+            self._watched(each)
+            and self.ours(each) is self.truth(each)
             and self.sdk_timeline(each)[-1:]
             and self.sdk_timeline(each)[-1][1] is self.truth(each)
             for each in self.sim.accounts
@@ -275,6 +288,7 @@ class SideBySide:
             await asyncio.gather(*work)
             await self.settle(" and ".join(names))
             self._look_for_false_offs(started, " and ".join(names))
+            _LOGGER.info("step %s, %.1f s: %s", self._step, now() - started, names)
         return self.verdict
 
     async def settle(self, faults: str) -> None:
@@ -286,9 +300,9 @@ class SideBySide:
             sdk_shows = shown[-1][1] if shown else None
             truth, ours = self.truth(each), self.ours(each)
             if not truth is ours is sdk_shows:
-                self.verdict.disagreements.append(
-                    Disagreement(self._step, faults, each, truth, sdk_shows, ours)
-                )
+                found = Disagreement(self._step, faults, each, truth, sdk_shows, ours)
+                self.verdict.disagreements.append(found)
+                _LOGGER.info("%s", found)
         await self._wait(self._right, RECOVERS)
 
     async def shown(
@@ -311,11 +325,15 @@ class SideBySide:
         for who, when in times.items():
             found[who].append(within if when is None else when - since)
         if None in times.values():
-            sdk_shows, ours = (
-                value if when is not None else not value for when in times.values()
-            )
             self.verdict.disagreements.append(
-                Disagreement(self._step, "told late", account, value, sdk_shows, ours)
+                Disagreement(
+                    self._step,
+                    "a change that was not shown",
+                    account,
+                    value,
+                    self.sdk_timeline(account)[-1][1],
+                    self.ours(account),
+                )
             )
 
     async def _wait(self, condition: Callable[[], object], timeout: float) -> bool:
@@ -510,7 +528,12 @@ def main() -> None:
         help="with losses that no event tells of: a minute each, some minutes a seed",
     )
     parser.add_argument("--sdk", choices=("python", "javascript"), default="python")
-    sys.exit(not asyncio.run(run(parser.parse_args())))
+    parser.add_argument("--verbose", action="store_true", help="one line per step")
+    options = parser.parse_args()
+    if options.verbose:
+        logging.basicConfig(format="%(message)s")
+        _LOGGER.setLevel(logging.INFO)
+    sys.exit(not asyncio.run(run(options)))
 
 
 if __name__ == "__main__":
