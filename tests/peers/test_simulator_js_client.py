@@ -140,7 +140,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 async def test_sample_of_the_seed_page(sim: Simulator, start: Clients) -> None:
-    """As it stands there, but for URL, token and the package's name; it prints both responses."""
+    """As it stands there, except URL, token and the package's name; it prints both responses."""
     sample = (HERE / "client_seed_page.js").read_text("utf-8")
     for old, new in (
         (PAGE_URL, sim.url),
