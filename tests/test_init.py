@@ -362,7 +362,7 @@ async def test_rest_is_that_of_a_token(
     await setup_entry(hass, entry)
     assert entry_state(entry) is ConfigEntryState.LOADED
     assert provisioning.accounts.call_count == 1
-    kept = repr([(key, hass.data[key]) for key in hass.data if DOMAIN in str(key)])
+    kept = repr([item for item in hass.data.items() if DOMAIN in str(item[0])])
     assert "Pauses(" in kept
     assert not [token for token in (TOKEN, other) if token in kept]
 

@@ -84,7 +84,7 @@ def test_nobody_deployed_for_a_round(
 
 
 def test_a_deploy_is_seen_within_a_floor(bench: Bench) -> None:
-    """ "Deployed" lifts the floor, and for three minutes the server may still say that nobody is."""
+    """News of a deploy lifts the floor, and for three minutes the server may still deny that anything is deployed."""
     bench.facts(deployed=True, connection="CONNECTED")
     bench.to(1000)
     bench.up()

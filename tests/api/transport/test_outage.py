@@ -286,7 +286,7 @@ async def test_authenticated_of_a_foreign_session(foreign: bool) -> None:
     async with Raw(script) as server, aiohttp.ClientSession() as session:
         monitor = Monitor(session, TOKEN, endpoints=Endpoints(api_url=server.url))
         monitor.add_account(ACCOUNT)
-        (connection,) = monitor._sockets
+        (connection,) = monitor._pool
         await eventually(lambda: connection.counters.events)
         assert monitor.state(ACCOUNT).terminal is (None if foreign else True)
         await asyncio.sleep(1)
