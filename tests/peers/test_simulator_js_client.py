@@ -97,6 +97,8 @@ class Clients:
         """Start Node."""
         process = await asyncio.create_subprocess_exec(
             NODE,
+            # Node's own, which came after the client, does not say why a handshake failed
+            "--no-experimental-websocket",
             *arguments,
             cwd=ENVIRONMENT,
             env={"NODE_PATH": str(ENVIRONMENT / "node_modules"), "NO_COLOR": "1"},
