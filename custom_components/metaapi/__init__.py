@@ -26,6 +26,7 @@ from .const import (
     WEB_APP_URL,
 )
 from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
+from .dashboard import async_setup_dashboard
 from .issues import ExpiryIssue, async_setup_issues
 from .services import async_setup_services
 
@@ -38,6 +39,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what all entries share."""
     async_setup_issues(hass)
     async_setup_services(hass)
+    await async_setup_dashboard(hass)
     return True
 
 
