@@ -209,7 +209,7 @@ const nowTemplate = (hass, accounts, texts) => {
 {%- set tried = as_datetime(states(account.result), none) if account.result else none -%}
 {%- set outcome = outcomes.get(state_attr(account.result, "event_type")) if tried and since and tried > since else none -%}
 {%- set lines = [reasons[status]] -%}
-{%- if since -%}{%- set lines = lines + [${literal(texts.common("since"))}.format(time=clock(since), duration=lasting(since))] -%}{%- endif -%}
+{%- if since -%}{%- set lines = lines + [(${literal(texts.common("down_since"))} if is_down else ${literal(texts.common("out_of_sight_since"))}).format(time=clock(since), duration=lasting(since))] -%}{%- endif -%}
 {%- if outcome -%}{%- set lines = lines + [${literal(texts.common("tried"))}.format(time=clock(tried), outcome=outcome)] -%}{%- endif -%}
 {%- set details = lines | join("<br>") -%}
 {%- set groups = found.down if is_down else found.out_of_sight -%}
@@ -240,6 +240,7 @@ const reconnectActions = (account, texts, statuses) => {
   const confirmation = {
     title: fill(texts.common("confirm_title"), { account: account.name }),
     text: texts.common("confirm"),
+    confirm_text: texts.name("button", "reconnect"),
   };
   return [
     [RECONNECT, press],
@@ -329,7 +330,7 @@ const downtimeSection = ({ downtime, name }, texts) => ({
     ...["day", "week", "month"].map((period) => ({
       type: "statistic",
       entity: downtime,
-      name: texts.common(`down_${period}`),
+      name: texts.common(period),
       period: { calendar: { period } },
       stat_type: "change",
       grid_options: { columns: period === "month" ? 12 : 6 },
@@ -495,6 +496,7 @@ const register = () => {
           { name: "sections", selector: { select: { multiple: true, mode: "list", options } } },
         ];
         form.data = { accounts: [], sections: Object.keys(SECTIONS), ...this._config };
+        this.append(form);
       }
 
       async _create() {
@@ -506,7 +508,6 @@ const register = () => {
           event.stopPropagation();
           this._change(event.detail.value);
         });
-        this.append(form);
         return [form, texts];
       }
 
