@@ -18,6 +18,10 @@ const SECTIONS = {
 const HOURS = 24;
 const MAX_COLUMNS = 4;
 
+// More accounts make a list, and have a page each: the cards of hundreds take the browser a minute
+const ON_ONE_PAGE = 10;
+const LIST = 25;
+
 const CONNECTED = ["connected"];
 const TERMINAL_DOWN = [
   "disconnected",
@@ -39,7 +43,7 @@ const ASK = [...CONNECTED, ...BROKER_DOWN, "no_answer"];
 const LOOKS = [
   ["green", CONNECTED, ["state", "last_changed"]],
   ["red", DOWN, ["state"]],
-  ["orange", OUT_OF_SIGHT, ["state", "last_changed"]],
+  ["orange", OUT_OF_SIGHT, ["state"]],
   ["grey", IDLE, ["state"]],
 ];
 
@@ -62,7 +66,7 @@ const loadTexts = async (hass) => {
     status: (key) =>
       text(`entity.sensor.status.state.${key}`) || text("common.dashboard_unavailable"),
     outcome: (key) =>
-      text(`entity.event.reconnect_result.state_attributes.event_type.state.${key}`) || key,
+      text(`entity.event.reconnect_result.state_attributes.event_type.state.${key}`),
   };
 };
 
@@ -96,7 +100,8 @@ const findAccounts = (hass, wanted) => {
     each.name = nameOf(each);
     if (count.get(each.name) > 1) each.name += ` (${device.serial_number || id || device.id})`;
   }
-  return accounts.sort((one, other) => one.name.localeCompare(other.name, hass.locale?.language));
+  const { compare } = new Intl.Collator(hass.locale.language, { numeric: true });
+  return accounts.sort((one, other) => compare(one.name, other.name));
 };
 
 /** Return the condition under which an account has one of these statuses. */
@@ -203,9 +208,10 @@ const nowTemplate = (hass, accounts, texts) => {
 {%- if status == "connected" -%}{%- set found.connected = found.connected + 1 -%}
 {%- elif status in reasons -%}
 {%- set is_down = status in ${literal(DOWN)} -%}
-{%- set watched = account.broker if status == "broker_disconnected" and account.broker else account.terminal or account.status -%}
+{%- set watched = account.broker if status == "broker_disconnected" and account.broker else account.terminal -%}
+{%- set watched = (states[watched] if watched else none) or (states[account.status] if account.status else none) -%}
 {%- set known = as_datetime(states(account.since), none) if is_down and account.since else none -%}
-{%- set since = known or (states[watched].last_changed if states[watched] else none) -%}
+{%- set since = known or (watched.last_changed if watched else none) -%}
 {%- set tried = as_datetime(states(account.result), none) if account.result else none -%}
 {%- set outcome = outcomes.get(state_attr(account.result, "event_type")) if tried and since and tried > since else none -%}
 {%- set lines = [reasons[status]] -%}
@@ -280,12 +286,12 @@ const nowSection = (hass, accounts, texts) => ({
 });
 
 /** Return the section of an account: its status, since when, and the button. */
-const accountSection = (account, texts) => {
-  const { device, name, status, terminal, disconnected_since: since } = account;
+const accountSection = (account, texts, path) => {
+  const { name, status, terminal, disconnected_since: since } = account;
   const entity = status ?? terminal;
   const cards = [
     heading(name, ICON, {
-      tap_action: { action: "navigate", navigation_path: `/config/devices/device/${device.id}` },
+      tap_action: { action: "navigate", navigation_path: path },
       badges: reconnectActions(account, texts, [...CONNECTED, ...DOWN, ...OUT_OF_SIGHT]).map(
         (each) => ({
           type: "button",
@@ -320,6 +326,23 @@ const accountSection = (account, texts) => {
     });
   }
   return { type: "grid", cards };
+};
+
+/** Return sections that list accounts by their status; each leads to the page of the account. */
+const listSections = (accounts, pathOf) => {
+  const rows = accounts
+    .filter(({ status, terminal }) => status || terminal)
+    .map((account) => ({
+      entity: account.status ?? account.terminal,
+      name: account.name,
+      tap_action: { action: "navigate", navigation_path: pathOf(account) },
+    }));
+  const sections = [];
+  for (let start = 0; start < rows.length; start += LIST) {
+    const entities = rows.slice(start, start + LIST);
+    sections.push({ type: "grid", cards: [{ type: "entities", entities }] });
+  }
+  return sections;
 };
 
 /** Return the section with how long an account was down, as Home Assistant's statistics know it. */
@@ -406,19 +429,52 @@ const generate = async (config, hass) => {
   const texts = await loadTexts(hass);
   const accounts = findAccounts(hass, config.accounts);
   const title = texts.common("title");
-  const view = { title, path: "accounts", icon: ICON };
-  if (!accounts.length) return { title, views: [{ ...view, ...emptyView(hass, texts) }] };
-  const isShown = (section) => (config.sections ?? Object.keys(SECTIONS)).includes(section);
-  const sections = [
-    ...(isShown("now") ? [nowSection(hass, accounts, texts)] : []),
-    ...(isShown("accounts") ? accounts.map((each) => accountSection(each, texts)) : []),
-    ...(isShown("downtime")
-      ? accounts.filter(({ downtime }) => downtime).map((each) => downtimeSection(each, texts))
-      : []),
-    ...(isShown("history") ? [historySection(accounts, texts)] : []),
-    ...(isShown("activity") ? [activitySection(accounts, texts)] : []),
+  const main = { title, path: "accounts", icon: ICON };
+  if (!accounts.length) return { title, views: [{ ...main, ...emptyView(hass, texts) }] };
+
+  const wanted = config.sections ?? Object.keys(SECTIONS);
+  const ifWanted = (section, make) => (wanted.includes(section) ? make() : []);
+  const detailsOf = (some) => [
+    ...ifWanted("downtime", () =>
+      some.filter(({ downtime }) => downtime).map((each) => downtimeSection(each, texts))
+    ),
+    ...ifWanted("history", () => [historySection(some, texts)]),
+    ...ifWanted("activity", () => [activitySection(some, texts)]),
   ];
-  return { title, views: [{ ...view, type: "sections", max_columns: MAX_COLUMNS, sections }] };
+  const isOnOnePage = accounts.length <= ON_ONE_PAGE;
+  const pathOf = ({ device }) =>
+    isOnOnePage ? `/config/devices/device/${device.id}` : `account-${device.id}`;
+  const page = { type: "sections", max_columns: MAX_COLUMNS };
+  const views = [
+    {
+      ...main,
+      ...page,
+      sections: [
+        ...ifWanted("now", () => [nowSection(hass, accounts, texts)]),
+        ...ifWanted("accounts", () =>
+          isOnOnePage
+            ? accounts.map((each) => accountSection(each, texts, pathOf(each)))
+            : listSections(accounts, pathOf)
+        ),
+        ...(isOnOnePage ? detailsOf(accounts) : []),
+      ],
+    },
+  ];
+  if (!isOnOnePage) {
+    views.push(
+      ...accounts.map((each) => ({
+        title: each.name,
+        path: pathOf(each),
+        subview: true,
+        ...page,
+        sections: [
+          accountSection(each, texts, `/config/devices/device/${each.device.id}`),
+          ...detailsOf([each]),
+        ],
+      }))
+    );
+  }
+  return { title, views };
 };
 
 /** Return whether the dashboard must be made anew: other entities of the home are no reason. */
