@@ -261,7 +261,8 @@ def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
     """Nothing of the dashboard names what is missing, and the rest stays."""
     home = Home()
     home.add(
-        "Scalper", without=("disconnected_since", "downtime", "reconnect_result", "broker")
+        "Scalper",
+        without=("disconnected_since", "downtime", "reconnect_result", "broker"),
     )
     dashboard = strategy.generate(home)
     assert "statistic" not in {card["type"] for card in cards(dashboard)}
@@ -297,8 +298,15 @@ def test_since_when_is_shown_while_it_is_known(strategy: Strategy) -> None:
     since = entity(1, "disconnected_since")
     dashboard = strategy.generate(Home("Scalper"))
     tiles = [card for card in of_kind(dashboard, "tile") if card["entity"] == since]
-    assert len(visible(tiles, {since: "2026-11-27T02:12:00+00:00"})) == 1
-    assert not visible(tiles, {since: "unknown"})
+    at_night = "2026-11-27T02:12:00+00:00"
+    for status, value, count in (
+        ("silent", at_night, 1),
+        ("no_connection", at_night, 1),
+        ("silent", "unknown", 0),
+        ("not_deployed", at_night, 0),
+    ):
+        states = {entity(1, "status"): status, since: value}
+        assert len(visible(tiles, states)) == count, states
 
 
 ASKED = [True]
@@ -551,13 +559,13 @@ def test_what_is_down_and_since_when(hass: HomeAssistant, strategy: Strategy) ->
             "error",
             "Gold",
             "Broker disconnected",
-            "Down since Nov 25, 23:14 (1 d 7 h)",
+            "Down since Nov 25, 23:14 (1 day 7 hr)",
         ),
         alert(
             "error",
             "Scalper",
             "Reconnect failed",
-            "Down since 04:55 (2 h 4 min)",
+            "Down since 04:55 (2 hr 4 min)",
             "Reconnect at 06:30: did not come back in time",
         ),
     ]
@@ -648,22 +656,28 @@ def test_when_nothing_is_down(
 
 def test_a_name_is_no_code(hass: HomeAssistant, strategy: Strategy) -> None:
     """Neither the template nor the page takes a name for something else."""
-    name = '{{ 1/0 }} %} "<b>\\n金\' *x*'
+    name = "{{ 1/0 }} %} \"<b>\\n金' *x*"
     hass.states.async_set(entity(1, "status"), "silent")
     shown = render(hass, strategy, Home(name))
     assert (
-        'title="{{ 1/0 }} %} &#34;&#60;b&#62;\\n金&#39; *x*">Terminal silent<br>' in shown
+        'title="{{ 1/0 }} %} &#34;&#60;b&#62;\\n金&#39; *x*">Terminal silent<br>'
+        in shown
     )
 
 
 @pytest.mark.parametrize(
     ("language", "time_format", "zone", "shown"),
     [
-        ("en", "12", "server", "Down since Nov 26, 11:30 PM (7 h 30 min)"),
-        ("de", "language", "server", "Ausgefallen seit 26. Nov., 23:30 (7 Std. 30 Min.)"),
-        ("zh-Hans", "24", "server", "自 11月26日, 23:30 起掉线（7 小时 30 分钟）"),
+        ("en", "12", "server", "Down since Nov 26, 11:30 PM (7 hr 30 min)"),
+        (
+            "de",
+            "language",
+            "server",
+            "Ausgefallen seit 26. Nov., 23:30 (7 Std. 30 Min.)",
+        ),
+        ("zh-Hans", "24", "server", "自 11月26日, 23:30 起掉线"),
         # The browser is in another zone than the home
-        ("en", "24", "local", "Down since Nov 26, 22:30 (7 h 30 min)"),
+        ("en", "24", "local", "Down since Nov 26, 22:30 (7 hr 30 min)"),
     ],
 )
 @pytest.mark.usefixtures("now")
@@ -736,9 +750,7 @@ def test_texts_are_there_and_used(strategy: Strategy) -> None:
     strategy.generate(Home("Scalper"))
     strategy.generate(Home())
     strategy.call("offered", Home())
-    strategy.call(
-        "edit", Home(), {"before": {"type": "custom:metaapi"}, "change": {}}
-    )
+    strategy.call("edit", Home(), {"before": {"type": "custom:metaapi"}, "change": {}})
     used = {
         path.removeprefix("common.")
         for path in strategy.asked

@@ -49,10 +49,7 @@ const LOOKS = [
 
 // Stay in a text until something is filled in
 const PLACEHOLDERS = Object.fromEntries(
-  ["account", "days", "duration", "hours", "minutes", "outcome", "time"].map((name) => [
-    name,
-    `{${name}}`,
-  ])
+  ["account", "duration", "outcome", "time"].map((name) => [name, `{${name}}`])
 );
 
 /** Return what looks up the texts of the integration in the user's language. */
@@ -155,6 +152,17 @@ const timeFormat = (hass) => {
   };
 };
 
+/** Return how the language counts a unit: once, and more often. */
+const countedAs = (unit, language) => {
+  const format = new Intl.NumberFormat(language, { style: "unit", unit });
+  return [1, 2].map((number) =>
+    format
+      .formatToParts(number)
+      .map(({ type, value }) => (type === "integer" ? "#" : value))
+      .join("")
+  );
+};
+
 /** Return the template of what is down and what cannot be seen: which, why, since when, what was tried. */
 const nowTemplate = (hass, accounts, texts) => {
   const { time, date, months, local } = timeFormat(hass);
@@ -176,6 +184,10 @@ const nowTemplate = (hass, accounts, texts) => {
       outcomes[each] ??= texts.outcome(each);
     }
   }
+  const units = {};
+  for (const each of ["day", "hour", "minute"]) {
+    units[each] = countedAs(each, hass.locale.language);
+  }
   const boxes = (kind, key, groups) =>
     `{%- if ${groups} %}## {{ ${literal(texts.common(key))} }}
 
@@ -187,12 +199,15 @@ const nowTemplate = (hass, accounts, texts) => {
 {%- set is_today = at.date() == ${local("utcnow()")}.date() -%}
 {{- at.strftime(${literal(time)} if is_today else ${literal(date)}).replace("{month}", ${literal(months)}[at.month - 1]) -}}
 {%- endmacro -%}
+{%- macro counted(number, unit) -%}
+{{- ${literal(units)}[unit][number != 1].replace("#", number | string) -}}
+{%- endmacro -%}
 {%- macro lasting(moment) -%}
 {%- set minutes = ((utcnow() - moment).total_seconds() // 60) | int -%}
 {%- if minutes < 1 -%}{{ ${literal(escapeHtml(texts.common("moments")))} }}
-{%- elif minutes < 60 -%}{{ ${literal(texts.common("minutes"))}.format(minutes=minutes) }}
-{%- elif minutes < 1440 -%}{{ ${literal(texts.common("hours"))}.format(hours=minutes // 60, minutes=minutes % 60) }}
-{%- else -%}{{ ${literal(texts.common("days"))}.format(days=minutes // 1440, hours=minutes % 1440 // 60) }}
+{%- elif minutes < 60 -%}{{ counted(minutes, "minute") }}
+{%- elif minutes < 1440 -%}{{ counted(minutes // 60, "hour") }} {{ counted(minutes % 60, "minute") }}
+{%- else -%}{{ counted(minutes // 1440, "day") }} {{ counted(minutes % 1440 // 60, "hour") }}
 {%- endif -%}
 {%- endmacro -%}
 {%- set reasons = ${literal(reasons)} -%}
@@ -322,7 +337,10 @@ const accountSection = (account, texts, path) => {
       name: texts.name("sensor", "disconnected_since"),
       color: "red",
       grid_options: { columns: "full" },
-      visibility: [{ condition: "state", entity: since, state_not: ["unknown", "unavailable"] }],
+      visibility: [
+        { condition: "state", entity: since, state_not: ["unknown", "unavailable"] },
+        hasStatus(account, [...DOWN, ...OUT_OF_SIGHT]),
+      ],
     });
   }
   return { type: "grid", cards };

@@ -8,7 +8,6 @@ import time
 
 from playwright.async_api import Error, Page
 
-from scripts.browser import SIZE
 from scripts.demo_lib.accounts import DemoAccount
 from scripts.demo_lib.client import HomeAssistant, SimulatorServer
 from scripts.demo_lib.progress import DemoError, step
@@ -48,9 +47,9 @@ class Walk:
 
     @asynccontextmanager
     async def step(
-        self, title: str, *, image: str | None = None, height: int = SIZE["height"]
+        self, title: str, *, image: str | None = None
     ) -> AsyncIterator[None]:
-        """Do a step, look at what it left, and take a picture: `image`, cut off at `height`, for the documentation."""
+        """Do a step, look at what it left, and take a picture: `image` for the documentation."""
         self._count += 1
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         shot = self._folder / f"{self._count:02}-{name}.png"
@@ -67,17 +66,13 @@ class Walk:
             ) from err
         if image and self._images:
             self._images.mkdir(parents=True, exist_ok=True)
-            await self.shoot(self._images / f"{image}.png", height)
+            await self.shoot(self._images / f"{image}.png")
 
-    async def shoot(self, path: Path, height: int = SIZE["height"]) -> None:
+    async def shoot(self, path: Path) -> None:
         """Take a picture of what has come to rest."""
         await self.page.mouse.move(0, 0)
         await self.page.wait_for_load_state("networkidle")
-        await self.page.screenshot(
-            path=path,
-            animations="disabled",
-            clip={"x": 0, "y": 0, "width": SIZE["width"], "height": height},
-        )
+        await self.page.screenshot(path=path, animations="disabled")
 
     async def go(self, path: str) -> None:
         """Open a page of Home Assistant."""
