@@ -57,7 +57,7 @@ async def be_asked_first(walk: Walk) -> None:
     """Press the button of an account that is well, and think better of it."""
     page = walk.page
     async with walk.step("Be asked before a connected account is reconnected"):
-        await section(walk, UP.name).get_by_text("Reconnect").click()
+        await section(walk, UP.name).locator("ha-control-button:visible").click()
         dialog = page.locator("dialog-box")
         await expect(dialog).to_contain_text("Open positions stay open")
         await dialog.get_by_role("button", name="Cancel").click()
@@ -70,7 +70,7 @@ async def find_no_button(walk: Walk) -> None:
     async with walk.step("Find no button where a reconnect cannot help"):
         undeployed = section(walk, UNDEPLOYED.name)
         await expect(undeployed).to_contain_text("Not deployed")
-        await expect(undeployed.get_by_text("Reconnect")).to_have_count(0)
+        await expect(undeployed.locator("ha-control-button:visible")).to_have_count(0)
 
 
 async def be_told_why_not(walk: Walk) -> None:

@@ -13,7 +13,7 @@ from scripts.demo_lib.stage import Demo
 BROKEN = (
     "hui-error-card, hui-warning, hui-error-badge, hui-error-section, "
     # What Markdown holds is ours: the dashboard shows in red what is down
-    "ha-alert[alert-type=error]:not(ha-markdown-element > *)"
+    "ha-alert[alert-type=error]:not(ha-markdown-element *)"
 )
 RAW_KEY = re.compile(
     r"\b(component\.[a-z_]+\.|ui\.[a-z]+\.[a-z]|entity\.[a-z_]+\.|translation:|"
