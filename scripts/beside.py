@@ -20,7 +20,7 @@ CORE = Path(components.__path__[0])
 
 # What uses Socket.IO: theirs, then ours
 THEIRS = ("yalexs.manager.socketio", "yalexs.manager.data")
-OURS = ("api.monitor", "api.provisioning")
+OURS = ("api.monitor", "api.rest")
 
 
 def main() -> int:

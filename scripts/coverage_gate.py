@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 ENOUGH = 95
-FLOWS = ("config_flow.py", "flow_access.py", "flow_forms.py", "subentry_flow.py")
+FLOWS = ("config_flow.py", "access.py", "forms.py", "subentry_flow.py", "texts.py")
 
 
 def judge(report: Path) -> list[str]:

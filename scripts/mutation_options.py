@@ -15,18 +15,35 @@ class Target:
     """Those that survivors of the others may be given to."""
 
 
+_TERMINAL = tuple(
+    f"tests/api/terminal/test_{name}.py"
+    for name in (
+        "clock",
+        "rules",
+        "sight",
+        "subscription",
+        "terminal",
+        "terminal_corners",
+        "verdict",
+    )
+)
+_TERMINAL_SLOW = ("tests/api/terminal/test_terminal_model.py",)
+
 TARGETS = {
     target.name: target
     for target in (
-        Target("connection", ("tests/api/test_connection.py",)),
-        Target(
-            "link",
-            (
-                "tests/api/test_link.py",
-                "tests/api/test_link_corners.py",
-                "tests/api/test_policy.py",
-            ),
-            slow=("tests/api/test_link_model.py",),
+        Target("transport/connection", ("tests/api/transport/test_connection.py",)),
+        Target("transport/channel", ("tests/api/transport/test_channel.py",)),
+        *(
+            Target(f"terminal/{module}", _TERMINAL, slow=_TERMINAL_SLOW)
+            for module in (
+                "clock",
+                "rules",
+                "sight",
+                "subscription",
+                "terminal",
+                "verdict",
+            )
         ),
     )
 }

@@ -1,22 +1,20 @@
-"""The control API under `/simulator/` and the page at `/`: what a person does to the simulator."""
+"""The control API under `/simulator/` and the page at `/`: what a person can do to the simulator."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from aiohttp import web
 
-from .account import STATES, ReconnectMode, SimAccount, SubscribeMode
+from .account import STATES, ReconnectMode, SimAccount, SubscribeMode, hosts_in
+from .box import Box
 from .limits import LIMIT_TYPES
 from .settings import BadToken, PayloadForm
 from .tokens import DEFAULT_OWNER
 
-if TYPE_CHECKING:
-    from .server import Simulator
-
-type Action = Callable[[Simulator, Body], Any]
-type AccountAction = Callable[[Simulator, str, Body], Any]
+type Action = Callable[[Box, Body], Any]
+type AccountAction = Callable[[Box, str, Body], Any]
 
 PAGE = Path(__file__).with_name("page.html")
 
@@ -46,14 +44,14 @@ NULLABLE = {name for name in SETTINGS if name.startswith("max_accounts")}
 
 
 class BodyError(ValueError):
-    """A body that asks for nothing sensible."""
+    """A body that makes no sense."""
 
 
 class Body:
     """The JSON body of a control call."""
 
     def __init__(self, data: Any) -> None:
-        """Take an object."""
+        """Take JSON; BodyError if it is not an object."""
         if not isinstance(data, dict):
             raise BodyError("the body must be a JSON object")
         self.data: dict[str, Any] = data
@@ -117,15 +115,16 @@ class Body:
         return value
 
 
-def snapshot(sim: Simulator) -> dict[str, Any]:
-    """Return all that a person wants to see; no token is in it."""
+def snapshot(box: Box) -> dict[str, Any]:
+    """Return what a person wants to see, without any token."""
+    limit = box.cloud.limits.demanded
     return {
-        "url": sim.url,
-        "frozen": sim.frozen,
-        "refuse": sim.refuse_status,
-        "limit": sim.limit.type if sim.limit else None,
-        "rest": sim.rest_fault.status if sim.rest_fault else None,
-        "accounts": [_account(sim, account) for account in sim.accounts.values()],
+        "url": box.rest.url,
+        "frozen": box.engine.frozen,
+        "refuse": box.settings.wire.refuse_status,
+        "limit": limit.type if limit else None,
+        "rest": box.rest.fault.status if box.rest.fault else None,
+        "accounts": [_account(box, each) for each in box.cloud.accounts.values()],
         "sockets": [
             {
                 "sid": socket.sid,
@@ -139,16 +138,16 @@ def snapshot(sim: Simulator) -> dict[str, Any]:
                 "requests": len(socket.requests),
                 "bad_frames": socket.bad_frames,
             }
-            for socket in sim.sockets
+            for socket in box.sockets.all()
         ],
-        "requests": len(sim.requests),
-        "handshakes": len(sim.handshakes),
-        "rest_calls": len(sim.rest_calls),
-        "settings": {name: getattr(sim, name) for name in SETTINGS},
+        "requests": len(box.cloud.requests),
+        "handshakes": len(box.engine.handshakes),
+        "rest_calls": len(box.rest.calls),
+        "settings": {name: box.settings.get(name) for name in SETTINGS},
     }
 
 
-def _account(sim: Simulator, account: SimAccount) -> dict[str, Any]:
+def _account(box: Box, account: SimAccount) -> dict[str, Any]:
     """Return what there is to see of an account."""
     return {
         "id": account.id,
@@ -163,15 +162,15 @@ def _account(sim: Simulator, account: SimAccount) -> dict[str, Any]:
             for each in account.hosts
         ],
         "broker": account.broker,
-        "silent": account.silent,
-        "status_authenticated": account.status_authenticated,
+        "silent": account.events.silent,
+        "status_authenticated": account.events.authenticated,
         "connectionStatus": account.connection_status,
-        "subscribe_mode": account.subscribe_mode,
-        "reconnect_mode": account.reconnect_mode,
-        "reconnects": account.reconnects,
-        "last_reconnect": account.last_reconnect,
-        "last_reconnect_outcome": account.last_reconnect_outcome,
-        "subscribed": len(sim.subscribed(account.id)),
+        "subscribe_mode": account.subscribing.mode,
+        "reconnect_mode": account.reconnecting.mode,
+        "reconnects": account.reconnecting.count,
+        "last_reconnect": account.reconnecting.last,
+        "last_reconnect_outcome": account.reconnecting.outcome,
+        "subscribed": len(box.sockets.subscribed(account.id)),
     }
 
 
@@ -189,12 +188,12 @@ def _zones(body: Body) -> list[int] | None:
     return [int(zone) for zone in zones]
 
 
-def _rest_fields(sim: Simulator, account_id: str, body: Body) -> None:
-    """Have REST tell something else; an empty object: the truth."""
-    sim.set_rest(account_id, **body.data)
+def _rest_fields(box: Box, account_id: str, body: Body) -> None:
+    """Have REST show something else; an empty object: the truth."""
+    box.upstream.set_rest(account_id, **body.data)
 
 
-def _set(sim: Simulator, body: Body) -> dict[str, Any]:
+def _set(box: Box, body: Body) -> dict[str, Any]:
     """Change settings, all of them or none."""
     values: dict[str, Any] = {}
     for name in body.data:
@@ -214,23 +213,24 @@ def _set(sim: Simulator, body: Body) -> dict[str, Any]:
     if min(values.get(name, 1) for name in ("status_interval", "ping_interval")) <= 0:
         raise BodyError("intervals must be more than 0")
     for name, value in values.items():
-        setattr(sim, name, value)
-    return {name: getattr(sim, name) for name in SETTINGS}
+        box.settings.set(name, value)
+    return {name: box.settings.get(name) for name in SETTINGS}
 
 
-def _add(sim: Simulator, body: Body) -> dict[str, Any]:
+def _add(box: Box, body: Body) -> dict[str, Any]:
     """Create an account."""
     account = SimAccount(
-        name=body.text("name"), login=body.maybe_text("login") or "90210"
+        name=body.text("name"),
+        login=body.maybe_text("login") or "90210",
+        hosts=hosts_in(_zones(body) or (0,)),
     )
     account.region = body.maybe_text("region") or account.region
-    account.run_in(_zones(body) or account.zones)
-    return {"id": sim.add_account(account).id}
+    return {"id": box.upstream.add_account(account).id}
 
 
-def _grant(sim: Simulator, body: Body) -> dict[str, Any]:
+def _grant(box: Box, body: Body) -> dict[str, Any]:
     """Accept a token."""
-    token = sim.grant(
+    token = box.access.grant(
         body.maybe_text("token"),
         owner=body.maybe_text("owner") or DEFAULT_OWNER,
         provisioning=body.flag("provisioning", True),
@@ -241,88 +241,94 @@ def _grant(sim: Simulator, body: Body) -> dict[str, Any]:
     return {"token": token}
 
 
-def _revoke(sim: Simulator, body: Body) -> None:
-    """Accept a token no longer."""
+def _revoke(box: Box, body: Body) -> None:
+    """Refuse a token."""
     token = body.maybe_text("token")
-    if token is not None and token not in sim.tokens:
+    if token is not None and token not in box.cloud.tokens:
         raise BodyError("no such token")
-    sim.revoke(token, drop=body.flag("drop", False))
+    box.access.revoke(token, drop=body.flag("drop", False))
 
 
-def _event(sim: Simulator, account_id: str, body: Body) -> dict[str, Any]:
+def _event(box: Box, account_id: str, body: Body) -> dict[str, Any]:
     """Send an event as if the account had caused it."""
-    return {"sockets": sim.inject_event(account_id, body.data)}
+    return {"sockets": box.upstream.inject_event(account_id, body.data)}
 
 
 ACCOUNT_ACTIONS: dict[str, AccountAction] = {
-    "terminal": lambda sim, account, body: sim.set_terminal(
+    "terminal": lambda box, account, body: box.upstream.set_terminal(
         account,
         body.flag("up"),
         host=body.maybe_text("host"),
         announce=body.flag("announce", True),
     ),
-    "broker": lambda sim, account, body: sim.set_broker(account, body.flag("up")),
-    "silence": lambda sim, account, body: sim.set_silent(
+    "broker": lambda box, account, body: box.upstream.set_broker(
+        account, body.flag("up")
+    ),
+    "silence": lambda box, account, body: box.upstream.set_silent(
         account, body.flag("silent", True)
     ),
-    "authenticated": lambda sim, account, body: sim.set_status_authenticated(
+    "authenticated": lambda box, account, body: box.upstream.set_status_authenticated(
         account, body.flag("authenticated")
     ),
-    "state": lambda sim, account, body: sim.set_state(
+    "state": lambda box, account, body: box.upstream.set_state(
         account, body.text("state", STATES)
     ),
-    "reconnect_mode": lambda sim, account, body: sim.set_reconnect_mode(
+    "reconnect_mode": lambda box, account, body: box.upstream.set_reconnect_mode(
         account,
         body.text("mode", RECONNECT_MODES),  # type: ignore[arg-type]
         error=body.maybe_text("error"),
         details=body.data.get("details"),
         delay=body.maybe_number("delay"),
     ),
-    "subscribe_mode": lambda sim, account, body: sim.set_subscribe_mode(
+    "subscribe_mode": lambda box, account, body: box.upstream.set_subscribe_mode(
         account,
         body.text("mode", SUBSCRIBE_MODES),  # type: ignore[arg-type]
         error=body.maybe_text("error"),
     ),
-    "name": lambda sim, account, body: sim.rename(account, body.text("name")),
-    "region": lambda sim, account, body: sim.move(
+    "name": lambda box, account, body: box.upstream.rename(account, body.text("name")),
+    "region": lambda box, account, body: box.upstream.move(
         account, body.maybe_text("region"), _zones(body)
     ),
     "rest": _rest_fields,
     "event": _event,
-    "delete": lambda sim, account, body: sim.delete_account(account),
+    "delete": lambda box, account, body: box.upstream.delete_account(account),
 }
 
 ACTIONS: dict[str, Action] = {
     "accounts": _add,
-    "sockets/drop": lambda sim, body: sim.drop_sockets(body.maybe_text("account")),
-    "sockets/close": lambda sim, body: sim.close_sockets(
+    "sockets/drop": lambda box, body: box.sockets.drop_sockets(
+        body.maybe_text("account")
+    ),
+    "sockets/close": lambda box, body: box.sockets.close_sockets(
         body.maybe_text("account"),
         namespace=body.flag("namespace", True),
         packet=body.flag("packet", True),
     ),
-    "sockets/disconnect": lambda sim, body: sim.disconnect_sockets(
+    "sockets/disconnect": lambda box, body: box.sockets.disconnect_sockets(
         body.maybe_text("account")
     ),
-    "sockets/error": lambda sim, body: sim.send_error_packet(
+    "sockets/error": lambda box, body: box.sockets.send_error_packet(
         body.data.get("data", "Error"), body.maybe_text("account")
     ),
-    "sockets/inject": lambda sim, body: sim.inject(
+    "sockets/inject": lambda box, body: box.sockets.inject(
         body.text("text"), body.maybe_text("account")
     ),
-    "sockets/freeze": lambda sim, body: sim.freeze(rest=body.flag("rest", False)),
-    "sockets/unfreeze": lambda sim, body: sim.unfreeze(),
-    "sockets/refuse": lambda sim, body: sim.refuse_sockets(
+    "sockets/freeze": lambda box, body: box.sockets.freeze(
+        rest=body.flag("rest", False)
+    ),
+    "sockets/unfreeze": lambda box, body: box.sockets.unfreeze(),
+    "sockets/refuse": lambda box, body: box.sockets.refuse_sockets(
         body.status(), retry_after=body.maybe_number("retry_after")
     ),
     "tokens/grant": _grant,
     "tokens/revoke": _revoke,
-    "rest": lambda sim, body: sim.fail_rest(
+    "rest": lambda box, body: box.rest.fail(
         body.status(),
         path=body.maybe_text("path") or "/",
         count=body.maybe_count("count"),
         retry_after=body.maybe_number("retry_after"),
     ),
-    "limit": lambda sim, body: sim.limit_subscriptions(
+    "limit": lambda box, body: box.upstream.limit_subscriptions(
         body.maybe_text("type", LIMIT_TYPES),  # type: ignore[arg-type]
         retry_after=body.number("retry_after", 10),
         count=body.maybe_count("count"),
@@ -332,25 +338,25 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def routes(sim: Simulator) -> list[web.RouteDef]:
+def routes(box: Box) -> list[web.RouteDef]:
     """Return the page and the control API."""
 
     async def page(request: web.Request) -> web.Response:
         return web.Response(text=PAGE.read_text("utf-8"), content_type="text/html")
 
     async def state(request: web.Request) -> web.Response:
-        return web.json_response(snapshot(sim))
+        return web.json_response(snapshot(box))
 
     async def account(request: web.Request) -> web.Response:
         account_id = request.match_info["id"]
         action = ACCOUNT_ACTIONS.get(request.match_info["action"])
-        if action is None or account_id not in sim.accounts:
+        if action is None or account_id not in box.cloud.accounts:
             return web.json_response({"error": "no such account or action"}, status=404)
-        return await _answer(request, lambda body: action(sim, account_id, body))
+        return await _answer(request, lambda body: action(box, account_id, body))
 
     def act(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
-            return await _answer(request, lambda body: action(sim, body))
+            return await _answer(request, lambda body: action(box, body))
 
         return handler
 
@@ -366,8 +372,8 @@ def routes(sim: Simulator) -> list[web.RouteDef]:
 
 
 async def _answer(request: web.Request, act: Callable[[Body], Any]) -> web.Response:
-    """Do what a body asks for."""
-    # A page of somebody else's, open in the same browser, has no business here.
+    """Do what the body of a request asks for."""
+    # A foreign page, open in the same browser, must not control the simulator.
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{request.host}":
         return web.json_response({"error": "not from another site"}, status=403)

@@ -8,9 +8,10 @@ from multidict import CIMultiDict
 
 from . import framing
 from .records import Handshake, Listener
-from .session import CLOSE_TIMEOUT, Owner, SimSocket
+from .session import Owner, SimSocket
 from .settings import Settings
 from .tokens import SimToken
+from .transport import CLOSE_TIMEOUT
 
 LISTENER = web.AppKey("listener", Listener)
 
@@ -44,7 +45,7 @@ class Engine:
 
     @property
     def frozen(self) -> bool:
-        """Tell whether new sockets are left without an answer."""
+        """Return whether new sockets are left without an answer."""
         return not self._thawed.is_set()
 
     def freeze(self) -> None:
@@ -54,23 +55,23 @@ class Engine:
             session.freeze()
 
     def unfreeze(self) -> None:
-        """Answer again, what was held back first."""
+        """Answer again, starting with what was held back."""
         for session in self.sessions.values():
             session.unfreeze()
         self._thawed.set()
 
     def forget(self, session: SimSocket) -> None:
-        """Drop a closed session from the books."""
+        """Move a closed session to the past ones."""
         if self.sessions.pop(session.sid, None):
             self.past.append(session)
 
     def close(self) -> None:
-        """Abort all that is open."""
+        """Abort everything that is open."""
         for session in list(self.sessions.values()):
             session.drop("simulator closed")
 
     async def lost(self, request: web.Request) -> web.StreamResponse:
-        """Serve the path without its slash: nobody there, as with engine.io."""
+        """Serve the path without its slash, where engine.io answers nothing."""
         if not _is_upgrade(request):
             raise web.HTTPNotFound
         await asyncio.sleep(DESTROY_UPGRADE_AFTER)
@@ -81,8 +82,8 @@ class Engine:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one HTTP request or websocket of a session."""
         await self._thawed.wait()
-        if self._settings.handshake_delay and "sid" not in request.query:
-            await asyncio.sleep(self._settings.handshake_delay)
+        if self._settings.timing.handshake_delay and "sid" not in request.query:
+            await asyncio.sleep(self._settings.timing.handshake_delay)
         transport = request.query.get("transport")
         if transport not in ("websocket", "polling"):
             return _refuse(0)
@@ -95,9 +96,9 @@ class Engine:
             return await self._again(session, request)
         if request.method != "GET":
             return _refuse(2)
-        if self._settings.refuse_status is not None:
-            return self._refused(request)
-        if self._settings.bad_token == "http401" and not self._knows(request):
+        if self._settings.wire.refuse_status is not None:
+            return self._refused(request, self._settings.wire.refuse_status)
+        if self._settings.wire.bad_token == "http401" and not self._knows(request):
             self._note(request, 401)
             return web.json_response(
                 {
@@ -121,18 +122,19 @@ class Engine:
             request.app[LISTENER],
             request.query,
             request.headers,
+            self.forget,
         )
         self.sessions[session.sid] = session
         refusal = None
-        if self._settings.bad_token == "error_packet" and not self._knows(request):
+        if self._settings.wire.bad_token == "error_packet" and not self._knows(request):
             refusal = framing.error("Authentication error")
         session.open(polling=polling, refusal=refusal)
-        if self._settings.bad_token == "close" and not self._knows(request):
+        if self._settings.wire.bad_token == "close" and not self._knows(request):
             session.close(packet=False)
         if ws is None:
             return await self._poll(session, request)
         assert request.transport is not None
-        await session.serve(ws, request.transport)
+        await session.transport.serve(ws, request.transport)
         return ws
 
     async def _again(
@@ -144,12 +146,12 @@ class Engine:
                 return _refuse(3)
             ws = await _websocket(request)
             assert request.transport is not None
-            await session.upgrade(ws, request.transport)
+            await session.transport.upgrade(ws, request.transport)
             return ws
         if session.upgraded:
             return _refuse(3)
         if request.method == "POST":
-            if not await session.post(await request.read()):
+            if not await session.transport.post(await request.read()):
                 return _refuse(3)
             return web.Response(text="ok", content_type="text/html")
         if session.polling:
@@ -160,24 +162,23 @@ class Engine:
     async def _poll(self, session: SimSocket, request: web.Request) -> web.Response:
         """Answer a poll."""
         assert request.transport is not None
-        return web.Response(text=await session.poll(request.transport))
+        return web.Response(text=await session.transport.poll(request.transport))
 
     def _knows(self, request: web.Request) -> bool:
-        """Tell whether the client's token is good."""
+        """Return whether the client's token is good."""
         token = self._tokens.get(request.query.get("auth-token", ""))
         return token is not None and not token.revoked
 
-    def _refused(self, request: web.Request) -> web.Response:
+    def _refused(self, request: web.Request, status: int) -> web.Response:
         """Refuse a socket as told."""
-        status = self._settings.refuse_status or 500
         self._note(request, status)
         headers = {}
-        if self._settings.refuse_retry_after is not None:
-            headers["Retry-After"] = str(round(self._settings.refuse_retry_after))
+        if self._settings.wire.refuse_retry_after is not None:
+            headers["Retry-After"] = str(round(self._settings.wire.refuse_retry_after))
         return web.json_response({"message": "refused"}, status=status, headers=headers)
 
     def _note(self, request: web.Request, status: int) -> None:
-        """Book an attempt."""
+        """Record an attempt."""
         self.handshakes.append(
             Handshake(
                 asyncio.get_running_loop().time(),
@@ -204,7 +205,7 @@ async def _websocket(request: web.Request) -> web.WebSocketResponse:
 
 
 def _is_upgrade(request: web.Request) -> bool:
-    """Tell whether a request asks for a websocket."""
+    """Return whether a request asks for a websocket."""
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 

@@ -7,7 +7,7 @@ from .account import SimAccount, SimHost
 from .limits import iso_in
 from .session import SimSocket
 
-# Asked by MetaApi's own clients; a simulator of the link has nothing to say but yes.
+# MetaApi's own clients send these; a simulator of the link accepts them and does nothing.
 PASSIVE_TYPES = frozenset(
     {
         "synchronize",
@@ -84,7 +84,7 @@ def parse(payload: Any) -> Request:
 
 
 def respond(socket: SimSocket, account_id: str, request_id: str) -> None:
-    """Say that a request has been taken."""
+    """Answer that a request was accepted."""
     socket.emit(
         "response",
         {"type": "response", "requestId": request_id, "accountId": account_id},
@@ -100,7 +100,7 @@ def fail(
     details: Any = None,
     metadata: dict[str, Any] | None = None,
 ) -> None:
-    """Say that a request has failed."""
+    """Answer that a request has failed."""
     body: dict[str, Any] = {"id": 4, "error": error, "message": message}
     if isinstance(request_id, str):
         body["requestId"] = request_id
@@ -111,8 +111,30 @@ def fail(
     socket.emit("processingError", body)
 
 
+def refuse(
+    socket: SimSocket,
+    request_id: str,
+    error: str,
+    *,
+    details: Any = None,
+    retry_after: float,
+) -> None:
+    """Refuse a request as an account's plan says."""
+    metadata = None
+    if error == "TooManyRequestsError":
+        metadata = credits_used_up(retry_after)
+    fail(
+        socket,
+        request_id,
+        error,
+        "Refused by the simulator",
+        details=details,
+        metadata=metadata,
+    )
+
+
 def time_out(socket: SimSocket, account_id: str, request_id: str) -> None:
-    """Say that the terminal has not answered; the real text blames two causes as well."""
+    """Answer that the terminal has not answered; the real text names two causes as well."""
     fail(
         socket,
         request_id,
@@ -150,8 +172,8 @@ def authenticated(
         "instanceIndex": (subscription.instance or 0) if subscription else 0,
         "host": host.name,
         "replicas": len(account.hosts)
-        if account.replicas is None
-        else account.replicas,
+        if account.events.replicas is None
+        else account.events.replicas,
     }
     if subscription is not None and subscription.session_id is not None:
         event["sessionId"] = subscription.session_id
@@ -180,6 +202,6 @@ def status(
         "instanceIndex": subscription.instance or 0,
         "host": host.name,
         "connected": account.broker,
-        "authenticated": account.status_authenticated,
-        "healthStatus": account.health,
+        "authenticated": account.events.authenticated,
+        "healthStatus": account.events.health,
     }

@@ -31,7 +31,7 @@ MAX_LIMIT = 1000
 
 @dataclass(slots=True, eq=False)
 class RestFault:
-    """An error on demand; `path` is the start of the paths it spoils, `count` how many calls."""
+    """An error on demand for `count` calls; `path` is the start of the paths that it spoils."""
 
     status: int
     path: str = "/"
@@ -44,7 +44,7 @@ class RestError(Exception):
     """A call that fails."""
 
     def __init__(self, status: int, message: str, *, details: Any = None) -> None:
-        """Say how."""
+        """Take the HTTP status, the message and the details of the body."""
         super().__init__(message)
         self.status = status
         self.details = details
@@ -54,7 +54,7 @@ class Rest:
     """The REST API."""
 
     def __init__(self, settings: Settings, cloud: Cloud) -> None:
-        """Know what to tell about."""
+        """Take the cloud whose accounts are shown."""
         self.url = ""
         self.calls: deque[RestCall] = deque(maxlen=100_000)
         self.fault: RestFault | None = None
@@ -62,6 +62,22 @@ class Rest:
         self._cloud = cloud
         self._thawed = asyncio.Event()
         self._thawed.set()
+
+    def fail(
+        self,
+        status: int | None,
+        *,
+        path: str = "/",
+        count: int | None = None,
+        retry_after: float | None = None,
+        body: str | None = None,
+    ) -> None:
+        """Answer calls with an error, `count` times or until None ends it."""
+        self.fault = (
+            None
+            if status is None
+            else RestFault(status, path, count, retry_after, body)
+        )
 
     def freeze(self) -> None:
         """Answer no call."""
@@ -73,11 +89,11 @@ class Rest:
 
     @property
     def frozen(self) -> bool:
-        """Tell whether calls are left without an answer."""
+        """Return whether calls are left without an answer."""
         return not self._thawed.is_set()
 
     def routes(self) -> list[web.RouteDef]:
-        """Return what is served; paths that nobody knows get MetaApi's own 404."""
+        """Return what is served; unknown paths get MetaApi's own 404."""
         base = "/users/current"
         return [
             web.get(f"{base}/accounts", self._served(self._accounts)),
@@ -97,8 +113,8 @@ class Rest:
 
         async def handler(request: web.Request) -> web.Response:
             await self._thawed.wait()
-            if self._settings.rest_delay:
-                await asyncio.sleep(self._settings.rest_delay)
+            if self._settings.timing.rest_delay:
+                await asyncio.sleep(self._settings.timing.rest_delay)
             response = self._spoiled(request)
             if response is None:
                 try:
@@ -150,7 +166,7 @@ class Rest:
             raise RestError(401, "Authorization token invalid")
         if not token.provisioning:
             raise RestError(
-                self._settings.provisioning_refusal,
+                self._settings.api.provisioning_refusal,
                 "You can not invoke this method because you do not have the required permission",
             )
         return token
@@ -193,15 +209,15 @@ class Rest:
     def _regions(self, request: web.Request, token: SimToken) -> Any:
         """List the regions, the owner's default first."""
         here = [account.region for account in self._cloud.visible(token)]
-        return list(dict.fromkeys([*self._settings.regions, *here]))
+        return list(dict.fromkeys([*self._settings.api.regions, *here]))
 
     def _server(self, request: web.Request, token: SimToken) -> Any:
-        """Tell where the client API is."""
+        """Return where the client API is."""
         return {
             "url": self.url,
             "hostname": "mt-client-api-v1",
             "domain": "agiliumtrade.ai",
-        } | self._settings.server_settings
+        } | self._settings.api.server_settings
 
     def _nothing(self, request: web.Request, token: SimToken) -> Any:
         """Serve no path."""
@@ -220,7 +236,9 @@ class Rest:
         """Return an account as JSON."""
         cloud = self._cloud
         return account_json(
-            account, cloud.replicas(account), cloud.connections(account)
+            account,
+            cloud.replicas(account),
+            cloud.subscriptions.connections(account),
         )
 
 
@@ -242,13 +260,13 @@ def _number(
 
 
 def _matches(request: web.Request, account: SimAccount) -> bool:
-    """Tell whether an account is what the query asks for."""
+    """Return whether an account is what the query asks for."""
     fields = {
         "region": account.region,
         "state": account.state,
         "connectionStatus": account.connection_status,
-        "type": account.type,
-        "version": str(account.version),
+        "type": account.spec.type,
+        "version": str(account.spec.version),
     }
     for name, value in fields.items():
         wanted = [
@@ -269,7 +287,7 @@ def _error(
     metadata: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> web.Response:
-    """Return an error as the API tells it."""
+    """Return an error as the API words it."""
     body: dict[str, Any] = {
         "id": 1,
         "error": NAMES.get(status, "InternalError"),

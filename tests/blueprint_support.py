@@ -14,7 +14,7 @@ from pytest_homeassistant_custom_component.common import (
     async_mock_service,
 )
 
-from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.api import Outcome, ReconnectResult
 from custom_components.metaapi.const import DOMAIN
 from homeassistant.components import automation, notify
 from homeassistant.components.notify import DATA_COMPONENT, NotifyEntity

@@ -26,24 +26,19 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api.endpoints import Endpoints
-from custom_components.metaapi.api.errors import TooManyRequestsError
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import (
-    Account,
-    Replica,
-    ServerSettings,
-    Status,
-)
-from custom_components.metaapi.api.provisioning import Provisioning
-from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.api import Endpoints
+from custom_components.metaapi.api import TooManyRequestsError
+from custom_components.metaapi.api import AccountState
+from custom_components.metaapi.api import Account, Replica, ServerSettings, Status
+from custom_components.metaapi.api import Provisioning
+from custom_components.metaapi.api import Outcome, ReconnectResult
 from custom_components.metaapi.const import (
     CONF_ACCOUNT_ID,
     CONF_REGION,
     DOMAIN,
     SUBENTRY_ACCOUNT,
 )
-from custom_components.metaapi.coordinator import MetaApiCoordinator
+from custom_components.metaapi.data import MetaApiData
 from simulator import make_jwt
 
 TOKEN = make_jwt()
@@ -68,9 +63,9 @@ SCALP = replace(
     region="new-york",
 )
 
-CONNECTED = LinkState(terminal=True, broker=True, status=Status.CONNECTED)
-DISCONNECTED = LinkState(terminal=False, status=Status.DISCONNECTED)
-NO_CONNECTION = LinkState(available=False, status=Status.NO_CONNECTION)
+CONNECTED = AccountState(terminal=True, broker=True, status=Status.CONNECTED)
+DISCONNECTED = AccountState(terminal=False, status=Status.DISCONNECTED)
+NO_CONNECTION = AccountState(available=False, status=Status.NO_CONNECTION)
 
 
 class FakeMonitor:
@@ -103,10 +98,10 @@ class FakeMonitor:
         self.reconnect_results: dict[str, list[ReconnectResult]] = {}
         self.token_checks = 0
         self.listeners: dict[str, list[Callable[[], None]]] = {}
-        self.hub_listeners: list[Callable[[], None]] = []
-        self._states: dict[str, LinkState] = {}
+        self.link_listeners: list[Callable[[], None]] = []
+        self._states: dict[str, AccountState] = {}
 
-    def state(self, account_id: str) -> LinkState:
+    def state(self, account_id: str) -> AccountState:
         """Return what was pushed last."""
         return self._states[account_id]
 
@@ -126,10 +121,10 @@ class FakeMonitor:
         listeners.append(listener)
         return lambda: listeners.remove(listener) if listener in listeners else None
 
-    def listen_hub(self, listener: Callable[[], None]) -> Callable[[], None]:
+    def listen_link(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call back on a push for the hub."""
-        self.hub_listeners.append(listener)
-        return lambda: self.hub_listeners.remove(listener)
+        self.link_listeners.append(listener)
+        return lambda: self.link_listeners.remove(listener)
 
     def add_account(
         self,
@@ -142,7 +137,7 @@ class FakeMonitor:
         """Take an account."""
         self.place_account(account_id, region, replicas)
         self.listeners[account_id] = []
-        self._states[account_id] = LinkState()
+        self._states[account_id] = AccountState()
         if deployed is not None:
             self.set_facts(account_id, deployed=deployed)
 
@@ -185,17 +180,17 @@ class FakeMonitor:
 
     # -- what tests use --------------------------------------------------------------------
 
-    def push(self, account_id: str, state: LinkState) -> None:
+    def push(self, account_id: str, state: AccountState) -> None:
         """Show another state of an account."""
         self._states[account_id] = state
         for listener in tuple(self.listeners[account_id]):
             listener()
 
-    def push_hub(self, connected: bool | None, *, token_refused: bool = False) -> None:
+    def push_link(self, connected: bool | None, *, token_refused: bool = False) -> None:
         """Show another state of the link to MetaApi."""
         self.connected = connected
         self.token_refused = token_refused
-        for listener in tuple(self.hub_listeners):
+        for listener in tuple(self.link_listeners):
             listener()
 
 
@@ -271,10 +266,10 @@ def describe_entities(
     return dict(sorted(described.items()))
 
 
-def coordinator_of(entry: MockConfigEntry) -> MetaApiCoordinator:
-    """Return the coordinator of a loaded entry."""
-    coordinator: MetaApiCoordinator = entry.runtime_data
-    return coordinator
+def data_of(entry: MockConfigEntry) -> MetaApiData:
+    """Return the runtime data of a loaded entry."""
+    data: MetaApiData = entry.runtime_data
+    return data
 
 
 async def pass_time(hass: HomeAssistant, delta: timedelta) -> None:
@@ -343,7 +338,7 @@ async def monitor(
     """Set up the entry and return its monitor, with both accounts connected."""
     await setup_entry(hass, mock_config_entry)
     fake = monitors[-1]
-    fake.push_hub(True)
+    fake.push_link(True)
     for account in (SWING, SCALP):
         fake.push(account.account_id, CONNECTED)
     await hass.async_block_till_done()
@@ -353,4 +348,4 @@ async def monitor(
 @pytest.fixture
 def listed_long_ago(monitor: FakeMonitor, mock_config_entry: MockConfigEntry) -> None:
     """Make the last listing an old one."""
-    coordinator_of(mock_config_entry).reader._list_not_before -= 3600
+    data_of(mock_config_entry).facts._pauses.listing -= 3600

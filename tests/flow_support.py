@@ -10,7 +10,7 @@ from probatio import to_field_list
 import pytest
 import voluptuous as vol
 
-from custom_components.metaapi.api.model import Account
+from custom_components.metaapi.api import Account
 from homeassistant.data_entry_flow import FlowManager, FlowResultType, section
 from homeassistant.helpers import config_validation as cv
 

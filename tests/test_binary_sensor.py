@@ -6,8 +6,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.api import AccountState, Status
 from homeassistant.const import (
     STATE_OFF,
     STATE_ON,
@@ -50,23 +49,27 @@ async def test_entities(
 @pytest.mark.parametrize(
     ("link", "terminal", "broker"),
     [
-        pytest.param(LinkState(), STATE_UNKNOWN, STATE_UNKNOWN, id="not decided yet"),
+        pytest.param(
+            AccountState(), STATE_UNKNOWN, STATE_UNKNOWN, id="not decided yet"
+        ),
         pytest.param(CONNECTED, STATE_ON, STATE_ON, id="connected"),
         pytest.param(
-            LinkState(terminal=True, status=Status.CONNECTED),
+            AccountState(terminal=True, status=Status.CONNECTED),
             STATE_ON,
             STATE_UNKNOWN,
             id="no word of the broker yet",
         ),
         pytest.param(
-            LinkState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
+            AccountState(
+                terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
+            ),
             STATE_ON,
             STATE_OFF,
             id="broker away",
         ),
         *(
             pytest.param(
-                LinkState(terminal=False, status=status),
+                AccountState(terminal=False, status=status),
                 STATE_OFF,
                 STATE_UNKNOWN,
                 id=status.value,
@@ -82,7 +85,7 @@ async def test_entities(
         ),
         *(
             pytest.param(
-                LinkState(available=False, status=status),
+                AccountState(available=False, status=status),
                 STATE_UNAVAILABLE,
                 STATE_UNAVAILABLE,
                 id=f"out of sight: {status}",
@@ -100,7 +103,7 @@ async def test_entities(
 async def test_states(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    link: LinkState,
+    link: AccountState,
     terminal: str,
     broker: str,
 ) -> None:
@@ -134,21 +137,21 @@ async def test_written_only_on_change(
     written.clear()
 
     monitor.push(SWING.account_id, CONNECTED)
-    monitor.push_hub(True)
+    monitor.push_link(True)
     assert written == []
     monitor.push(
         SWING.account_id,
-        LinkState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
+        AccountState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
     )
     assert sorted(written) == [BROKER, "sensor.swing_status"]
     written.clear()
     monitor.push(SWING.account_id, DISCONNECTED)
     assert sorted(written) == [BROKER, TERMINAL, "sensor.swing_status"]
     written.clear()
-    monitor.push(SWING.account_id, LinkState(terminal=False, status=Status.SILENT))
+    monitor.push(SWING.account_id, AccountState(terminal=False, status=Status.SILENT))
     assert sorted(written) == ["sensor.swing_status"]
     written.clear()
-    monitor.push_hub(False)
+    monitor.push_link(False)
     assert written == [LINK]
 
 
@@ -163,8 +166,8 @@ async def test_nothing_written_without_news(
     await setup_entry(hass, mock_config_entry)
     written.clear()
 
-    monitors[0].push(SWING.account_id, LinkState())
-    monitors[0].push_hub(None)
+    monitors[0].push(SWING.account_id, AccountState())
+    monitors[0].push_link(None)
 
     assert written == []
 
@@ -173,7 +176,7 @@ async def test_listeners_end_with_the_entities(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
     """Every entity that listens to an account does so to its own, until it is removed."""
-    # terminal, broker, status, and the coordinator
+    # terminal, broker, status, and the watcher
     assert {key: len(listeners) for key, listeners in monitor.listeners.items()} == {
         SWING.account_id: 4,
         SCALP.account_id: 4,
@@ -182,7 +185,7 @@ async def test_listeners_end_with_the_entities(
         mock_config_entry, [Platform.BINARY_SENSOR]
     )
     assert len(monitor.listeners[SWING.account_id]) == 2
-    assert len(monitor.hub_listeners) == 1
+    assert len(monitor.link_listeners) == 1
     await hass.config_entries.async_forward_entry_setups(
         mock_config_entry, [Platform.BINARY_SENSOR]
     )
@@ -198,7 +201,7 @@ async def test_link(hass: HomeAssistant, monitor: FakeMonitor) -> None:
         (True, False),
         (False, True),
     ):
-        monitor.push_hub(connected, token_refused=token_refused)
+        monitor.push_link(connected, token_refused=token_refused)
         for account in (SWING, SCALP):
             monitor.push(account.account_id, CONNECTED if connected else NO_CONNECTION)
         shown.append(value(hass, LINK))

@@ -13,9 +13,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.test_util.aiohttp import AiohttpClientMocker
 
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Status
-from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
 from custom_components.metaapi.const import DOMAIN
 from homeassistant.components import automation
 from homeassistant.components.blueprint.importer import fetch_blueprint_from_url
@@ -51,8 +49,8 @@ from .test_trigger import (
     remember,
 )
 
-NOT_DEPLOYED = LinkState(terminal=False, status=Status.NOT_DEPLOYED)
-TOKEN_REFUSED = LinkState(available=False, status=None)
+NOT_DEPLOYED = AccountState(terminal=False, status=Status.NOT_DEPLOYED)
+TOKEN_REFUSED = AccountState(available=False, status=Status.TOKEN_REFUSED)
 
 FRIDAY = datetime(2026, 11, 20, tzinfo=UTC)
 SUNDAY = datetime(2026, 11, 22, tzinfo=UTC)
@@ -246,8 +244,8 @@ async def test_keep_durations(keep: Home) -> None:
     ]
 
 
-@pytest.mark.parametrize("hidden", [NO_CONNECTION, LinkState(), TOKEN_REFUSED])
-async def test_keep_out_of_sight(keep: Home, hidden: LinkState) -> None:
+@pytest.mark.parametrize("hidden", [NO_CONNECTION, AccountState(), TOKEN_REFUSED])
+async def test_keep_out_of_sight(keep: Home, hidden: AccountState) -> None:
     """Out of sight nothing is reconnected; what is still off when it is seen again is."""
     await keep.automate("swing", notify=[PAGER])
     await keep.show("swing", hidden)
@@ -742,6 +740,8 @@ async def test_tell_button(tell: Home) -> None:
         (Outcome.REFUSED, "MetaApi refused to reconnect it"),
         (Outcome.NOT_DEPLOYED, "it is not deployed"),
         (Outcome.NO_CONNECTION, "Home Assistant has no connection to MetaApi"),
+        (Outcome.CONNECTION_LOST, "the connection to MetaApi was lost on the way"),
+        (Outcome.TOKEN_REFUSED, "MetaApi refuses the token"),
     ],
 )
 async def test_tell_button_that_fails(
@@ -785,7 +785,7 @@ async def test_tell_other_buttons(tell: Home, data: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("hidden", [NO_CONNECTION, TOKEN_REFUSED])
 async def test_tell_out_of_sight(
-    hass: HomeAssistant, tell: Home, hidden: LinkState
+    hass: HomeAssistant, tell: Home, hidden: AccountState
 ) -> None:
     """One message for all accounts that were out of sight for 15 minutes, and never that they dropped."""
     phone, messages = add_phone(hass, "Phone")
@@ -820,7 +820,7 @@ async def test_tell_out_of_sight(
 async def test_tell_refused(tell: Home, status: Status, shown: str) -> None:
     """An account that MetaApi does not show is out of sight as well, and the message says why."""
     await tell.automate("swing", "scalp", actions=[ALSO_DO])
-    await tell.show("scalp", LinkState(available=False, status=status))
+    await tell.show("scalp", AccountState(available=False, status=status))
     await tell.lasts(minutes=15)
     (event,) = tell.did
     assert event.data["message"] == (
@@ -1028,10 +1028,10 @@ async def test_tell_broker_that_is_none(tell: Home) -> None:
     """Other sensors of ours that were chosen by mistake are not told as brokers."""
     await tell.automate("swing", actions=[ALSO_DO], brokers=[SWING_TERMINAL, LINK])
     await tell.show("swing", DISCONNECTED)
-    tell.monitor.push_hub(False)
+    tell.monitor.push_link(False)
     await tell.lasts(minutes=10)
     await tell.show("swing", CONNECTED)
-    tell.monitor.push_hub(True)
+    tell.monitor.push_link(True)
     await tell.lasts(minutes=10)
     assert tell.events() == ["disconnected", "back"]
 
@@ -1130,7 +1130,7 @@ async def start(
     homes: list[Home] = []
 
     async def start_home(
-        blueprint: str, known: bool, link: LinkState | None, **inputs: Any
+        blueprint: str, known: bool, link: AccountState | None, **inputs: Any
     ) -> Home:
         remember(hass_storage, swing=known)
         register(hass, mock_config_entry)
@@ -1162,7 +1162,7 @@ async def test_keep_start(start: Start, known: bool, seen_late: bool) -> None:
     home = await start(
         "keep_connected",
         known,
-        LinkState() if seen_late else DISCONNECTED,
+        AccountState() if seen_late else DISCONNECTED,
         notify=[PAGER],
     )
     await home.show("swing", DISCONNECTED)

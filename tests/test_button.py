@@ -6,8 +6,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.reconnect import Outcome, ReconnectResult
+from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
 from homeassistant.const import STATE_UNAVAILABLE, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -49,13 +48,13 @@ async def test_press(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "link", [NO_CONNECTION, LinkState(available=False, status=None)]
+    "link", [NO_CONNECTION, AccountState(available=False, status=Status.TOKEN_REFUSED)]
 )
 async def test_always_available(
-    hass: HomeAssistant, monitor: FakeMonitor, link: LinkState
+    hass: HomeAssistant, monitor: FakeMonitor, link: AccountState
 ) -> None:
     """It is needed exactly when nothing else is available."""
-    monitor.push_hub(False)
+    monitor.push_link(False)
     monitor.push(SWING.account_id, link)
     assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
 

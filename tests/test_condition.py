@@ -98,7 +98,7 @@ async def test_targets(
 ) -> None:
     """A place means its terminals: no broker, no link, nothing of others."""
     target = places[place]
-    monitor.push_hub(False)
+    monitor.push_link(False)
     hass.states.async_set("binary_sensor.other", "off")
     for account in (SWING, SCALP):
         monitor.push(account.account_id, BROKER_AWAY)

@@ -6,8 +6,7 @@ from unittest.mock import MagicMock
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api.errors import CannotConnectError
-from custom_components.metaapi.api.model import Account
+from custom_components.metaapi.api import Account, CannotConnectError
 from custom_components.metaapi.const import REREAD_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
@@ -16,7 +15,7 @@ from .conftest import (
     SCALP,
     SWING,
     FakeMonitor,
-    coordinator_of,
+    data_of,
     device_of,
     make_entry,
     pass_time,
@@ -84,7 +83,7 @@ async def test_names_outlive_a_set_up_without_facts(
     await hass.async_block_till_done()
     for accounts in ([SCALP], [SWING, SCALP]):
         provisioning.accounts.return_value = accounts
-        await coordinator_of(mock_config_entry).async_refresh()
+        await data_of(mock_config_entry).facts.async_read()
         device = device_of(hass, mock_config_entry, SWING.account_id)
         assert (device.name, device.model) == ("Swing", "MT5 · cloud-g2")
         assert subentry.title == "My own"

@@ -17,12 +17,12 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
     CannotConnectError,
     InternalError,
     NotFoundError,
+    Replica,
 )
-from custom_components.metaapi.api.model import Replica
 from custom_components.metaapi.const import (
     CONF_API_URL,
     CONF_APPLICATION,
@@ -422,7 +422,7 @@ async def test_for_real(
     for terminal in terminals:
         await until_state(hass, terminal, STATE_ON)
     sim.fail_rest(500, body=json.dumps({"message": everything}))
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
 
     text = await download(hass, hass_client, entry)
 

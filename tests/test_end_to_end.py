@@ -10,9 +10,8 @@ from unittest.mock import patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi import account_reader, coordinator
-from custom_components.metaapi.api.model import Account
-from custom_components.metaapi.api.timing import Timing
+from custom_components.metaapi import facts
+from custom_components.metaapi.api import Account, Timing
 from custom_components.metaapi.const import CONF_API_URL, DOMAIN
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import (
@@ -353,8 +352,8 @@ async def test_not_deployed(
 def soon() -> Iterator[None]:
     """List the accounts as soon as there is a reason to."""
     with (
-        patch.object(coordinator, "REREAD_DELAY", timedelta(seconds=0.02)),
-        patch.object(account_reader, "REREAD_PAUSE", timedelta(seconds=0.2)),
+        patch.object(facts, "REREAD_DELAY", timedelta(seconds=0.02)),
+        patch.object(facts, "REREAD_PAUSE", timedelta(seconds=0.2)),
     ):
         yield
 
@@ -372,7 +371,7 @@ async def test_undeployed_and_deployed_while_running(
 
     sim.deploy(sim.account.id)
     await sim.wait_for(lambda: sim.account.deployed)
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
     await until_state(hass, TERMINAL, STATE_ON)
     assert not issues(hass)
 
@@ -491,7 +490,7 @@ async def test_token_revoked_while_running(
     assert flow["context"]["source"] == "reauth"
     assert flow["context"]["entry_id"] == entry.entry_id
     assert len(sim.handshakes) == handshakes
-    assert value(hass, STATUS) == STATE_UNAVAILABLE
+    assert value(hass, STATUS) == "token_refused"
     assert value(hass, LINK) == STATE_OFF
     assert value(hass, BUTTON) != STATE_UNAVAILABLE
     async with asyncio.timeout(2):

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 import inspect
 from typing import Any
 from unittest.mock import MagicMock, patch
@@ -10,17 +9,17 @@ from unittest.mock import MagicMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
     CannotConnectError,
     ForbiddenError,
     InternalError,
     MetaApiError,
+    Monitor,
+    ServerSettings,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
 )
-from custom_components.metaapi.api.model import ServerSettings
-from custom_components.metaapi.api.monitor import Monitor
 from custom_components.metaapi.const import (
     DATA_REST_PAUSES,
     DOMAIN,
@@ -44,6 +43,7 @@ from .conftest import (
     device_of,
     entry_state,
     make_entry,
+    pass_time,
     setup_entry,
     value,
 )
@@ -82,7 +82,7 @@ async def test_setup_and_unload(
     assert entry_state(mock_config_entry) is ConfigEntryState.NOT_LOADED
     assert monitor.closed == 1
     assert not any(monitor.listeners.values())
-    assert not monitor.hub_listeners
+    assert not monitor.link_listeners
     assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
 
 
@@ -175,10 +175,10 @@ async def test_api_url(
 
 
 @pytest.mark.parametrize(
-    ("token", "listings", "interval"),
+    ("token", "listings", "polls"),
     [
-        pytest.param(make_jwt(provisioning=False), 0, None, id="the token says so"),
-        pytest.param(TOKEN, 1, REREAD_INTERVAL, id="REST says so"),
+        pytest.param(make_jwt(provisioning=False), 0, 0, id="the token says so"),
+        pytest.param(TOKEN, 1, 1, id="REST says so"),
     ],
 )
 async def test_token_that_cannot_list(
@@ -187,7 +187,7 @@ async def test_token_that_cannot_list(
     provisioning: MagicMock,
     token: str,
     listings: int,
-    interval: timedelta | None,
+    polls: int,
 ) -> None:
     """A limited token goes on without facts; REST is left alone, unless the 403 may pass."""
     provisioning.accounts.side_effect = ForbiddenError("no")
@@ -200,8 +200,10 @@ async def test_token_that_cannot_list(
     assert provisioning.accounts.call_count == listings
     assert monitors[0].regions == {SWING.account_id: "london"}
     assert monitors[0].facts == []
-    assert entry.runtime_data.update_interval == interval
     assert hass.states.get("button.swing_reconnect") is not None
+
+    await pass_time(hass, REREAD_INTERVAL)
+    assert provisioning.accounts.call_count == listings + polls
 
 
 async def test_token_refused(
@@ -373,7 +375,7 @@ async def test_setup_that_fails_late(
     assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
     assert set(monitors[0].regions) == {SWING.account_id, SCALP.account_id}
     assert monitors[0].closed == 1
-    assert not monitors[0].hub_listeners
+    assert not monitors[0].link_listeners
     caplog.clear()
 
 
@@ -387,7 +389,7 @@ async def test_unload_that_fails(
         assert not await hass.config_entries.async_unload(mock_config_entry.entry_id)
 
     assert monitor.closed == 0
-    await mock_config_entry.runtime_data.async_shutdown()
+    mock_config_entry.runtime_data.facts.async_stop()
 
 
 async def test_home_assistant_stops(
@@ -482,7 +484,7 @@ async def test_unload_from_any_state(
     await hass.async_block_till_done()
 
     assert [monitor.closed for monitor in monitors] == [1]
-    assert not monitors[0].hub_listeners
+    assert not monitors[0].link_listeners
     assert not any(monitors[0].listeners.values())
     assert not dr.async_get(hass).devices
     assert not er.async_get(hass).entities
@@ -496,7 +498,7 @@ async def test_reload_with_a_refused_token(
     provisioning: MagicMock,
 ) -> None:
     """A token refused while running, and again at the reload after it, is asked for once."""
-    monitor.push_hub(False, token_refused=True)
+    monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     provisioning.accounts.side_effect = UnauthorizedError("no")
     assert not await hass.config_entries.async_reload(mock_config_entry.entry_id)
@@ -579,7 +581,7 @@ async def test_account_removed(
     assert len(monitors) == 1
     assert monitor.closed == 0
     assert monitor.removed == [SCALP.account_id]
-    assert len(mock_config_entry.runtime_data.links) == 1
+    assert len(mock_config_entry.runtime_data.accounts.states) == 1
     assert value(hass, "binary_sensor.swing_terminal") == "on"
     assert hass.states.get("binary_sensor.scalp_terminal") is None
     assert (

@@ -14,16 +14,19 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
+    Account,
+    AccountState,
     CannotConnectError,
     ForbiddenError,
     NotFoundError,
+    Outcome,
+    ReconnectResult,
+    Status,
+    TokenClaims,
     TooManyRequestsError,
     UnauthorizedError,
 )
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Account, Status
-from custom_components.metaapi.api.token import TokenClaims
 from custom_components.metaapi.const import DOMAIN, REREAD_INTERVAL
 from custom_components.metaapi.issues import expiry_notice
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
@@ -49,7 +52,7 @@ from .flow_support import TEXTS, placeholders
 
 ISSUED = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-QUOTA = LinkState(available=False, status=Status.QUOTA_EXHAUSTED)
+QUOTA = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
 HOLD = TooManyRequestsError(
     "quota used up",
     metadata={
@@ -184,9 +187,10 @@ async def test_account_that_is_back_and_seen_by_a_reconnect(
     """The single look at an account counts as well."""
     provisioning.account.side_effect = None
     provisioning.account.return_value = SWING
-    await mock_config_entry.runtime_data._async_reread_one(
-        mock_config_entry.subentries[subentry_id(mock_config_entry)]
-    )
+    monitor.reconnect_results[SWING.account_id] = [
+        ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
+    ]
+    await mock_config_entry.runtime_data.accounts.async_reconnect(SWING.account_id, 60)
 
     assert issues(hass) == {}
 
@@ -388,20 +392,20 @@ async def test_quota_of_several_accounts(
     [
         (CONNECTED, False),
         (DISCONNECTED, False),
-        (LinkState(available=False, status=Status.FORBIDDEN), False),
-        (LinkState(available=False, status=Status.NOT_FOUND), False),
-        (LinkState(terminal=False, status=Status.NOT_DEPLOYED), False),
-        (LinkState(available=False, status=None), False),
+        (AccountState(available=False, status=Status.FORBIDDEN), False),
+        (AccountState(available=False, status=Status.NOT_FOUND), False),
+        (AccountState(terminal=False, status=Status.NOT_DEPLOYED), False),
+        (AccountState(available=False, status=Status.TOKEN_REFUSED), False),
         (NO_CONNECTION, True),
-        (LinkState(available=False), True),
-        (LinkState(available=False, status=Status.RECONNECTING), True),
+        (AccountState(available=False), True),
+        (AccountState(available=False, status=Status.RECONNECTING), True),
     ],
 )
 async def test_quota_is_over(
     hass: HomeAssistant,
     exhausted: ir.IssueEntry,
     monitor: FakeMonitor,
-    link: LinkState,
+    link: AccountState,
     stays: bool,
 ) -> None:
     """It is over when MetaApi took the account; a loss of our own says nothing about it."""

@@ -76,7 +76,9 @@ CLIENT_IMPORTS = frozenset(
         "re",
         "secrets",
         "socketio",
+        "string",
         "typing",
+        "unicodedata",
         "urllib.parse",
         "yarl",
     }
@@ -254,7 +256,7 @@ def test_code_that_waits(code: str) -> None:
 
 def test_no_session_of_its_own() -> None:
     """Home Assistant makes every session, for REST and for the sockets."""
-    made = {name for name, _ in calls("__init__", "flow_access")}
+    made = {name for name, _ in calls("__init__", "access")}
     assert {"async_create_clientsession", "async_get_clientsession"} <= made
     for file in PACKAGE.rglob("*.py"):
         assert "ClientSession(" not in file.read_text("utf-8"), file.name

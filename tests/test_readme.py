@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from custom_components.metaapi.api.reconnect import Outcome
+from custom_components.metaapi.api import Outcome
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.services import RECONNECT_SCHEMA
 from homeassistant.components import automation

@@ -4,8 +4,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Status
+from custom_components.metaapi.api import AccountState, Status
 from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN, Platform
 from homeassistant.core import HomeAssistant
 
@@ -17,6 +16,8 @@ OUT_OF_SIGHT = {
     Status.QUOTA_EXHAUSTED,
     Status.FORBIDDEN,
     Status.NOT_FOUND,
+    Status.NO_ANSWER,
+    Status.TOKEN_REFUSED,
 }
 
 
@@ -37,7 +38,7 @@ async def test_states(
     """Every reason shows, whether the account is in sight or not."""
     monitor.push(
         SWING.account_id,
-        LinkState(available=status not in OUT_OF_SIGHT, status=status),
+        AccountState(available=status not in OUT_OF_SIGHT, status=status),
     )
 
     assert value(hass, STATUS) == status.value
@@ -48,13 +49,16 @@ async def test_unknown(
     hass: HomeAssistant, monitor: FakeMonitor, available: bool
 ) -> None:
     """A reason that is not known is what Home Assistant calls unknown."""
-    monitor.push(SWING.account_id, LinkState(available=available))
+    monitor.push(SWING.account_id, AccountState(available=available))
 
     assert value(hass, STATUS) == STATE_UNKNOWN
 
 
 async def test_token_refused(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """Only a token that MetaApi refuses makes the status unavailable."""
-    monitor.push(SWING.account_id, LinkState(available=False, status=None))
+    """The sensor that says why nothing is known is there when it is needed."""
+    monitor.push(
+        SWING.account_id, AccountState(available=False, status=Status.TOKEN_REFUSED)
+    )
 
-    assert value(hass, STATUS) == STATE_UNAVAILABLE
+    assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
+    assert value(hass, STATUS) == "token_refused"

@@ -8,14 +8,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
-from custom_components.metaapi.api.reconnect import (
-    LOST,
-    TOKEN_REFUSED,
-    Outcome,
-    ReconnectResult,
-)
+from custom_components.metaapi.api import Outcome, ReconnectResult
 from custom_components.metaapi.const import DOMAIN
-from custom_components.metaapi.services import FAILURES, NO_CONNECTION_FAILURES
+from custom_components.metaapi.services import FAILURES
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
@@ -77,10 +72,8 @@ FAILED = {
     "reconnect_timed_out": TIMED_OUT,
     "reconnect_not_deployed": NOT_DEPLOYED,
     "reconnect_no_connection": UNREACHABLE,
-    "reconnect_lost": ReconnectResult(Outcome.NO_CONNECTION, 2.0, LOST),
-    "reconnect_token_refused": ReconnectResult(
-        Outcome.NO_CONNECTION, 0.0, TOKEN_REFUSED
-    ),
+    "reconnect_lost": ReconnectResult(Outcome.CONNECTION_LOST, 2.0),
+    "reconnect_token_refused": ReconnectResult(Outcome.TOKEN_REFUSED, 0.0),
 }
 
 
@@ -177,7 +170,7 @@ async def test_failure_with_response(
 def test_every_failure_has_an_error() -> None:
     """No outcome but success goes without an error of its own."""
     assert set(FAILURES) == set(Outcome) - {Outcome.AUTHENTICATED}
-    assert {*FAILURES.values(), *NO_CONNECTION_FAILURES.values()} == set(FAILED)
+    assert set(FAILURES.values()) == set(FAILED)
 
 
 async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None:
@@ -319,7 +312,7 @@ async def test_accounts_do_not_wait_for_each_other(
 
 async def test_entities_unavailable(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     """The action works where it is needed: when nothing can be seen."""
-    monitor.push_hub(False)
+    monitor.push_link(False)
     for account_id in BOTH:
         monitor.push(account_id, NO_CONNECTION)
     assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE

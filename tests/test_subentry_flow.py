@@ -10,19 +10,20 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import pytest_socket
 
-from custom_components.metaapi.api.endpoints import Zone
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
+    Account,
     CannotConnectError,
     ForbiddenError,
     InternalError,
     MetaApiError,
     NotFoundError,
+    Provisioning,
+    ServerSettings,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
+    Zone,
 )
-from custom_components.metaapi.api.model import Account, ServerSettings
-from custom_components.metaapi.api.provisioning import Provisioning
 from custom_components.metaapi.const import (
     CONF_ACCOUNT_ID,
     CONF_API_URL,
@@ -65,7 +66,7 @@ def client() -> Iterator[MagicMock]:
     client.account.side_effect = NotFoundError("no such account")
     client.server_settings.return_value = ServerSettings()
     with patch(
-        "custom_components.metaapi.flow_access.Provisioning", return_value=client
+        "custom_components.metaapi.access.Provisioning", return_value=client
     ) as cls:
         client.cls = cls
         yield client
@@ -74,9 +75,7 @@ def client() -> Iterator[MagicMock]:
 @pytest.fixture
 def subscribe() -> Iterator[MagicMock]:
     """Replace the subscribe that validates a token; it succeeds."""
-    with patch(
-        "custom_components.metaapi.flow_access.try_subscribe", autospec=True
-    ) as mock:
+    with patch("custom_components.metaapi.access.try_subscribe", autospec=True) as mock:
         yield mock
 
 
@@ -350,7 +349,7 @@ async def test_limited_token(
         ("new york", None, {CONF_REGION: "invalid_region"}),
         ("evil.example/", None, {CONF_REGION: "invalid_region"}),
         ("-a", None, {CONF_REGION: "invalid_region"}),
-        ("london", NotFoundError("no"), {CONF_ACCOUNT_ID: "account_not_found"}),
+        ("london", NotFoundError("no"), {CONF_ACCOUNT_ID: "account_not_in_region"}),
         ("london", UnauthorizedError("no"), {"base": "invalid_auth"}),
         ("nowhere", CannotConnectError("no"), {"base": "cannot_connect"}),
     ],
@@ -479,7 +478,7 @@ async def test_region_that_metaapi_tells(
 ) -> None:
     """The next listing would undo a change, so none is offered, but while nothing is known."""
     provisioning.accounts.return_value = [SWING]
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
     subentry = subentry_of(entry, SWING.account_id)
 
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
@@ -497,7 +496,7 @@ async def test_region_that_metaapi_tells(
     [
         ("new/york", None, {CONF_REGION: "invalid_region"}),
         ("nowhere", CannotConnectError("no"), {"base": "cannot_connect"}),
-        ("new-york", NotFoundError("no"), {"base": "account_not_found"}),
+        ("new-york", NotFoundError("no"), {"base": "account_not_in_region"}),
         ("new-york", UnauthorizedError("no"), {"base": "invalid_auth"}),
         ("new-york", RuntimeError(TOKEN), {"base": "unknown"}),
     ],
@@ -583,8 +582,9 @@ async def test_limited_token_for_real(
         entry = make_entry(token=token, data={CONF_API_URL: sim.url})
         await setup_entry(hass, entry)
         result = await start(hass, entry)
+        assert result["errors"] == {"base": "may_not_list"}
         result = await submit(hass, result, account_id=TYPED, region="london")
-        assert result["errors"] == {CONF_ACCOUNT_ID: "account_not_found"}
+        assert result["errors"] == {CONF_ACCOUNT_ID: "account_not_in_region"}
         result = await submit(hass, result, account_id=sim.account.id)
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert subentry_of(entry, sim.account.id).data[CONF_REGION] == ""

@@ -9,8 +9,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import get_system_health_info
 from pytest_homeassistant_custom_component.test_util.aiohttp import AiohttpClientMocker
 
+from custom_components.metaapi.api import CannotConnectError
 from custom_components.metaapi.api.endpoints import PROVISIONING_URL
-from custom_components.metaapi.api.errors import CannotConnectError
 from custom_components.metaapi.const import CONF_API_URL, DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component

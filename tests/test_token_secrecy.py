@@ -205,7 +205,7 @@ async def test_the_log_does_not_hold_it(
 
         # the listing fails while running
         sim.fail_rest(500, body=echo)
-        await entry.runtime_data.async_refresh()
+        await entry.runtime_data.facts.async_read()
         sim.fail_rest(None)
 
         # a person enters it, and it is refused

@@ -13,8 +13,7 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.metaapi.api.link import LinkState
-from custom_components.metaapi.api.model import Account, Status
+from custom_components.metaapi.api import Account, AccountState, Status
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.last_known import STORAGE_KEY
 from homeassistant.components import automation
@@ -54,10 +53,12 @@ BROKER = "binary_sensor.swing_broker"
 LINK = "binary_sensor.metaapi_link"
 BOTH = [SWING_TERMINAL, SCALP_TERMINAL]
 
-UNKNOWN = LinkState()
-RECONNECTING = LinkState(terminal=False, status=Status.RECONNECTING)
-RECONNECT_FAILED = LinkState(terminal=False, status=Status.RECONNECT_FAILED)
-BROKER_AWAY = LinkState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED)
+UNKNOWN = AccountState()
+RECONNECTING = AccountState(terminal=False, status=Status.RECONNECTING)
+RECONNECT_FAILED = AccountState(terminal=False, status=Status.RECONNECT_FAILED)
+BROKER_AWAY = AccountState(
+    terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
+)
 
 
 def automation_config(
@@ -186,7 +187,7 @@ async def test_turns(
     monitor: FakeMonitor,
     told: Told,
     trigger: str,
-    links: list[LinkState],
+    links: list[AccountState],
     expected: bool,
 ) -> None:
     """A trigger fires at the last of some states of a terminal that was connected, or never."""
@@ -200,7 +201,7 @@ async def test_turns(
 
 @pytest.mark.parametrize("hidden", [NO_CONNECTION, UNKNOWN])
 async def test_still_disconnected(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told, hidden: LinkState
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told, hidden: AccountState
 ) -> None:
     """A terminal that was out of sight and is as it was is no news, and then comes back once."""
     await arm(hass)
@@ -356,7 +357,7 @@ async def test_targets(
     for account in (SWING, SCALP):
         monitor.push(account.account_id, BROKER_AWAY)
         monitor.push(account.account_id, DISCONNECTED)
-    monitor.push_hub(False)
+    monitor.push_link(False)
     hass.states.async_set("binary_sensor.other", "off")
     assert await told() == expected
 
@@ -368,7 +369,7 @@ async def test_named_diagnostics(
     await arm(hass, target={"entity_id": [BROKER, LINK]})
     monitor.push(SWING.account_id, BROKER_AWAY)
     assert await told() == [BROKER]
-    monitor.push_hub(False)
+    monitor.push_link(False)
     assert await told() == [LINK]
 
 
@@ -449,7 +450,7 @@ async def test_disabled(
     monitors: list[FakeMonitor],
     told: Told,
     behavior: str,
-    scalp: LinkState,
+    scalp: AccountState,
     place: str,
 ) -> None:
     """A terminal that is disabled does not count, whatever was last known of it."""
@@ -683,8 +684,8 @@ async def test_reload_of_the_entry(
     monitors: list[FakeMonitor],
     told: Told,
     trigger: str,
-    before: LinkState,
-    after: LinkState,
+    before: AccountState,
+    after: AccountState,
     expected: bool,
 ) -> None:
     """What happens while the entry reloads is told once it is seen."""
@@ -848,7 +849,7 @@ async def test_reconnect_that_works(
 
 @pytest.mark.parametrize("end", [RECONNECT_FAILED, DISCONNECTED])
 async def test_reconnect_that_fails(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told, end: LinkState
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told, end: AccountState
 ) -> None:
     """A reconnect that fails is told of when it failed, once, and so is the end of the outage."""
     await arm(hass)
@@ -897,7 +898,7 @@ async def test_reconnect_out_of_sight(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     told: Told,
-    end: LinkState,
+    end: AccountState,
     expected: bool,
 ) -> None:
     """When the link to MetaApi is lost on the way, what is seen next decides."""
@@ -918,7 +919,7 @@ async def test_reload_during_a_reconnect(
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     told: Told,
-    end: LinkState,
+    end: AccountState,
     expected: bool,
 ) -> None:
     """When the entry reloads on the way, what is seen next decides, and the old monitor is let go."""
@@ -1033,7 +1034,7 @@ class Boot:
         assert await self.hass.config_entries.async_setup(self.entry.entry_id)
         await self.hass.async_block_till_done()
 
-    def show(self, account: Account, link: LinkState) -> None:
+    def show(self, account: Account, link: AccountState) -> None:
         """Show a state of an account."""
         self._monitors[-1].push(account.account_id, link)
 
@@ -1085,7 +1086,7 @@ async def test_start(
     seen_late: bool,
     trigger: str,
     known: dict[str, bool],
-    link: LinkState,
+    link: AccountState,
     expected: bool,
 ) -> None:
     """What changed while Home Assistant was down is told once to each automation, whoever is up first."""
@@ -1166,7 +1167,7 @@ async def test_also_at_start(
     told: Told,
     seen_late: bool,
     known: dict[str, bool],
-    link: LinkState,
+    link: AccountState,
     expected: list[bool],
 ) -> None:
     """Where that is asked for, an outage that is known already fires at a start too, and says so."""

@@ -7,7 +7,7 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api.link import LinkState
+from custom_components.metaapi.api import AccountState
 from custom_components.metaapi.const import DOMAIN
 from homeassistant.components import automation, script
 from homeassistant.components.trace.util import async_get_trace, async_list_traces
@@ -120,7 +120,7 @@ async def test_reasons(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     trigger: str,
-    links: list[LinkState],
+    links: list[AccountState],
     expected: list[dict[str, Any]],
 ) -> None:
     """A change to what the trigger is for is explained, once, where it did not fire."""

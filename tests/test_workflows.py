@@ -194,5 +194,5 @@ def test_zip(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     with zipfile.ZipFile(sources / "dist" / "metaapi.zip") as archive:
         names = set(archive.namelist())
         assert json.loads(archive.read("manifest.json")) == MANIFEST
-    assert {"__init__.py", "api/wire.py", "brand/icon.png"} <= names
+    assert {"__init__.py", "api/transport/socketio2.py", "brand/icon.png"} <= names
     assert not [name for name in names if "__pycache__" in name]

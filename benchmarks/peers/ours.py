@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from benchmarks.server import account_ids
-from custom_components.metaapi.api.endpoints import Endpoints
-from custom_components.metaapi.api.monitor import Monitor
-from custom_components.metaapi.api.timing import Timing
+from custom_components.metaapi.api import Endpoints, Monitor, Timing
 
 
 @asynccontextmanager

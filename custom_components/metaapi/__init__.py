@@ -1,4 +1,4 @@
-"""MetaApi: watches links to MetaTrader terminals in MetaApi's cloud and repairs them."""
+"""MetaApi: watch MetaTrader terminals in MetaApi's cloud, and reconnect them."""
 
 import asyncio
 
@@ -12,10 +12,8 @@ from homeassistant.helpers.aiohttp_client import (
 )
 from homeassistant.helpers.typing import ConfigType
 
-from .api.endpoints import Endpoints
-from .api.monitor import Monitor
-from .api.provisioning import Provisioning
-from .api.timing import Timing
+from .accounts import Accounts
+from .api import Endpoints, Monitor, Provisioning, Timing
 from .const import (
     CONF_API_URL,
     CONF_APPLICATION,
@@ -25,8 +23,9 @@ from .const import (
     SETUP_TIMEOUT,
     WEB_APP_URL,
 )
-from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
 from .dashboard import async_setup_dashboard
+from .data import MetaApiConfigEntry, MetaApiData
+from .facts import Facts
 from .issues import ExpiryIssue, async_setup_issues
 from .services import async_setup_services
 
@@ -64,17 +63,20 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
     entry.async_on_unload(
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, async_stop)
     )
-    ExpiryIssue(hass, entry)
+    ExpiryIssue(hass, entry, monitor.check_token)
     provisioning = Provisioning(async_get_clientsession(hass), token, endpoints)
-    coordinator = MetaApiCoordinator(hass, entry, monitor, provisioning)
+    facts = Facts(hass, entry, provisioning)
     try:
         async with asyncio.timeout(SETUP_TIMEOUT):
-            await coordinator.async_config_entry_first_refresh()
+            monitor.endpoints = await facts.async_read_endpoints(endpoints)
+            await facts.async_first_read()
     except TimeoutError as err:
         raise ConfigEntryNotReady(
             translation_domain=DOMAIN, translation_key="no_answer"
         ) from err
-    entry.runtime_data = coordinator
+    accounts = Accounts(hass, entry, monitor, facts)
+    await accounts.async_take_facts()
+    entry.runtime_data = MetaApiData(monitor, facts, accounts)
     dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id,
         identifiers={(DOMAIN, entry.entry_id)},
@@ -83,11 +85,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
         manufacturer=MANUFACTURER,
         configuration_url=WEB_APP_URL,
     )
-    coordinator.async_watch()
+    accounts.async_start()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     # The accounts may have changed since they are under watch
-    await coordinator.async_accounts_changed()
+    await accounts.async_update()
     return True
 
 
@@ -97,5 +99,5 @@ async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> 
 
 
 async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
-    """Mind accounts that were added or removed; no other change concerns the set-up."""
-    await entry.runtime_data.async_accounts_changed()
+    """Handle accounts that were added or removed; no other change concerns the set-up."""
+    await entry.runtime_data.accounts.async_update()

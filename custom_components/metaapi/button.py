@@ -10,7 +10,7 @@ from homeassistant.components.button import (
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity
 from .services import Target, async_reconnect_or_raise
 
@@ -32,9 +32,12 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the buttons of an entry."""
-    for subentry in entry.runtime_data.watched_subentries():
+    for subentry in entry.runtime_data.accounts.subentries:
         async_add_entities(
-            [MetaApiButton(entry, subentry, description) for description in BUTTONS],
+            [
+                MetaApiButton(hass, entry, subentry, description)
+                for description in BUTTONS
+            ],
             config_subentry_id=subentry.subentry_id,
         )
 
@@ -46,5 +49,5 @@ class MetaApiButton(MetaApiAccountEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Reconnect the account and tell how it went."""
         await async_reconnect_or_raise(
-            self.hass, [Target(self.coordinator, self.account_id)]
+            self.hass, [Target(self.hass, self.entry, self.account_id)]
         )

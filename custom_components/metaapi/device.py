@@ -4,7 +4,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
-from .api.model import Account
+from .api import Account
 from .const import CONF_REGION, DOMAIN
 
 

@@ -10,7 +10,7 @@ from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
-from .api.token import STREAMING, TokenClaims, read_claims
+from .api import STREAMING, TokenClaims, read_claims
 from .const import (
     CONF_ACCOUNT_ID,
     CONF_API_URL,
@@ -19,7 +19,7 @@ from .const import (
     MANUFACTURER,
     SUBENTRY_ACCOUNT,
 )
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 from .device import async_get_device
 from .redaction import REDACTED, Redactor
 
@@ -74,11 +74,11 @@ async def _async_diagnostics(
         ],
     }
     if entry.state is ConfigEntryState.LOADED:
-        coordinator = entry.runtime_data
-        links = coordinator.monitor.diagnostics()
+        facts = entry.runtime_data.facts
+        links = entry.runtime_data.monitor.diagnostics()
         diagnostics["rest"] = {
-            "lists_accounts": coordinator.reader.can_list,
-            "last_error": coordinator.reader.last_error,
+            "lists_accounts": facts.can_list,
+            "last_error": facts.last_error,
         }
         diagnostics["links"] = links if account_id is None else _only(links, account_id)
     redacted: dict[str, Any] = _async_redactor(hass, entry, claims).redact(diagnostics)
@@ -91,7 +91,7 @@ def _versions() -> dict[str, str]:
 
 
 def _describe_token(claims: TokenClaims) -> dict[str, Any]:
-    """Return what a token says of itself, but for whose it is."""
+    """Return what a token says of itself, except whose it is."""
     applications = claims.applications
     return {
         "issued_at": claims.issued_at and claims.issued_at.isoformat(),
@@ -105,7 +105,7 @@ def _facts(entry: MetaApiConfigEntry, account_id: str) -> dict[str, Any]:
     """Return what REST says of an account."""
     if entry.state is not ConfigEntryState.LOADED:
         return {}
-    account = entry.runtime_data.data.get(account_id)
+    account = entry.runtime_data.facts.accounts.get(account_id)
     return {"facts": asdict(account) if account is not None else None}
 
 
@@ -168,7 +168,7 @@ def _async_redactor(
 
 
 def _add_names(redactor: Redactor, label: str, *names: str | None) -> None:
-    """Take names out, but for the one that is in half of the texts."""
+    """Redact names, except the one that half of the texts hold."""
     for name in names:
         if name != MANUFACTURER:
             redactor.add(name, label)

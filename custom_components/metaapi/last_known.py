@@ -22,10 +22,9 @@ from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
 from homeassistant.util.hass_dict import HassKey
 
-from .api.link import LinkState
-from .api.model import Status
+from .api import AccountState, Status
 from .const import DOMAIN, LOGGER
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 from .targets import TERMINAL_SUFFIX, async_our_sensor
 
 SAVE_DELAY = 10
@@ -256,7 +255,7 @@ def _only_owned(hass: HomeAssistant, known: dict[str, bool]) -> dict[str, bool]:
     }
 
 
-def _is_reconnecting(link: LinkState) -> bool:
+def _is_reconnecting(link: AccountState) -> bool:
     """Tell whether a terminal is off while a reconnect is under way."""
     return link.terminal is False and link.status is Status.RECONNECTING
 

@@ -12,21 +12,20 @@ from homeassistant.components.sensor import (
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .api.link import LinkState
-from .api.model import Status
-from .coordinator import MetaApiConfigEntry
-from .entity import MetaApiLinkEntity, MetaApiLinkEntityDescription
+from .api import AccountState, Status
+from .data import MetaApiConfigEntry
+from .entity import MetaApiStateEntity, MetaApiStateEntityDescription
 
 PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetaApiSensorEntityDescription(
-    MetaApiLinkEntityDescription, SensorEntityDescription
+    MetaApiStateEntityDescription, SensorEntityDescription
 ):
     """Describes a sensor of an account."""
 
-    value_fn: Callable[[LinkState], str | None]
+    value_fn: Callable[[AccountState], str | None]
 
 
 SENSORS = (
@@ -36,8 +35,9 @@ SENSORS = (
         device_class=SensorDeviceClass.ENUM,
         # Home Assistant has a state of its own for "unknown"
         options=[status.value for status in Status if status is not Status.UNKNOWN],
-        value_fn=lambda link: None if link.status is Status.UNKNOWN else link.status,
-        available_fn=lambda link: link.status is not None,
+        value_fn=lambda state: None if state.status is Status.UNKNOWN else state.status,
+        # It is there to say why nothing else is known
+        available_fn=lambda _state: True,
     ),
 )
 
@@ -48,14 +48,17 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of an entry."""
-    for subentry in entry.runtime_data.watched_subentries():
+    for subentry in entry.runtime_data.accounts.subentries:
         async_add_entities(
-            [MetaApiSensor(entry, subentry, description) for description in SENSORS],
+            [
+                MetaApiSensor(hass, entry, subentry, description)
+                for description in SENSORS
+            ],
             config_subentry_id=subentry.subentry_id,
         )
 
 
-class MetaApiSensor(MetaApiLinkEntity, SensorEntity):
+class MetaApiSensor(MetaApiStateEntity, SensorEntity):
     """A sensor of an account."""
 
     entity_description: MetaApiSensorEntityDescription
@@ -64,4 +67,4 @@ class MetaApiSensor(MetaApiLinkEntity, SensorEntity):
     @override
     def native_value(self) -> str | None:
         """Return the reason."""
-        return self.entity_description.value_fn(self.link)
+        return self.entity_description.value_fn(self.account_state)

@@ -27,7 +27,7 @@ from homeassistant.helpers.target import (
 )
 from homeassistant.helpers.translation import async_get_cached_translations
 
-from .api.reconnect import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
+from .api import Outcome, ReconnectResult
 from .const import (
     CONF_ACCOUNT_ID,
     DEFAULT_TIMEOUT,
@@ -37,7 +37,7 @@ from .const import (
     SERVICE_RECONNECT,
     SUBENTRY_ACCOUNT,
 )
-from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
+from .data import MetaApiConfigEntry
 from .device import async_device_name
 
 # Unlike that of an entity action, it lets a call without a target pass: our own error says what to choose
@@ -56,27 +56,23 @@ FAILURES = {
     Outcome.TIMED_OUT: "reconnect_timed_out",
     Outcome.NOT_DEPLOYED: "reconnect_not_deployed",
     Outcome.NO_CONNECTION: "reconnect_no_connection",
+    Outcome.CONNECTION_LOST: "reconnect_lost",
+    Outcome.TOKEN_REFUSED: "reconnect_token_refused",
 }
-NO_CONNECTION_FAILURES = {
-    LOST: "reconnect_lost",
-    TOKEN_REFUSED: "reconnect_token_refused",
-}
-"""Failures for want of a connection that need a text of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """An account that an action or a button means."""
 
-    coordinator: MetaApiCoordinator
+    hass: HomeAssistant
+    entry: MetaApiConfigEntry
     account_id: str
 
     @property
     def name(self) -> str:
         """Return the name of the account's device."""
-        return async_device_name(
-            self.coordinator.hass, self.coordinator.config_entry, self.account_id
-        )
+        return async_device_name(self.hass, self.entry, self.account_id)
 
 
 @callback
@@ -132,7 +128,9 @@ async def _async_reconnect(
     targets = list(targets)
     results = await asyncio.gather(
         *(
-            target.coordinator.async_reconnect(target.account_id, timeout)
+            target.entry.runtime_data.accounts.async_reconnect(
+                target.account_id, timeout
+            )
             for target in targets
         )
     )
@@ -177,9 +175,7 @@ def _async_resolve(call: ServiceCall) -> list[Target]:
                 translation_key="entry_not_loaded",
                 translation_placeholders={"entry": entry.title},
             )
-        targets.extend(
-            Target(entry.runtime_data, account_id) for account_id in account_ids
-        )
+        targets.extend(Target(hass, entry, account_id) for account_id in account_ids)
     if not targets:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="no_account_in_target"
@@ -193,7 +189,7 @@ def _error(
     """Return one error for all failures: accounts that failed for one reason are named together."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for target, result in failures:
-        reason = (_failure(result), result.error or "")
+        reason = (FAILURES[result.outcome], result.error or "")
         reasons.setdefault(reason, []).append(target.name)
     errors = [
         HomeAssistantError(
@@ -212,14 +208,6 @@ def _error(
             "reasons": "; ".join(_localized(hass, error) for error in errors)
         },
     )
-
-
-def _failure(result: ReconnectResult) -> str:
-    """Return the key of the text about a failure."""
-    key = FAILURES[result.outcome]
-    if result.outcome is Outcome.NO_CONNECTION:
-        return NO_CONNECTION_FAILURES.get(result.error or "", key)
-    return key
 
 
 def _localized(hass: HomeAssistant, error: HomeAssistantError) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 
 import aiohttp
 
-from custom_components.metaapi.api.endpoints import (
+from custom_components.metaapi.api import (
+    Account,
     Endpoints,
     InvalidUrlError,
+    MetaApiError,
+    Provisioning,
     check_api_url,
 )
-from custom_components.metaapi.api.errors import MetaApiError
-from custom_components.metaapi.api.model import Account
-from custom_components.metaapi.api.provisioning import Provisioning
 
 from .examination import WRONG_TOKEN, Examination, forms
 from .options import Options, parse

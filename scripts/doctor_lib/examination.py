@@ -12,18 +12,19 @@ import uuid
 
 import aiohttp
 
-from custom_components.metaapi.api.endpoints import Endpoints, Zone
-from custom_components.metaapi.api.errors import (
+from custom_components.metaapi.api import (
+    Account,
+    Endpoints,
     ForbiddenError,
     HandshakeRefusedError,
     MetaApiError,
     NotFoundError,
+    Provisioning,
     TerminalTimeoutError,
     TooManyRequestsError,
     UnauthorizedError,
+    Zone,
 )
-from custom_components.metaapi.api.model import Account
-from custom_components.metaapi.api.provisioning import Provisioning
 
 from .line import Heard, Line, bare_polling, bare_websocket, describe
 from .options import Options

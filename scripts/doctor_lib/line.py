@@ -9,15 +9,15 @@ from typing import Any, override
 
 import aiohttp
 
-from custom_components.metaapi.api.connection import Channel
-from custom_components.metaapi.api.endpoints import (
-    SOCKET_PATH,
+from custom_components.metaapi.api import MetaApiError, RequestError, Timing
+from custom_components.metaapi.api.transport.channel import (
+    Channel,
     new_client_id,
     socket_headers,
     socket_params,
 )
-from custom_components.metaapi.api.errors import MetaApiError, RequestError
-from custom_components.metaapi.api.timing import Timing
+from custom_components.metaapi.api.transport.connection import make_socket
+from custom_components.metaapi.api.transport.socketio2 import SOCKET_PATH
 
 APPLICATION = "MetaApi"
 
@@ -55,13 +55,14 @@ class Line(Channel):
         instance: int | None = None,
     ) -> None:
         """Prepare a socket."""
+        timing = Timing(response=patience, connect=min(patience, 60.0))
         super().__init__(
-            session,
+            make_socket(session, timing),
             token,
             application=APPLICATION,
             on_synchronization=lambda event: None,
             on_unauthorized=lambda: None,
-            timing=Timing(response=patience, connect=min(patience, 60.0)),
+            timing=timing,
             instance=instance,
         )
         self.heard: list[Heard] = []
@@ -78,7 +79,7 @@ class Line(Channel):
         else:
             client_id = new_client_id()
             params = socket_params(self._secret, client_id) | {"protocol": protocol}
-            await self._wire.connect(url, params, socket_headers(client_id))
+            await self._socket.connect(url, params, socket_headers(client_id))
 
     @override
     def _event(self, name: str, argument: object) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from custom_components.metaapi.api.token import redact
+from custom_components.metaapi.api import redact
 
 
 class Verdict(StrEnum):

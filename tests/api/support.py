@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 from api.endpoints import Endpoints
-from api.link import LinkState
 from api.monitor import Monitor
+from api.terminal.terminal import AccountState
 from api.timing import Timing
 
 from simulator import Simulator
@@ -53,9 +53,9 @@ class Witness:
         """Start with nothing."""
         self.sim = sim
         self.monitor = monitor
-        self.seen: dict[str, list[LinkState]] = {}
+        self.seen: dict[str, list[AccountState]] = {}
         self.hub: list[bool | None] = []
-        monitor.listen_hub(lambda: self.hub.append(monitor.connected))
+        monitor.listen_link(lambda: self.hub.append(monitor.connected))
 
     @property
     def id(self) -> str:
@@ -63,7 +63,7 @@ class Witness:
         return self.sim.account.id
 
     @property
-    def state(self) -> LinkState:
+    def state(self) -> AccountState:
         """Return the state of the first account."""
         return self.monitor.state(self.id)
 
@@ -83,6 +83,15 @@ class Witness:
         self.monitor.listen(
             account_id, lambda: states.append(self.monitor.state(account_id))
         )
+
+    def in_flight(self, account_id: str | None = None) -> list[str]:
+        """Return the zones where a subscribe of an account waits for its answer."""
+        account = self.monitor._accounts[account_id or self.id]
+        return [
+            place.zone.name
+            for place in account.places.values()
+            if place.flight is not None
+        ]
 
     def subscribed_since(self, count: int) -> bool:
         """Tell whether a further subscribe reached the simulator."""

@@ -1,15 +1,10 @@
 """Which URL serves what: literal addresses, and what a typed base URL may be."""
 
 from api.endpoints import (
-    SOCKET_PATH,
     Endpoints,
     InvalidUrlError,
     Zone,
     check_api_url,
-    new_client_id,
-    seed_page_params,
-    socket_headers,
-    socket_params,
 )
 from api.model import ServerSettings
 import pytest
@@ -21,8 +16,6 @@ def test_global_url_is_that_of_the_seed_page() -> None:
     """An account of unknown region is served by the URL in MetaApi's own example."""
     assert Endpoints().global_zone == Zone(GLOBAL)
     assert Endpoints().zones("") == (Zone(GLOBAL),)
-    assert SOCKET_PATH == "ws"
-    assert seed_page_params("token") == {"auth-token": "token"}
 
 
 def test_provisioning_url() -> None:
@@ -77,24 +70,6 @@ def test_overrides() -> None:
     assert endpoints.zones("there") == (Zone("http://127.0.0.1:2"),)
 
 
-def test_query_and_header_of_a_socket() -> None:
-    """They are what today's clients send: the client id twice, and protocol 3."""
-    assert socket_params("token", "0.25") == {
-        "auth-token": "token",
-        "clientId": "0.25",
-        "protocol": "3",
-    }
-    assert socket_headers("0.25") == {"Client-Id": "0.25"}
-
-
-def test_client_ids() -> None:
-    """A client id is a decimal between 0 and 1, new each time, and plain digits."""
-    ids = [new_client_id() for _ in range(200)]
-    assert len(set(ids)) == 200
-    assert all(0 <= float(text) < 1 for text in ids)
-    assert all(text.startswith("0.") and text[2:].isdecimal() for text in ids)
-
-
 GOOD = {
     "http://localhost": "http://localhost",
     "http://localhost:8080/": "http://localhost:8080",
@@ -106,6 +81,9 @@ GOOD = {
     "http://172.16.0.1": "http://172.16.0.1",
     "http://[::1]:8080": "http://[::1]:8080",
     "http://[fd00::5]": "http://[fd00::5]",
+    "http://[fe80::5]": "http://[fe80::5]",
+    "http://169.254.3.4": "http://169.254.3.4",
+    "http://[::ffff:192.168.1.5]": "http://[::ffff:192.168.1.5]",
     "http://[::ffff:127.0.0.1]": "http://[::ffff:127.0.0.1]",
     "https://example.com": "https://example.com",
     "https://example.com:8443/metaapi/": "https://example.com:8443/metaapi",
@@ -147,6 +125,19 @@ BAD = [
     "http://[2001:4860:4860::8888]",
     "http://[::ffff:8.8.8.8]",
     "http://0.0.0.0:8080",
+    "http://[2002:808:808::1]",
+    "http://[2001:0:4136:e378:8000:63bf:3fff:fdd2]",
+    "http://[64:ff9b::808:808]",
+    "http://[64:ff9b:1::808:808]",
+    "http://240.0.0.1",
+    "http://255.255.255.255",
+    "http://198.18.0.1",
+    "http://192.0.2.1",
+    "http://100.64.0.1",
+    "http://[2001:db8::1]",
+    "http://224.0.0.1",
+    "http://[ff02::1]",
+    "http://[::ffff:198.18.0.1]",
     "http://[::]:8080",
     "http://2130706433",
     "http://127.1",

@@ -87,3 +87,43 @@ def test_settings() -> None:
     """A server of the customer's own."""
     settings = ServerSettings.from_json({"hostname": "mine", "domain": "example.org"})
     assert (settings.hostname, settings.domain) == ("mine", "example.org")
+
+
+@pytest.mark.parametrize("account_id", ["a b", "../x", "x" * 65, "\ud83d", "a\nb", "é"])
+def test_what_is_no_id(account_id: str) -> None:
+    """An id stands in paths and unique ids, so an account with an odd one is none."""
+    assert Account.from_json({"_id": account_id}) is None
+    assert Replica.from_json({"_id": account_id}) is None
+
+
+def test_replicas_are_bounded() -> None:
+    """More replicas than there are regions come from no server of MetaApi's."""
+    replicas = [{"_id": f"r{number}"} for number in range(300)]
+    account = Account.from_json({"_id": "abc", "accountReplicas": replicas})
+    assert account is not None
+    assert len(account.replicas) == 16
+
+
+@pytest.mark.parametrize("version", [0, -4, 3, 6, 10**4000, True, 4.0, "5"])
+def test_unknown_version(version: Any) -> None:
+    """MetaTrader has two versions."""
+    account = Account.from_json({"_id": "abc", "version": version})
+    assert account is not None
+    assert account.platform == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        ({"name": "Swing"}, "Swing"),
+        ({"name": "...", "login": "90210", "server": "Live"}, "90210 · Live"),
+        ({"name": "", "login": 90210}, "90210"),
+        ({"name": "\U0001f680"}, "abc"),
+        ({"login": 10**4000}, "abc"),
+    ],
+)
+def test_title_when_read(fields: dict[str, Any], title: str) -> None:
+    """A name without letters says nothing: login and server do, else the id."""
+    account = Account.from_json({"_id": "abc", **fields})
+    assert account is not None
+    assert account.title == title

@@ -6,9 +6,10 @@ from functools import partial
 import itertools
 import json
 
-from api.connection import Channel
 from api.endpoints import Endpoints
-from api.link import LinkState, Status
+from api.model import Status
+from api.terminal.terminal import AccountState
+from api.transport.channel import Channel
 import pytest
 
 from .support import FAST, watched
@@ -19,7 +20,9 @@ async def test_terminal_that_is_up_turns_on() -> None:
     async with watched() as w:
         await w.until(lambda: w.state.broker)
         assert w.terminals() == [None, True]
-        assert w.state == LinkState(terminal=True, broker=True, status=Status.CONNECTED)
+        assert w.state == AccountState(
+            terminal=True, broker=True, status=Status.CONNECTED
+        )
 
 
 async def test_terminal_down_at_start_is_off() -> None:
@@ -175,9 +178,8 @@ async def test_the_seed_pages_answers_turn_it_on(
     async with watched(add=False) as w:
         w.add(w.id)
         await w.terminal(True)
-        w.sim.add_account(
-            replace(w.sim.account, id=account_id, reconnect_mode="ignore")
-        )
+        w.sim.add_account(replace(w.sim.account, id=account_id))
+        w.sim.set_reconnect_mode(account_id, "ignore")
         w.sim.set_subscribe_mode(account_id, "ignore")
         w.add(account_id)
         await w.until(lambda: list(w.sim.requests_of("subscribe", account_id)))
@@ -185,11 +187,11 @@ async def test_the_seed_pages_answers_turn_it_on(
             lambda: (
                 w.monitor.state(account_id).status
                 in (Status.UNKNOWN, Status.NO_CONNECTION)
-                and not w.monitor._watches[account_id].flights
+                and not w.in_flight(account_id)
             ),
             timeout=3,
         )
-        monkeypatch.setattr("api.connection.new_request_id", lambda: request_id)
+        monkeypatch.setattr("api.transport.channel.new_request_id", lambda: request_id)
         reconnect = asyncio.create_task(w.monitor.reconnect(account_id, 5))
         await w.until(lambda: w.sim.requests_of("reconnect", account_id))
         assert w.sim.requests_of("reconnect")[0].payload == {
@@ -276,7 +278,7 @@ async def test_nothing_is_opened_after_the_end() -> None:
         w.monitor.add_account("late")
         assert told == []
         assert w.monitor.sockets == (0, 0)
-        assert w.monitor.state("late") == LinkState()
+        assert w.monitor.state("late") == AccountState()
         assert not [
             task for task in asyncio.all_tasks() if "metaapi" in task.get_name()
         ]
@@ -306,14 +308,13 @@ async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
                     "host": f"made-up-{number}",
                 },
             )
-        link = w.monitor._watches[w.id].link
-        await w.until(
-            lambda: (
-                (None, "made-up-99") in link._zones["global"].hosts
-                or (0, "made-up-99") in link._zones["global"].hosts
-            )
-        )
-        assert len(link._zones["global"].hosts) <= 16
+
+        def hosts() -> list[str]:
+            (zone,) = w.monitor.diagnostics()["accounts"][0]["zones"]
+            return [host["host"] for host in zone["hosts"]]
+
+        await w.until(lambda: "made-up-99" in hosts())
+        assert len(hosts()) <= 16
 
 
 async def test_a_listener_that_fails_costs_nothing(
@@ -325,7 +326,7 @@ async def test_a_listener_that_fails_costs_nothing(
         def fail() -> None:
             raise RuntimeError("a fault")
 
-        w.monitor.listen_hub(fail)
+        w.monitor.listen_link(fail)
         w.monitor.listen(w.id, fail)
         await w.terminal(True)
         w.sim.drop_sockets()
@@ -357,7 +358,7 @@ async def test_no_clock_runs_when_nobody_is_watched() -> None:
     async with watched() as w:
         await w.terminal(True)
         await w.monitor.remove_account(w.id)
-        await w.until(lambda: w.monitor._timer is None)
+        await w.until(lambda: not w.monitor._alarm.armed)
 
 
 async def test_close_that_is_cut_short_still_ends_every_socket() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 import json
 
 import aiohttp
@@ -12,13 +13,15 @@ from api.errors import (
     CannotConnectError,
     ForbiddenError,
     InternalError,
+    MetaApiError,
     NotFoundError,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
+    from_status,
 )
 from api.model import Account, Replica, ServerSettings
-from api.provisioning import READ_AT_ONCE, Provisioning
+from api.rest import READ_AT_ONCE, REFUSES, Provisioning, rest_pause
 import pytest
 
 from simulator import SimAccount, Simulator
@@ -61,7 +64,7 @@ async def test_accounts_come_in_pages(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than one page is read to the end."""
-    monkeypatch.setattr("api.provisioning.PAGE_SIZE", 2)
+    monkeypatch.setattr("api.rest.PAGE_SIZE", 2)
     for number in range(3):
         sim.add_account(replace(sim.account, id=f"extra-{number}"))
     assert len(await provisioning.accounts()) == 5
@@ -119,7 +122,7 @@ async def test_check_and_settings(sim: Simulator, provisioning: Provisioning) ->
     """The cheap call, and where the client API runs."""
     await provisioning.check()
     assert await provisioning.server_settings() == ServerSettings()
-    sim.server_settings = {"hostname": "mine", "domain": "example.org"}
+    sim.api.server_settings = {"hostname": "mine", "domain": "example.org"}
     assert await provisioning.server_settings() == ServerSettings(
         hostname="mine", domain="example.org"
     )
@@ -256,8 +259,8 @@ async def test_the_pages_have_an_end(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that always has one more page does not keep us for ever."""
-    monkeypatch.setattr("api.provisioning.PAGE_SIZE", 1)
-    monkeypatch.setattr("api.provisioning._PAGES_MAX", 2)
+    monkeypatch.setattr("api.rest.PAGE_SIZE", 1)
+    monkeypatch.setattr("api.rest._PAGES_MAX", 2)
     sim.add_account(SimAccount())
     sim.add_account(SimAccount())
     assert len(sim.accounts) > 2
@@ -278,7 +281,7 @@ async def test_an_endless_answer_is_not_read(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would fill the memory."""
-    monkeypatch.setattr("api.provisioning.MAX_BODY_SIZE", 100)
+    monkeypatch.setattr("api.rest.MAX_BODY_SIZE", 100)
     with pytest.raises(CannotConnectError, match="ValueError"):
         await provisioning.accounts()
 
@@ -302,3 +305,78 @@ async def test_the_token_is_taken_out_however_it_is_escaped(
     with pytest.raises(ValidationError) as caught:
         await provisioning.accounts()
     assert caught.value.details == {"x": ["**REDACTED**"]}
+
+
+async def test_half_an_emoji_is_no_text(
+    sim: Simulator, provisioning: Provisioning
+) -> None:
+    """JavaScript's `substring` makes them; no store of Home Assistant can be written with one."""
+    half = "Rocket \\ud83d"
+    fields = ("name", "type", "region", "server", "state", "connectionStatus")
+    body = ", ".join(f'"{field}": "{half}"' for field in fields)
+    sim.fail_rest(200, body=f'[{{"_id": "abc", {body}}}]')
+    (account,) = await provisioning.accounts()
+    assert account.name == "Rocket \N{REPLACEMENT CHARACTER}"
+    for text in (account.type, account.region, account.server, account.state):
+        assert text == "Rocket \N{REPLACEMENT CHARACTER}"
+        text.encode()
+
+
+async def test_error_text_is_valid(sim: Simulator, provisioning: Provisioning) -> None:
+    """An error's text goes into logs, forms and notices."""
+    sim.fail_rest(400, body='{"message": "Rocket \\ud83d\\nERROR forged"}')
+    with pytest.raises(ValidationError) as caught:
+        await provisioning.accounts()
+    assert str(caught.value) == "Rocket \N{REPLACEMENT CHARACTER} ERROR forged"
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, "a@" * 100_000, "\n" * 200_000 + "x"])
+async def test_texts_are_bounded(
+    sim: Simulator, provisioning: Provisioning, text: str
+) -> None:
+    """However much a server writes, little of it leaves the client."""
+    body = json.dumps([{"_id": "abc", "name": text, "accountReplicas": [text]}])
+    sim.fail_rest(200, body=body)
+    (account,) = await provisioning.accounts()
+    assert len(account.name) <= 256
+
+
+NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
+
+
+def test_every_answer_of_rest_has_a_rule() -> None:
+    """Whatever status the provisioning API answers with, and no answer at all."""
+    assert {type(from_status(status)) for status in range(400, 600)} == set(REFUSES) - {
+        CannotConnectError
+    }
+    assert {cls for cls, refuses in REFUSES.items() if refuses} == {
+        TooManyRequestsError,
+        UnauthorizedError,
+        ForbiddenError,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (CannotConnectError("nobody"), 0),
+        (InternalError("fault"), 0),
+        (NotFoundError("who"), 0),
+        (MetaApiError("odd"), 0),
+        (UnauthorizedError("you"), 300),
+        (ForbiddenError("no"), 300),
+        (TooManyRequestsError("slow down"), 300),
+        (TooManyRequestsError("because", metadata={"retryAfter": "20"}), 300),
+        (TooManyRequestsError("because", metadata={"retryAfter": "600"}), 600),
+        (
+            TooManyRequestsError(
+                "because", metadata={"recommendedRetryTime": "2026-01-05T10:20:00Z"}
+            ),
+            1200,
+        ),
+        (ForbiddenError("because", metadata={"retryAfter": "600"}), 300),
+    ],
+)
+def test_how_long_rest_is_left_alone(error: MetaApiError, seconds: float) -> None:
+    """For as long as a 429 asks, and after every refusal for the floor."""
+    assert rest_pause(error, NOW, 300.0) == seconds

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 import gc
 import logging
+from typing import Any
 
 from api.endpoints import Endpoints
-from api.link import Status
-from api.reconnect import LOST, TOKEN_REFUSED, Outcome
+from api.errors import NoResponseError, ValidationError
+from api.model import Outcome, Status
+from api.reconnect import SECOND_FORM
 import pytest
 
 from .support import Witness, watched
@@ -164,7 +166,7 @@ async def test_no_connection_after_the_whole_timeout() -> None:
     async with watched() as w:
         await w.terminal(True)
         await w.sim.stop_listening()
-        await w.until(lambda: not w.monitor._sockets.any_open)
+        await w.until(lambda: not w.monitor._pool.any_open)
         result = await w.monitor.reconnect(w.id, 0.3)
         assert result.outcome is Outcome.NO_CONNECTION
         assert result.seconds >= 0.3
@@ -177,7 +179,7 @@ async def test_wakes_the_back_off_and_waits_for_the_socket() -> None:
         w.sim.set_terminal(w.id, up=False)
         await w.terminal(False)
         w.sim.drop_sockets()
-        await w.until(lambda: not w.monitor._sockets.any_open)
+        await w.until(lambda: not w.monitor._pool.any_open)
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert result.seconds < 5
@@ -193,8 +195,8 @@ async def test_socket_lost_while_waiting_is_no_connection() -> None:
         await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.drop_sockets()
         result = await attempt
-        assert result.outcome is Outcome.NO_CONNECTION
-        assert result.error == LOST
+        assert result.outcome is Outcome.CONNECTION_LOST
+        assert result.error is None
         assert result.seconds < 5
 
 
@@ -247,14 +249,14 @@ async def test_a_subscribe_in_flight_is_awaited_first() -> None:
     """Its `authenticated` would prove no reconnect."""
     async with watched(add=False, reply_delay=0.2) as w:
         w.add(w.id)
-        await w.until(lambda: w.monitor._watches[w.id].flights)
+        await w.until(w.in_flight)
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.AUTHENTICATED
         types = [request.type for request in w.sim.requests]
         assert types == ["subscribe", "reconnect"]
         subscribe, reconnect = w.sim.requests
         assert reconnect.time - subscribe.time >= 0.2
-        assert w.sim.account.last_reconnect_outcome is not None
+        assert w.sim.account.reconnecting.outcome is not None
 
 
 async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> None:
@@ -263,7 +265,7 @@ async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> No
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "never")
         attempt = asyncio.create_task(w.monitor.reconnect(w.id, 1.0))
-        await w.until(lambda: w.monitor._watches[w.id].link.reconnecting)
+        await w.until(lambda: w.monitor._accounts[w.id].terminal.reconnecting)
         assert w.sim.inject_event(w.id, {"type": "authenticated", "host": "another"})
         assert (await attempt).outcome is Outcome.TIMED_OUT
         (subscribe,) = w.sim.requests_of("subscribe")[:1]
@@ -289,8 +291,8 @@ async def test_going_away_ends_the_attempt(
         subscribes = len(w.sim.requests_of("subscribe"))
         await end(w)
         result = await attempt
-        assert result.outcome is Outcome.NO_CONNECTION
-        assert result.error == LOST
+        assert result.outcome is Outcome.CONNECTION_LOST
+        assert result.error is None
         await w.until(lambda: not w.sim.sockets)
         assert len(w.sim.requests_of("subscribe")) == subscribes
 
@@ -340,8 +342,8 @@ async def test_a_token_that_is_refused_is_told_at_once() -> None:
         w.sim.drop_sockets()
         await w.until(lambda: w.monitor.token_refused)
         result = await w.monitor.reconnect(w.id, 20)
-        assert result.outcome is Outcome.NO_CONNECTION
-        assert result.error == TOKEN_REFUSED
+        assert result.outcome is Outcome.TOKEN_REFUSED
+        assert result.error is None
         assert result.seconds < 1
 
 
@@ -369,17 +371,16 @@ async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
     """The server took the connection and fell silent; it would take a new one at once."""
     async with watched(timing={"connect": 30.0, "namespace": 30.0}) as w:
         await w.terminal(True)
-        w.sim.handshake_delay = 20.0
+        w.sim.timing.handshake_delay = 20.0
         w.sim.drop_sockets()
-        (connection,) = w.monitor._sockets
+        (connection,) = w.monitor._pool
         clock = asyncio.get_running_loop().time
         await w.until(
             lambda: (
-                connection._connecting is not None
-                and clock() > connection._connect_started + 0.1
+                connection._connecting is not None and clock() > connection._since + 0.1
             )
         )
-        w.sim.handshake_delay = 0.0
+        w.sim.timing.handshake_delay = 0.0
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.AUTHENTICATED
 
@@ -395,7 +396,7 @@ async def test_a_move_ends_the_attempt() -> None:
         w.monitor.endpoints = Endpoints(api_url=w.sim.url + "/")
         w.monitor.place_account(w.id, "")
         result = await reconnect
-        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.outcome is Outcome.CONNECTION_LOST
         assert result.seconds < 5
 
 
@@ -409,8 +410,8 @@ async def test_a_token_that_is_refused_meanwhile_ends_the_attempt() -> None:
         w.sim.revoke()
         w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
         result = await reconnect
-        assert result.outcome is Outcome.NO_CONNECTION
-        assert result.error == TOKEN_REFUSED
+        assert result.outcome is Outcome.TOKEN_REFUSED
+        assert result.error is None
         assert result.seconds < 5
         assert w.monitor.token_refused
 
@@ -422,7 +423,7 @@ async def test_a_socket_lost_before_the_request_is_no_connection() -> None:
         w.add(w.id)
         await w.until(lambda: w.sim.requests_of("subscribe"))
         reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
-        await w.until(lambda: w.monitor._watches[w.id].link.reconnecting)
+        await w.until(lambda: w.monitor._accounts[w.id].terminal.reconnecting)
         w.sim.refuse_sockets(502)
         w.sim.drop_sockets()
         result = await reconnect
@@ -446,8 +447,7 @@ async def test_an_answer_after_the_authenticated(answer: str, form: str | None) 
         reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
         (request,) = await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
-        attempt = w.monitor._watches[w.id].attempt
-        assert attempt is not None
+        attempt: Any = w.monitor._accounts[w.id].attempt
         await w.until(attempt._authenticated.done)
         await asyncio.sleep(0)
         w.sim.inject(answer % request.payload["requestId"])
@@ -466,8 +466,7 @@ async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
         reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
         await w.until(lambda: len(w.sim.requests_of("reconnect")) == 2)
         w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
-        attempt = w.monitor._watches[w.id].attempt
-        assert attempt is not None
+        attempt: Any = w.monitor._accounts[w.id].attempt
         await w.until(attempt._authenticated.done)
         for socket in w.sim.sockets:
             if socket is not first:
@@ -476,3 +475,8 @@ async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
         assert result.outcome is Outcome.AUTHENTICATED
         assert result.seconds < 5
         assert w.monitor.reconnect_form is None
+
+
+def test_second_form() -> None:
+    """Two answers call for the seed page's form."""
+    assert set(SECOND_FORM) == {ValidationError, NoResponseError}

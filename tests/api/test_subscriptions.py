@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from api.link import LinkState, Status
+from api.model import Status
+from api.terminal.terminal import AccountState
 import pytest
 
 from .support import watched
@@ -44,7 +45,7 @@ async def test_not_deployed_is_off_and_not_subscribed() -> None:
         w.sim.undeploy(w.id)
         w.add(w.id, deployed=False)
         await w.until(lambda: w.sim.sockets)
-        assert w.state == LinkState(terminal=False, status=Status.NOT_DEPLOYED)
+        assert w.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
         w.sim.deploy(w.id)
         w.monitor.set_facts(w.id, deployed=True)
         await w.terminal(True)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from api.token import PROVISIONING, STREAMING, read_claims, redact
+from api.token import PROVISIONING, STREAMING, clean, clean_text, read_claims, redact
 from hypothesis import given, strategies as st
 import pytest
 from yarl import URL
@@ -51,7 +51,11 @@ def test_claims() -> None:
     [
         ([{"id": PROVISIONING}], True),
         ([{"id": STREAMING}], False),
-        ([{"id": 7}, "x", None, {"roles": []}], False),
+        ([{"id": 7}, "x", None, {"roles": []}], None),
+        ([{"methods": [f"{PROVISIONING}:rest:public:*:*"]}], True),
+        ([{"methods": [f"{STREAMING}:ws:public:*:*"], "roles": ["reader"]}], False),
+        ([{"methods": [7, None, []]}, {"methods": PROVISIONING}], None),
+        ([{"methods": ["*:*:*:*"]}], True),
         ([], None),
         ({}, None),
         (None, None),
@@ -59,7 +63,7 @@ def test_claims() -> None:
     ],
 )
 def test_permission_to_list_accounts(rules: Any, can_list: bool | None) -> None:
-    """Rules that name no provisioning say no; no rules say nothing."""
+    """Rules that name no provisioning say no; rules that name nothing say nothing."""
     claims = read_claims(jwt({"_id": OWNER, "accessRules": rules}))
     assert claims.can_list_accounts is can_list
     assert read_claims(jwt({"_id": OWNER})).can_list_accounts is None
@@ -102,6 +106,12 @@ def test_time_that_is_none(seconds: Any) -> None:
     assert claims.owner_id == OWNER
     assert claims.expires_at is None
     assert claims.issued_at is None
+
+
+@pytest.mark.parametrize("seconds", [253402300799, 253402300799.9, 221845392000 * 1.1])
+def test_time_beyond_every_calendar(seconds: float) -> None:
+    """A home east of UTC cannot show the last second of the year 9999."""
+    assert read_claims(jwt({"_id": OWNER, "exp": seconds})).expires_at is None
 
 
 def test_time_with_a_fraction() -> None:
@@ -227,3 +237,105 @@ def test_redact_leaves_the_rest_alone(text: str) -> None:
     """A text without the token stays as it is, and no token takes nothing out."""
     assert redact(text, TOKENS[0]) == text
     assert redact(text, "") == text
+
+
+LONG = jwt({"_id": OWNER, "+/": "x" * 400}) + "+/a%2Bb"
+
+
+def parts(token: str) -> list[str]:
+    """Return what may be left of a token that was cut."""
+    return [
+        token[:16],
+        token[-16:],
+        token[7:40],
+        token[len(token) // 2 :],
+        token[1:-1],
+    ]
+
+
+@pytest.mark.parametrize("part", parts(LONG))
+def test_redact_takes_out_parts(part: str) -> None:
+    """A part of 16 characters and more says too much of a token."""
+    assert redact(f"said {part}!", LONG) == "said **REDACTED**!"
+    assert redact(f"said {part[:15]}!", LONG) == f"said {part[:15]}!"
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_redact_takes_out_base64(encode: Any, shift: int) -> None:
+    """Base64 writes a token in three ways, by what stands before it."""
+    data = b"{" * shift + LONG.encode() + b'"}'
+    text = encode(data).decode()
+    redacted = redact(f"body {text} end", LONG)
+    assert redacted.startswith("body ")
+    assert redacted.endswith(" end")
+    assert len(redacted) < 40
+
+
+def test_redact_does_not_mind_case() -> None:
+    """A proxy may write `%2b` for `%2B`."""
+    token = "ab+cd+ef/gh"
+    assert redact("q=ab%2bcd%2bef%2fgh&x", token) == "q=**REDACTED**&x"
+    assert redact("q=ab%2Bcd%2bef%2Fgh&x", token) == "q=**REDACTED**&x"
+
+
+@given(
+    st.text(max_size=30),
+    st.text(max_size=30),
+    st.integers(0, len(LONG) - 16),
+    st.integers(16, len(LONG)),
+)
+def test_redact_any_part(before: str, after: str, start: int, length: int) -> None:
+    """Wherever a part begins and ends, nothing of 16 characters is left."""
+    part = LONG[start : start + length]
+    redacted = redact(before + part + after, LONG)
+    assert not any(part[at : at + 16] in redacted for at in range(len(part) - 15))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Swing", "Swing"),
+        ("Rocket \ud83d", "Rocket \ufffd"),
+        ("\udc00\ud800", "\ufffd\ufffd"),
+        ("Rocket \U0001f680", "Rocket \U0001f680"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),
+        ("a\r\nERROR forged\x1b[31m", "a ERROR forged [31m"),
+        ("a\u2028b\u2029c\x85d", "a b c d"),
+        ("a\u202eb\u2066c\ufeff", "abc"),
+        ("a\x00b", "a b"),
+        ("x" * 256, "x" * 256),
+        ("x" * 257, "x" * 255 + "\u2026"),
+        ("x" * 200_000, "x" * 255 + "\u2026"),
+        ("\ud83d" * 200_000, "\ufffd" * 255 + "\u2026"),
+    ],
+)
+def test_clean_text(text: str, shown: str) -> None:
+    """What leaves the client is one line of valid Unicode, and bounded."""
+    assert clean_text(text) == shown
+    shown.encode()
+
+
+@given(st.text(alphabet=st.characters(codec=None)))
+def test_clean_any_text(text: str) -> None:
+    """Whatever a server writes can be stored and shown."""
+    cleaned = clean_text(text)
+    assert len(cleaned) <= 256
+    assert len(cleaned.splitlines()) <= 1
+    cleaned.encode()
+
+
+def test_clean_json() -> None:
+    """Keys and values at any depth are clean, and depth is bounded."""
+    dirty = {"a\ud83d": ["b\nc", {"d": LONG, "e": [1, None, True]}], "f": 1.5}
+    assert clean(dirty, LONG, 10) == {
+        "a\ufffd": ["b c", {"d": "**REDACTED**", "e": [1, None, True]}],
+        "f": 1.5,
+    }
+    assert clean([[["x"]]], LONG, 2) == [[None]]
+
+
+def test_clean_costs_little() -> None:
+    """A huge text is cut before it is searched."""
+    assert len(clean("@." * 100_000, LONG, 1)) == 256

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from simulator import SimAccount, Simulator, make_jwt
+from simulator import SimAccount, Simulator, Spec, make_jwt
 
 from .client import Clients
 
@@ -126,8 +126,7 @@ async def test_queries(sim: Simulator, api: Api) -> None:
             login="77",
             server="Other-Demo",
             region="new-york",
-            version=4,
-            type="cloud-g1",
+            spec=Spec(version=4, type="cloud-g1"),
         )
     )
     sim.undeploy(sim.account.id)
@@ -221,7 +220,7 @@ async def test_token_without_permission(
     sim: Simulator, api: Api, status: int, name: str
 ) -> None:
     """Is refused as told, by every call."""
-    sim.provisioning_refusal = status
+    sim.api.provisioning_refusal = status
     api.headers = {"auth-token": sim.grant(provisioning=False)}
     for path in (
         ACCOUNTS,
@@ -275,7 +274,7 @@ async def test_server_settings_and_regions(sim: Simulator, api: Api) -> None:
         "domain": "agiliumtrade.ai",
     }
     assert await api.get(path) == (200, expected)
-    sim.server_settings = {"hostname": "dedicated"}
+    sim.api.server_settings = {"hostname": "dedicated"}
     assert (await api.get(path))[1]["hostname"] == "dedicated"
     sim.account.region = "vint-hill"
     regions = (await api.get("/users/current/regions"))[1]
@@ -341,7 +340,7 @@ async def test_answer_that_is_no_json(
 
 async def test_slow_answers(sim: Simulator, api: Api) -> None:
     """On demand."""
-    sim.rest_delay = 0.2
+    sim.timing.rest_delay = 0.2
     start = asyncio.get_running_loop().time()
     await api.get()
     assert asyncio.get_running_loop().time() - start >= 0.2

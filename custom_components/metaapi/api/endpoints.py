@@ -1,12 +1,11 @@
 """Which URL serves which region and zone.
 
-Sources: the seed page (global URL, path), SDK behaviour (region and zone hosts, query, header).
+Sources: the seed page (global URL), SDK behaviour (region and zone hosts).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import ipaddress
-import random
 import re
 from urllib.parse import urlsplit
 
@@ -14,11 +13,22 @@ from .model import ServerSettings
 
 GLOBAL_URL = "https://mt-client-api-v1.agiliumtrade.agiliumtrade.ai"
 PROVISIONING_URL = "https://mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
-SOCKET_PATH = "ws"
-PROTOCOL = "3"
 ZONE_LETTERS = ("a", "b")
 
-_LABEL = re.compile(r"[a-z0-9-]+")
+_NEAR = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("127.0.0.0/8", "::1/128"),  # loopback
+            *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),  # RFC 1918
+            "fc00::/7",  # unique local
+            *("169.254.0.0/16", "fe80::/10"),  # link-local
+        ),
+    )
+)
+"""Networks that plain http may go to. Others that no router forwards may hold a public address, such as 6to4."""
+
+_LABEL = re.compile(r"[a-z0-9-]{1,60}")
 """What may become a part of the host that gets the token."""
 
 
@@ -88,26 +98,6 @@ class Endpoints:
         )
 
 
-def new_client_id() -> str:
-    """Return a new client id: a random decimal between 0 and 1, as text (SDK behaviour)."""
-    return f"{random.random():.17f}"
-
-
-def socket_params(token: str, client_id: str) -> dict[str, str]:
-    """Return the query of a socket's URL, as today's clients send it (SDK behaviour)."""
-    return {"auth-token": token, "clientId": client_id, "protocol": PROTOCOL}
-
-
-def socket_headers(client_id: str) -> dict[str, str]:
-    """Return the headers of a socket's upgrade request (SDK behaviour)."""
-    return {"Client-Id": client_id}
-
-
-def seed_page_params(token: str) -> dict[str, str]:
-    """Return the query that the documentation's own example of `reconnect` sends."""
-    return {"auth-token": token}
-
-
 def check_api_url(text: str) -> str:
     """Return a base URL without a trailing slash.
 
@@ -138,4 +128,6 @@ def _is_near(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return (address.is_loopback or address.is_private) and not address.is_unspecified
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in network for network in _NEAR)

@@ -176,7 +176,7 @@ _BY_STATUS: dict[int, type[RequestError]] = {
     429: TooManyRequestsError,
 }
 
-_MESSAGE_LIMIT = 300
+_MESSAGE_LIMIT = 256
 
 LONGEST_WAIT = 3600.0
 """Whatever a server recommends, it is asked again after so many seconds."""

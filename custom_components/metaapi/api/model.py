@@ -8,6 +8,17 @@ from typing import Any, Self
 
 DEPLOYED = "DEPLOYED"
 
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+"""What an id may be: it stands in paths, keys and unique ids."""
+
+_REPLICAS_MAX = 16
+"""More replicas than MetaApi has regions are none of its own."""
+
+_VERSIONS = (4, 5)
+
+_NUMBER_MAX = 10**18
+"""No login is longer."""
+
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 """What may become a part of the host that gets the token."""
 
@@ -26,8 +37,56 @@ class Status(StrEnum):
     NOT_FOUND = "not_found"
     QUOTA_EXHAUSTED = "quota_exhausted"
     FORBIDDEN = "forbidden"
+    NO_ANSWER = "no_answer"
     NO_CONNECTION = "no_connection"
+    TOKEN_REFUSED = "token_refused"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What an account shows to the outside."""
+
+    available: bool = True
+    """False while we cannot see the account at all."""
+    terminal: bool | None = None
+    """Whether the terminal is authenticated; None until the first round decides."""
+    broker: bool | None = None
+    """Whether the terminal is connected to its broker; None while that is not known."""
+    status: Status | None = Status.UNKNOWN
+    """The reason; None while MetaApi refuses the token."""
+    timeouts: int = 0
+    """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
+
+    0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
+    read the account's facts again, since its region may be another one by now (SDK behaviour); listeners
+    hear of each step.
+    """
+
+
+class Outcome(StrEnum):
+    """How a reconnect ended."""
+
+    AUTHENTICATED = "authenticated"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    NOT_DEPLOYED = "not_deployed"
+    NO_CONNECTION = "no_connection"
+    """No socket was open, so that nothing was asked."""
+    CONNECTION_LOST = "connection_lost"
+    """The socket went after the request, which may have reached MetaApi."""
+    TOKEN_REFUSED = "token_refused"
+    """Only a new token helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectResult:
+    """What a caller of a reconnect is told."""
+
+    outcome: Outcome
+    seconds: float
+    error: str | None = None
+    """What MetaApi said of a refusal, without the token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +105,7 @@ class Replica:
     @classmethod
     def from_json(cls, data: object) -> Self | None:
         """Read one replica; None when it has no id."""
-        if not isinstance(data, Mapping) or not (account_id := _string(data, "_id")):
+        if not isinstance(data, Mapping) or not (account_id := _id(data, "_id")):
             return None
         return cls(
             account_id=account_id,
@@ -77,8 +136,10 @@ class Account:
 
     @property
     def title(self) -> str:
-        """Return what to call the account: its name, or its id when the name says nothing."""
-        return self.name if any(map(str.isalpha, self.name)) else self.account_id
+        """Return what to call the account: its name, else its login and server, else its id."""
+        if any(map(str.isalpha, self.name)):
+            return self.name
+        return " · ".join(filter(None, (self.login, self.server))) or self.account_id
 
     @property
     def platform(self) -> str:
@@ -90,7 +151,7 @@ class Account:
         """Read one account; None when it has no id."""
         if not isinstance(data, Mapping):
             return None
-        account_id = _string(data, "_id") or _string(data, "id")
+        account_id = _id(data, "_id") or _id(data, "id")
         if not account_id:
             return None
         version = data.get("version")
@@ -101,7 +162,7 @@ class Account:
             login=_string(data, "login"),
             server=_string(data, "server"),
             version=version
-            if isinstance(version, int) and not isinstance(version, bool)
+            if isinstance(version, int) and version in _VERSIONS
             else None,
             type=_string(data, "type"),
             region=_string(data, "region"),
@@ -109,7 +170,9 @@ class Account:
             connection_status=_string(data, "connectionStatus"),
             replicas=tuple(
                 replica
-                for item in (replicas if isinstance(replicas, list) else ())
+                for item in (replicas if isinstance(replicas, list) else ())[
+                    :_REPLICAS_MAX
+                ]
                 if (replica := Replica.from_json(item)) is not None
             ),
         )
@@ -138,5 +201,11 @@ def _string(data: Mapping[str, Any], key: str) -> str:
     """Return a field when it is text, else nothing; a number (a login, in old data) becomes text."""
     value = data.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        return str(value) if abs(value) < _NUMBER_MAX else ""
     return value if isinstance(value, str) else ""
+
+
+def _id(data: Mapping[str, Any], key: str) -> str:
+    """Return a field when it is an id, else nothing."""
+    account_id = _string(data, key)
+    return account_id if _ID.fullmatch(account_id) else ""

@@ -5,13 +5,16 @@ The claims are read without verifying the signature: MetaApi judges the token, w
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 import hashlib
+from itertools import takewhile
 import json
+import string
 from typing import Any
+import unicodedata
 from urllib.parse import quote, quote_plus
 
 from yarl import URL
@@ -21,6 +24,26 @@ PROVISIONING = "trading-account-management-api"
 
 STREAMING = "metaapi-real-time-streaming-api"
 """The application id that the socket needs (MetaApi's token manifest)."""
+
+TEXT_MAX = 256
+"""The longest text that leaves this package, in characters."""
+
+_READ_MAX = 4096
+"""So much of a longer text is looked at, in characters."""
+
+_PART_MIN = 16
+"""A shorter part of a token tells nothing, in characters."""
+
+_STEP = 8
+
+_REDACTED = "**REDACTED**"
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+_JOINERS = "\u200c\u200d"
+"""What joins letters and emoji, the only invisible characters that change what is read."""
+
+_LAST_YEAR = 9000
+"""A token that expires later than that never does: no calendar of a home reaches further."""
 
 _OWNER_CLAIMS = ("_id", "userId", "sub")
 
@@ -33,12 +56,23 @@ class TokenClaims:
     expires_at: datetime | None = None
     issued_at: datetime | None = None
     applications: frozenset[str] | None = None
-    """Applications that the access rules name; None when the token lists no rules."""
+    """Applications that the access rules name; none when the token lists no rules that can be read."""
 
     @property
     def can_list_accounts(self) -> bool | None:
-        """Tell whether the rules allow the provisioning API; None when they do not say."""
-        return None if self.applications is None else PROVISIONING in self.applications
+        """Return whether the rules allow the provisioning API; None when they do not say."""
+        return self._allows(PROVISIONING)
+
+    @property
+    def can_stream(self) -> bool | None:
+        """Return whether the rules allow the socket; None when they do not say."""
+        return self._allows(STREAMING)
+
+    def _allows(self, application: str) -> bool | None:
+        """Return whether the rules name an application, or all of them."""
+        if not self.applications:
+            return None
+        return not self.applications.isdisjoint({application, "*"})
 
 
 def read_claims(token: str) -> TokenClaims:
@@ -63,19 +97,140 @@ def read_claims(token: str) -> TokenClaims:
 
 
 def redact(text: str, token: str) -> str:
-    """Return a text with every spelling of the token taken out."""
+    """Return a text without the token: in whole or in parts of 16 characters and more, however it is written."""
     if not token:
         return text
-    for spelling in _spellings(token):
-        text = text.replace(spelling, "**REDACTED**")
-    return text
+    traces = _traces(token)
+    if len(text) < traces.shortest:
+        return text
+    parts: list[str] = []
+    position = 0
+    for start, end in traces.spans(_lower(text)):
+        parts += text[position:start], _REDACTED
+        position = end
+    return "".join((*parts, text[position:]))
+
+
+def clean(value: Any, token: str, depth: int) -> Any:
+    """Return JSON whose texts are valid, of one line, bounded, and without the token.
+
+    What is nested deeper than `depth` is left out.
+    """
+    if isinstance(value, str):
+        return clean_text(redact(value[:_READ_MAX], token))
+    if isinstance(value, dict) and depth:
+        return {
+            clean(key, token, depth): clean(one, token, depth - 1)
+            for key, one in value.items()
+        }
+    if isinstance(value, list) and depth:
+        return [clean(one, token, depth - 1) for one in value]
+    return None if isinstance(value, dict | list) else value
+
+
+def clean_text(text: str) -> str:
+    """Return a text as one line of valid Unicode, of 256 characters at most.
+
+    Half a surrogate pair, which no file and no browser takes, becomes the replacement character; what
+    breaks lines, a space; what turns the direction of writing is left out.
+    """
+    if not text.isprintable():
+        text = " ".join("".join(map(_printable, text[:_READ_MAX])).split())
+    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
+
+
+def _printable(char: str) -> str:
+    """Return what stands for a character in one line."""
+    match unicodedata.category(char):
+        case "Cs":
+            return "\N{REPLACEMENT CHARACTER}"
+        case "Cc" | "Zl" | "Zp" | "Zs":
+            return " "
+        case "Cf":
+            return char if char in _JOINERS else ""
+    return char
+
+
+class _Traces:
+    """Finds what a text has in common with the spellings of a token.
+
+    Every 8 characters of a spelling are indexed, so that 16 characters anywhere in it hold 8 that are.
+    """
+
+    def __init__(self, token: str) -> None:
+        """Index the spellings, without regard to case: `%2b` is `%2B`."""
+        spellings = set(map(_lower, _spellings(token)))
+        self._short = {one for one in spellings if len(one) < _PART_MIN}
+        self.shortest = min(_PART_MIN, *map(len, spellings))
+        self._index: dict[str, list[tuple[str, int]]] = {}
+        for spelling in spellings:
+            for start in range(0, len(spelling) - _STEP + 1, _STEP):
+                self._index.setdefault(spelling[start : start + _STEP], []).append(
+                    (spelling, start)
+                )
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield the start and the end of each part of the token in a lower-case text, in order."""
+        last: tuple[int, int] | None = None
+        position = 0
+        while position < len(text):
+            start, end = self._span(text, position)
+            position = max(end, position + 1)
+            if start == end:
+                continue
+            if last is None or start > last[1]:
+                if last is not None:
+                    yield last
+                last = start, end
+            else:
+                last = last[0], max(end, last[1])
+        if last is not None:
+            yield last
+
+    def _span(self, text: str, position: int) -> tuple[int, int]:
+        """Return the longest part of the token that a position is in, empty where it is in none."""
+        found = position, position
+        for spelling, at in self._index.get(text[position : position + _STEP], ()):
+            before = _common(reversed(text[:position]), reversed(spelling[:at]))
+            after = _common(text[position:], spelling[at:])
+            if before + after >= max(
+                min(_PART_MIN, len(spelling)), found[1] - found[0]
+            ):
+                found = position - before, position + after
+        for spelling in self._short:
+            if (
+                text.startswith(spelling, position)
+                and len(spelling) > found[1] - found[0]
+            ):
+                found = position, position + len(spelling)
+        return found
 
 
 @lru_cache(maxsize=4)
-def _spellings(token: str) -> tuple[str, ...]:
-    """Return how a token may be written, in a URL of aiohttp's as well; the longest first."""
+def _traces(token: str) -> _Traces:
+    """Return what finds a token."""
+    return _Traces(token)
+
+
+def _common(one: Iterable[str], other: Iterable[str]) -> int:
+    """Return how many characters two texts begin with alike."""
+    return sum(
+        1
+        for _ in takewhile(
+            lambda pair: pair[0] == pair[1], zip(one, other, strict=False)
+        )
+    )
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, character by character: it keeps its length."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+def _spellings(token: str) -> set[str]:
+    """Return how a token may be written: in a URL of aiohttp's, in JSON, in Base64."""
     url = URL.build(query={"": token})
-    spellings = {
+    return {
         token,
         quote(token, safe=""),
         quote(token),
@@ -84,22 +239,21 @@ def _spellings(token: str) -> tuple[str, ...]:
         url.query_string[1:],
         json.dumps(token)[1:-1],
         json.dumps(token, ensure_ascii=False)[1:-1],
+        *_in_base64(token),
     }
-    return tuple(sorted(spellings, key=len, reverse=True))
 
 
-def redact_all(value: Any, token: str, depth: int) -> Any:
-    """Return JSON with the token taken out of its texts; what is nested deeper is left out."""
-    if isinstance(value, str):
-        return redact(value, token)
-    if isinstance(value, dict) and depth:
-        return {
-            redact(key, token): redact_all(one, token, depth - 1)
-            for key, one in value.items()
-        }
-    if isinstance(value, list) and depth:
-        return [redact_all(one, token, depth - 1) for one in value]
-    return None if isinstance(value, dict | list) else value
+def _in_base64(token: str) -> Iterator[str]:
+    """Yield how Base64 writes a token, whatever stands before it and behind it."""
+    data = token.encode("utf-8", "surrogatepass")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift in range(3):
+            # only the characters that no neighbor has a bit in
+            text = encode(bytes(shift) + data).rstrip(b"=").decode()
+            first = (8 * shift + 5) // 6
+            last = (shift + len(data)) * 8 // 6
+            if last - first >= _PART_MIN:
+                yield text[first:last]
 
 
 def _payload(token: str) -> Mapping[str, Any] | None:
@@ -126,17 +280,25 @@ def _time(seconds: object) -> datetime | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
     try:
-        return datetime.fromtimestamp(seconds, UTC)
+        when = datetime.fromtimestamp(seconds, UTC)
     except OverflowError, OSError, ValueError:
         return None
+    return when if when.year < _LAST_YEAR else None
 
 
 def _applications(rules: object) -> frozenset[str] | None:
-    """Collect the application ids of the access rules."""
+    """Collect the applications of the access rules: their ids, or what their methods begin with.
+
+    Source: MetaApi's token manifest
+    (`trading-account-management-api:rest:public:*:*`), users' tokens.
+    """
     if not isinstance(rules, list) or not rules:
         return None
-    return frozenset(
-        rule["id"]
-        for rule in rules
-        if isinstance(rule, dict) and isinstance(rule.get("id"), str)
-    )
+    found: set[str] = set()
+    for rule in rules:
+        if not isinstance(rule, dict):
+            continue
+        methods = rule.get("methods")
+        named = [rule.get("id"), *(methods if isinstance(methods, list) else ())]
+        found.update(one.partition(":")[0] for one in named if isinstance(one, str))
+    return frozenset(found)

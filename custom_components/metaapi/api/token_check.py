@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+import contextlib
 from math import inf
 
 import aiohttp
 
-from .endpoints import Endpoints
-from .errors import MetaApiError, UnauthorizedError
-from .provisioning import Provisioning
-from .tasks import Tasks
+from .endpoints import Endpoints, Zone
+from .errors import MetaApiError, TerminalTimeoutError, UnauthorizedError
+from .rest import Provisioning
+from .support import Tasks
 from .timing import Timing
 from .token import read_claims
+from .transport.connection import make_channel
 
 
 class TokenCheck:
@@ -67,3 +69,43 @@ class TokenCheck:
         except MetaApiError:
             return False
         return False
+
+
+async def try_subscribe(
+    session: aiohttp.ClientSession,
+    token: str,
+    zone: Zone,
+    account_id: str,
+    *,
+    application: str,
+    timing: Timing | None = None,
+) -> None:
+    """Judge a token and an account id by a subscribe on a socket that is closed again.
+
+    For tokens that may not use the provisioning API. A terminal that is away is no error here. Raises
+    HandshakeRefusedError, CannotConnectError, UnauthorizedError, ForbiddenError, NotFoundError,
+    ValidationError, TooManyRequestsError, or another MetaApiError.
+    """
+    timing = timing or Timing()
+    channel = make_channel(
+        session,
+        token,
+        application=application,
+        on_synchronization=lambda event: None,
+        on_unauthorized=lambda: None,
+        timing=timing,
+        instance=zone.instance,
+    )
+    try:
+        await channel.connect(zone.url)
+        with contextlib.suppress(TerminalTimeoutError):
+            await channel.request(
+                "subscribe",
+                account_id,
+                timeout=timing.try_response,
+                sessionId=channel.session_id,
+            )
+            with contextlib.suppress(MetaApiError):
+                await channel.request("unsubscribe", account_id, timeout=timing.close)
+    finally:
+        await channel.close()

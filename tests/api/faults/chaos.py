@@ -15,8 +15,7 @@ import sys
 import time
 from typing import Any
 
-from api.model import Status
-from api.reconnect import Outcome
+from api.model import Outcome, Status
 from api.timing import Timing
 
 from simulator import SimAccount, SimHost
@@ -288,7 +287,11 @@ class Chaos:
             and facts.told_deployed
             and facts.told_region == account.region
         )
-        well = account.deployed and not account.silent and account.status_authenticated
+        well = (
+            account.deployed
+            and not account.events.silent
+            and account.events.authenticated
+        )
         running = {host.zone for host in account.hosts if host.up}
         facts.dark.set(now, not (account.deployed and running))
         # what is silent in two zones authenticates in one while it is missed in the other

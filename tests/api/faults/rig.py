@@ -11,12 +11,11 @@ from typing import Any, override
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from api.connection import Connection
 from api.endpoints import Endpoints, Zone
-from api.link import LinkState
 from api.monitor import Monitor
+from api.terminal.terminal import AccountState
 from api.timing import Timing
-from api.watch import Watch
+from api.transport.connection import Connection
 
 from simulator import SimAccount, Simulator, cloud
 from tests.api.loopback import own_connections
@@ -57,7 +56,7 @@ def most_attempts(timing: Timing, seconds: float) -> int:
 type Shown = bool | str | None
 
 
-def shown(state: LinkState) -> Shown:
+def shown(state: AccountState) -> Shown:
     """Return what a user sees of a terminal."""
     return state.terminal if state.available else "unavailable"
 
@@ -135,10 +134,15 @@ class WatchedMonitor(Monitor):
         return next(when for when, _ in self.heard[account_id] if when >= since)
 
     @override
-    def account_event(self, watch: Watch, zone: str, event: Mapping[str, Any]) -> bool:
+    def connection_event(
+        self, connection: Connection, event: Mapping[str, Any]
+    ) -> None:
         """Write an event down and take it."""
-        self.heard[watch.account_id].append((self._clock(), str(event.get("type"))))
-        return super().account_event(watch, zone, event)
+        place = self._pool.route(connection, str(event.get("accountId")))
+        if place is not None:
+            heard = self.heard[place.account.account_id]
+            heard.append((self._clock(), str(event.get("type"))))
+        super().connection_event(connection, event)
 
 
 @dataclass
@@ -152,7 +156,7 @@ class Rig:
     session: aiohttp.ClientSession
     monitor: WatchedMonitor
     log: Log
-    seen: dict[str, list[tuple[float, LinkState]]] = field(default_factory=dict)
+    seen: dict[str, list[tuple[float, AccountState]]] = field(default_factory=dict)
     """What was shown from when on, for each account."""
     attempts: list[tuple[float, int]] = field(default_factory=list)
     """When the client connected for a socket, or tried to, and to which port."""
@@ -220,7 +224,7 @@ class Rig:
 
     def sockets(self) -> list[Connection]:
         """Return the client's sockets."""
-        return list(self.monitor._sockets)
+        return list(self.monitor._pool)
 
 
 @asynccontextmanager

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from api.connection import Channel, try_subscribe
 from api.endpoints import Endpoints
 from api.errors import MetaApiError
-from api.reconnect import Outcome
+from api.model import Outcome
 from api.timing import Timing
+from api.token_check import try_subscribe
+from api.transport.channel import Channel
+from api.transport.connection import make_channel
 import pytest
 
 from .conftest import Tables
@@ -66,7 +68,7 @@ async def swept(tables: Tables, name: str) -> AsyncIterator[Swept]:
 
 def channel_of(rig: Rig) -> Channel:
     """Return a socket that is not open yet."""
-    return Channel(
+    return make_channel(
         rig.session,
         rig.sim.token,
         application="test",
@@ -208,7 +210,7 @@ async def test_reconnect(mode: Any, tables: Tables) -> None:
             rig.sim.set_reconnect_mode(account_id, mode)
             done = await cancel_after(rounds, rig.monitor.reconnect(account_id, 3.0))
             await rig.until(
-                lambda: rig.monitor._watches[account_id].attempt is None, 3.0 + GRACE
+                lambda: rig.monitor._accounts[account_id].attempt is None, 3.0 + GRACE
             )
             rig.sim.set_reconnect_mode(account_id, "accept")
             if not rig.sim.account.up:
@@ -240,7 +242,7 @@ async def test_remove(tables: Tables) -> None:
             await fill(rig)
             await all_on(rig)
             done = await cancel_after(rounds, rig.monitor.remove_account(account_id))
-            if account_id in rig.monitor._watches:
+            if account_id in rig.monitor._accounts:
                 assert rounds <= 1, "it had begun"
                 await rig.monitor.remove_account(account_id)
             await rig.until(lambda: not census.take().tasks, GRACE)

@@ -15,12 +15,11 @@ from typing import Any, Literal, Self, override
 from unittest.mock import patch
 
 from api.errors import LONGEST_WAIT
-from api.link import Status
-from api.reconnect import Outcome
+from api.model import Outcome, Status
 from api.timing import Timing
 import pytest
 
-from simulator.session import SimSocket
+from simulator.transport import Transport
 
 from .conftest import Tables
 from .proxy import Answer, says, text_frame
@@ -236,14 +235,14 @@ class _BlockAfterPings:
 
     def __init__(self) -> None:
         """Prepare to look over the server's shoulder."""
-        receive = SimSocket._receive
+        receive = Transport._receive
 
-        def receive_and_block(socket: SimSocket, frame: str) -> None:
-            receive(socket, frame)
+        def receive_and_block(transport: Transport, frame: str) -> None:
+            receive(transport, frame)
             if frame == "2":
                 current_loop().stand_still(20)
 
-        self._patch = patch.object(SimSocket, "_receive", receive_and_block)
+        self._patch = patch.object(Transport, "_receive", receive_and_block)
 
     def start(self, _: Rig) -> None:
         """Block from the next ping on."""
@@ -284,8 +283,8 @@ class _Jump:
 
         self._patches: list[Any] = [
             patch("time.time", lambda: real() + offset.total_seconds()),
-            patch("api.connection.datetime", Elsewhen),
-            patch("api.subscriptions.datetime", Elsewhen),
+            patch("api.transport.connection.datetime", Elsewhen),
+            patch("api.subscriber.datetime", Elsewhen),
         ]
 
     def start(self, _: Rig) -> None:

@@ -1,0 +1,53 @@
+"""What the forms, the repair issues and the buttons say in the same words."""
+
+from collections.abc import Iterable, Sequence
+import re
+
+from homeassistant.util import dt as dt_util
+
+from .api import PROVISIONING, STREAMING, Account, read_claims
+from .const import ACCOUNT_URL, TOKEN_URL
+
+NAMED_MAX = 10
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+.!|~&:-])")
+NOT_KNOWN = "—"
+PLACEHOLDERS = {
+    "accounts_url": ACCOUNT_URL,
+    "provisioning": PROVISIONING,
+    "streaming": STREAMING,
+    "token_url": TOKEN_URL,
+}
+
+
+def sort_accounts(accounts: Iterable[Account]) -> list[Account]:
+    """Return accounts in the order in which people look for them."""
+    return sorted(accounts, key=lambda account: account_label(account).casefold())
+
+
+def account_label(account: Account) -> str:
+    """Return what tells an account from the others of its owner."""
+    state = account.state.replace("_", " ").lower()
+    parts = (
+        account.name or account.account_id,
+        account.login,
+        account.server,
+        account.region,
+    )
+    return " · ".join(part for part in (*parts, state) if part)
+
+
+def enumerate_names(names: Sequence[str]) -> str:
+    """Return names as one text, the first ones if there are many."""
+    more = [] if len(names) <= NAMED_MAX else ["…"]
+    return ", ".join([*names[:NAMED_MAX], *more]) or NOT_KNOWN
+
+
+def expiry_text(token: str) -> str:
+    """Return when a token expires, in local time."""
+    expires_at = read_claims(token).expires_at
+    return f"{dt_util.as_local(expires_at):%Y-%m-%d %H:%M}" if expires_at else NOT_KNOWN
+
+
+def escape_markdown(text: str) -> str:
+    """Return a text that Markdown shows as it is: a name is no link."""
+    return _MARKDOWN.sub(r"\\\1", text)
