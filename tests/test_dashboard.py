@@ -12,6 +12,7 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.metaapi.api import Status
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.dashboard import STRATEGY
 from homeassistant.components.frontend import DATA_EXTRA_MODULE_URL, UrlManager
@@ -293,6 +294,12 @@ def test_each_status_has_one_tile_at_a_time(
     assert status_tiles(dashboard, {entity(1, "status"): status}) == [tile]
 
 
+def test_every_status_has_its_place() -> None:
+    """A status that is new gets a color here, and one in the strategy."""
+    placed = {"connected", "not_deployed", "unknown", *DOWN, *OUT_OF_SIGHT}
+    assert placed - {"unavailable"} == {status.value for status in Status}
+
+
 def test_since_when_is_shown_while_it_is_known(strategy: Strategy) -> None:
     """It comes from the entity that knows it through restarts and attempts."""
     since = entity(1, "disconnected_since")
@@ -544,7 +551,7 @@ def test_what_is_down_and_since_when(hass: HomeAssistant, strategy: Strategy) ->
     """A failed attempt changes the status, not the time since when; what was tried is said."""
     home = Home("Gold", "Scalper", "Swing")
     hass.states.async_set(entity(1, "status"), "broker_disconnected")
-    hass.states.async_set(entity(1, "disconnected_since"), "2026-11-25T22:14:00+00:00")
+    hass.states.async_set(entity(1, "disconnected_since"), "2026-11-24T22:14:00+00:00")
     hass.states.async_set(entity(2, "status"), "reconnect_failed")
     hass.states.async_set(entity(2, "disconnected_since"), "2026-11-27T03:55:10+00:00")
     hass.states.async_set(
@@ -559,7 +566,7 @@ def test_what_is_down_and_since_when(hass: HomeAssistant, strategy: Strategy) ->
             "error",
             "Gold",
             "Broker disconnected",
-            "Down since Nov 25, 23:14 (1 day 7 hr)",
+            "Down since Nov 24, 23:14 (2 days 7 hr)",
         ),
         alert(
             "error",
@@ -668,7 +675,7 @@ def test_a_name_is_no_code(hass: HomeAssistant, strategy: Strategy) -> None:
 @pytest.mark.parametrize(
     ("language", "time_format", "zone", "shown"),
     [
-        ("en", "12", "server", "Down since Nov 26, 11:30 PM (7 hr 30 min)"),
+        ("de", "12", "server", "Ausgefallen seit 26. Nov., 11:30 PM"),
         (
             "de",
             "language",
