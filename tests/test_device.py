@@ -90,20 +90,32 @@ async def test_names_outlive_a_set_up_without_facts(
 
 
 @pytest.mark.parametrize("name", ["", "90210", "💰"])
+@pytest.mark.parametrize(
+    ("login", "server", "shown"),
+    [
+        ("90210", "Broker-Live", "90210 · Broker-Live"),
+        ("90210", "", "90210"),
+        ("", "", SWING.account_id),
+    ],
+)
 async def test_name_that_says_nothing(
     hass: HomeAssistant,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
+    *,
     name: str,
+    login: str,
+    server: str,
+    shown: str,
 ) -> None:
-    """An account without a name that has letters goes by its id."""
-    account = replace(SWING, name=name)
+    """An account without a name that has letters goes by its login and server, else by its id."""
+    account = replace(SWING, name=name, login=login, server=server)
     provisioning.accounts.return_value = [account]
     entry = make_entry(account)
 
     await setup_entry(hass, entry)
 
-    assert device_of(hass, entry, SWING.account_id).name == SWING.account_id
+    assert device_of(hass, entry, SWING.account_id).name == shown
 
 
 async def test_moved(

@@ -176,7 +176,7 @@ def test_exceptions_have_texts() -> None:
             continue
         given = keys(keyword(call, "translation_placeholders"))
         if (name := literal(key)) is None:
-            # The reasons of a reconnect that failed come from a table
+            # The reasons for which a reconnect failed come from a table
             assert ast.unparse(key) == "key"
             used |= dict.fromkeys(services.FAILURES.values(), given)
             continue

@@ -17,10 +17,9 @@ from .const import (
     CONF_APPLICATION,
     CONF_REGION,
     MANUFACTURER,
-    SUBENTRY_ACCOUNT,
 )
 from .data import MetaApiConfigEntry
-from .device import async_get_device
+from .device import account_subentries, async_get_device
 from .redaction import REDACTED, Redactor
 
 _PART_MIN = 16
@@ -69,7 +68,7 @@ async def _async_diagnostics(
                 "region": subentry.data[CONF_REGION],
                 **_facts(entry, subentry.data[CONF_ACCOUNT_ID]),
             }
-            for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
+            for subentry in account_subentries(entry)
             if account_id in (None, subentry.data[CONF_ACCOUNT_ID])
         ],
     }
@@ -143,9 +142,7 @@ def _async_redactor(
         redactor.add(api_url, "own server")
         redactor.add(urlsplit(api_url).netloc, "own server")
         redactor.add(urlsplit(api_url).hostname, "own server")
-    for number, subentry in enumerate(
-        entry.get_subentries_of_type(SUBENTRY_ACCOUNT), 1
-    ):
+    for number, subentry in enumerate(account_subentries(entry), 1):
         account_id: str = subentry.data[CONF_ACCOUNT_ID]
         redactor.add(account_id, f"account {number}")
         facts = _facts(entry, account_id).get("facts") or {}

@@ -105,7 +105,7 @@ class QuotaIssue:
     @callback
     def async_update(
         self,
-        account_id: str,
+        subentry_id: str,
         name: str,
         status: Status | None,
         limit: TooManyRequestsError | None,
@@ -118,17 +118,17 @@ class QuotaIssue:
             and limit is not None
             and limit_of(limit) is Limit.HOLD
         ):
-            self._names[account_id] = name
+            self._names[subentry_id] = name
             self._numbers = limit.metadata
         else:
-            self.async_forget(account_id)
+            self.async_forget(subentry_id)
             return
         self._async_raise()
 
     @callback
-    def async_forget(self, account_id: str) -> None:
+    def async_forget(self, subentry_id: str) -> None:
         """Stop reporting an account: it is watched, or was removed."""
-        if self._names.pop(account_id, None) is None:
+        if self._names.pop(subentry_id, None) is None:
             return
         if self._names:
             self._async_raise()

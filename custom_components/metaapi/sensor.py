@@ -9,7 +9,8 @@ from homeassistant.components.sensor import (
     SensorEntity,
     SensorEntityDescription,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import AccountState, Status
@@ -48,7 +49,10 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of an entry."""
-    for subentry in entry.runtime_data.accounts.subentries:
+
+    @callback
+    def async_add_account(subentry: ConfigSubentry) -> None:
+        """Add those of an account."""
         async_add_entities(
             [
                 MetaApiSensor(hass, entry, subentry, description)
@@ -56,6 +60,8 @@ async def async_setup_entry(
             ],
             config_subentry_id=subentry.subentry_id,
         )
+
+    entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
 class MetaApiSensor(MetaApiStateEntity, SensorEntity):

@@ -1,4 +1,4 @@
-"""See that the demo shows and does what it promises."""
+"""Check that the demo shows and does what it promises."""
 
 import re
 
@@ -14,7 +14,7 @@ AUTOMATION_TIMEOUT = 45.0
 
 
 async def check(demo: Demo) -> None:
-    """Press a button, break an account, and see what becomes of it."""
+    """Press a button, break an account, and wait for what should follow."""
     hass, simulator = demo.home, demo.simulator
     if simulator is None:
         raise DemoError("Only a demo with a simulator can be checked.")
@@ -32,7 +32,7 @@ async def check(demo: Demo) -> None:
 
 
 async def _see_dashboard(hass: HomeAssistant) -> None:
-    """See that the dashboard is there, and that the frontend loads what draws it."""
+    """Check that the dashboard is there, and that the frontend loads what draws it."""
     dashboard = await hass.command("lovelace/config", url_path=URL_PATH)
     kind = dashboard["strategy"]["type"]
     page = await hass.ask("GET", "/", is_json=False)
@@ -56,7 +56,7 @@ async def _see(
 
 
 async def _see_notification(hass: HomeAssistant, title: str) -> None:
-    """See that the automation told what it did."""
-    told = await until(hass.notifications, lambda each: title in each, OFF_TIMEOUT)
-    if "reconnected" not in told.get(title, ""):
-        raise DemoError(f"A notification {title!r} should tell a success: {told}")
+    """Wait for the notification in which the automation says what it did."""
+    shown = await until(hass.notifications, lambda each: title in each, OFF_TIMEOUT)
+    if "reconnected" not in shown.get(title, ""):
+        raise DemoError(f"A notification {title!r} should report a success: {shown}")

@@ -23,6 +23,9 @@ PATIENCE = 10.0
 
 TOKEN = "eyJhbGciOiJub25lIn0.eyJfaWQiOiJvd25lciJ9.c2VjcmV0LXNpZ25hdHVyZQ"
 
+LOOPBACK = Timing(ping_timeout_least=0.05)
+"""The pauses of the client, but servers of tests may be quick."""
+
 REFUSED_TLS = "Error on transport creation for incoming connection"
 """What a loop in debug mode says of a server, here a test's, whose certificate was refused."""
 
@@ -145,7 +148,7 @@ class Sockets:
 
     def make(self, **options: Any) -> Socket:
         """Make a socket that is not connected; `timing` and `redact` as for `Socket`."""
-        timing = options.pop("timing", Timing())
+        timing = options.pop("timing", LOOPBACK)
         on_event = options.pop("on_event", self.events)
         socket = Socket(
             partial(EngineIO3, self.session, timing), on_event, timing=timing, **options

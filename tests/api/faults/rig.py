@@ -53,6 +53,10 @@ def most_attempts(timing: Timing, seconds: float) -> int:
     return attempts
 
 
+REFUSED_FIRST_HOUR = 25
+"""Connects that may be refused in the first hour of refusals."""
+
+
 type Shown = bool | str | None
 
 

@@ -21,7 +21,7 @@ SLACK = 0.4
 CERTIFICATE = Path(__file__).parents[1] / "loopback.pem"
 
 
-QUICK = Timing(connect=5, namespace=5, close=0.2)
+QUICK = Timing(connect=5, close=0.2, ping_timeout_least=0.05)
 
 
 def now() -> float:

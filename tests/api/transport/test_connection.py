@@ -41,8 +41,8 @@ class Noon:
 
 
 def test_refusals_of_a_handshake() -> None:
-    """Three statuses have a floor."""
-    assert frozenset((401, 403, 429)) == REFUSALS
+    """Four statuses have a floor."""
+    assert frozenset((401, 403, 404, 429)) == REFUSALS
 
 
 @warped
@@ -253,7 +253,35 @@ async def test_back_off_doubles() -> None:
     async with running() as rig:
         FakeSocket.otherwise = FAILED
         await asyncio.sleep(1000)
-        assert rig.gaps == [1, 2, 4, *[8] * 15, 300, 300]
+        assert rig.gaps == [1, 2, 4, *[8] * 15, *[30] * 29]
+
+
+@warped
+async def test_a_pause_counts_from_the_start_of_the_connect() -> None:
+    """A connect that hung for 10 s has been a pause already; a little jitter is left of it."""
+
+    async def hang_up() -> None:
+        await asyncio.sleep(10)
+        raise FAILED
+
+    async with running() as rig:
+        FakeSocket.otherwise = hang_up
+        await asyncio.sleep(600)
+        assert rig.gaps == [*[11] * 10, *[30] * 16]
+
+
+@warped
+async def test_a_connect_that_hung_for_longer_than_a_pause() -> None:
+    """Is not tried again at once, or all who hung would come at once."""
+
+    async def hang_up() -> None:
+        await asyncio.sleep(60)
+        raise FAILED
+
+    async with running() as rig:
+        FakeSocket.otherwise = hang_up
+        await asyncio.sleep(600)
+        assert rig.gaps == [61] * 9
 
 
 @warped
@@ -269,7 +297,7 @@ async def test_back_off_has_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None
     async with running(FAILED, FAILED, HandshakeRefusedError(403)) as rig:
         await rig.socket(4)
         assert drawn == [(0, 1.0), (0, 2.0), (0, 4.0)]
-        assert rig.gaps == [0.2, 0.4, 300.8]
+        assert rig.gaps == [0.2, 0.4, 5.8]
 
 
 @pytest.mark.parametrize(
@@ -301,9 +329,10 @@ async def test_back_off_doubles_thirty_times_at_most(
         (59.0, True, [2, 4, 8, 8]),
         (61.0, True, [1, 1, 2, 4]),
         (61.0, False, [2, 4, 8, 8]),
-        (150.0, False, [2, 4, 8, 16]),
-        (299.0, False, [2, 4, 8, 16]),
-        (301.0, False, [1, 1, 2, 4, *[8] * 14, 300]),
+        (150.0, False, [2, 4, 8, 8]),
+        (299.0, False, [2, 4, 8, *[8] * 14, 30]),
+        (59.0, False, [2, 4, 8, *[8] * 6, 30]),
+        (301.0, False, [1, 1, 2, 4, *[8] * 14, 30]),
         (301.0, True, [1, 1, 2, 4]),
     ],
 )
@@ -342,17 +371,19 @@ async def test_what_one_socket_proved_is_not_the_next_ones() -> None:
 @pytest.mark.parametrize(
     ("status", "retry_after", "floor"),
     [
-        (401, None, 300.0),
-        (403, None, 300.0),
-        (429, None, 300.0),
-        (429, "20", 300.0),
+        (401, None, 5.0),
+        (403, None, 5.0),
+        (404, None, 5.0),
+        (429, None, 5.0),
+        (429, "2", 5.0),
+        (429, "20", 20.0),
+        (404, "400", 400.0),
         (429, "400", 400.0),
         (403, "400", 400.0),
-        (429, "soon", 300.0),
+        (429, "soon", 5.0),
         (429, "Thu, 01 Jan 2026 12:10:00 GMT", 600.0),
         (301, "400", 0.0),
         (400, None, 0.0),
-        (404, "400", 0.0),
         (502, "400", 0.0),
         (503, "400", 0.0),
     ],
@@ -364,13 +395,63 @@ async def test_floor_after_a_refusal(
     retry_after: str | None,
     floor: float,
 ) -> None:
-    """300 s, or longer where the server says so, and jitter; a server in trouble has none."""
+    """A few seconds, or longer where the server says so, and jitter; a server in trouble has none."""
     monkeypatch.setattr(module, "datetime", Noon)
     async with running(HandshakeRefusedError(status, retry_after), FAILED) as rig:
         await rig.socket(3)
         # the failure after it is judged by itself
         assert rig.gaps == [floor + 1.0, 2.0]
         assert rig.told[:-1] == ["unauthorized True"] * (status == 401)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+@pytest.mark.parametrize("lots", ["low", "high"])
+@warped
+async def test_attempts_an_hour_after_refusals(
+    monkeypatch: pytest.MonkeyPatch, status: int, lots: str
+) -> None:
+    """At most 25 in the first hour and 12 in each later one, whatever the jitter; at least half of that."""
+    if lots == "low":
+        monkeypatch.setattr(module.random, "uniform", lambda low, high: low)
+    async with running() as rig:
+        FakeSocket.otherwise = HandshakeRefusedError(status)
+        started = now()
+        await asyncio.sleep(6 * 3600)
+        hours = [0] * 6
+        for tried in FakeSocket.tried:
+            hours[int((tried - started) // 3600)] += 1
+        assert hours[0] <= 25
+        assert max(hours[1:]) <= 12
+        assert min(hours) >= 6
+        assert rig.gaps[:7] == [
+            pytest.approx(floor, abs=30.1) for floor in (5, 10, 20, 40, 80, 160, 300)
+        ]
+        assert max(rig.gaps) <= 330
+
+
+@warped
+async def test_refusals_between_other_failures_keep_their_floor() -> None:
+    """One of two servers behind a name may refuse, and the other fail."""
+    async with running() as rig:
+        for _ in range(200):
+            FakeSocket.acts += [HandshakeRefusedError(403), BROKEN]
+        await asyncio.sleep(3600)
+        assert len(FakeSocket.tried) <= 2 * 25
+        assert rig.gaps[-1] == 330 or rig.gaps[-2] == 330
+
+
+@pytest.mark.parametrize(("lived", "floor"), [(299, 10), (301, 5)])
+@warped
+async def test_a_socket_that_served_ends_the_refusals(
+    lived: float, floor: float
+) -> None:
+    """A refusal hours later is a new one, and may pass as quickly."""
+    async with running(HandshakeRefusedError(403)) as rig:
+        socket = await rig.socket(2)
+        FakeSocket.acts = [HandshakeRefusedError(403)]
+        await rig.lose(socket, lived)
+        await rig.socket(4)
+        assert rig.gaps[-1] == pytest.approx(floor, abs=4.1)
 
 
 @pytest.mark.parametrize(
@@ -440,10 +521,10 @@ async def test_nobody_cuts_a_floor_short() -> None:
     """However often a person asks; nor does what they asked cut the pause after it."""
     async with running(HandshakeRefusedError(403), FAILED) as rig:
         for _ in range(5):
-            await asyncio.sleep(10)
+            await asyncio.sleep(1)
             rig.connection.wake()
         await rig.socket(3)
-        assert rig.gaps[0] == 301
+        assert rig.gaps[0] == 6
 
 
 @warped

@@ -1,8 +1,8 @@
 """The socket's engine against a server written by hand, which does wrong what a real one does seldom."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 import logging
 import time
@@ -27,6 +27,7 @@ from hypothesis import given, settings, strategies as st
 import pytest
 import socketio
 
+from tests.api.faults.warp import warped
 from tests.api.loopback import (
     STRICT,
     TOKEN,
@@ -245,9 +246,10 @@ async def test_a_redirect_is_a_refusal(
         }[target]
         with pytest.raises(CannotConnectError) as caught:
             await sockets.connect(server.url)
-        if target in ("a server that works", "itself"):
-            assert isinstance(caught.value, HandshakeRefusedError)
-            assert caught.value.status == status
+        assert isinstance(caught.value, HandshakeRefusedError)
+        assert caught.value.status == status
+        assert len(server.peers) == 1
+        assert not other.peers, "the token went to another host"
         await is_gone(server)
         await is_gone(other)
 
@@ -334,13 +336,65 @@ async def test_certificate_not_trusted(sockets: Sockets) -> None:
 async def test_handshake_that_never_ends(sockets: Sockets, stage: str) -> None:
     """A server that stops half-way gives an error in time, and nothing is left."""
     script, _ = stuck(stage)
-    timing = Timing(connect=5 if stage == "opened" else 0.3, namespace=0.2, close=0.2)
+    timing = Timing(connect=0.3, close=0.2)
     async with Raw(script) as server:
         start = now()
         with pytest.raises(CannotConnectError, match="in time"):
             await sockets.connect(server.url, timing=timing)
         assert now() - start < 0.5 + SLACK
         await is_gone(server)
+
+
+@asynccontextmanager
+async def warped_sockets() -> AsyncIterator[Sockets]:
+    """Make sockets on a loop whose clock leaps, where fixtures do not reach."""
+    async with aiohttp.ClientSession() as session:
+        made = Sockets(session, Events())
+        yield made
+        await made.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@warped
+async def test_upgrade_that_never_comes(scheme: str) -> None:
+    """TCP, TLS and upgrade together have 10 s: behind them, packets may be dropped."""
+
+    async def script(peer: Peer) -> None:
+        await peer.hold()
+
+    async with Raw(script) as server, warped_sockets() as sockets:
+        start = now()
+        with pytest.raises(CannotConnectError):
+            await sockets.connect(server.url.replace("http", scheme))
+        assert now() - start == pytest.approx(10, abs=0.5)
+
+
+@warped
+async def test_namespace_that_comes_late() -> None:
+    """A busy server may take 12 s from the open packet to the `40`."""
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening())
+        await asyncio.sleep(12)
+        peer.send(CONNECTED)
+        await peer.serve()
+
+    async with Raw(script) as server, warped_sockets() as sockets:
+        start = now()
+        socket = await sockets.connect(server.url)
+        assert socket.connected
+        assert now() - start == pytest.approx(12, abs=0.5)
+
+
+@warped
+async def test_namespace_that_never_comes() -> None:
+    """A whole connect has 60 s, even with a server that answers pings."""
+    async with Raw(saying(opening())) as server, warped_sockets() as sockets:
+        start = now()
+        with pytest.raises(CannotConnectError, match="in time"):
+            await sockets.connect(server.url)
+        assert now() - start == pytest.approx(60, abs=0.5)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -403,7 +457,7 @@ async def test_close_while_connecting(sockets: Sockets, stage: str) -> None:
     """A close from elsewhere ends a connect that is under way."""
     script, there = stuck(stage)
     async with Raw(script) as server:
-        socket = sockets.make(timing=Timing(connect=0.5, namespace=0.5, close=0.2))
+        socket = sockets.make(timing=Timing(connect=0.5, close=0.2))
         task = asyncio.create_task(socket.connect(server.url, {}))
         await there.wait()
         await socket.close()
@@ -519,7 +573,7 @@ async def test_token_in_no_error_and_no_log(
     """Whatever goes wrong in a connect, the token is in no exception and in no log record."""
     caplog.set_level(logging.DEBUG)
     asyncio.get_running_loop().set_debug(True)
-    timing = Timing(connect=0.4, namespace=0.2, close=0.2)
+    timing = Timing(connect=0.4, close=0.2)
     async with Raw(script) as server:
         with pytest.raises(CannotConnectError) as caught:
             await sockets.connect(
@@ -629,6 +683,47 @@ async def test_flood_lets_others_work(sockets: Sockets, events: Events) -> None:
         await socket.probe()
 
 
+FLOODS: dict[str, bytes] = {
+    "empty": frame(TEXT, b""),
+    "a letter": frame(TEXT, b"x"),
+    "event without a name": frame(TEXT, b"42[]"),
+    "event that is no JSON": frame(TEXT, b"42{"),
+    "Socket.IO packet": frame(TEXT, b"4x"),
+    "pong unasked": frame(TEXT, b"3"),
+    "nothing to do": frame(TEXT, b"6"),
+    "binary": frame(BINARY, b""),
+    "WebSocket ping": frame(PING, b""),
+    "WebSocket pong": frame(PONG, b""),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
+async def test_flood_without_a_meaning(sockets: Sockets, flood: bytes) -> None:
+    """Frames that mean nothing, at a rate that no server has, end the socket before many are read."""
+    async with Raw(engine()) as server:
+        socket = await sockets.connect(server.url)
+        peer = await server.peer()
+        peer.writer.write(flood * 100_000)
+        reason = await asyncio.wait_for(socket.wait_closed(), 5)
+        assert reason == "the server sent a flood of frames that mean nothing"
+        assert socket.counters.frames <= Timing().nonsense_most + 10
+        await is_gone(server)
+
+
+async def test_frames_without_a_meaning_now_and_then(sockets: Sockets) -> None:
+    """A server that says what we do not know, at a rate that harms nobody, is served."""
+    timing = Timing(nonsense_most=20, nonsense_window=0.05, ping_timeout_least=0.05)
+    async with Raw(engine()) as server:
+        socket = await sockets.connect(server.url, timing=timing)
+        peer = await server.peer()
+        for _ in range(10):
+            for _ in range(8):
+                peer.send("6")
+            await socket.probe()
+            await asyncio.sleep(0.06)
+        assert socket.connected
+
+
 # --- Alive or not ----------------------------------------------------------------------------------
 
 
@@ -686,27 +781,134 @@ async def test_server_that_stops_answering(sockets: Sockets, timeout: float) -> 
         await socket.close()
 
 
-async def test_events_prove_life_without_pongs(
-    sockets: Sockets, events: Events
-) -> None:
-    """A server that talks is alive, even when its pongs are late."""
+@warped
+async def test_events_are_no_pongs() -> None:
+    """A server whose events pass and whose pongs do not come is lost in time: its input may be stuck."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
-        peer.send(opening(0.1, 0.15))
+        peer.send(opening(25, 5))
         peer.send(CONNECTED)
         reading = asyncio.create_task(peer.serve(pong=False))
-        for _ in range(16):
-            await asyncio.sleep(0.05)
+        while not reading.done():
+            await asyncio.sleep(1)
             peer.send('42["synchronization",{}]')
-        reading.cancel()
-        await asyncio.wait([reading])
+
+    async with Raw(script) as server, warped_sockets() as sockets:
+        socket = await sockets.connect(server.url)
+        start = now()
+        assert await socket.wait_closed() == "the server stopped answering"
+        assert 29 < now() - start < 31
+        assert len(sockets.events) >= 28
+
+
+@warped
+async def test_pongs_that_stop() -> None:
+    """From the last pong on it takes no longer than pingInterval + pingTimeout."""
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening(25, 5))
+        peer.send(CONNECTED)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(peer.serve(), 130)
+        reading = asyncio.create_task(peer.serve(pong=False))
+        while not reading.done():
+            await asyncio.sleep(0.5)
+            peer.send('42["synchronization",{}]')
+
+    async with Raw(script) as server, warped_sockets() as sockets:
+        socket = await sockets.connect(server.url)
+        start = now()
+        assert await socket.wait_closed() == "the server stopped answering"
+        assert now() - start == pytest.approx(155, abs=1)
+
+
+@warped
+async def test_frame_that_never_ends() -> None:
+    """The clock of a ping stands still while a frame comes, but not for ever."""
+    data = frame(TEXT, b'42["synchronization","' + b"x" * 100_000)
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening(25, 5))
+        peer.send(CONNECTED)
+        reading = asyncio.create_task(peer.serve(pong=False))
+        for byte in data:
+            if reading.done():
+                return
+            peer.writer.write(bytes([byte]))
+            await asyncio.sleep(2)
+
+    async with Raw(script) as server, warped_sockets() as sockets:
+        socket = await sockets.connect(server.url)
+        start = now()
+        assert await socket.wait_closed() == "the server stopped answering"
+        assert 25 + 60 < now() - start < 25 + 5 + 60 + 5
+
+
+@warped
+async def test_frames_that_end_let_the_clock_run() -> None:
+    """One large frame after the other, each with an end, prove no more than small ones."""
+    data = frame(TEXT, b'42["synchronization","' + b"x" * 1000 + b'"]')
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening(25, 5))
+        peer.send(CONNECTED)
+        reading = asyncio.create_task(peer.serve(pong=False))
+        while not reading.done():
+            peer.writer.write(data)
+            await asyncio.sleep(0.1)
+
+    async with Raw(script) as server, warped_sockets() as sockets:
+        socket = await sockets.connect(server.url)
+        start = now()
+        assert await socket.wait_closed() == "the server stopped answering"
+        assert now() - start == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "dies_after"),
+    [
+        ({"pingTimeout": 1}, 25 + 2),
+        ({"pingTimeout": 0.001}, 25 + 2),
+        ({"pingTimeout": 3_600_000}, 25 + 60),
+        ({"pingInterval": 3_600_000}, 60 + 5),
+        ({"pingInterval": 60_000, "pingTimeout": 60_000}, 60 + 60),
+        ({"pingTimeout": 2000}, 25 + 2),
+    ],
+)
+@warped
+async def test_ping_times_that_make_no_sense(
+    changes: dict[str, float], dies_after: float
+) -> None:
+    """They are bounded, and counted: neither is a good server lost, nor a dead one kept for an hour."""
+    lives = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening(**changes))
+        peer.send(CONNECTED)
+        for _ in range(2):
+            assert await peer.receive() == (TEXT, b"2")
+            await asyncio.sleep(1)  # a slow line
+            peer.send("3")
+        lives.set()
         await peer.hold()
 
-    async with Raw(script) as server:
-        socket = await sockets.connect(server.url)
+    async with Raw(script) as server, warped_sockets() as sockets:
+        socket = await sockets.connect(server.url, timing=Timing())
+        odd = changes not in (
+            {"pingTimeout": 2000},
+            {"pingInterval": 60_000, "pingTimeout": 60_000},
+        )
+        assert socket.counters.malformed == odd
+        await lives.wait()
+        answered = now()
+        assert socket.connected
         assert await socket.wait_closed() == "the server stopped answering"
-        assert len(events) == 16
+        assert now() - answered == pytest.approx(dies_after - 1, abs=0.5)
 
 
 async def test_frame_that_takes_many_ping_periods(
@@ -829,8 +1031,8 @@ async def test_probe_needs_its_own_pong(sockets: Sockets) -> None:
         await asyncio.wait_for(probe, 1)
 
 
-async def test_probes_are_answered_in_order(sockets: Sockets) -> None:
-    """Several probes at once each get their pong, and one that was given up does no harm."""
+async def test_one_probe_at_a_time(sockets: Sockets) -> None:
+    """Who asks while a ping is out gets the next one, together; one that was given up does no harm."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -838,19 +1040,59 @@ async def test_probes_are_answered_in_order(sockets: Sockets) -> None:
         peer.send(CONNECTED)
         await peer.serve(pong=False)
 
+    async def answer(peer: Peer, count: int) -> None:
+        peer.send("3")
+        peer.send('42["synchronization",{}]')
+        await eventually(lambda: socket.counters.events == count)
+
     async with Raw(script) as server:
         socket = await sockets.connect(server.url)
         peer = await server.peer()
-        probes = [asyncio.create_task(socket.probe()) for _ in range(3)]
+        probes = [asyncio.create_task(socket.probe()) for _ in range(100)]
+        await eventually(lambda: peer.pings == 1)
+        probes[0].cancel()
+        probes[7].cancel()
+        late = asyncio.create_task(socket.probe())
+        await asyncio.sleep(0.05)
+        assert peer.pings == 1
+        await answer(peer, 1)
+        assert not any(probe.done() for probe in probes[1:7] + probes[8:])
+        await eventually(lambda: peer.pings == 2)
+        await answer(peer, 2)
+        await asyncio.gather(late, *probes[1:7], *probes[8:])
+        await asyncio.sleep(0.05)
+        assert peer.pings == 2
+        again = asyncio.create_task(socket.probe())
         await eventually(lambda: peer.pings == 3)
-        probes[1].cancel()
-        for done in range(1, 4):
-            peer.send("3")
-            peer.send('42["synchronization",{}]')
-            await eventually(lambda: socket.counters.events == done)  # noqa: B023
-            assert probes[0].done()
-            assert probes[2].done() == (done == 3)
-        await asyncio.gather(probes[0], probes[2])
+        await answer(peer, 3)
+        await again
+
+
+async def test_input_comes_before_the_answer_to_a_probe(
+    sockets: Sockets, events: Events
+) -> None:
+    """After a stall of ours, whatever lies in the socket is taken before a probe has its answer."""
+    many = 30_000
+
+    async def talk(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.send(opening())
+        peer.send(CONNECTED)
+        await peer.serve()
+
+    async with Raw(talk) as server:
+        socket = await sockets.connect(server.url)
+        peer = await server.peer()
+        await socket.probe()
+        early = asyncio.create_task(socket.probe())
+        await eventually(lambda: peer.pings == 2)
+        # its pong is on its way; behind it, what is more than one read's worth
+        for number in range(many):
+            peer.send(f'42["synchronization",{number}]')
+        time.sleep(0.6)  # noqa: ASYNC251 - that is the point
+        await socket.probe()
+        assert len(events) == many
+        await early
 
 
 @pytest.mark.parametrize("end", ["silence", "reset", "close", "ours"])
@@ -892,7 +1134,7 @@ def test_any_open_packet(data: bytes) -> None:
             cast(Any, None),
             Timing(),
             counters=SocketCounters(),
-            on_event=lambda frame: None,
+            on_event=lambda frame: True,
             params={},
             handle_sigint=False,
         )

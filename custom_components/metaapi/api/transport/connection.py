@@ -30,8 +30,11 @@ from .socketio2 import Socket
 
 _LOGGER = logging.getLogger(__name__)
 
-REFUSALS = frozenset((401, 403, 429))
-"""HTTP statuses of a handshake that have a floor; every other failure to connect is a matter of back-off."""
+REFUSALS = frozenset((401, 403, 404, 429))
+"""HTTP statuses of a handshake that have a floor; every other failure to connect is a matter of back-off.
+
+Even these may pass by themselves, so the first floors are short.
+"""
 
 _SHORT_LIFE = 5.0
 """Seconds."""
@@ -103,6 +106,10 @@ class BackOff:
         self._timing = timing
         self._clock = asyncio.get_running_loop().time
         self._down_since = self._clock()
+        """When the outage began."""
+        self._counts_from = 0.0
+        """When the pause began that comes next: with the connect that fails, or with the loss."""
+        self._refusals = 0
         self._proven = False
         self._wake = asyncio.Event()
         self._pause = 0.0
@@ -117,6 +124,7 @@ class BackOff:
         """Note that a connect begins."""
         self.attempts += 1
         self._proven = False
+        self._counts_from = self._clock()
 
     def prove(self) -> None:
         """Note that the socket serves its purpose."""
@@ -124,23 +132,38 @@ class BackOff:
 
     def lost(self, opened_at: float) -> None:
         """Start afresh after a socket that was open for long, or for less when it was proven."""
-        now = self._clock()
-        if now >= opened_at + self._timing.backoff_reset or (
-            self._proven and now >= opened_at + self._timing.backoff_proven
-        ):
+        self._counts_from = now = self._clock()
+        lived = now - opened_at
+        if lived < self._timing.backoff_proven:
+            return
+        self._down_since = now
+        if self._proven or lived >= self._timing.backoff_reset:
             self.attempts = 0
-            self._down_since = now
+            self._refusals = 0
+
+    def refuse(self, recommended: float) -> float:
+        """Return the floor of the pause after a refusal, in seconds; `recommended` is what the server asks for."""
+        floor = min(
+            self._timing.refused_first * 2.0 ** min(self._refusals, 30),
+            self._timing.refused_floor,
+        )
+        self._refusals += 1
+        return max(floor, recommended)
 
     async def pause(self, floor: float) -> None:
         """Pause with full jitter, or for the whole floor, in seconds, after a refusal."""
+        now = self._clock()
         longest = min(
             self._timing.backoff_first * 2.0 ** min(max(self.attempts - 1, 0), 30),
             self._timing.backoff_max,
         )
-        if self._clock() < self._down_since + self._timing.backoff_patience:
+        if now < self._down_since + self._timing.backoff_patience:
             longest = min(longest, self._timing.backoff_short)
+        # a connect that hung was a pause in itself; what is left keeps those apart who hung together
+        least = min(self._timing.backoff_first, longest)
+        longest = max(longest - (now - self._counts_from), least)
         self._pause = floor + random.uniform(0, longest)
-        self._pause_ends = self._clock() + self._pause
+        self._pause_ends = now + self._pause
         try:
             if floor:
                 await asyncio.sleep(self._pause)
@@ -251,6 +274,8 @@ class Connection:
         """The open socket, if there is one."""
         self._task: asyncio.Task[None] | None = None
         self._connecting: asyncio.Timeout | None = None
+        self._cut_short = False
+        """Whether the last connect was given up for a person: the next one has all its time."""
         self._short_lives = ShortLives()
         self._clock = asyncio.get_running_loop().time
 
@@ -305,6 +330,7 @@ class Connection:
         self.back_off.wake()
         if (
             self._connecting is not None
+            and not self._cut_short
             and self._clock() >= self._since + self._timing.connect_hung
         ):
             self._connecting.reschedule(self._clock())
@@ -373,7 +399,7 @@ class Connection:
                 self._unauthorized()
             if err.status in REFUSALS:
                 recommended = read_retry_after(err.retry_after, datetime.now(UTC))
-                return max(recommended or 0.0, self._timing.refused_floor)
+                return self.back_off.refuse(recommended or 0.0)
         except HandshakeEndedError as err:
             self.statistics.last_error = err
             self._lived(0.0)
@@ -421,13 +447,16 @@ class Connection:
 
     async def _connect(self, channel: Channel) -> None:
         """Open a socket; a person who asks need not wait for one that hangs."""
+        cut_short = False
         try:
             async with asyncio.timeout(None) as self._connecting:
                 await channel.connect(self.zone.url)
         except TimeoutError:
+            cut_short = True
             raise CannotConnectError("The connect hung, and somebody asked") from None
         finally:
             self._connecting = None
+            self._cut_short = cut_short
 
     def _event(self, event: Mapping[str, Any]) -> None:
         """Hand a `synchronization` event on."""

@@ -33,38 +33,64 @@ MAX_FRAME_SIZE = 4 * 1024 * 1024
 """A larger frame ends the socket, in bytes."""
 
 _PING_INTERVAL_BOUNDS = (0.05, 3600.0)
+"""In seconds; what is outside of them was not sent by a server of Engine.IO."""
+_BATCH = 256
+"""This many events are handled in one turn of the event loop, then others get theirs."""
 _STALL = 0.5
 """A timer that fires this late means that our own loop stood still, not that the server is gone."""
 _NEVER = 86_400.0
 """The library ends a socket on which nothing was sent for long; that is for our pings to judge."""
 
+_REDIRECTS = (301, 302, 303, 307, 308)
+
 _CLOSED_BY_US = "closed by us"
 _SILENT = "the server stopped answering"
 _BROKEN = "the connection broke"
+_FLOOD = "the server sent a flood of frames that mean nothing"
 
 
 class Heartbeat:
     """The pings of a socket, who waits for a pong, and whether the server is alive."""
 
-    def __init__(self, send: Callable[[], None]) -> None:
-        """Prepare; `send` queues a ping."""
+    def __init__(
+        self, send: Callable[[], None], counters: SocketCounters, timing: Timing
+    ) -> None:
+        """Prepare; `send` queues a ping, `counters` are those of the socket."""
         self.interval = 0.0
         """Seconds from one ping to the next."""
         self.timeout = 0.0
-        """Seconds in which the server has to show that it is alive."""
+        """Seconds that a ping may be without its pong."""
         self._send = send
+        self._counters = counters
+        self._timing = timing
         self._clock = asyncio.get_running_loop().time
-        self._last_heard = 0.0
         self._pings = 0
         self._pongs = 0
-        self._probes: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting_since = inf
+        """Since when a pong is due."""
+        self._rested = 0.0
+        """For how long, since then, an unfinished frame was coming, behind which no pong can."""
+        self._heard = 0.0
+        """When bytes last came, and how many frames had been read by then."""
+        self._read = -1
+        self._probe: tuple[int, asyncio.Future[None]] | None = None
+        """The ping that a probe sent, and who waits for its pong."""
+        self._next_probe: asyncio.Future[None] | None = None
+        """Who came too late for that ping."""
 
     def heard(self) -> None:
-        """Note that bytes came in."""
-        self._last_heard = self._clock()
+        """Note that bytes came."""
+        now = self._clock()
+        frames = self._counters.frames
+        if frames == self._read:  # those before them were not the end of a frame
+            self._rested += now - max(self._heard, min(self._waiting_since, now))
+        self._heard = now
+        self._read = frames
 
     def ping(self) -> int:
         """Queue a ping and return its number; pongs come back in the same order."""
+        if self._pongs == self._pings:
+            self._wait_afresh()
         self._pings += 1
         self._send()
         return self._pings
@@ -74,38 +100,83 @@ class Heartbeat:
         if self._pongs >= self._pings:
             return False
         self._pongs += 1
-        while self._probes and self._probes[0][0] <= self._pongs:
-            _, probe = self._probes.pop(0)
-            probe.set_result(None)
+        self._wait_afresh()
+        if self._pongs == self._pings:
+            self._waiting_since = inf
+        if self._probe is not None and self._probe[0] == self._pongs:
+            self._probe[1].set_result(None)
+            self._probe = None
+            if (waiting := self._next_probe) is not None:
+                self._next_probe = None
+                self._probe = (self.ping(), waiting)
         return True
 
     def probe(self) -> asyncio.Future[None]:
-        """Send a ping of its own and return what its pong completes."""
-        answered = asyncio.get_running_loop().create_future()
-        self._probes.append((self.ping(), answered))
-        return answered
+        """Return what the pong of a ping that is sent from now on completes.
+
+        One such ping is under way at a time. A pong comes behind all that the server sent before it, so that
+        of a ping sent earlier would prove nothing.
+        """
+        answered: asyncio.Future[None]
+        if self._probe is None:
+            answered = asyncio.get_running_loop().create_future()
+            self._probe = (self.ping(), answered)
+            return answered
+        if self._next_probe is None:
+            self._next_probe = asyncio.get_running_loop().create_future()
+        return self._next_probe
 
     async def run(self) -> None:
-        """Ping at the server's interval; return when nothing at all follows a ping."""
+        """Ping at the server's interval; return when a pong is overdue, whatever else came."""
         next_ping = self._clock() + self.interval
-        sent = 0.0
-        deadline = inf
         while True:  # whatever ends the socket cancels this
-            due = min(next_ping, deadline)
+            due = min(next_ping, self._deadline)
             await asyncio.sleep(max(0.0, due - self._clock()))
             now = self._clock()
-            if self._last_heard > sent:
-                deadline = inf
-            elif now >= deadline:
-                if now - due < _STALL:
-                    return
-                deadline = now + self.timeout
+            if now - due >= _STALL:
+                self._wait_afresh()
+            if self._pongs == self._pings:
+                self._waiting_since = inf
+            elif now >= self._deadline:
+                return
             if now >= next_ping:
                 self.ping()
                 next_ping = now + self.interval
-                if deadline == inf:
-                    sent = now
-                    deadline = now + self.timeout
+
+    @property
+    def _deadline(self) -> float:
+        """Return when the pong that is due is overdue."""
+        rested = min(self._rested, self._timing.frame)
+        return self._waiting_since + self.timeout + rested
+
+    def _wait_afresh(self) -> None:
+        """Give the server its whole time again."""
+        self._waiting_since = self._clock()
+        self._rested = 0.0
+
+
+class Rate:
+    """Counts what may happen so often in a time, and no more often."""
+
+    def __init__(self, most: float, window: float) -> None:
+        """Start with nothing; `window` is in seconds."""
+        self._most = most
+        self._window = window
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
+        self._count = 0
+
+    def add(self) -> bool:
+        """Count once; return whether that is too often."""
+        self._count += 1
+        if self._count <= self._most:
+            return False
+        now = self._clock()
+        if now < self._since + self._window:
+            return True
+        self._since = now
+        self._count = 0
+        return False
 
 
 class EngineIO3(engineio.AsyncClient):
@@ -119,19 +190,20 @@ class EngineIO3(engineio.AsyncClient):
         timing: Timing,
         *,
         counters: SocketCounters,
-        on_event: Callable[[str], None],
+        on_event: Callable[[str], bool],
         params: Mapping[str, str],
         **options: Any,
     ) -> None:
-        """Prepare a socket on a session of the caller's; `on_event` gets each frame that begins with `42`.
+        """Prepare a socket on the connector of a session.
 
-        `params` may hold the token: they go to aiohttp apart from the URL, which the library logs.
+        `on_event` gets each frame that begins with `42`, and returns whether it held an event. `params` may hold the token: they go to aiohttp apart from the URL, which the library logs.
         """
         super().__init__(
             http_session=session,
             timestamp_requests=False,
             websocket_extra_options={
                 "params": dict(params),
+                "autoping": False,
                 "max_msg_size": MAX_FRAME_SIZE,
                 "timeout": aiohttp.ClientWSTimeout(ws_close=timing.close),
             },
@@ -141,10 +213,11 @@ class EngineIO3(engineio.AsyncClient):
         """Why the socket ended, once it did."""
         self.ended_by_server = False
         """Whether it was the server that ended it."""
+        self.on_event = on_event
         self._counters = counters
-        self._on_event = on_event
         self._timing = timing
-        self._heartbeat = Heartbeat(self._send_ping)
+        self._heartbeat = Heartbeat(self._send_ping, counters, timing)
+        self._nonsense = Rate(timing.nonsense_most, timing.nonsense_window)
         self._connection: asyncio.Transport | None = None
         self._loops: list[asyncio.Task[None]] = []
 
@@ -167,11 +240,10 @@ class EngineIO3(engineio.AsyncClient):
         """Open the websocket, read the open packet, start the loops."""
         error: MetaApiError
         try:
-            ws = await self.http.ws_connect(
-                self._get_engineio_url(url, engineio_path, "websocket"),
-                headers=headers,
-                **self.websocket_extra_options,
-            )
+            async with asyncio.timeout(self._timing.upgrade):
+                ws = await self._upgrade(
+                    self._get_engineio_url(url, engineio_path, "websocket"), headers
+                )
         except aiohttp.ClientResponseError as err:
             error = _refusal(err)
         except (
@@ -195,6 +267,31 @@ class EngineIO3(engineio.AsyncClient):
         # raised here, not above: the library's exception holds the URL with the token
         raise error
 
+    async def _upgrade(
+        self, url: str, headers: dict[str, str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Open the websocket; raises HandshakeRefusedError for a redirect, which would carry the token on."""
+        if self.http.closed:
+            raise RuntimeError("Session is closed")
+        # ws_connect follows redirects unless the session itself does not
+        session = aiohttp.ClientSession(
+            connector=self.http.connector,
+            connector_owner=False,
+            cookie_jar=self.http.cookie_jar,
+            headers=self.http.headers,
+            middlewares=(_refuse_redirects,),
+            timeout=self.http.timeout,
+            trace_configs=self.http.trace_configs,
+            trust_env=self.http.trust_env,
+        )
+        try:
+            ws: aiohttp.ClientWebSocketResponse = await session.ws_connect(
+                url, headers=headers, **self.websocket_extra_options
+            )
+            return ws
+        finally:
+            session.detach()
+
     def _adopt(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         """Keep a websocket, and be called for each of its bytes: a large frame may take long to come."""
         self.ws = ws
@@ -203,8 +300,6 @@ class EngineIO3(engineio.AsyncClient):
         assert connection.protocol is not None
         self._connection = connection.transport
         connection.protocol._data_received_cb = self._heartbeat.heard  # noqa: SLF001
-        if history := ws._response.history:  # noqa: SLF001
-            raise HandshakeRefusedError(history[0].status)
 
     def _start(self, loop: Any, name: str) -> None:
         """Run one of the socket's loops; when it ends, so does the socket."""
@@ -238,8 +333,16 @@ class EngineIO3(engineio.AsyncClient):
             if isinstance(sid, str) and low <= interval <= high and 0 < timeout <= high:
                 self.sid = sid
                 self.ping_interval = self.ping_timeout = _NEVER
-                self._heartbeat.interval = interval
-                self._heartbeat.timeout = timeout
+                most = self._timing.ping_most
+                self._heartbeat.interval = min(interval, most)
+                self._heartbeat.timeout = min(
+                    max(timeout, self._timing.ping_timeout_least), most
+                )
+                if (self._heartbeat.interval, self._heartbeat.timeout) != (
+                    interval,
+                    timeout,
+                ):
+                    self._counters.malformed += 1
                 return
         # raised here: an error of the parser's would quote what the server said
         raise CannotConnectError("What answered is not an Engine.IO 3 server")
@@ -251,18 +354,31 @@ class EngineIO3(engineio.AsyncClient):
         receive = self.ws.receive
         counters = self._counters
         while self.state == "connected":
-            message = await receive()
-            counters.frames += 1
-            if message.type is aiohttp.WSMsgType.TEXT:
-                frame: str = message.data
-                if frame.startswith("42"):
-                    self._on_event(frame)
-                else:
+            for _ in range(_BATCH):
+                message = await receive()
+                counters.frames += 1
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    await self._take_other(message)
+                elif not (frame := message.data).startswith("42"):
                     await self._take(frame)
-            elif message.type is aiohttp.WSMsgType.BINARY:
-                counters.malformed += 1
-            else:
-                self.lose(_why_closed(message))
+                elif self.on_event(frame):
+                    if self.state == "connected":
+                        continue
+                    break
+                if self._nonsense.add():
+                    self.lose(_FLOOD)
+                if self.state != "connected":
+                    break
+            await asyncio.sleep(0)
+
+    async def _take_other(self, message: aiohttp.WSMessage) -> None:
+        """Handle what is no text."""
+        if message.type is aiohttp.WSMsgType.PING and self.ws is not None:
+            await self.ws.pong(message.data)
+        elif message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.PONG):
+            self._counters.malformed += 1
+        else:
+            self.lose(_why_closed(message))
 
     async def _take(self, frame: str) -> None:
         """Handle a frame that is not an ordinary event."""
@@ -349,10 +465,19 @@ def _why_closed(message: aiohttp.WSMessage) -> str:
     return f"the server closed it{code}"
 
 
+async def _refuse_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Take a redirect for a refusal: only the user decides who gets the token."""
+    response = await handler(request)
+    if response.status in _REDIRECTS:
+        response.close()
+        raise HandshakeRefusedError(response.status)
+    return response
+
+
 def _refusal(err: aiohttp.ClientResponseError) -> MetaApiError:
-    """Translate an answer that is no websocket; a redirect is one, whatever came of it."""
-    if err.history:
-        return HandshakeRefusedError(err.history[0].status)
+    """Translate an answer that is no websocket."""
     if isinstance(err, aiohttp.WSServerHandshakeError) and err.status != 101:
         retry_after = err.headers.get("Retry-After") if err.headers else None
         return HandshakeRefusedError(err.status, retry_after)

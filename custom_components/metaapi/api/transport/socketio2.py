@@ -23,6 +23,9 @@ from ..timing import Timing
 SOCKET_PATH = "ws"
 """Where MetaApi's servers take sockets (documentation, websocket API)."""
 
+MAX_EARLY = 1000
+"""Frames that are kept for whoever connects; they wait for one turn of the event loop, or for the `40`."""
+
 _SAID_LIMIT = 200
 """How many characters of what a server said of a refusal are shown."""
 
@@ -51,6 +54,8 @@ class Engine(Protocol):
     closed: asyncio.Future[str]
     """Why the socket ended, once it did."""
     ended_by_server: bool
+    on_event: Callable[[str], bool]
+    """Called with each frame that begins with `42`; returns whether it held an event."""
 
     async def probe(self) -> None:
         """Return when a ping sent now is answered; raises NotConnectedError or ConnectionLostError."""
@@ -87,6 +92,7 @@ class Socket:
         self._on_event = on_event
         self._timing = timing
         self._client: _SocketIO2 | None = None
+        self._early: list[str] = []
 
     async def connect(
         self,
@@ -96,7 +102,7 @@ class Socket:
     ) -> None:
         """Open the socket and wait until its namespace is connected.
 
-        `params` may hold the token. Raises HandshakeRefusedError with the HTTP status, or
+        Events that are faster than the caller are handed on after it, in order. `params` may hold the token. Raises HandshakeRefusedError with the HTTP status, or
         CannotConnectError.
         """
         client = _SocketIO2(self, self._make_engine, params)
@@ -112,7 +118,7 @@ class Socket:
                         socketio_path=SOCKET_PATH,
                         wait=False,
                     )
-                    await client.wait_ready(self._timing.namespace)
+                    await client.wait_ready()
             except TimeoutError:
                 raise CannotConnectError(
                     "MetaApi did not finish the handshake in time"
@@ -121,6 +127,8 @@ class Socket:
             client.engine.lose("connect failed")
             await self.close()
             raise
+        # after the caller, who goes on at once, has made the session known
+        asyncio.get_running_loop().call_soon(self._release)
 
     @property
     def connected(self) -> bool:
@@ -147,8 +155,24 @@ class Socket:
         if self._client is not None:
             await self._client.engine.shut()
 
-    def dispatch(self, frame: str) -> None:
-        """Hand the event of a `42…` frame on; a frame that holds none is counted."""
+    def hold(self, frame: str) -> bool:
+        """Keep a frame until whoever connects the socket knows that it is open."""
+        if len(self._early) >= MAX_EARLY:
+            self.counters.malformed += 1
+            return False
+        self._early.append(frame)
+        return True
+
+    def _release(self) -> None:
+        """Hand on the events that came early, and from now on each one as it comes."""
+        early, self._early = self._early, []
+        if self._client is not None and self.connected:
+            self._client.engine.on_event = self.dispatch
+            for frame in early:
+                self.dispatch(frame)
+
+    def dispatch(self, frame: str) -> bool:
+        """Hand the event of a `42…` frame on; return whether it held one, and count it."""
         try:
             # an event may carry a number, to be acknowledged with; nobody here has a use for it
             event = orjson.loads(frame[2:].lstrip("0123456789"))
@@ -156,7 +180,7 @@ class Socket:
             event = None
         if not isinstance(event, list) or not event or not isinstance(event[0], str):
             self.counters.malformed += 1
-            return
+            return False
         self.counters.events += 1
         try:
             self._on_event(event[0], event[1] if len(event) > 1 else None)
@@ -164,6 +188,7 @@ class Socket:
             _SOCKETIO_LOGGER.exception(
                 "Error in the handler of %r", self.redact(event[0])[:_SAID_LIMIT]
             )
+        return True
 
     def _opened(self) -> _SocketIO2:
         """Return the client below, once there is one."""
@@ -186,7 +211,7 @@ class _SocketIO2(socketio.AsyncClient):
             logger=_SOCKETIO_LOGGER,
             engineio_logger=_ENGINEIO_LOGGER,
             counters=owner.counters,
-            on_event=owner.dispatch,
+            on_event=owner.hold,
             params=params,
         )
         self._owner = owner
@@ -204,20 +229,16 @@ class _SocketIO2(socketio.AsyncClient):
         """Return whether the socket is open and its namespace connected."""
         return self._ready.done() and self.engine.state == "connected"
 
-    async def wait_ready(self, patience: float) -> None:
+    async def wait_ready(self) -> None:
         """Wait for the server's unasked `40`; raises CannotConnectError."""
         await asyncio.wait(
-            (self._ready, self.engine.closed),
-            timeout=patience,
-            return_when=asyncio.FIRST_COMPLETED,
+            (self._ready, self.engine.closed), return_when=asyncio.FIRST_COMPLETED
         )
         if self.engine.closed.done():
             reason = self._rejection or self.engine.closed.result()
             if not self.engine.ended_by_server:
                 raise CannotConnectError(f"No socket to MetaApi: {reason}")
             raise HandshakeEndedError(f"MetaApi ended the handshake: {reason}")
-        if not self._ready.done():
-            raise CannotConnectError("MetaApi did not connect the namespace in time")
 
     @override
     def _engineio_client_class(self) -> EngineFactory:
