@@ -24,15 +24,22 @@ from .const import (
 )
 from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
 from .issues import ExpiryIssue, async_setup_issues
+from .outages import async_get_outages, async_remove_last_known
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.SENSOR]
+PLATFORMS = [
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.EVENT,
+    Platform.SENSOR,
+]
 TIMING = Timing()
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what all entries share."""
+    await async_get_outages(hass)
     async_setup_issues(hass)
     async_setup_services(hass)
     return True
@@ -89,6 +96,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
 async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> bool:
     """Unload an entry; its sockets close by what set-up registered."""
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
+    """Leave nothing behind when the last entry goes."""
+    await async_remove_last_known(hass)
 
 
 async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:

@@ -38,6 +38,7 @@ from .const import (
 from .device import async_follow_account
 from .issues import async_account_deleted, async_account_not_deleted
 from .link_watcher import LinkWatcher
+from .outages import DATA_OUTAGES
 
 IN_MOTION = frozenset({"DEPLOYING", "UNDEPLOYING", "DELETING"})
 """States of an account that soon become another one, without an event that says so."""
@@ -230,6 +231,15 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         return account.deployed
 
     async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
+        """Reconnect an account, and record the attempt."""
+        with self.hass.data[DATA_OUTAGES].attempt(account_id) as ended:
+            result = await self._async_reconnect(account_id, timeout)
+            ended(result)
+        return result
+
+    async def _async_reconnect(
+        self, account_id: str, timeout: float
+    ) -> ReconnectResult:
         """Reconnect an account; one that was not deployed is looked up again before saying so."""
         clock = self.hass.loop.time
         started = clock()
@@ -264,6 +274,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
         """Let the monitor watch every account, and watch the monitor."""
         self._watching = True
         self._watcher.async_start()
+        outages = self.hass.data[DATA_OUTAGES]
         for subentry in self._subentries():
             account_id = subentry.data[CONF_ACCOUNT_ID]
             self._watched[subentry.subentry_id] = account_id
@@ -280,6 +291,7 @@ class MetaApiCoordinator(DataUpdateCoordinator[dict[str, Account]]):
                 # found, or nothing proves any more that it is gone
                 async_account_not_deleted(self.hass, subentry)
             self._watcher.async_add(subentry)
+            outages.async_follow(self.config_entry, self.monitor, account_id)
         # a coordinator that nobody listens to does not poll
         self.config_entry.async_on_unload(self.async_add_listener(lambda: None))
 
