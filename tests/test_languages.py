@@ -56,6 +56,7 @@ DESCRIBED = {
 SHAPE = vol.Schema(
     {
         vol.Required("title"): TEXT,
+        vol.Optional("common"): TEXTS_BY_KEY,
         vol.Optional("conditions"): DESCRIBED,
         vol.Required("config"): FLOW,
         vol.Optional("config_subentries"): {
@@ -70,6 +71,9 @@ SHAPE = vol.Schema(
                 str: {
                     vol.Optional("name"): TEXT,
                     vol.Optional("state"): TEXTS_BY_KEY,
+                    vol.Optional("state_attributes"): {
+                        str: {vol.Required("state"): TEXTS_BY_KEY}
+                    },
                 }
             }
         },
@@ -167,12 +171,14 @@ def test_statuses_fit_a_tile(language: dict[str, Any]) -> None:
     "file", [file for file in FILES if file.stem != "en"], ids=lambda file: file.stem
 )
 def test_translated(file: Path) -> None:
-    """Nothing but single words, such as terms, is the same as in English."""
+    """Nothing but single words, such as terms, and units of time is the same as in English."""
     english = dict(strings(TEXTS))
     assert not [
         path
         for path, text in strings(json.loads(file.read_text(encoding="utf-8")))
-        if " " in text and text == english.get(path)
+        if " " in text
+        and text == english.get(path)
+        and not path.startswith("common.duration_")
     ]
 
 

@@ -23,6 +23,7 @@ from .const import (
     WEB_APP_URL,
 )
 from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
+from .delivery import async_setup_delivery
 from .issues import ExpiryIssue, async_setup_issues
 from .outages import async_get_outages, async_remove_last_known
 from .services import async_setup_services
@@ -42,6 +43,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     await async_get_outages(hass)
     async_setup_issues(hass)
     async_setup_services(hass)
+    async_setup_delivery(hass)
     return True
 
 

@@ -37,7 +37,7 @@ from .const import CONF_ACCOUNT_ID, DOMAIN, LOGGER, SUBENTRY_ACCOUNT
 AT_ONCE = 50
 """Accounts whose downtime is counted without a break for other work."""
 SAVE_DELAY = 10
-STORAGE_KEY = f"{DOMAIN}.outages"
+STORAGE_KEY = f"{DOMAIN}.last_known"
 STORAGE_VERSION = 1
 TICK = timedelta(minutes=1)
 
@@ -70,6 +70,8 @@ class Change:
     """The last value before."""
     now: bool | None
     """The current value; None while it cannot be seen."""
+    first: bool = False
+    """Whether it is the first value since Home Assistant started."""
 
 
 SIGNAL_CHANGED: SignalType[Change] = SignalType(f"{DOMAIN}_changed")
@@ -96,6 +98,10 @@ class FacetRecord:
     """When the last outage ended; None while one runs."""
     current: bool | None = None
     """The current value; None while it cannot be seen."""
+    holds_since: datetime | None = None
+    """Since when the current value holds without a gap."""
+    met: bool = False
+    """Whether triggers were told of a value since Home Assistant started."""
     tags: set[str] = field(default_factory=set)
     """The tags of the messages that told of the running outage."""
 
@@ -103,6 +109,12 @@ class FacetRecord:
     def changed_at(self) -> datetime | None:
         """Return when the last value began, as far as that is known."""
         return self.ended if self.last else self.since
+
+    def held(self) -> timedelta:
+        """Return how long the current value has held without a gap."""
+        if self.holds_since is None:
+            return timedelta()
+        return max(dt_util.utcnow() - self.holds_since, timedelta())
 
     def lasted(self) -> timedelta:
         """Return how long the running outage has lasted, or the last one did."""
@@ -149,7 +161,7 @@ class AccountRecord:
     """Attempts to reconnect since the running outage began, or during the last one."""
     attempted_at: datetime | None = None
     result: ReconnectResult | None = None
-    """How the last attempt of this run of Home Assistant ended."""
+    """How the last attempt ended, if that was in this run of Home Assistant."""
     under_way: int = 0
     """Callers that wait for an attempt."""
 
@@ -315,6 +327,7 @@ class Outages:
             return
         record.count()
         state.current = value
+        state.holds_since = None if value is None else dt_util.utcnow()
         if value is not None and value is not before:
             state.last = value
             if value:
@@ -328,9 +341,7 @@ class Outages:
         if facet is Facet.TERMINAL:
             self._async_count(record)
         if self.started:
-            async_dispatcher_send(
-                self._hass, SIGNAL_CHANGED, Change(account_id, facet, before, value)
-            )
+            self._async_tell(account_id, facet, before)
         else:
             self._early.setdefault((account_id, facet), before)
         async_dispatcher_send(self._hass, SIGNAL_ACCOUNT.format(account_id))
@@ -339,13 +350,21 @@ class Outages:
     def _async_started(self, _hass: HomeAssistant) -> None:
         """Tell what came of all that happened before automations run."""
         self.started = True
-        early, self._early = self._early, {}
-        for (account_id, facet), before in early.items():
-            now = self.facet(account_id, facet).current
-            async_dispatcher_send(
-                self._hass, SIGNAL_CHANGED, Change(account_id, facet, before, now)
-            )
+        for (account_id, facet), before in tuple(self._early.items()):
+            # one by one: each is told as it would have been then
+            del self._early[account_id, facet]
+            self._async_tell(account_id, facet, before)
+        self._async_save()
         async_dispatcher_send(self._hass, SIGNAL_STARTED)
+
+    @callback
+    def _async_tell(self, account_id: str, facet: Facet, before: bool | None) -> None:
+        """Tell triggers of a new current value."""
+        state = self.facet(account_id, facet)
+        first = state.current is not None and not state.met
+        state.met = state.met or first
+        change = Change(account_id, facet, before, state.current, first)
+        async_dispatcher_send(self._hass, SIGNAL_CHANGED, change)
 
     # -- downtime ------------------------------------------------------------------------------
 
@@ -385,6 +404,7 @@ class Outages:
         results: list[ReconnectResult] = []
         if record.under_way == 0:
             record.attempted_at = dt_util.utcnow()
+            record.result = None
             self._async_count_attempt(record)
         record.under_way += 1
         async_dispatcher_send(self._hass, SIGNAL_ATTEMPTED, account_id)
@@ -456,9 +476,16 @@ class Outages:
     def _async_save(self) -> None:
         """Write to the file soon."""
         self._store.async_delay_save(
-            lambda: {one: record.as_json() for one, record in self._records.items()},
+            self._data,
             SAVE_DELAY,
         )
+
+    def _data(self) -> dict[str, Any]:
+        """Return what to store; what no automation was told of yet is news at the next start."""
+        data = {one: record.as_json() for one, record in self._records.items()}
+        for (account_id, facet), before in self._early.items():
+            data[account_id][facet.value]["last"] = before
+        return data
 
 
 DATA_OUTAGES: HassKey[Outages] = HassKey(f"{DOMAIN}_outages")
