@@ -13,7 +13,7 @@ from homeassistant.core import (
     callback,
 )
 from homeassistant.helpers.event import (
-    async_track_point_in_utc_time,
+    async_call_later,
     async_track_state_change_event,
 )
 from homeassistant.util import dt as dt_util
@@ -22,6 +22,8 @@ FX_ZONE = "America/New_York"
 """The currency market keeps New York's time, daylight saving included."""
 FX_BOUND = time(17)
 FRIDAY = 4
+LOOK_INTERVAL = timedelta(hours=1)
+"""Far less than a weekend, so that none is missed."""
 
 
 def fx_weekend(moment: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
@@ -52,7 +54,7 @@ class Quiet:
         self._entity_ids = list(entity_ids)
         self._ended = ended
         self._cancel: CALLBACK_TYPE | None = None
-        self._job = HassJob(self._async_weekend_ended, cancel_on_shutdown=True)
+        self._job = HassJob(self._async_look_again, cancel_on_shutdown=True)
         self._was_quiet = False
 
     @callback
@@ -92,20 +94,17 @@ class Quiet:
 
     @callback
     def _async_arm(self) -> None:
-        """Look again when the weekend ends, this one or the next."""
+        """Look again when the weekend ends, or soon: the clock of the home may be set."""
         if self._zone is None:
             return
         now = dt_util.utcnow()
-        ends = fx_weekend(now, self._zone)[1]
-        if ends <= now:
-            ends = fx_weekend(now + timedelta(days=7), self._zone)[1]
-        self._cancel = async_track_point_in_utc_time(self._hass, self._job, ends)
+        left = fx_weekend(now, self._zone)[1] - now
+        wait = min(left, LOOK_INTERVAL) if left > timedelta() else LOOK_INTERVAL
+        self._cancel = async_call_later(self._hass, wait, self._job)
 
     @callback
-    def _async_weekend_ended(self, _now: datetime) -> None:
+    def _async_look_again(self, _now: datetime) -> None:
         """Look whether it is over."""
-        # whatever was seen last: the weekend began without anybody looking
-        self._was_quiet = True
         self._async_arm()
         self._async_look()
 

@@ -574,7 +574,7 @@ class TriggerRunner:
             or (phase is Phase.RECONNECT_DUE and any(item.delayed for item in items))
         ):
             urgency = "urgent"
-        tag, clear = self._tags(phase, told)
+        tag, cleared = self._tags(phase, told)
         return {
             ATTR_ENTITY_ID: entities[0] if len(entities) == 1 else entities,
             ATTR_DEVICE_ID: devices[0] if len(devices) == 1 else devices,
@@ -590,7 +590,7 @@ class TriggerRunner:
             "message": composer.message(self._facet, phase, told),
             "urgency": urgency,
             "tag": tag,
-            "clear": clear,
+            "cleared": cleared,
             "actions": self._actions(composer, phase, told, devices),
             "for": self._options.duration,
             "at_start": items[0].at_start,
