@@ -2,18 +2,23 @@
 
 from .account import (
     STATES,
+    EventPlan,
     ReconnectMode,
+    ReconnectPlan,
     SimAccount,
     SimHost,
+    Spec,
     SubscribeMode,
+    SubscribePlan,
     account_id,
     demo_accounts,
+    hosts_in,
     plain_accounts,
 )
 from .limits import LIMIT_TYPES, PER_SERVER, PER_USER, PER_USER_PER_SERVER, LimitType
-from .records import Handshake, Listener, RestCall, SimRequest
+from .records import Handshake, Listener, RestCall
 from .server import Simulator
-from .session import SimSocket
+from .session import SimRequest, SimSocket
 from .settings import BadToken, PayloadForm, Settings
 from .tokens import DEFAULT_OWNER, SimToken, make_jwt
 
@@ -25,11 +30,13 @@ __all__ = [
     "PER_USER_PER_SERVER",
     "STATES",
     "BadToken",
+    "EventPlan",
     "Handshake",
     "LimitType",
     "Listener",
     "PayloadForm",
     "ReconnectMode",
+    "ReconnectPlan",
     "RestCall",
     "Settings",
     "SimAccount",
@@ -38,9 +45,12 @@ __all__ = [
     "SimSocket",
     "SimToken",
     "Simulator",
+    "Spec",
     "SubscribeMode",
+    "SubscribePlan",
     "account_id",
     "demo_accounts",
+    "hosts_in",
     "make_jwt",
     "plain_accounts",
 ]

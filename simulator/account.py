@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import count
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -11,6 +13,8 @@ type ReconnectMode = Literal[
     "accept", "refuse", "ignore", "never", "authenticated_first", "legacy_only"
 ]
 type SubscribeMode = Literal["normal", "response_first", "refuse", "ignore"]
+
+state_changes = count(1)
 
 DEPLOYED = "DEPLOYED"
 STATES = (
@@ -38,68 +42,98 @@ class SimHost:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class Spec:
+    """What REST says of an account and nothing here depends on."""
+
+    version: int = 5
+    type: str = "cloud-g2"
+    reliability: str = "regular"
+    tags: list[str] = field(default_factory=list)
+
+    # Grows with each change of any account's state.
+    state_changed: int = field(default_factory=lambda: next(state_changes))
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class EventPlan:
+    """What events say of the terminals; `replicas` None: the number of hosts."""
+
+    silent: bool = False
+    authenticated: bool = True
+    health: dict[str, Any] = field(default_factory=lambda: {"rpcApiHealthy": True})
+    replicas: int | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class SubscribePlan:
+    """What becomes of a `subscribe`."""
+
+    mode: SubscribeMode = "normal"
+    error: str = "ForbiddenError"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ReconnectPlan:
+    """What becomes of a `reconnect`, and what became of those so far."""
+
+    mode: ReconnectMode = "accept"
+    then: ReconnectMode | None = None
+    error: str = "ValidationError"
+    details: Any = None
+    delay: float | None = None
+
+    count: int = 0
+    last: float | None = None
+    outcome: str | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class SimAccount:
-    """One account; what is changed here directly is told to clients with the next status."""
+    """One account; clients see what is changed here directly with the next status."""
 
     id: str = field(default_factory=lambda: str(uuid4()))
     name: str = "Account"
     login: str | None = "90210"
     server: str = "Broker-Live"
-    version: int = 5
-    type: str = "cloud-g2"
+    spec: Spec = field(default_factory=Spec)
     region: str = "london"
-    zones: tuple[int, ...] = (0,)
     owner: str = DEFAULT_OWNER
     state: str = DEPLOYED
-    reliability: str = "regular"
-    tags: list[str] = field(default_factory=list)
     primary_id: str | None = None
-    hosts: list[SimHost] = field(default_factory=list)
+    hosts: list[SimHost] = field(default_factory=lambda: hosts_in((0,)))
     broker: bool = True
-    silent: bool = False
-    status_authenticated: bool = True
-    health: dict[str, Any] = field(default_factory=lambda: {"rpcApiHealthy": True})
-    replicas: int | None = None
-    subscribe_mode: SubscribeMode = "normal"
-    subscribe_error: str = "ForbiddenError"
-    reconnect_mode: ReconnectMode = "accept"
-    reconnect_then: ReconnectMode | None = None
-    reconnect_error: str = "ValidationError"
-    reconnect_error_details: Any = None
-    reconnect_delay: float | None = None
+    events: EventPlan = field(default_factory=EventPlan)
+    subscribing: SubscribePlan = field(default_factory=SubscribePlan)
+    reconnecting: ReconnectPlan = field(default_factory=ReconnectPlan)
     rest: dict[str, Any] = field(default_factory=dict)
-    reconnects: int = 0
-    last_reconnect: float | None = None
-    last_reconnect_outcome: str | None = None
-
-    def __post_init__(self) -> None:
-        """Give the account one terminal process in each of its zones."""
-        if self.hosts:
-            self.zones = tuple(sorted({host.zone for host in self.hosts}))
-        else:
-            self.run_in(self.zones)
 
     def run_in(self, zones: Iterable[int]) -> None:
         """Start over with one terminal process in each zone, up if any was."""
-        up = self.up or not self.hosts
-        self.zones = tuple(zones)
-        self.hosts = [
-            SimHost(f"ps-mp{'abcdefgh'[zone]}-1", zone, up) for zone in self.zones
-        ]
+        self.hosts = hosts_in(zones, up=self.up)
+
+    @property
+    def zones(self) -> tuple[int, ...]:
+        """Return the zones that the account has hosts in."""
+        return tuple(sorted({host.zone for host in self.hosts}))
 
     @property
     def up(self) -> bool:
-        """Tell whether any terminal process is up."""
+        """Return whether any terminal process is up."""
         return any(host.up for host in self.hosts)
 
     @property
     def deployed(self) -> bool:
-        """Tell whether the account runs at all."""
+        """Return whether the account runs at all."""
         return self.state == DEPLOYED
 
     @property
+    def reconnects(self) -> int:
+        """Return how many times the account was asked to reconnect."""
+        return self.reconnecting.count
+
+    @property
     def connection_status(self) -> str:
-        """Return what the REST API calls the state of the link."""
+        """Return what the REST API calls the state of the terminal and its broker."""
         if not (self.deployed and self.up):
             return "DISCONNECTED"
         return "CONNECTED" if self.broker else "DISCONNECTED_FROM_BROKER"
@@ -109,6 +143,11 @@ class SimAccount:
         for each in self.hosts:
             if host in (None, each.name):
                 each.up = up
+
+
+def hosts_in(zones: Iterable[int], *, up: bool = True) -> list[SimHost]:
+    """Return one terminal process in each zone."""
+    return [SimHost(f"ps-mp{'abcdefgh'[zone]}-1", zone, up) for zone in zones]
 
 
 def account_id(number: int) -> str:
@@ -151,27 +190,30 @@ def account_json(
     replicas: Iterable[SimAccount],
     connections: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the account as the provisioning API tells it."""
+    """Return the account as the provisioning API shows it."""
     result: dict[str, Any] = {
         "_id": account.id,
         "name": account.name,
         "server": account.server,
-        "version": account.version,
-        "type": account.type,
+        "version": account.spec.version,
+        "type": account.spec.type,
         "region": account.region,
         "state": account.state,
         "connectionStatus": account.connection_status,
-        "reliability": account.reliability,
+        "reliability": account.spec.reliability,
         "primaryReplica": account.primary_id is None,
         "accountReplicas": [replica_json(replica) for replica in replicas],
         "connections": connections,
-        "tags": list(account.tags),
+        "tags": list(account.spec.tags),
         "userId": account.owner,
         "createdAt": "2026-01-05T10:00:00.000Z",
         "magic": 0,
         "baseCurrency": "USD",
         "copyFactoryRoles": [],
+        "application": "MetaApi",
+        "hash": int(sha256(account.id.encode()).hexdigest()[:8], 16),
         "resourceSlots": 1,
+        "copyFactoryResourceSlots": 1,
         "manualTrades": False,
         "metastatsApiEnabled": False,
         "riskManagementApiEnabled": False,
@@ -190,8 +232,8 @@ def replica_json(replica: SimAccount) -> dict[str, Any]:
         "state": replica.state,
         "region": replica.region,
         "connectionStatus": replica.connection_status,
-        "reliability": replica.reliability,
-        "tags": list(replica.tags),
+        "reliability": replica.spec.reliability,
+        "tags": list(replica.spec.tags),
         "magic": 0,
         "createdAt": "2026-01-05T10:00:00.000Z",
     } | replica.rest

@@ -1,22 +1,22 @@
-"""The control API under `/simulator/` and the page at `/`: what a person does to the simulator."""
+"""The control API under `/simulator/` and the page at `/`: what a person can do to the simulator."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from aiohttp import web
 
-from .account import STATES, ReconnectMode, SimAccount, SubscribeMode
+from .account import STATES, ReconnectMode, SimAccount, SubscribeMode, hosts_in
+from .body import Body, BodyError
+from .box import Box
 from .limits import LIMIT_TYPES
+from .messages import TYPES
 from .settings import BadToken, PayloadForm
 from .tokens import DEFAULT_OWNER
 
-if TYPE_CHECKING:
-    from .server import Simulator
-
-type Action = Callable[[Simulator, Body], Any]
-type AccountAction = Callable[[Simulator, str, Body], Any]
+type Action = Callable[[Box, Body], Any]
+type AccountAction = Callable[[Box, str, Body], Any]
 
 PAGE = Path(__file__).with_name("page.html")
 
@@ -33,6 +33,13 @@ SETTINGS: dict[str, type | Collection[str]] = {
     "reply_delay": float,
     "handshake_delay": float,
     "rest_delay": float,
+    "connect_delay": float,
+    "response_delay": float,
+    "authenticated_delay": float,
+    "subscription_lifetime": float,
+    "sticky_lifetime": float,
+    "answer_pings": bool,
+    "wrong_region": int,
     "quota_retry_after": float,
     "minimal_authenticated": bool,
     "max_accounts_per_user": int,
@@ -42,90 +49,26 @@ SETTINGS: dict[str, type | Collection[str]] = {
     "payload_form": get_args(PayloadForm.__value__),
     "bad_token": get_args(BadToken.__value__),
 }
-NULLABLE = {name for name in SETTINGS if name.startswith("max_accounts")}
+NULLABLE = {name for name in SETTINGS if name.startswith("max_accounts")} | {
+    "subscription_lifetime"
+}
 
 
-class BodyError(ValueError):
-    """A body that asks for nothing sensible."""
-
-
-class Body:
-    """The JSON body of a control call."""
-
-    def __init__(self, data: Any) -> None:
-        """Take an object."""
-        if not isinstance(data, dict):
-            raise BodyError("the body must be a JSON object")
-        self.data: dict[str, Any] = data
-
-    def flag(self, name: str, default: bool | None = None) -> bool:
-        """Return true or false."""
-        value = self.data.get(name, default)
-        if not isinstance(value, bool):
-            raise BodyError(f"{name} must be true or false")
-        return value
-
-    def text(self, name: str, choices: Collection[str] | None = None) -> str:
-        """Return a string, one of some if choices are given."""
-        value = self.data.get(name)
-        if not isinstance(value, str) or not value:
-            raise BodyError(f"{name} must be a string")
-        if choices is not None and value not in choices:
-            raise BodyError(f"{name} must be one of {', '.join(choices)}")
-        return value
-
-    def maybe_text(
-        self, name: str, choices: Collection[str] | None = None
-    ) -> str | None:
-        """Return a string, or None if it is not there."""
-        return None if self.data.get(name) is None else self.text(name, choices)
-
-    def number(self, name: str, default: float | None = None) -> float:
-        """Return a number that is not negative."""
-        value = self.data.get(name, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not 0 <= value < 1e11
-        ):
-            raise BodyError(f"{name} must be a number of 0 or more")
-        return value
-
-    def maybe_number(self, name: str) -> float | None:
-        """Return a number, or None if it is not there."""
-        return None if self.data.get(name) is None else self.number(name)
-
-    def maybe_count(self, name: str) -> int | None:
-        """Return a whole number, or None if it is not there."""
-        value = self.maybe_number(name)
-        return None if value is None else int(value)
-
-    def status(self) -> int | None:
-        """Return an HTTP status of an error, or None."""
-        value = self.maybe_count("status")
-        if value is not None and not 200 <= value < 600:
-            raise BodyError("status must be an HTTP status or null")
-        return value
-
-    def maybe_texts(self, name: str) -> list[str] | None:
-        """Return a list of strings, or None if it is not there."""
-        value = self.data.get(name)
-        if value is not None and not (
-            isinstance(value, list) and all(isinstance(each, str) for each in value)
-        ):
-            raise BodyError(f"{name} must be a list of strings")
-        return value
-
-
-def snapshot(sim: Simulator) -> dict[str, Any]:
-    """Return all that a person wants to see; no token is in it."""
+def snapshot(box: Box) -> dict[str, Any]:
+    """Return what a person wants to see, without any token."""
+    limit = box.cloud.limits.demanded
     return {
-        "url": sim.url,
-        "frozen": sim.frozen,
-        "refuse": sim.refuse_status,
-        "limit": sim.limit.type if sim.limit else None,
-        "rest": sim.rest_fault.status if sim.rest_fault else None,
-        "accounts": [_account(sim, account) for account in sim.accounts.values()],
+        "url": box.rest.url,
+        "frozen": box.engine.frozen,
+        "refuse": box.settings.wire.refuse_status,
+        "limit": limit.type if limit else None,
+        "faults": [
+            {"type": each.type, "error": each.error, "url": each.url}
+            for each in box.cloud.faults
+            if not each.span.over
+        ],
+        "rest": box.rest.fault.status if box.rest.fault else None,
+        "accounts": [_account(box, each) for each in box.cloud.accounts.values()],
         "sockets": [
             {
                 "sid": socket.sid,
@@ -139,16 +82,16 @@ def snapshot(sim: Simulator) -> dict[str, Any]:
                 "requests": len(socket.requests),
                 "bad_frames": socket.bad_frames,
             }
-            for socket in sim.sockets
+            for socket in box.sockets.all()
         ],
-        "requests": len(sim.requests),
-        "handshakes": len(sim.handshakes),
-        "rest_calls": len(sim.rest_calls),
-        "settings": {name: getattr(sim, name) for name in SETTINGS},
+        "requests": len(box.cloud.requests),
+        "handshakes": len(box.engine.handshakes),
+        "rest_calls": len(box.rest.calls),
+        "settings": {name: box.settings.get(name) for name in SETTINGS},
     }
 
 
-def _account(sim: Simulator, account: SimAccount) -> dict[str, Any]:
+def _account(box: Box, account: SimAccount) -> dict[str, Any]:
     """Return what there is to see of an account."""
     return {
         "id": account.id,
@@ -163,15 +106,15 @@ def _account(sim: Simulator, account: SimAccount) -> dict[str, Any]:
             for each in account.hosts
         ],
         "broker": account.broker,
-        "silent": account.silent,
-        "status_authenticated": account.status_authenticated,
+        "silent": account.events.silent,
+        "status_authenticated": account.events.authenticated,
         "connectionStatus": account.connection_status,
-        "subscribe_mode": account.subscribe_mode,
-        "reconnect_mode": account.reconnect_mode,
-        "reconnects": account.reconnects,
-        "last_reconnect": account.last_reconnect,
-        "last_reconnect_outcome": account.last_reconnect_outcome,
-        "subscribed": len(sim.subscribed(account.id)),
+        "subscribe_mode": account.subscribing.mode,
+        "reconnect_mode": account.reconnecting.mode,
+        "reconnects": account.reconnecting.count,
+        "last_reconnect": account.reconnecting.last,
+        "last_reconnect_outcome": account.reconnecting.outcome,
+        "subscribed": len(box.sockets.subscribed(account.id)),
     }
 
 
@@ -189,12 +132,12 @@ def _zones(body: Body) -> list[int] | None:
     return [int(zone) for zone in zones]
 
 
-def _rest_fields(sim: Simulator, account_id: str, body: Body) -> None:
-    """Have REST tell something else; an empty object: the truth."""
-    sim.set_rest(account_id, **body.data)
+def _rest_fields(box: Box, account_id: str, body: Body) -> None:
+    """Have REST show something else; an empty object: the truth."""
+    box.upstream.set_rest(account_id, **body.data)
 
 
-def _set(sim: Simulator, body: Body) -> dict[str, Any]:
+def _set(box: Box, body: Body) -> dict[str, Any]:
     """Change settings, all of them or none."""
     values: dict[str, Any] = {}
     for name in body.data:
@@ -214,23 +157,24 @@ def _set(sim: Simulator, body: Body) -> dict[str, Any]:
     if min(values.get(name, 1) for name in ("status_interval", "ping_interval")) <= 0:
         raise BodyError("intervals must be more than 0")
     for name, value in values.items():
-        setattr(sim, name, value)
-    return {name: getattr(sim, name) for name in SETTINGS}
+        box.settings.set(name, value)
+    return {name: box.settings.get(name) for name in SETTINGS}
 
 
-def _add(sim: Simulator, body: Body) -> dict[str, Any]:
+def _add(box: Box, body: Body) -> dict[str, Any]:
     """Create an account."""
     account = SimAccount(
-        name=body.text("name"), login=body.maybe_text("login") or "90210"
+        name=body.text("name"),
+        login=body.maybe_text("login") or "90210",
+        hosts=hosts_in(_zones(body) or (0,)),
     )
     account.region = body.maybe_text("region") or account.region
-    account.run_in(_zones(body) or account.zones)
-    return {"id": sim.add_account(account).id}
+    return {"id": box.upstream.add_account(account).id}
 
 
-def _grant(sim: Simulator, body: Body) -> dict[str, Any]:
+def _grant(box: Box, body: Body) -> dict[str, Any]:
     """Accept a token."""
-    token = sim.grant(
+    token = box.access.grant(
         body.maybe_text("token"),
         owner=body.maybe_text("owner") or DEFAULT_OWNER,
         provisioning=body.flag("provisioning", True),
@@ -241,88 +185,155 @@ def _grant(sim: Simulator, body: Body) -> dict[str, Any]:
     return {"token": token}
 
 
-def _revoke(sim: Simulator, body: Body) -> None:
-    """Accept a token no longer."""
+def _revoke(box: Box, body: Body) -> None:
+    """Refuse a token."""
     token = body.maybe_text("token")
-    if token is not None and token not in sim.tokens:
+    if token is not None and token not in box.cloud.tokens:
         raise BodyError("no such token")
-    sim.revoke(token, drop=body.flag("drop", False))
+    box.access.revoke(
+        token, drop=body.flag("drop", False), seconds=body.maybe_number("seconds")
+    )
 
 
-def _event(sim: Simulator, account_id: str, body: Body) -> dict[str, Any]:
+def _restore(box: Box, body: Body) -> None:
+    """Accept a token again."""
+    token = body.maybe_text("token")
+    if token is not None and token not in box.cloud.tokens:
+        raise BodyError("no such token")
+    box.access.restore(token)
+
+
+def _greet(box: Box, body: Body) -> None:
+    """Set the events that come in one segment with `40`."""
+    events = body.data.get("events", [])
+    if not isinstance(events, list) or not all(
+        isinstance(each, dict) for each in events
+    ):
+        raise BodyError("events must be a list of objects")
+    box.settings.wire.greeting = events
+
+
+def _refuse_requests(box: Box, body: Body) -> None:
+    """Refuse requests."""
+    box.upstream.refuse_requests(
+        body.text("error"),
+        type=body.maybe_text("type", TYPES) or "subscribe",
+        url=body.maybe_text("url"),
+        accounts=body.maybe_texts("accounts"),
+        count=body.maybe_count("count"),
+        seconds=body.maybe_number("seconds"),
+        message=body.maybe_text("message") or "Refused by the simulator",
+        details=body.data.get("details"),
+        retry_after=body.maybe_number("retry_after"),
+    )
+
+
+def _mute_requests(box: Box, body: Body) -> None:
+    """Leave requests without an answer."""
+    box.upstream.mute_requests(
+        type=body.maybe_text("type", TYPES) or "subscribe",
+        url=body.maybe_text("url"),
+        accounts=body.maybe_texts("accounts"),
+        count=body.maybe_count("count"),
+        seconds=body.maybe_number("seconds"),
+    )
+
+
+def _event(box: Box, account_id: str, body: Body) -> dict[str, Any]:
     """Send an event as if the account had caused it."""
-    return {"sockets": sim.inject_event(account_id, body.data)}
+    return {"sockets": box.upstream.inject_event(account_id, body.data)}
 
 
 ACCOUNT_ACTIONS: dict[str, AccountAction] = {
-    "terminal": lambda sim, account, body: sim.set_terminal(
+    "terminal": lambda box, account, body: box.upstream.set_terminal(
         account,
         body.flag("up"),
         host=body.maybe_text("host"),
         announce=body.flag("announce", True),
     ),
-    "broker": lambda sim, account, body: sim.set_broker(account, body.flag("up")),
-    "silence": lambda sim, account, body: sim.set_silent(
+    "broker": lambda box, account, body: box.upstream.set_broker(
+        account, body.flag("up")
+    ),
+    "silence": lambda box, account, body: box.upstream.set_silent(
         account, body.flag("silent", True)
     ),
-    "authenticated": lambda sim, account, body: sim.set_status_authenticated(
+    "authenticated": lambda box, account, body: box.upstream.set_status_authenticated(
         account, body.flag("authenticated")
     ),
-    "state": lambda sim, account, body: sim.set_state(
+    "state": lambda box, account, body: box.upstream.set_state(
         account, body.text("state", STATES)
     ),
-    "reconnect_mode": lambda sim, account, body: sim.set_reconnect_mode(
+    "reconnect_mode": lambda box, account, body: box.upstream.set_reconnect_mode(
         account,
         body.text("mode", RECONNECT_MODES),  # type: ignore[arg-type]
         error=body.maybe_text("error"),
         details=body.data.get("details"),
         delay=body.maybe_number("delay"),
     ),
-    "subscribe_mode": lambda sim, account, body: sim.set_subscribe_mode(
+    "subscribe_mode": lambda box, account, body: box.upstream.set_subscribe_mode(
         account,
         body.text("mode", SUBSCRIBE_MODES),  # type: ignore[arg-type]
         error=body.maybe_text("error"),
     ),
-    "name": lambda sim, account, body: sim.rename(account, body.text("name")),
-    "region": lambda sim, account, body: sim.move(
-        account, body.maybe_text("region"), _zones(body)
+    "name": lambda box, account, body: box.upstream.rename(account, body.text("name")),
+    "region": lambda box, account, body: box.upstream.move(
+        account,
+        body.maybe_text("region"),
+        _zones(body),
+        announce=body.flag("announce", True),
     ),
     "rest": _rest_fields,
     "event": _event,
-    "delete": lambda sim, account, body: sim.delete_account(account),
+    "delete": lambda box, account, body: box.upstream.delete_account(account),
 }
 
 ACTIONS: dict[str, Action] = {
     "accounts": _add,
-    "sockets/drop": lambda sim, body: sim.drop_sockets(body.maybe_text("account")),
-    "sockets/close": lambda sim, body: sim.close_sockets(
+    "sockets/drop": lambda box, body: box.sockets.drop_sockets(
+        body.maybe_text("account"), url=body.maybe_text("url")
+    ),
+    "sockets/close": lambda box, body: box.sockets.close_sockets(
         body.maybe_text("account"),
+        url=body.maybe_text("url"),
         namespace=body.flag("namespace", True),
         packet=body.flag("packet", True),
     ),
-    "sockets/disconnect": lambda sim, body: sim.disconnect_sockets(
+    "sockets/disconnect": lambda box, body: box.sockets.disconnect_sockets(
         body.maybe_text("account")
     ),
-    "sockets/error": lambda sim, body: sim.send_error_packet(
+    "sockets/error": lambda box, body: box.sockets.send_error_packet(
         body.data.get("data", "Error"), body.maybe_text("account")
     ),
-    "sockets/inject": lambda sim, body: sim.inject(
+    "sockets/inject": lambda box, body: box.sockets.inject(
         body.text("text"), body.maybe_text("account")
     ),
-    "sockets/freeze": lambda sim, body: sim.freeze(rest=body.flag("rest", False)),
-    "sockets/unfreeze": lambda sim, body: sim.unfreeze(),
-    "sockets/refuse": lambda sim, body: sim.refuse_sockets(
-        body.status(), retry_after=body.maybe_number("retry_after")
+    "sockets/freeze": lambda box, body: box.sockets.freeze(
+        rest=body.flag("rest", False), url=body.maybe_text("url")
     ),
+    "sockets/unfreeze": lambda box, body: box.sockets.unfreeze(
+        url=body.maybe_text("url")
+    ),
+    "sockets/refuse": lambda box, body: box.sockets.refuse_sockets(
+        body.status(),
+        retry_after=body.maybe_number("retry_after"),
+        location=body.maybe_text("location"),
+    ),
+    "sockets/greet": _greet,
+    "requests/refuse": _refuse_requests,
+    "requests/mute": _mute_requests,
+    "requests/accept": lambda box, body: box.upstream.accept_requests(),
     "tokens/grant": _grant,
+    "tokens/restore": _restore,
     "tokens/revoke": _revoke,
-    "rest": lambda sim, body: sim.fail_rest(
+    "rest": lambda box, body: box.rest.fail(
         body.status(),
         path=body.maybe_text("path") or "/",
         count=body.maybe_count("count"),
+        seconds=body.maybe_number("seconds"),
         retry_after=body.maybe_number("retry_after"),
+        body=body.maybe_text("body"),
     ),
-    "limit": lambda sim, body: sim.limit_subscriptions(
+    "limit": lambda box, body: box.upstream.limit_subscriptions(
         body.maybe_text("type", LIMIT_TYPES),  # type: ignore[arg-type]
         retry_after=body.number("retry_after", 10),
         count=body.maybe_count("count"),
@@ -332,25 +343,25 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def routes(sim: Simulator) -> list[web.RouteDef]:
+def routes(box: Box) -> list[web.RouteDef]:
     """Return the page and the control API."""
 
     async def page(request: web.Request) -> web.Response:
         return web.Response(text=PAGE.read_text("utf-8"), content_type="text/html")
 
     async def state(request: web.Request) -> web.Response:
-        return web.json_response(snapshot(sim))
+        return web.json_response(snapshot(box))
 
     async def account(request: web.Request) -> web.Response:
         account_id = request.match_info["id"]
         action = ACCOUNT_ACTIONS.get(request.match_info["action"])
-        if action is None or account_id not in sim.accounts:
+        if action is None or account_id not in box.cloud.accounts:
             return web.json_response({"error": "no such account or action"}, status=404)
-        return await _answer(request, lambda body: action(sim, account_id, body))
+        return await _answer(request, lambda body: action(box, account_id, body))
 
     def act(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
-            return await _answer(request, lambda body: action(sim, body))
+            return await _answer(request, lambda body: action(box, body))
 
         return handler
 
@@ -366,8 +377,8 @@ def routes(sim: Simulator) -> list[web.RouteDef]:
 
 
 async def _answer(request: web.Request, act: Callable[[Body], Any]) -> web.Response:
-    """Do what a body asks for."""
-    # A page of somebody else's, open in the same browser, has no business here.
+    """Do what the body of a request asks for."""
+    # A foreign page, open in the same browser, must not control the simulator.
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{request.host}":
         return web.json_response({"error": "not from another site"}, status=403)

@@ -7,12 +7,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from . import framing
-from .records import Handshake, Listener
-from .session import CLOSE_TIMEOUT, Owner, SimSocket
+from .records import LISTENER, Handshake, Listener
+from .session import Owner, SimSocket
 from .settings import Settings
+from .sticky import STICKY_ID, restore_request
 from .tokens import SimToken
-
-LISTENER = web.AppKey("listener", Listener)
+from .transport import CLOSE_TIMEOUT
 
 # engine.io gives a websocket on a foreign path this long before it ends the connection.
 DESTROY_UPGRADE_AFTER = 1.0
@@ -36,6 +36,7 @@ class Engine:
         self.sessions: dict[str, SimSocket] = {}
         self.past: deque[SimSocket] = deque(maxlen=10_000)
         self.handshakes: deque[Handshake] = deque(maxlen=100_000)
+        self._sticky: dict[tuple[str, str], SimSocket] = {}
         self._settings = settings
         self._owner = owner
         self._tokens = tokens
@@ -44,33 +45,41 @@ class Engine:
 
     @property
     def frozen(self) -> bool:
-        """Tell whether new sockets are left without an answer."""
+        """Return whether new sockets are left without an answer."""
         return not self._thawed.is_set()
 
-    def freeze(self) -> None:
-        """Answer nothing: neither on sockets nor to those who come."""
-        self._thawed.clear()
-        for session in self.sessions.values():
+    def freeze(self, listener: Listener | None = None) -> None:
+        """Answer nothing, on open sockets or to new ones, at one server or at all."""
+        (listener.thawed if listener else self._thawed).clear()
+        for session in self._of(listener):
             session.freeze()
 
-    def unfreeze(self) -> None:
-        """Answer again, what was held back first."""
-        for session in self.sessions.values():
+    def unfreeze(self, listener: Listener | None = None) -> None:
+        """Answer again, starting with what was held back."""
+        for session in self._of(listener):
             session.unfreeze()
-        self._thawed.set()
+        (listener.thawed if listener else self._thawed).set()
+
+    def _of(self, listener: Listener | None) -> list[SimSocket]:
+        """Return the open sockets, or those of one server."""
+        return [
+            each for each in self.sessions.values() if listener in (None, each.listener)
+        ]
 
     def forget(self, session: SimSocket) -> None:
-        """Drop a closed session from the books."""
+        """Move a closed session to the past ones."""
         if self.sessions.pop(session.sid, None):
             self.past.append(session)
 
     def close(self) -> None:
-        """Abort all that is open."""
+        """Abort everything that is open."""
         for session in list(self.sessions.values()):
             session.drop("simulator closed")
+        for session in self._sticky.values():
+            session.leave()
 
     async def lost(self, request: web.Request) -> web.StreamResponse:
-        """Serve the path without its slash: nobody there, as with engine.io."""
+        """Serve the path without its slash, where engine.io answers nothing."""
         if not _is_upgrade(request):
             raise web.HTTPNotFound
         await asyncio.sleep(DESTROY_UPGRADE_AFTER)
@@ -81,8 +90,9 @@ class Engine:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one HTTP request or websocket of a session."""
         await self._thawed.wait()
-        if self._settings.handshake_delay and "sid" not in request.query:
-            await asyncio.sleep(self._settings.handshake_delay)
+        await request.app[LISTENER].thawed.wait()
+        if self._settings.timing.handshake_delay and "sid" not in request.query:
+            await asyncio.sleep(self._settings.timing.handshake_delay)
         transport = request.query.get("transport")
         if transport not in ("websocket", "polling"):
             return _refuse(0)
@@ -95,9 +105,9 @@ class Engine:
             return await self._again(session, request)
         if request.method != "GET":
             return _refuse(2)
-        if self._settings.refuse_status is not None:
-            return self._refused(request)
-        if self._settings.bad_token == "http401" and not self._knows(request):
+        if self._settings.wire.refuse_status is not None:
+            return self._refused(request, self._settings.wire.refuse_status)
+        if self._settings.wire.bad_token == "http401" and not self._knows(request):
             self._note(request, 401)
             return web.json_response(
                 {
@@ -115,25 +125,54 @@ class Engine:
         """Open a new session."""
         self._note(request, 200 if polling else 101)
         ws = None if polling else await _websocket(request)
-        session = SimSocket(
-            self._settings,
-            self._owner,
-            request.app[LISTENER],
-            request.query,
-            request.headers,
-        )
+        session = self._resumed(request)
+        if session is None:
+            session = SimSocket(
+                self._settings,
+                self._owner,
+                request.app[LISTENER],
+                request.query,
+                request.headers,
+                self.forget,
+            )
+            if session.sticky is not None:
+                self._remember(session)
         self.sessions[session.sid] = session
         refusal = None
-        if self._settings.bad_token == "error_packet" and not self._knows(request):
+        if self._settings.wire.bad_token == "error_packet" and not self._knows(request):
             refusal = framing.error("Authentication error")
         session.open(polling=polling, refusal=refusal)
-        if self._settings.bad_token == "close" and not self._knows(request):
+        if self._settings.wire.bad_token == "close" and not self._knows(request):
             session.close(packet=False)
         if ws is None:
             return await self._poll(session, request)
         assert request.transport is not None
-        await session.serve(ws, request.transport)
+        await session.transport.serve(ws, request.transport)
         return ws
+
+    def _remember(self, session: SimSocket) -> None:
+        """Let a client come back to a socket, and no longer to an earlier one of the same id."""
+        key = (session.token, session.query[STICKY_ID])
+        earlier = self._sticky.get(key)
+        if earlier is not None and earlier.closed.is_set():
+            earlier.leave()
+        self._sticky[key] = session
+
+    def _resumed(self, request: web.Request) -> SimSocket | None:
+        """Return the socket that a client wants to go on with, if it is still waited for."""
+        query = request.query
+        token = query.get("auth-token", "")
+        session = self._sticky.get((token, query.get(STICKY_ID, "")))
+        if (
+            session is None
+            or not session.connected
+            or session.listener is not request.app[LISTENER]
+            or restore_request(query) is None
+        ):
+            return None
+        session.resume(query, request.headers)
+        self.past.remove(session)
+        return session
 
     async def _again(
         self, session: SimSocket, request: web.Request
@@ -144,12 +183,12 @@ class Engine:
                 return _refuse(3)
             ws = await _websocket(request)
             assert request.transport is not None
-            await session.upgrade(ws, request.transport)
+            await session.transport.upgrade(ws, request.transport)
             return ws
         if session.upgraded:
             return _refuse(3)
         if request.method == "POST":
-            if not await session.post(await request.read()):
+            if not await session.transport.post(await request.read()):
                 return _refuse(3)
             return web.Response(text="ok", content_type="text/html")
         if session.polling:
@@ -160,24 +199,25 @@ class Engine:
     async def _poll(self, session: SimSocket, request: web.Request) -> web.Response:
         """Answer a poll."""
         assert request.transport is not None
-        return web.Response(text=await session.poll(request.transport))
+        return web.Response(text=await session.transport.poll(request.transport))
 
     def _knows(self, request: web.Request) -> bool:
-        """Tell whether the client's token is good."""
+        """Return whether the client's token is good."""
         token = self._tokens.get(request.query.get("auth-token", ""))
         return token is not None and not token.revoked
 
-    def _refused(self, request: web.Request) -> web.Response:
+    def _refused(self, request: web.Request, status: int) -> web.Response:
         """Refuse a socket as told."""
-        status = self._settings.refuse_status or 500
         self._note(request, status)
         headers = {}
-        if self._settings.refuse_retry_after is not None:
-            headers["Retry-After"] = str(round(self._settings.refuse_retry_after))
+        if self._settings.wire.refuse_retry_after is not None:
+            headers["Retry-After"] = str(round(self._settings.wire.refuse_retry_after))
+        if self._settings.wire.refuse_location is not None:
+            headers["Location"] = self._settings.wire.refuse_location
         return web.json_response({"message": "refused"}, status=status, headers=headers)
 
     def _note(self, request: web.Request, status: int) -> None:
-        """Book an attempt."""
+        """Record an attempt."""
         self.handshakes.append(
             Handshake(
                 asyncio.get_running_loop().time(),
@@ -204,7 +244,7 @@ async def _websocket(request: web.Request) -> web.WebSocketResponse:
 
 
 def _is_upgrade(request: web.Request) -> bool:
-    """Tell whether a request asks for a websocket."""
+    """Return whether a request asks for a websocket."""
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 

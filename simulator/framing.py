@@ -36,7 +36,7 @@ def dumps(value: Any) -> str:
 
 
 def encodable(text: str) -> bool:
-    """Tell whether text holds no lone surrogate, which no UTF-8 frame can carry."""
+    """Return whether text holds no lone surrogate, which no UTF-8 frame can carry."""
     if text.isascii():
         return True
     try:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from .errors import iso_in
 from .session import SimSocket
 from .settings import Settings
 from .tokens import SimToken
@@ -21,12 +21,6 @@ PER_SERVER: LimitType = "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER"
 LIMIT_TYPES = (PER_USER, PER_USER_PER_SERVER, PER_SERVER)
 
 
-def iso_in(seconds: float) -> str:
-    """Return a time to come as MetaApi writes it."""
-    moment = datetime.now(UTC) + timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
 @dataclass(slots=True, eq=False)
 class Limit:
     """A limit on demand: refuses subscribes until it is lifted."""
@@ -39,7 +33,7 @@ class Limit:
     client_id: str | None = field(default=None, init=False)
 
     def refuses(self, socket: SimSocket, account_id: str) -> bool:
-        """Tell whether it refuses, and count that."""
+        """Return whether it refuses, and count that."""
         if self.count == 0 or (
             self.accounts is not None and account_id not in self.accounts
         ):
@@ -59,7 +53,7 @@ class Limits:
     def __init__(
         self, settings: Settings, subscribers: Mapping[str, Mapping[SimSocket, Any]]
     ) -> None:
-        """Know the subscriptions, which quotas count."""
+        """Take the subscriptions, which quotas count."""
         self.demanded: Limit | None = None
         self._settings = settings
         self._subscribers = subscribers
@@ -90,19 +84,17 @@ class Limits:
 
         for kind, most, user, server in self._quotas():
             if most is not None and (count := used(user=user, server=server)) >= most:
-                return _metadata(kind, self._settings.quota_retry_after, most, count)
+                return _metadata(
+                    kind, self._settings.quotas.quota_retry_after, most, count
+                )
         return None
 
     def _quotas(self) -> Iterator[tuple[LimitType, int | None, bool, bool]]:
         """Yield each quota: its kind, its size, whether it counts by user, by server."""
-        yield PER_USER, self._settings.max_accounts_per_user, True, False
-        yield (
-            PER_USER_PER_SERVER,
-            self._settings.max_accounts_per_user_per_server,
-            True,
-            True,
-        )
-        yield PER_SERVER, self._settings.max_accounts_per_server, False, True
+        quotas = self._settings.quotas
+        yield PER_USER, quotas.max_accounts_per_user, True, False
+        yield PER_USER_PER_SERVER, quotas.max_accounts_per_user_per_server, True, True
+        yield PER_SERVER, quotas.max_accounts_per_server, False, True
 
 
 def _owner(socket: SimSocket, tokens: Mapping[str, SimToken]) -> str | None:

@@ -1,12 +1,10 @@
 """What a simulator remembers of its clients; every `time` is of the loop's clock."""
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
+from aiohttp import web
 from multidict import CIMultiDict
-
-if TYPE_CHECKING:
-    from .session import SimSocket
 
 
 @dataclass(slots=True, eq=False)
@@ -16,25 +14,14 @@ class Listener:
     region: str | None = None
     instance: int | None = None
     url: str = ""
+    thawed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        """Start unfrozen."""
+        self.thawed.set()
 
 
-@dataclass(slots=True, eq=False)
-class SimRequest:
-    """One request on a socket, as it came."""
-
-    time: float
-    socket: SimSocket = field(repr=False)
-    payload: Any
-
-    @property
-    def type(self) -> Any:
-        """Return the type asked for, whatever it is."""
-        return self.payload.get("type") if isinstance(self.payload, dict) else None
-
-    @property
-    def account_id(self) -> Any:
-        """Return the account asked for, whatever it is."""
-        return self.payload.get("accountId") if isinstance(self.payload, dict) else None
+LISTENER = web.AppKey("listener", Listener)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,23 +1,68 @@
-"""The simulator: its ports, and its start and end."""
+"""The simulator: its parts behind one front, its ports, and its start and end."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Self
+from functools import update_wrapper
+from ssl import SSLContext
+from typing import Any, Concatenate, Self, Unpack
 
 from aiohttp import web
 
 from . import control
+from .access import Access
 from .account import SimAccount, plain_accounts
-from .faults import Faults
+from .box import Box
+from .cloud import Cloud
 from .framing import MAX_FRAME
+from .limits import Limit
 from .ports import Port
-from .records import Listener
+from .records import Handshake, Listener, RestCall
+from .rest import Rest, RestFault
+from .session import SimRequest, SimSocket
+from .settings import Api, Options, Quotas, Settings, Timing, Wire
+from .sockets import Sockets
+from .tokens import SimToken
+from .upstream import Upstream
+
+POLL = 0.005
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Simulator(Faults):
-    """MetaApi in a box; keyword arguments beyond these are those of `Settings`."""
+def _by[Part, **P, R](
+    part: Callable[[Box], Part], method: Callable[Concatenate[Part, P], R]
+) -> Callable[Concatenate[Simulator, P], R]:
+    """Return a part's method as one of the simulator's."""
+
+    def call(self: Simulator, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(part(self.box), *args, **kwargs)
+
+    update_wrapper(call, method)
+    return call
+
+
+def _access(box: Box) -> Access:
+    return box.access
+
+
+def _rest(box: Box) -> Rest:
+    return box.rest
+
+
+def _sockets(box: Box) -> Sockets:
+    return box.sockets
+
+
+def _upstream(box: Box) -> Upstream:
+    return box.upstream
+
+
+class Simulator:
+    """MetaApi in a box; keyword arguments beyond these are settings."""
+
+    # A misspelled setting must not become an attribute that nobody reads.
+    __slots__ = ("_busy", "_main", "_ports", "_timer", "box", "token")
 
     def __init__(
         self,
@@ -25,13 +70,16 @@ class Simulator(Faults):
         accounts: int | Iterable[SimAccount] = 1,
         token: str | None = None,
         port: int = 0,
-        **settings: Any,
+        **settings: Unpack[Options],
     ) -> None:
         """Make it; a number of accounts means accounts that are all well."""
-        super().__init__(**settings)
+        self.box = Box(Settings(**settings))
         self._busy: set[asyncio.Task[Any]] = set()
-        self._main = Port(self._base_app(), Listener(), port)
-        self._ports = [self._main]
+        app = self._base_app()
+        app.add_routes(control.routes(self.box))
+        self._ports: list[Port] = []
+        self._main = Port(app, Listener(), port)
+        self._add(self._main)
         self._timer: asyncio.Task[None] | None = None
         self.token = self.grant(token)
         for account in (
@@ -56,16 +104,16 @@ class Simulator(Faults):
         except OSError:
             await self.close()
             raise
-        self._rest.url = self.url
-        self._timer = asyncio.get_running_loop().create_task(self._cloud.run())
+        self.box.rest.url = self.url
+        self._timer = asyncio.get_running_loop().create_task(self.box.cloud.run())
 
     async def close(self) -> None:
         """Leave no task and no socket."""
         if self._timer is not None:
             self._timer.cancel()
             await asyncio.wait([self._timer])
-        self._cloud.close()
-        self._engine.close()
+        self.box.cloud.close()
+        self.box.engine.close()
         # A handler that sleeps would outlive its connection.
         for task in self._busy:
             task.cancel()
@@ -74,17 +122,170 @@ class Simulator(Faults):
         for port in self._ports:
             await port.end()
 
-    # Ports.
+    # Settings.
+
+    @property
+    def timing(self) -> Timing:
+        """Return how long things take."""
+        return self.box.settings.timing
+
+    @property
+    def wire(self) -> Wire:
+        """Return what the servers put on a socket."""
+        return self.box.settings.wire
+
+    @property
+    def api(self) -> Api:
+        """Return what the REST API answers."""
+        return self.box.settings.api
+
+    @property
+    def quotas(self) -> Quotas:
+        """Return how many accounts may be subscribed."""
+        return self.box.settings.quotas
+
+    # What there is.
 
     @property
     def url(self) -> str:
         """Return the base URL: REST, `/ws/` of any region, control API and page."""
         return self._main.listener.url
 
-    async def listen(self, region: str, instance: int = 0) -> str:
-        """Open the client API server of a region and zone; return its URL."""
-        port = Port(self._socket_app(), Listener(region, instance), 0)
-        self._ports.append(port)
+    @property
+    def accounts(self) -> dict[str, SimAccount]:
+        """Return the accounts by id."""
+        return self._cloud.accounts
+
+    @property
+    def account(self) -> SimAccount:
+        """Return the first account, for tests that need only one."""
+        return next(iter(self._cloud.accounts.values()))
+
+    @property
+    def tokens(self) -> dict[str, SimToken]:
+        """Return what each token may do."""
+        return self._cloud.tokens
+
+    @property
+    def sockets(self) -> list[SimSocket]:
+        """Return the sockets that are open, the oldest first."""
+        return self.box.sockets.all()
+
+    @property
+    def past_sockets(self) -> deque[SimSocket]:
+        """Return the sockets that have been closed."""
+        return self.box.engine.past
+
+    @property
+    def handshakes(self) -> deque[Handshake]:
+        """Return every attempt to open a socket, refused ones included."""
+        return self.box.engine.handshakes
+
+    @property
+    def requests(self) -> deque[SimRequest]:
+        """Return every request on any socket."""
+        return self._cloud.requests
+
+    @property
+    def rest_calls(self) -> deque[RestCall]:
+        """Return every call of the REST API."""
+        return self.box.rest.calls
+
+    @property
+    def frozen(self) -> bool:
+        """Return whether the servers are frozen."""
+        return self.box.engine.frozen
+
+    @property
+    def limit(self) -> Limit | None:
+        """Return the subscription limit on demand."""
+        return self._cloud.limits.demanded
+
+    @property
+    def rest_fault(self) -> RestFault | None:
+        """Return the REST error on demand."""
+        return self.box.rest.fault
+
+    @property
+    def _cloud(self) -> Cloud:
+        """Return the accounts and those who listen to them."""
+        return self.box.cloud
+
+    def requests_of(
+        self, type: str | None = None, account_id: str | None = None
+    ) -> list[SimRequest]:
+        """Return the requests of a type, for an account, or both."""
+        return [
+            each
+            for each in self.requests
+            if type in (None, each.type) and account_id in (None, each.account_id)
+        ]
+
+    async def wait_for[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:
+        """Wait until something is true, and return it; TimeoutError if it never is."""
+        async with asyncio.timeout(timeout):
+            # What is waited for may lie outside of the simulator.
+            while not (result := condition()):  # noqa: ASYNC110
+                await asyncio.sleep(POLL)
+        return result
+
+    # What can be done to it: the parts' own methods.
+
+    add_account = _by(_upstream, Upstream.add_account)
+    delete_account = _by(_upstream, Upstream.delete_account)
+    rename = _by(_upstream, Upstream.rename)
+    move = _by(_upstream, Upstream.move)
+    set_state = _by(_upstream, Upstream.set_state)
+    deploy = _by(_upstream, Upstream.deploy)
+    undeploy = _by(_upstream, Upstream.undeploy)
+    set_rest = _by(_upstream, Upstream.set_rest)
+    set_terminal = _by(_upstream, Upstream.set_terminal)
+    set_broker = _by(_upstream, Upstream.set_broker)
+    set_silent = _by(_upstream, Upstream.set_silent)
+    set_status_authenticated = _by(_upstream, Upstream.set_status_authenticated)
+    inject_event = _by(_upstream, Upstream.inject_event)
+    set_reconnect_mode = _by(_upstream, Upstream.set_reconnect_mode)
+    set_subscribe_mode = _by(_upstream, Upstream.set_subscribe_mode)
+    refuse_requests = _by(_upstream, Upstream.refuse_requests)
+    mute_requests = _by(_upstream, Upstream.mute_requests)
+    accept_requests = _by(_upstream, Upstream.accept_requests)
+    limit_subscriptions = _by(_upstream, Upstream.limit_subscriptions)
+
+    subscribed = _by(_sockets, Sockets.subscribed)
+    pick = _by(_sockets, Sockets.pick)
+    drop_sockets = _by(_sockets, Sockets.drop_sockets)
+    close_sockets = _by(_sockets, Sockets.close_sockets)
+    disconnect_sockets = _by(_sockets, Sockets.disconnect_sockets)
+    send_error_packet = _by(_sockets, Sockets.send_error_packet)
+    inject = _by(_sockets, Sockets.inject)
+    freeze = _by(_sockets, Sockets.freeze)
+    unfreeze = _by(_sockets, Sockets.unfreeze)
+    refuse_sockets = _by(_sockets, Sockets.refuse_sockets)
+
+    grant = _by(_access, Access.grant)
+    revoke = _by(_access, Access.revoke)
+    restore = _by(_access, Access.restore)
+    fail_rest = _by(_rest, Rest.fail)
+
+    # Ports.
+
+    async def listen(
+        self,
+        region: str | None = None,
+        instance: int | None = 0,
+        *,
+        ssl: SSLContext | None = None,
+    ) -> str:
+        """Open a server, over TLS with a context; return its URL.
+
+        It is the client API's of a region and zone; with `instance` None of a whole region; without
+        a region it serves what the base URL does, except the control API.
+        """
+        if region is None:
+            port = Port(self._base_app(), Listener(), ssl=ssl)
+        else:
+            port = Port(self._client_app(), Listener(region, instance), ssl=ssl)
+        self._add(port)
         await port.open()
         return port.listener.url
 
@@ -106,18 +307,22 @@ class Simulator(Faults):
             return self._main
         return next(port for port in self._ports if port.listener.url == url)
 
+    def _add(self, port: Port) -> None:
+        """Have a port end with the simulator, and be found by its URL."""
+        self._ports.append(port)
+        self.box.sockets.listeners.append(port.listener)
+
     def _base_app(self) -> web.Application:
-        """Return what the base URL serves."""
-        app = self._socket_app()
-        app.add_routes(self._rest.routes())
-        app.add_routes(control.routes(self))
+        """Return what the base URL serves, except the control API."""
+        app = self._client_app()
+        app.add_routes(self.box.rest.routes())
         return app
 
-    def _socket_app(self) -> web.Application:
+    def _client_app(self) -> web.Application:
         """Return what a client API server serves."""
 
         @web.middleware
-        async def booked(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def noted(request: web.Request, handler: Handler) -> web.StreamResponse:
             task = asyncio.current_task()
             assert task is not None
             self._busy.add(task)
@@ -126,7 +331,8 @@ class Simulator(Faults):
             finally:
                 self._busy.discard(task)
 
-        app = web.Application(client_max_size=MAX_FRAME, middlewares=[booked])
-        app.router.add_route("*", "/ws", self._engine.lost)
-        app.router.add_route("*", "/ws/{tail:.*}", self._engine.handle)
+        app = web.Application(client_max_size=MAX_FRAME, middlewares=[noted])
+        app.router.add_route("*", "/ws", self.box.engine.lost)
+        app.router.add_route("*", "/ws/{tail:.*}", self.box.engine.handle)
+        app.add_routes(self.box.rest.client_routes())
         return app

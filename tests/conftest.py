@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from unittest.mock import MagicMock, create_autospec, patch
+from unittest.mock import AsyncMock, MagicMock, create_autospec, patch
 
 from homeassistant.config_entries import (
     ConfigEntry,
@@ -26,7 +26,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api import Endpoints
+from custom_components.metaapi.api import CannotConnectError, Endpoints
 from custom_components.metaapi.api import TooManyRequestsError
 from custom_components.metaapi.api import AccountState
 from custom_components.metaapi.api import Account, Replica, ServerSettings, Status
@@ -38,7 +38,7 @@ from custom_components.metaapi.const import (
     DOMAIN,
     SUBENTRY_ACCOUNT,
 )
-from custom_components.metaapi.coordinator import MetaApiCoordinator
+from custom_components.metaapi.data import MetaApiData
 from simulator import make_jwt
 
 TOKEN = make_jwt()
@@ -266,10 +266,10 @@ def describe_entities(
     return dict(sorted(described.items()))
 
 
-def coordinator_of(entry: MockConfigEntry) -> MetaApiCoordinator:
-    """Return the coordinator of a loaded entry."""
-    coordinator: MetaApiCoordinator = entry.runtime_data
-    return coordinator
+def data_of(entry: MockConfigEntry) -> MetaApiData:
+    """Return the runtime data of a loaded entry."""
+    data: MetaApiData = entry.runtime_data
+    return data
 
 
 async def pass_time(hass: HomeAssistant, delta: timedelta) -> None:
@@ -323,6 +323,16 @@ def provisioning() -> Iterator[MagicMock]:
     """Replace the provisioning API; it lists two accounts that are deployed."""
     client: MagicMock = create_autospec(Provisioning, instance=True)
     client.accounts.return_value = [SWING, SCALP]
+
+    async def account(account_id: str) -> Account:
+        listed: list[Account] = client.accounts.return_value
+        for one in listed:
+            if one.account_id == account_id:
+                return replace(one)
+        raise CannotConnectError("down")
+
+    # A test that lays out another answer overrides it
+    client.account = AsyncMock(wraps=account)
     client.server_settings.return_value = ServerSettings()
     with patch("custom_components.metaapi.Provisioning", return_value=client):
         yield client
@@ -348,4 +358,4 @@ async def monitor(
 @pytest.fixture
 def listed_long_ago(monitor: FakeMonitor, mock_config_entry: MockConfigEntry) -> None:
     """Make the last listing an old one."""
-    coordinator_of(mock_config_entry).reader._list_not_before -= 3600
+    data_of(mock_config_entry).facts._pauses.listing -= 3600

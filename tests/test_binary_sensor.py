@@ -95,7 +95,8 @@ async def test_entities(
                 Status.QUOTA_EXHAUSTED,
                 Status.FORBIDDEN,
                 Status.NOT_FOUND,
-                None,
+                Status.TOKEN_REFUSED,
+                Status.NO_ANSWER,
             )
         ),
     ],
@@ -176,7 +177,7 @@ async def test_listeners_end_with_the_entities(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
     """Every entity that listens to an account does so to its own, until it is removed."""
-    # terminal, broker, status, and the coordinator
+    # terminal, broker, status, and the watcher
     assert {key: len(listeners) for key, listeners in monitor.listeners.items()} == {
         SWING.account_id: 4,
         SCALP.account_id: 4,

@@ -6,7 +6,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult
+from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
 from homeassistant.const import STATE_UNAVAILABLE, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -48,7 +48,7 @@ async def test_press(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "link", [NO_CONNECTION, AccountState(available=False, status=None)]
+    "link", [NO_CONNECTION, AccountState(available=False, status=Status.TOKEN_REFUSED)]
 )
 async def test_always_available(
     hass: HomeAssistant, monitor: FakeMonitor, link: AccountState

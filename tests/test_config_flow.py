@@ -12,6 +12,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 import pytest_socket
 
 from custom_components.metaapi.api import (
+    PROVISIONING,
+    STREAMING,
     CannotConnectError,
     ConnectionLostError,
     ForbiddenError,
@@ -121,8 +123,10 @@ async def submit(hass: HomeAssistant, result: Any, **user_input: Any) -> Any:
     return await hass.config_entries.flow.async_configure(result["flow_id"], user_input)
 
 
-async def to_accounts(hass: HomeAssistant, token: str = TOKEN, **advanced: str) -> Any:
-    """Go on to the form of the accounts."""
+async def to_accounts(
+    hass: HomeAssistant, token: str = TOKEN, *, limited: bool = False, **advanced: str
+) -> Any:
+    """Go on to the form of the accounts, which says so where the token may not list them."""
     result = await submit(
         hass,
         await start(hass),
@@ -131,7 +135,7 @@ async def to_accounts(hass: HomeAssistant, token: str = TOKEN, **advanced: str) 
     )
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == "accounts"
-    assert result["errors"] == {}
+    assert result["errors"] == ({"base": "may_not_list"} if limited else {})
     return result
 
 
@@ -260,11 +264,8 @@ async def test_listing_fails(
         key == "unknown"
     )
     assert TOKEN not in caplog.text
-    # What was typed is still there, and the section with it is open
-    assert suggested(result["data_schema"]) == {
-        CONF_TOKEN: TOKEN,
-        CONF_ADVANCED: {CONF_API_URL: URL},
-    }
+    # What was typed is still there, but for the token, and the section with it is open
+    assert suggested(result["data_schema"]) == {CONF_ADVANCED: {CONF_API_URL: URL}}
     assert result["data_schema"].schema[CONF_ADVANCED].options == {"collapsed": False}
 
     mocks.accounts.side_effect = None
@@ -403,7 +404,7 @@ async def test_ten_are_preselected(hass: HomeAssistant, mocks: MagicMock) -> Non
 
 
 async def test_account_without_a_name(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """An account without a name is labelled and titled with its id."""
+    """An account without a name is labeled and titled with its id."""
     nameless = account(1, name="", state="DEPLOY_FAILED")
     mocks.accounts.return_value = [nameless]
     result = await to_accounts(hass)
@@ -593,7 +594,7 @@ async def test_limited_token(
 ) -> None:
     """A token without the provisioning permission is validated by a subscribe."""
     mocks.accounts.side_effect = error
-    result = await to_accounts(hass, token, application="Bot")
+    result = await to_accounts(hass, token, limited=True, application="Bot")
     assert options(result["data_schema"], CONF_ACCOUNTS) == {}
     assert preselected(result["data_schema"], CONF_ACCOUNTS) == []
     result = await submit(hass, result, accounts=[TYPED])
@@ -620,7 +621,7 @@ async def test_limited_token_elsewhere(
 ) -> None:
     """With a server of one's own, the subscribe goes there."""
     mocks.accounts.side_effect = ForbiddenError("no")
-    result = await to_accounts(hass, LIMITED_TOKEN, api_url=URL)
+    result = await to_accounts(hass, LIMITED_TOKEN, limited=True, api_url=URL)
     result = await submit(hass, result, accounts=[TYPED])
     assert_created(result, TYPED)
     assert subscribe.await_args.args[2] == Zone(URL)
@@ -628,31 +629,40 @@ async def test_limited_token_elsewhere(
 
 
 @pytest.mark.parametrize(
-    "error", [NotAuthenticatedError("no"), NotSynchronizedError("no")]
+    "error",
+    [
+        NotAuthenticatedError("no"),
+        NotSynchronizedError("no"),
+        NoResponseError("no"),
+        ValidationError("no accounts deployed yet"),
+        ValidationError("no accounts deployed yet", details={}),
+    ],
 )
 async def test_terminal_is_away(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock, error: MetaApiError
 ) -> None:
-    """A terminal that is away says nothing against the token or the id."""
+    """What may pass says nothing against the token or the id."""
     mocks.accounts.side_effect = ForbiddenError("no")
     subscribe.side_effect = error
-    result = await to_accounts(hass, LIMITED_TOKEN)
+    result = await to_accounts(hass, LIMITED_TOKEN, limited=True)
     assert_created(await submit(hass, result, accounts=[TYPED]), TYPED)
 
 
 @pytest.mark.parametrize(
     ("error", "errors"),
     [
-        (NotFoundError("no"), {CONF_ACCOUNTS: "account_not_found"}),
+        (NotFoundError("no"), {CONF_ACCOUNTS: "region_needed"}),
         (ForbiddenError("no"), {CONF_ACCOUNTS: "forbidden"}),
-        (ValidationError("no"), {CONF_ACCOUNTS: "invalid_account_id"}),
+        (
+            ValidationError("no", details=[{"parameter": "accountId"}]),
+            {CONF_ACCOUNTS: "invalid_account_id"},
+        ),
         (HandshakeRefusedError(403), {CONF_ACCOUNTS: "forbidden"}),
         (HandshakeRefusedError(429), {"base": "too_many_requests"}),
         (HandshakeRefusedError(502), {"base": "cannot_connect"}),
         (TooManyRequestsError("no"), {"base": "too_many_requests"}),
         (CannotConnectError("no"), {"base": "cannot_connect"}),
         (ConnectionLostError("no"), {"base": "cannot_connect"}),
-        (NoResponseError("no"), {"base": "cannot_connect"}),
         (InternalError("no"), {"base": "answered_with_error"}),
         (RuntimeError(LIMITED_TOKEN), {"base": "unknown"}),
     ],
@@ -670,7 +680,7 @@ async def test_subscribe_fails(
     mocks.accounts.side_effect = ForbiddenError("no")
     subscribe.side_effect = error
     result = await submit(
-        hass, await to_accounts(hass, LIMITED_TOKEN), accounts=[TYPED]
+        hass, await to_accounts(hass, LIMITED_TOKEN, limited=True), accounts=[TYPED]
     )
     assert result["step_id"] == "accounts"
     assert result["errors"] == errors
@@ -688,7 +698,7 @@ async def test_subscribe_tells_a_bad_token(
     """A token that only the subscribe could validate can be entered again."""
     mocks.accounts.side_effect = UnauthorizedError("no")
     subscribe.side_effect = error
-    result = await to_accounts(hass, LIMITED_TOKEN, api_url=URL)
+    result = await to_accounts(hass, LIMITED_TOKEN, limited=True, api_url=URL)
     result = await submit(hass, result, accounts=[TYPED])
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == "user"
@@ -701,19 +711,96 @@ async def test_subscribe_tells_a_bad_token(
     assert_created(await submit(hass, result, accounts=[TYPED]), TYPED)
 
 
-async def test_token_may_not_stream(
+async def test_token_may_not_stream(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """A token whose rules lack the stream is told so where it is entered."""
+    token = make_jwt(streaming=False)
+    result = await submit(hass, await start(hass), token=token)
+    assert result["step_id"] == "user"
+    assert result["errors"] == {CONF_TOKEN: "may_not_stream"}
+    assert result["description_placeholders"]["streaming"] == STREAMING
+    assert suggested(result["data_schema"]) == {CONF_ADVANCED: {}}
+    mocks.accounts.assert_not_called()
+
+    result = await submit(hass, result, token=TOKEN)
+    assert_created(
+        await submit(hass, result, accounts=[SWING.account_id]), SWING.account_id
+    )
+
+
+async def test_limited_token_is_not_tested_by_rest(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
 ) -> None:
-    """A token whose rules lack the stream is tested before it is kept."""
-    subscribe.side_effect = ForbiddenError("no")
-    token = make_jwt(streaming=False)
-    chosen = [SWING.account_id, SCALP.account_id]
-    result = await submit(hass, await to_accounts(hass, token), accounts=chosen)
-    assert result["errors"] == {CONF_ACCOUNTS: "forbidden"}
-    assert result["description_placeholders"]["account"] == SWING.account_id
+    """What its rules do not allow says nothing about the token."""
+    mocks.accounts.side_effect = UnauthorizedError("no")
+    result = await to_accounts(hass, LIMITED_TOKEN, limited=True)
+    mocks.accounts.assert_not_called()
+    shown = result["description_placeholders"]
+    assert (shown["found"], shown["provisioning"]) == ("—", PROVISIONING)
+
+
+async def test_region_of_typed_ids(
+    hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
+) -> None:
+    """An account of another region is asked for there, and kept with it."""
+    result = await to_accounts(hass, LIMITED_TOKEN, limited=True)
+    subscribe.side_effect = NotFoundError("the region is wrong")
+    result = await submit(hass, result, accounts=[TYPED])
+    assert result["errors"] == {CONF_ACCOUNTS: "region_needed"}
+    result = await submit(hass, result, accounts=[TYPED], region="London")
+    assert result["errors"] == {CONF_ACCOUNTS: "account_not_in_region"}
+    shown = result["description_placeholders"]
+    assert (shown["account"], shown["region"]) == (TYPED, "london")
+    assert suggested(result["data_schema"])[CONF_REGION] == "London"
+    result = await submit(hass, result, accounts=[TYPED], region="a b")
+    assert result["errors"] == {CONF_REGION: "invalid_region"}
 
     subscribe.side_effect = None
-    assert_created(await submit(hass, result, accounts=chosen), *chosen)
+    result = await submit(hass, result, accounts=[TYPED], region="new-york")
+    assert_created(result, TYPED)
+    assert subscribe.await_args.args[2].name == "new-york-a"
+    subentry = next(iter(result["result"].subentries.values()))
+    assert subentry.data == {CONF_ACCOUNT_ID: TYPED, CONF_REGION: "new-york"}
+
+
+@pytest.mark.parametrize("login", ["90210", " 100200300 ", "5012345678"])
+async def test_login_typed_as_account(
+    hass: HomeAssistant, mocks: MagicMock, login: str
+) -> None:
+    """Who types the login is told what the ID looks like."""
+    result = await submit(hass, await to_accounts(hass), accounts=[login])
+    assert result["errors"] == {CONF_ACCOUNTS: "looks_like_login"}
+    shown = result["description_placeholders"]
+    assert shown["account"] == login.strip()
+    assert shown["example"] == "865d3a4d-3803-486d-bdf3-a85679d9fad2"
+    mocks.account.assert_not_called()
+    result = await submit(hass, result, accounts=[SWING.account_id])
+    assert_created(result, SWING.account_id)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://app.metaapi.cloud/accounts/{}",
+        "https://app.metaapi.cloud/accounts/{}/",
+        "https://app.metaapi.cloud/accounts/{}/settings?tab=a#b",
+        " app.metaapi.cloud/accounts/{}?x=y ",
+        "https://app.metaapi.cloud/#/accounts?id={}",
+    ],
+)
+async def test_url_typed_as_account(
+    hass: HomeAssistant, mocks: MagicMock, url: str
+) -> None:
+    """The ID is taken out of the URL of the account's page."""
+    result = await to_accounts(hass)
+    result = await submit(hass, result, accounts=[url.format(SWING.account_id.upper())])
+    assert_created(result, SWING.account_id)
+
+
+async def test_token_that_lives_for_ever(hass: HomeAssistant, mocks: MagicMock) -> None:
+    """The last second of the year 9999 is in no calendar of a home east of UTC."""
+    await hass.config.async_set_time_zone("Asia/Tokyo")
+    result = await to_accounts(hass, make_jwt(expires=253_402_300_799))
+    assert result["description_placeholders"]["expires"] == "—"
 
 
 # -- reauth ----------------------------------------------------------------------------
@@ -796,12 +883,13 @@ async def test_reauth_of_a_failed_entry(
     client: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An entry whose set-up failed on its token starts with the new one."""
+    """An entry whose token was refused from the start goes on with the new one."""
     provisioning.check.side_effect = UnauthorizedError("no")
     provisioning.accounts.side_effect = UnauthorizedError("no")
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
-    assert entry.state is ConfigEntryState.SETUP_ERROR
+    monitors[0].push_link(False, token_refused=True)
+    await hass.async_block_till_done()
     (flow,) = hass.config_entries.flow.async_progress()
     assert flow["context"]["source"] == SOURCE_REAUTH
     provisioning.check.side_effect = None
@@ -981,7 +1069,7 @@ async def test_reauth_of_a_limited_token(
 ) -> None:
     """A token that may not list accounts is validated by the entry's own; one is enough."""
     client.accounts.side_effect = UnauthorizedError("no")
-    subscribe.side_effect = [NotFoundError("gone"), None]
+    subscribe.side_effect = [ForbiddenError("no"), None]
     result = await loaded.start_reauth_flow(hass)
     result = await submit(hass, result, token=LIMITED_TOKEN)
     assert result["reason"] == "reauth_successful"
@@ -997,7 +1085,6 @@ async def test_reauth_of_a_limited_token(
     ("error", "key", "named"),
     [
         (ForbiddenError("no"), "forbidden", SWING.account_id),
-        (NotFoundError("no"), "forbidden", SWING.account_id),
         (UnauthorizedError("no"), "invalid_auth", ""),
         (CannotConnectError("no"), "cannot_connect", ""),
     ],
@@ -1024,6 +1111,66 @@ async def test_reauth_of_a_limited_token_fails(
     result = await submit(hass, result, token=LIMITED_TOKEN)
     assert result["reason"] == "reauth_successful"
     await hass.async_block_till_done()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFoundError("the region is wrong"),
+        ValidationError("no accounts deployed yet", details={}),
+        NoResponseError("silence"),
+    ],
+)
+@pytest.mark.parametrize("source", ["reauth", "reconfigure"])
+async def test_renew_a_limited_token_while_accounts_are_away(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    client: MagicMock,
+    subscribe: MagicMock,
+    *,
+    error: MetaApiError,
+    source: str,
+) -> None:
+    """A token of the same owner is taken though no account answers, each asked in its own region."""
+    entry = make_entry(SWING, SCALP)
+    await setup_entry(hass, entry)
+    subscribe.side_effect = error
+    result = await (
+        entry.start_reauth_flow(hass)
+        if source == "reauth"
+        else entry.start_reconfigure_flow(hass)
+    )
+    result = await submit(hass, result, token=LIMITED_TOKEN)
+    assert result["reason"] == f"{source}_successful"
+    asked = [call.args[2].name for call in subscribe.await_args_list]
+    assert asked == ["london-a", "new-york-a"][: len(asked)]
+    await hass.async_block_till_done()
+
+
+@pytest.mark.parametrize("source", ["reauth", "reconfigure"])
+async def test_typed_token_is_not_sent_back(
+    hass: HomeAssistant, loaded: MockConfigEntry, client: MagicMock, source: str
+) -> None:
+    """After an error the token has to be typed again: no form shows it to whoever asks."""
+    client.accounts.side_effect = CannotConnectError("no")
+    result = await (
+        loaded.start_reauth_flow(hass)
+        if source == "reauth"
+        else loaded.start_reconfigure_flow(hass)
+    )
+    result = await submit(hass, result, token=NEW_TOKEN)
+    assert result["errors"] == {"base": "cannot_connect"}
+    assert NEW_TOKEN not in str(suggested(result["data_schema"]))
+
+
+async def test_names_are_no_markdown(hass: HomeAssistant) -> None:
+    """An account's name is shown as it is, whatever it holds."""
+    entry = make_entry(replace(SWING, name="[x](https://evil.example) *y*"))
+    entry.add_to_hass(hass)
+    result = await entry.start_reauth_flow(hass)
+    shown = result["description_placeholders"]["accounts"]
+    assert shown == r"\[x\]\(https\://evil\.example\) \*y\*"
 
 
 # -- reconfigure -----------------------------------------------------------------------
@@ -1091,16 +1238,17 @@ async def test_reconfigure_during_a_rest(
     provisioning: MagicMock,
     client: MagicMock,
 ) -> None:
-    """The rest that one server asked for does not hold back a set-up with another."""
+    """The rest that one server asked for does not hold back the listing of another."""
     provisioning.server_settings.side_effect = TooManyRequestsError("slow down")
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
-    assert entry.state is ConfigEntryState.SETUP_RETRY
+    provisioning.accounts.assert_not_called()
 
     result = await entry.start_reconfigure_flow(hass)
     result = await submit(hass, result, advanced={"api_url": URL})
     assert result["reason"] == "reconfigure_successful"
     assert await reload_count(hass, entry, monitors) == 2
+    provisioning.accounts.assert_called_once_with()
 
 
 async def test_reconfigure_an_entry_that_does_not_work(
@@ -1266,9 +1414,9 @@ async def test_limited_token_for_real(
         first, second = sim.accounts
         token = sim.grant(provisioning=False)
         sim.set_subscribe_mode(second, "refuse", error="ForbiddenError")
-        result = await to_accounts(hass, token, api_url=sim.url)
+        result = await to_accounts(hass, token, limited=True, api_url=sim.url)
         for account_id, key in (
-            (TYPED, "account_not_found"),
+            (TYPED, "region_needed"),
             (second, "forbidden"),
         ):
             result = await submit(hass, result, accounts=[account_id])
@@ -1315,7 +1463,8 @@ async def test_flow_over_http(
     path = f"{path}/{answer['flow_id']}"
     answer = await (await http.post(path, json={CONF_TOKEN: TOKEN})).json()
     assert answer["step_id"] == "accounts"
-    (field,) = answer["data_schema"]
+    field, region = answer["data_schema"]
+    assert region["name"] == CONF_REGION
     assert field["default"] == [SCALP.account_id, SWING.account_id]
     assert field["selector"]["select"]["mode"] == "dropdown"
     answer = await (await http.post(path, json={CONF_ACCOUNTS: []})).json()

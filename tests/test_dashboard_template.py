@@ -113,7 +113,7 @@ def test_every_account_is_shown(hass: HomeAssistant, entry: MockConfigEntry) -> 
 def test_each_status_has_one_tile_at_a_time(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
-    """Whatever the status is, it is shown in one colour, and listed as down if that is red."""
+    """Whatever the status is, it is shown in one color, and listed as down if that is red."""
     add_account(hass, entry, "Alpha")
     dashboard = render(hass, "dashboard.jinja")
     tiles = [

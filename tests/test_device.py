@@ -15,7 +15,7 @@ from .conftest import (
     SCALP,
     SWING,
     FakeMonitor,
-    coordinator_of,
+    data_of,
     device_of,
     make_entry,
     pass_time,
@@ -83,27 +83,39 @@ async def test_names_outlive_a_set_up_without_facts(
     await hass.async_block_till_done()
     for accounts in ([SCALP], [SWING, SCALP]):
         provisioning.accounts.return_value = accounts
-        await coordinator_of(mock_config_entry).async_refresh()
+        await data_of(mock_config_entry).facts.async_read()
         device = device_of(hass, mock_config_entry, SWING.account_id)
         assert (device.name, device.model) == ("Swing", "MT5 · cloud-g2")
         assert subentry.title == "My own"
 
 
 @pytest.mark.parametrize("name", ["", "90210", "💰"])
+@pytest.mark.parametrize(
+    ("login", "server", "shown"),
+    [
+        ("90210", "Broker-Live", "90210 · Broker-Live"),
+        ("90210", "", "90210"),
+        ("", "", SWING.account_id),
+    ],
+)
 async def test_name_that_says_nothing(
     hass: HomeAssistant,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
+    *,
     name: str,
+    login: str,
+    server: str,
+    shown: str,
 ) -> None:
-    """An account without a name that has letters goes by its id."""
-    account = replace(SWING, name=name)
+    """An account without a name that has letters goes by its login and server, else by its id."""
+    account = replace(SWING, name=name, login=login, server=server)
     provisioning.accounts.return_value = [account]
     entry = make_entry(account)
 
     await setup_entry(hass, entry)
 
-    assert device_of(hass, entry, SWING.account_id).name == SWING.account_id
+    assert device_of(hass, entry, SWING.account_id).name == shown
 
 
 async def test_moved(

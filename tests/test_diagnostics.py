@@ -18,7 +18,6 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from syrupy.assertion import SnapshotAssertion
 
 from custom_components.metaapi.api import (
-    CannotConnectError,
     InternalError,
     NotFoundError,
     Replica,
@@ -31,6 +30,7 @@ from custom_components.metaapi.const import (
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import SimAccount, Simulator, make_jwt
@@ -260,15 +260,18 @@ async def test_entry_that_does_not_work(
     token: str,
 ) -> None:
     """An entry that is not loaded tells why."""
-    provisioning.server_settings.side_effect = CannotConnectError(f"no {OWNER}")
     entry = make_entry(FIRST, token=token)
-    await setup_entry(hass, entry)
+    with patch(
+        "custom_components.metaapi.Monitor",
+        side_effect=ConfigEntryNotReady(f"no {OWNER}."),
+    ):
+        await setup_entry(hass, entry)
     assert entry_state(entry) is ConfigEntryState.SETUP_RETRY
 
     data: Any = await get_diagnostics_for_config_entry(hass, hass_client, entry)
 
     assert data["entry"]["state"] == "setup_retry"
-    assert data["entry"]["reason"].startswith("MetaApi could not be reached: no owner.")
+    assert data["entry"]["reason"].startswith("no owner.")
     assert [account["account_id"] for account in data["accounts"]] == ["account 1"]
     assert "links" not in data
     await hass.config_entries.async_unload(entry.entry_id)
@@ -422,7 +425,7 @@ async def test_for_real(
     for terminal in terminals:
         await until_state(hass, terminal, STATE_ON)
     sim.fail_rest(500, body=json.dumps({"message": everything}))
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
 
     text = await download(hass, hass_client, entry)
 

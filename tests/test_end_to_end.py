@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi import account_reader, coordinator
+from custom_components.metaapi import facts
 from custom_components.metaapi.api import Account, Timing
 from custom_components.metaapi.const import CONF_API_URL, DOMAIN
 from homeassistant.config_entries import ConfigEntryState
@@ -27,7 +27,7 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.entity import Entity
 from simulator import Simulator, plain_accounts
 
-from .conftest import entry_state, make_entry, setup_entry, value
+from .conftest import device_of, entry_state, make_entry, setup_entry, value
 
 TERMINAL = "binary_sensor.swing_terminal"
 BROKER = "binary_sensor.swing_broker"
@@ -46,7 +46,7 @@ FAST = Timing(
     backoff_first=0.02,
     backoff_max=0.2,
     connect=5.0,
-    namespace=2.0,
+    ping_timeout_least=0.05,
     close=0.5,
     response=5.0,
     reconnect_response=2.0,
@@ -352,8 +352,8 @@ async def test_not_deployed(
 def soon() -> Iterator[None]:
     """List the accounts as soon as there is a reason to."""
     with (
-        patch.object(coordinator, "REREAD_DELAY", timedelta(seconds=0.02)),
-        patch.object(account_reader, "REREAD_PAUSE", timedelta(seconds=0.2)),
+        patch.object(facts, "REREAD_DELAY", timedelta(seconds=0.02)),
+        patch.object(facts, "REREAD_PAUSE", timedelta(seconds=0.2)),
     ):
         yield
 
@@ -371,7 +371,7 @@ async def test_undeployed_and_deployed_while_running(
 
     sim.deploy(sim.account.id)
     await sim.wait_for(lambda: sim.account.deployed)
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
     await until_state(hass, TERMINAL, STATE_ON)
     assert not issues(hass)
 
@@ -442,16 +442,37 @@ async def test_set_up_while_metaapi_hangs(
     # with an address of the user's own a limited token has no call to make
     entry = entry_for(sim, sim.grant(provisioning=provisioning))
     started = hass.loop.time()
-    with patch("custom_components.metaapi.SETUP_TIMEOUT", 0.3):
+    with patch.object(facts, "SETUP_TIMEOUT", 0.3):
         await setup_entry(hass, entry)
     assert hass.loop.time() < started + 2
-    assert entry_state(entry) is (
-        ConfigEntryState.SETUP_RETRY if provisioning else ConfigEntryState.LOADED
-    )
+    assert entry_state(entry) is ConfigEntryState.LOADED
 
     sim.unfreeze()
-    await hass.config_entries.async_reload(entry.entry_id)
     await until_state(hass, TERMINAL, STATE_ON)
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(530, "<html><h1>Error 1016</h1></html>", id="530"),
+        pytest.param(504, "", id="504"),
+    ],
+)
+async def test_rest_away_at_start(
+    hass: HomeAssistant, soon: None, sim: Simulator, status: int, body: str
+) -> None:
+    """The sockets open by what is stored, and the facts come when REST is back."""
+    entry = entry_for(sim, sim.grant())
+    sim.fail_rest(status, body=body)
+    await setup_entry(hass, entry)
+    await until_state(hass, TERMINAL, STATE_ON)
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert device_of(hass, entry, sim.account.id).model is None
+
+    sim.fail_rest(None)
+    await until(lambda: device_of(hass, entry, sim.account.id).model is not None)
+    assert value(hass, TERMINAL) == STATE_ON
     await hass.config_entries.async_unload(entry.entry_id)
 
 
@@ -490,13 +511,13 @@ async def test_token_revoked_while_running(
     assert flow["context"]["source"] == "reauth"
     assert flow["context"]["entry_id"] == entry.entry_id
     assert len(sim.handshakes) == handshakes
-    assert value(hass, STATUS) == STATE_UNAVAILABLE
+    assert value(hass, STATUS) == "token_refused"
     assert value(hass, LINK) == STATE_OFF
     assert value(hass, BUTTON) != STATE_UNAVAILABLE
     async with asyncio.timeout(2):
         account = await reconnect(hass)
-    assert account["outcome"] == "no_connection"
-    assert account["error"] == "MetaApi refuses the token"
+    assert account["outcome"] == "token_refused"
+    assert account["error"] is None
 
 
 async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:

@@ -20,6 +20,8 @@ from custom_components.metaapi.api import (
     CannotConnectError,
     ForbiddenError,
     NotFoundError,
+    Outcome,
+    ReconnectResult,
     Status,
     TokenClaims,
     TooManyRequestsError,
@@ -30,6 +32,7 @@ from custom_components.metaapi.issues import expiry_notice
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from simulator import make_jwt
@@ -185,9 +188,10 @@ async def test_account_that_is_back_and_seen_by_a_reconnect(
     """The single look at an account counts as well."""
     provisioning.account.side_effect = None
     provisioning.account.return_value = SWING
-    await mock_config_entry.runtime_data._async_reread_one(
-        mock_config_entry.subentries[subentry_id(mock_config_entry)]
-    )
+    monitor.reconnect_results[SWING.account_id] = [
+        ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
+    ]
+    await mock_config_entry.runtime_data.accounts.async_reconnect(SWING.account_id, 60)
 
     assert issues(hass) == {}
 
@@ -274,8 +278,8 @@ async def test_deleted_account_removed_from_an_entry_that_does_not_work(
     provisioning: MagicMock,
 ) -> None:
     """Also where nothing of ours runs."""
-    provisioning.accounts.side_effect = UnauthorizedError("no")
-    await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    with patch("custom_components.metaapi.Monitor", side_effect=ConfigEntryError("no")):
+        await hass.config_entries.async_reload(mock_config_entry.entry_id)
     await hass.async_block_till_done()
     assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
     assert set(issues(hass)) == {"account_deleted"}
@@ -392,7 +396,7 @@ async def test_quota_of_several_accounts(
         (AccountState(available=False, status=Status.FORBIDDEN), False),
         (AccountState(available=False, status=Status.NOT_FOUND), False),
         (AccountState(terminal=False, status=Status.NOT_DEPLOYED), False),
-        (AccountState(available=False, status=None), False),
+        (AccountState(available=False, status=Status.TOKEN_REFUSED), False),
         (NO_CONNECTION, True),
         (AccountState(available=False), True),
         (AccountState(available=False, status=Status.RECONNECTING), True),
@@ -565,13 +569,11 @@ async def test_token_expires_soon_at_set_up(
 
     await setup_entry(hass, expiring)
 
-    assert entry_state(expiring) is ConfigEntryState.SETUP_RETRY
+    assert entry_state(expiring) is ConfigEntryState.LOADED
     assert set(issues(hass)) == {"token_expiring"}
-    # nothing of a set-up that failed goes on
-    await hass.config_entries.async_unload(expiring.entry_id)
 
 
-async def test_token_expires_while_set_up_fails(
+async def test_token_has_expired_at_set_up(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     expiring: MockConfigEntry,
@@ -589,11 +591,9 @@ async def test_token_expires_while_set_up_fails(
     await hass.config_entries.async_setup(expiring.entry_id)
     await hass.async_block_till_done()
 
-    assert entry_state(expiring) is ConfigEntryState.SETUP_ERROR
+    assert entry_state(expiring) is ConfigEntryState.LOADED
     assert issues(hass) == {}
-    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
-    assert flow["context"]["source"] == "reauth"
-    assert monitors[-1].token_checks == 0
+    assert monitors[-1].token_checks == 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.repairs import MetaApiRepairFlow
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    issue_registry as ir,
+)
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from simulator import make_jwt
@@ -233,7 +237,32 @@ async def test_new_token_while_other_forms_are_open(
     assert flow["context"]["source"] == "reconfigure"
 
 
-def test_every_repair_mends() -> None:
+async def test_another_issue_about_an_account(
+    hass: HomeAssistant, client: Client, deleted: MockConfigEntry
+) -> None:
+    """Only the issue that says so removes an account, whatever another one is about."""
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        "something_else",
+        data={
+            "entry_id": deleted.entry_id,
+            "subentry_id": next(iter(deleted.subentries)),
+        },
+        is_fixable=True,
+        severity=ir.IssueSeverity.WARNING,
+        translation_key="something_else",
+    )
+    result = await post(client, "", {"handler": DOMAIN, "issue_id": "something_else"})
+    while result["type"] == "form":
+        result = await post(client, f"/{result['flow_id']}", {})
+    await hass.async_block_till_done()
+
+    assert len(deleted.subentries) == 2
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+
+def test_every_repair_fixes() -> None:
     """A fix flow without a fix cannot be made."""
     with pytest.raises(TypeError):
         MetaApiRepairFlow("entry")  # type: ignore[abstract]

@@ -16,6 +16,8 @@ OUT_OF_SIGHT = {
     Status.QUOTA_EXHAUSTED,
     Status.FORBIDDEN,
     Status.NOT_FOUND,
+    Status.NO_ANSWER,
+    Status.TOKEN_REFUSED,
 }
 
 
@@ -53,7 +55,10 @@ async def test_unknown(
 
 
 async def test_token_refused(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """Only a token that MetaApi refuses makes the status unavailable."""
-    monitor.push(SWING.account_id, AccountState(available=False, status=None))
+    """The sensor that says why nothing is known is there when it is needed."""
+    monitor.push(
+        SWING.account_id, AccountState(available=False, status=Status.TOKEN_REFUSED)
+    )
 
-    assert value(hass, STATUS) == STATE_UNAVAILABLE
+    assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
+    assert value(hass, STATUS) == "token_refused"

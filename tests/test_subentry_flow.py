@@ -150,8 +150,8 @@ async def test_add_account(
     assert subentry.data == {CONF_ACCOUNT_ID: GOLD.account_id, CONF_REGION: "london"}
     client.accounts.assert_awaited_once()
     await hass.async_block_till_done()
-    assert set(monitors[-1].regions) == {SWING.account_id, GOLD.account_id}
-    assert len(monitors) == 2
+    assert set(monitors[0].regions) == {SWING.account_id, GOLD.account_id}
+    assert len(monitors) == 1
 
 
 async def test_hundreds_of_accounts(
@@ -349,7 +349,7 @@ async def test_limited_token(
         ("new york", None, {CONF_REGION: "invalid_region"}),
         ("evil.example/", None, {CONF_REGION: "invalid_region"}),
         ("-a", None, {CONF_REGION: "invalid_region"}),
-        ("london", NotFoundError("no"), {CONF_ACCOUNT_ID: "account_not_found"}),
+        ("london", NotFoundError("no"), {CONF_ACCOUNT_ID: "account_not_in_region"}),
         ("london", UnauthorizedError("no"), {"base": "invalid_auth"}),
         ("nowhere", CannotConnectError("no"), {"base": "cannot_connect"}),
     ],
@@ -478,7 +478,7 @@ async def test_region_that_metaapi_tells(
 ) -> None:
     """The next listing would undo a change, so none is offered, but while nothing is known."""
     provisioning.accounts.return_value = [SWING]
-    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.facts.async_read()
     subentry = subentry_of(entry, SWING.account_id)
 
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
@@ -496,7 +496,7 @@ async def test_region_that_metaapi_tells(
     [
         ("new/york", None, {CONF_REGION: "invalid_region"}),
         ("nowhere", CannotConnectError("no"), {"base": "cannot_connect"}),
-        ("new-york", NotFoundError("no"), {"base": "account_not_found"}),
+        ("new-york", NotFoundError("no"), {"base": "account_not_in_region"}),
         ("new-york", UnauthorizedError("no"), {"base": "invalid_auth"}),
         ("new-york", RuntimeError(TOKEN), {"base": "unknown"}),
     ],
@@ -582,8 +582,9 @@ async def test_limited_token_for_real(
         entry = make_entry(token=token, data={CONF_API_URL: sim.url})
         await setup_entry(hass, entry)
         result = await start(hass, entry)
+        assert result["errors"] == {"base": "may_not_list"}
         result = await submit(hass, result, account_id=TYPED, region="london")
-        assert result["errors"] == {CONF_ACCOUNT_ID: "account_not_found"}
+        assert result["errors"] == {CONF_ACCOUNT_ID: "account_not_in_region"}
         result = await submit(hass, result, account_id=sim.account.id)
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert subentry_of(entry, sim.account.id).data[CONF_REGION] == ""

@@ -1,29 +1,21 @@
-"""MetaApi: watches links to MetaTrader terminals in MetaApi's cloud and repairs them."""
-
-import asyncio
+"""MetaApi: watch MetaTrader terminals in MetaApi's cloud, and reconnect them."""
 
 from homeassistant.const import CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.exceptions import ConfigEntryNotReady
-from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.aiohttp_client import (
     async_create_clientsession,
     async_get_clientsession,
 )
 from homeassistant.helpers.typing import ConfigType
 
-from .api import Endpoints, Monitor, Provisioning, Timing
-from .const import (
-    CONF_API_URL,
-    CONF_APPLICATION,
-    DEFAULT_APPLICATION,
-    DOMAIN,
-    MANUFACTURER,
-    SETUP_TIMEOUT,
-    WEB_APP_URL,
-)
-from .coordinator import MetaApiConfigEntry, MetaApiCoordinator
+from .accounts import Accounts
+from .api import Monitor, Provisioning, Timing
+from .const import CONF_APPLICATION, DEFAULT_APPLICATION, DOMAIN
+from .data import MetaApiConfigEntry, MetaApiData
 from .delivery import async_setup_delivery
+from .device import async_update_hub
+from .facts import Facts, stored_endpoints
 from .issues import ExpiryIssue, async_setup_issues
 from .outages import async_get_outages, async_remove_last_known
 from .services import async_setup_services
@@ -48,9 +40,12 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> bool:
-    """Set up the accounts of one token."""
+    """Set up the accounts of one token.
+
+    REST is asked first, but nothing depends on its answer: an alarm starts with what is stored.
+    """
     token = entry.data[CONF_TOKEN]
-    endpoints = Endpoints(api_url=entry.data.get(CONF_API_URL))
+    endpoints = stored_endpoints(entry)
     monitor = Monitor(
         async_create_clientsession(hass),
         token,
@@ -68,30 +63,21 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
     entry.async_on_unload(
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, async_stop)
     )
-    ExpiryIssue(hass, entry)
+    ExpiryIssue(hass, entry, monitor.check_token)
     provisioning = Provisioning(async_get_clientsession(hass), token, endpoints)
-    coordinator = MetaApiCoordinator(hass, entry, monitor, provisioning)
-    try:
-        async with asyncio.timeout(SETUP_TIMEOUT):
-            await coordinator.async_config_entry_first_refresh()
-    except TimeoutError as err:
-        raise ConfigEntryNotReady(
-            translation_domain=DOMAIN, translation_key="no_answer"
-        ) from err
-    entry.runtime_data = coordinator
-    dr.async_get(hass).async_get_or_create(
-        config_entry_id=entry.entry_id,
-        identifiers={(DOMAIN, entry.entry_id)},
-        entry_type=dr.DeviceEntryType.SERVICE,
-        name=entry.title,
-        manufacturer=MANUFACTURER,
-        configuration_url=WEB_APP_URL,
-    )
-    coordinator.async_watch()
+    facts = Facts(hass, entry, monitor, provisioning)
+    authorized = await facts.async_first_read()
+    accounts = Accounts(hass, entry, monitor, facts)
+    await accounts.async_take_facts()
+    entry.runtime_data = MetaApiData(monitor, facts, accounts)
+    async_update_hub(hass, entry)
+    accounts.async_start()
+    if not authorized:
+        monitor.check_token()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     # The accounts may have changed since they are under watch
-    await coordinator.async_accounts_changed()
+    await accounts.async_update()
     return True
 
 
@@ -106,5 +92,6 @@ async def async_remove_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> 
 
 
 async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
-    """Mind accounts that were added or removed; no other change concerns the set-up."""
-    await entry.runtime_data.async_accounts_changed()
+    """Follow accounts that were added or removed, and the name of the entry."""
+    async_update_hub(hass, entry)
+    await entry.runtime_data.accounts.async_update()

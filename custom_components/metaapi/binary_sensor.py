@@ -9,6 +9,7 @@ from homeassistant.components.binary_sensor import (
     BinarySensorEntity,
     BinarySensorEntityDescription,
 )
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.device_registry import DeviceInfo
@@ -16,15 +17,15 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import AccountState
 from .const import DOMAIN
-from .coordinator import MetaApiConfigEntry
-from .entity import MetaApiEntity, MetaApiLinkEntity, MetaApiLinkEntityDescription
+from .data import MetaApiConfigEntry
+from .entity import MetaApiEntity, MetaApiStateEntity, MetaApiStateEntityDescription
 
 PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetaApiBinarySensorEntityDescription(
-    MetaApiLinkEntityDescription, BinarySensorEntityDescription
+    MetaApiStateEntityDescription, BinarySensorEntityDescription
 ):
     """Describes a binary sensor of an account."""
 
@@ -36,14 +37,14 @@ BINARY_SENSORS = (
         key="terminal",
         translation_key="terminal",
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
-        value_fn=lambda link: link.terminal,
+        value_fn=lambda state: state.terminal,
     ),
     MetaApiBinarySensorEntityDescription(
         key="broker",
         translation_key="broker",
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda link: link.broker,
+        value_fn=lambda state: state.broker,
     ),
 )
 
@@ -61,18 +62,23 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the binary sensors of an entry."""
-    async_add_entities([MetaApiHubBinarySensor(entry)])
-    for subentry in entry.runtime_data.watched_subentries():
+    async_add_entities([MetaApiLinkBinarySensor(entry)])
+
+    @callback
+    def async_add_account(subentry: ConfigSubentry) -> None:
+        """Add those of an account."""
         async_add_entities(
             [
-                MetaApiBinarySensor(entry, subentry, description)
+                MetaApiBinarySensor(hass, entry, subentry, description)
                 for description in BINARY_SENSORS
             ],
             config_subentry_id=subentry.subentry_id,
         )
 
+    entry.runtime_data.accounts.async_on_account(async_add_account)
 
-class MetaApiBinarySensor(MetaApiLinkEntity, BinarySensorEntity):
+
+class MetaApiBinarySensor(MetaApiStateEntity, BinarySensorEntity):
     """A binary sensor of an account."""
 
     entity_description: MetaApiBinarySensorEntityDescription
@@ -80,12 +86,12 @@ class MetaApiBinarySensor(MetaApiLinkEntity, BinarySensorEntity):
     @property
     @override
     def is_on(self) -> bool | None:
-        """Return whether it is connected; None while that is not known."""
-        return self.entity_description.value_fn(self.link)
+        """Return whether it is connected; None while not known."""
+        return self.entity_description.value_fn(self.account_state)
 
 
-class MetaApiHubBinarySensor(MetaApiEntity, BinarySensorEntity):
-    """Our own link to MetaApi: always available, since its loss is what it is there to show."""
+class MetaApiLinkBinarySensor(MetaApiEntity, BinarySensorEntity):
+    """Our own link to MetaApi: always available, since it is there to show its loss."""
 
     def __init__(self, entry: MetaApiConfigEntry) -> None:
         """Attach it to the hub's device."""
@@ -97,10 +103,10 @@ class MetaApiHubBinarySensor(MetaApiEntity, BinarySensorEntity):
         """Listen to the link to MetaApi."""
         await super().async_added_to_hass()
         self._attr_is_on = self.monitor.connected
-        self.async_on_remove(self.monitor.listen_link(self._async_hub_changed))
+        self.async_on_remove(self.monitor.listen_link(self._async_link_changed))
 
     @callback
-    def _async_hub_changed(self) -> None:
+    def _async_link_changed(self) -> None:
         """Write the state when it changed."""
         if self.monitor.connected is not self._attr_is_on:
             self._attr_is_on = self.monitor.connected

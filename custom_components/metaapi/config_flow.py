@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, override
 
 from homeassistant.config_entries import (
-    SOURCE_REAUTH,
     ConfigEntry,
     ConfigFlow,
     ConfigFlowResult,
@@ -14,9 +13,9 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import callback
 
-from .access import Access, Listing, entry_accounts, offered_accounts
+from .access import Access, Listing, async_renew, offered_accounts
 from .api import Account
-from .const import CONF_ACCOUNTS, DATA_REST_PAUSES, DOMAIN, SUBENTRY_ACCOUNT
+from .const import CONF_ACCOUNTS, DOMAIN, SUBENTRY_ACCOUNT
 from .forms import (
     REAUTH_SCHEMA,
     FormError,
@@ -25,10 +24,12 @@ from .forms import (
     credentials_schema,
     form,
     read_credentials,
+    read_region,
     suggest_credentials,
+    without_token,
 )
 from .subentry_flow import AccountSubentryFlow
-from .texts import enumerate_names, expiry_text
+from .texts import NOT_KNOWN, enumerate_names, escape_markdown, expiry_text
 
 TITLE = "MetaApi"
 
@@ -73,7 +74,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 self._access = access
                 self._listing = listing
                 return await self.async_step_accounts()
-        return self._show_user(error, user_input)
+        return self._show_user(error, without_token(user_input))
 
     async def async_step_accounts(
         self, user_input: dict[str, Any] | None = None
@@ -84,10 +85,10 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             selected = user_input[CONF_ACCOUNTS]
             try:
-                accounts = await self._async_find(selected)
+                accounts = await self._async_find(selected, read_region(user_input))
             except FormError as err:
                 if err.key == "invalid_auth":
-                    # Only the first step can mend it
+                    # only the first step can fix it
                     return self._show_user(err, suggest_credentials(self._access.data))
                 error = err
             else:
@@ -104,15 +105,21 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                         for account in accounts
                     ],
                 )
+        elif self._listing.limited:
+            error = FormError("may_not_list")
         offered = offered_accounts(self.hass, self._listing)
+        found = NOT_KNOWN if self._listing.limited else len(self._listing.accounts)
+        schema = self.add_suggested_values_to_schema(
+            accounts_schema(offered, selected), user_input
+        )
         return self.async_show_form(
             **form(
                 "accounts",
-                accounts_schema(offered, selected),
+                schema,
                 error,
                 account_field=CONF_ACCOUNTS,
                 expires=expiry_text(self._access.token),
-                found=str(len(self._listing.accounts)),
+                found=str(found),
             )
         )
 
@@ -132,11 +139,12 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
             try:
                 # The server and the application stay what they are
                 kept = suggest_credentials(entry.data)
-                return await self._async_renew(
-                    entry, read_credentials({**kept, **user_input})
-                )
+                data = read_credentials({**kept, **user_input})
+                await async_renew(self.hass, entry, data)
             except FormError as err:
                 error = err
+            else:
+                return self._abort_renewed(entry, "reauth_successful")
         titles = [
             subentry.title
             for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
@@ -144,9 +152,9 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         return self.async_show_form(
             **form(
                 "reauth_confirm",
-                self.add_suggested_values_to_schema(REAUTH_SCHEMA, user_input),
+                REAUTH_SCHEMA,
                 error,
-                accounts=enumerate_names(titles),
+                accounts=escape_markdown(enumerate_names(titles)),
                 expires=expiry_text(entry.data[CONF_TOKEN]),
                 name=entry.title,
             )
@@ -160,13 +168,19 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         error: FormError | None = None
         if user_input is not None:
             try:
-                return await self._async_renew(
-                    entry,
-                    read_credentials(user_input, current_token=entry.data[CONF_TOKEN]),
+                data = read_credentials(
+                    user_input, current_token=entry.data[CONF_TOKEN]
                 )
+                await async_renew(self.hass, entry, data)
             except FormError as err:
                 error = err
-        suggested = user_input or suggest_credentials(entry.data)
+            else:
+                return self._abort_renewed(entry, "reconfigure_successful")
+        suggested = (
+            suggest_credentials(entry.data)
+            if user_input is None
+            else without_token(user_input)
+        )
         schema = credentials_schema(suggested, keep_token=True)
         return self.async_show_form(
             **form(
@@ -178,43 +192,18 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
             )
         )
 
-    async def _async_find(self, typed: list[str]) -> list[Account]:
-        """Return the chosen accounts, each once; raises FormError."""
+    async def _async_find(self, typed: list[str], region: str) -> list[Account]:
+        """Return the chosen accounts, each once; raises FormError.
+
+        The region is that of typed ids that MetaApi does not list.
+        """
         accounts: dict[str, Account] = {}
         for text in dict.fromkeys(filter(str.strip, typed)):
-            account = await self._access.find(self._listing, text)
+            account = await self._access.find(self._listing, text, region)
             accounts[account.account_id] = account
         if not accounts:
             raise FormError("no_accounts", CONF_ACCOUNTS)
-        if not self._access.may_stream:
-            await self._access.validate_account(next(iter(accounts)))
         return list(accounts.values())
-
-    async def _async_renew(
-        self, entry: ConfigEntry, data: dict[str, str]
-    ) -> ConfigFlowResult:
-        """Test the new data of an entry, then use it; raises FormError."""
-        new, old = Access(self.hass, data), Access(self.hass, entry.data)
-        account_ids = entry_accounts(entry)
-        listing = await new.listing()
-        reaches = await new.reaches_any(listing, account_ids)
-        unique_id = entry.unique_id or ""
-        if new.token != old.token:
-            if new.opaque or old.opaque:
-                # No owner to compare: whoever sees its accounts is the same
-                if not reaches:
-                    raise FormError("wrong_account", CONF_TOKEN)
-                if old.opaque:
-                    unique_id = new.claims.owner_id
-            elif new.claims.owner_id != unique_id:
-                raise FormError("wrong_account", CONF_TOKEN)
-        if listing.limited and not reaches:
-            raise FormError("forbidden", account=account_ids[0])
-        if unique_id != entry.unique_id and (
-            self.hass.config_entries.async_entry_for_domain_unique_id(DOMAIN, unique_id)
-        ):
-            return self.async_abort(reason="already_configured")
-        return self._async_apply(entry, data, unique_id)
 
     @callback
     def _title(self) -> str:
@@ -224,24 +213,11 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         return next(title for title in (TITLE, *numbered) if title not in taken)
 
     @callback
-    def _async_apply(
-        self, entry: ConfigEntry, data: dict[str, str], unique_id: str
-    ) -> ConfigFlowResult:
-        """Keep the new data of an entry and reload it, exactly once, whatever its state.
-
-        The helpers of Home Assistant do one half each, by whether there is an update listener.
-        """
-        self.hass.config_entries.async_update_entry(
-            entry, data=data, unique_id=unique_id
-        )
-        # MetaApi, or another server, has just answered
-        self.hass.data.get(DATA_REST_PAUSES, {}).pop(data[CONF_TOKEN], None)
-        self.hass.config_entries.async_schedule_reload(entry.entry_id)
+    def _abort_renewed(self, entry: ConfigEntry, reason: str) -> ConfigFlowResult:
+        """End a flow whose data is in use by now."""
         return self.async_abort(
-            reason="reauth_successful"
-            if self.source == SOURCE_REAUTH
-            else "reconfigure_successful",
-            description_placeholders={"expires": expiry_text(data[CONF_TOKEN])},
+            reason=reason,
+            description_placeholders={"expires": expiry_text(entry.data[CONF_TOKEN])},
         )
 
     def _show_user(

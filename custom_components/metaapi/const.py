@@ -3,8 +3,6 @@
 from datetime import timedelta
 import logging
 
-from homeassistant.util.hass_dict import HassKey
-
 DOMAIN = "metaapi"
 LOGGER = logging.getLogger(__package__)
 
@@ -14,9 +12,7 @@ CONF_ADVANCED = "advanced"
 CONF_API_URL = "api_url"
 CONF_APPLICATION = "application"
 CONF_REGION = "region"
-
-DATA_REST_PAUSES: HassKey[dict[str, float]] = HassKey(f"{DOMAIN}_rest_pauses")
-"""By token: when a set-up may ask REST again, in the time of the loop."""
+CONF_SERVER = "server"
 
 DEFAULT_APPLICATION = "MetaApi"
 DEFAULT_TIMEOUT = 60

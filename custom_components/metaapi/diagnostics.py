@@ -17,10 +17,9 @@ from .const import (
     CONF_APPLICATION,
     CONF_REGION,
     MANUFACTURER,
-    SUBENTRY_ACCOUNT,
 )
-from .coordinator import MetaApiConfigEntry
-from .device import async_get_device
+from .data import MetaApiConfigEntry
+from .device import account_subentries, async_get_device
 from .redaction import REDACTED, Redactor
 
 _PART_MIN = 16
@@ -69,16 +68,16 @@ async def _async_diagnostics(
                 "region": subentry.data[CONF_REGION],
                 **_facts(entry, subentry.data[CONF_ACCOUNT_ID]),
             }
-            for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
+            for subentry in account_subentries(entry)
             if account_id in (None, subentry.data[CONF_ACCOUNT_ID])
         ],
     }
     if entry.state is ConfigEntryState.LOADED:
-        coordinator = entry.runtime_data
-        links = coordinator.monitor.diagnostics()
+        facts = entry.runtime_data.facts
+        links = entry.runtime_data.monitor.diagnostics()
         diagnostics["rest"] = {
-            "lists_accounts": coordinator.reader.can_list,
-            "last_error": coordinator.reader.last_error,
+            "lists_accounts": facts.can_list,
+            "last_error": facts.last_error,
         }
         diagnostics["links"] = links if account_id is None else _only(links, account_id)
     redacted: dict[str, Any] = _async_redactor(hass, entry, claims).redact(diagnostics)
@@ -91,7 +90,7 @@ def _versions() -> dict[str, str]:
 
 
 def _describe_token(claims: TokenClaims) -> dict[str, Any]:
-    """Return what a token says of itself, but for whose it is."""
+    """Return what a token says of itself, except whose it is."""
     applications = claims.applications
     return {
         "issued_at": claims.issued_at and claims.issued_at.isoformat(),
@@ -105,7 +104,7 @@ def _facts(entry: MetaApiConfigEntry, account_id: str) -> dict[str, Any]:
     """Return what REST says of an account."""
     if entry.state is not ConfigEntryState.LOADED:
         return {}
-    account = entry.runtime_data.data.get(account_id)
+    account = entry.runtime_data.facts.accounts.get(account_id)
     return {"facts": asdict(account) if account is not None else None}
 
 
@@ -143,9 +142,7 @@ def _async_redactor(
         redactor.add(api_url, "own server")
         redactor.add(urlsplit(api_url).netloc, "own server")
         redactor.add(urlsplit(api_url).hostname, "own server")
-    for number, subentry in enumerate(
-        entry.get_subentries_of_type(SUBENTRY_ACCOUNT), 1
-    ):
+    for number, subentry in enumerate(account_subentries(entry), 1):
         account_id: str = subentry.data[CONF_ACCOUNT_ID]
         redactor.add(account_id, f"account {number}")
         facts = _facts(entry, account_id).get("facts") or {}
@@ -168,7 +165,7 @@ def _async_redactor(
 
 
 def _add_names(redactor: Redactor, label: str, *names: str | None) -> None:
-    """Take names out, but for the one that is in half of the texts."""
+    """Redact names, except the one that half of the texts hold."""
     for name in names:
         if name != MANUFACTURER:
             redactor.add(name, label)

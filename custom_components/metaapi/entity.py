@@ -6,23 +6,23 @@ from typing import override
 from urllib.parse import quote
 
 from homeassistant.config_entries import ConfigSubentry
-from homeassistant.core import callback
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
 
 from .api import AccountState
 from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 from .device import account_model, async_get_device
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetaApiLinkEntityDescription(EntityDescription):
-    """Describes an entity that shows one side of an account's link."""
+class MetaApiStateEntityDescription(EntityDescription):
+    """Describes an entity that shows one side of an account's state."""
 
     value_fn: Callable[[AccountState], bool | str | None]
-    available_fn: Callable[[AccountState], bool] = lambda link: link.available
+    available_fn: Callable[[AccountState], bool] = lambda state: state.available
 
 
 class MetaApiEntity(Entity):
@@ -34,10 +34,10 @@ class MetaApiEntity(Entity):
     def __init__(
         self, entry: MetaApiConfigEntry, owner_id: str, description: EntityDescription
     ) -> None:
-        """Take what the entities of an account and of the hub have in common."""
+        """Set what the entities of an account and of the hub have in common."""
         self.entity_description = description
-        self.coordinator = entry.runtime_data
-        self.monitor = self.coordinator.monitor
+        self.entry = entry
+        self.monitor = entry.runtime_data.monitor
         self._attr_unique_id = f"{owner_id}_{description.key}"
 
 
@@ -46,6 +46,7 @@ class MetaApiAccountEntity(MetaApiEntity):
 
     def __init__(
         self,
+        hass: HomeAssistant,
         entry: MetaApiConfigEntry,
         subentry: ConfigSubentry,
         description: EntityDescription,
@@ -53,8 +54,7 @@ class MetaApiAccountEntity(MetaApiEntity):
         """Describe the device of the account."""
         self.account_id: str = subentry.data[CONF_ACCOUNT_ID]
         super().__init__(entry, self.account_id, description)
-        hass = self.coordinator.hass
-        account = self.coordinator.data.get(self.account_id)
+        account = entry.runtime_data.facts.accounts.get(self.account_id)
         self._attr_device_info = DeviceInfo(
             identifiers={(DOMAIN, self.account_id)},
             entry_type=DeviceEntryType.SERVICE,
@@ -74,22 +74,22 @@ class MetaApiAccountEntity(MetaApiEntity):
             self._attr_device_info["name"] = subentry.title
 
 
-class MetaApiLinkEntity(MetaApiAccountEntity):
-    """An entity that shows one side of an account's link as soon as it changes."""
+class MetaApiStateEntity(MetaApiAccountEntity):
+    """An entity that shows one side of an account's state as soon as it changes."""
 
-    entity_description: MetaApiLinkEntityDescription
+    entity_description: MetaApiStateEntityDescription
     _shown: tuple[bool, bool | str | None] | None = None
 
     @property
-    def link(self) -> AccountState:
+    def account_state(self) -> AccountState:
         """Return what is known of the account."""
         return self.monitor.state(self.account_id)
 
     @property
     @override
     def available(self) -> bool:
-        """Return whether the account is in sight, as far as this entity needs it."""
-        return self.entity_description.available_fn(self.link)
+        """Return whether the account is in sight as far as this entity needs it."""
+        return self.entity_description.available_fn(self.account_state)
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -97,16 +97,16 @@ class MetaApiLinkEntity(MetaApiAccountEntity):
         await super().async_added_to_hass()
         self._shown = self._read()
         self.async_on_remove(
-            self.monitor.listen(self.account_id, self._async_link_changed)
+            self.monitor.listen(self.account_id, self._async_account_changed)
         )
 
     @callback
-    def _async_link_changed(self) -> None:
-        """Write the state when this side of the link changed."""
+    def _async_account_changed(self) -> None:
+        """Write the state when this side of the account's state changed."""
         if (now := self._read()) != self._shown:
             self._shown = now
             self.async_write_ha_state()
 
     def _read(self) -> tuple[bool, bool | str | None]:
-        """Return what there is to show."""
-        return self.available, self.entity_description.value_fn(self.link)
+        """Return what is to be shown."""
+        return self.available, self.entity_description.value_fn(self.account_state)

@@ -3,12 +3,13 @@
 from typing import override
 
 from homeassistant.components.event import EventEntity, EventEntityDescription
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import Outcome, ReconnectResult
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity
 from .outages import SIGNAL_RESULT
 
@@ -29,11 +30,16 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the events of an entry."""
-    for subentry in entry.runtime_data.watched_subentries():
+
+    @callback
+    def async_add_account(subentry: ConfigSubentry) -> None:
+        """Add those of an account."""
         async_add_entities(
-            [MetaApiEvent(entry, subentry, description) for description in EVENTS],
+            [MetaApiEvent(hass, entry, subentry, one) for one in EVENTS],
             config_subentry_id=subentry.subentry_id,
         )
+
+    entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
 class MetaApiEvent(MetaApiAccountEntity, EventEntity):

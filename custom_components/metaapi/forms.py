@@ -23,6 +23,7 @@ from .api import (
     Account,
     InvalidUrlError,
     check_api_url,
+    clean_text,
     read_claims,
 )
 from .const import (
@@ -50,22 +51,31 @@ TYPED_ACCOUNT_SCHEMA = vol.Schema(
 )
 
 _ACCOUNT_ID = re.compile(r"[0-9A-Za-z_-]{20,40}")
+_LOGIN = re.compile(r"[0-9]{3,15}")
 _HEXADECIMAL_ID = re.compile(r"[0-9A-Fa-f-]+")
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _SHOWN_MAX = 40
+
+EXAMPLE_ID = "865d3a4d-3803-486d-bdf3-a85679d9fad2"
 
 
 class FormError(Exception):
     """What a form tells instead of going on: the key of an error text, and the field."""
 
     def __init__(
-        self, key: str, field: str = "base", *, account: str | None = None
+        self,
+        key: str,
+        field: str = "base",
+        *,
+        account: str | None = None,
+        region: str | None = None,
     ) -> None:
-        """Keep what the form shows; an error about an account names it."""
+        """Keep what the form shows; an error about an account names it, and the region that was asked."""
         super().__init__(key)
         self.key = key
         self.field = field
         self.account = account
+        self.region = region or ""
 
     def errors(self, account_field: str) -> dict[str, str]:
         """Return the errors of the form whose accounts are in this field."""
@@ -74,7 +84,7 @@ class FormError(Exception):
     @property
     def shown_account(self) -> str:
         """Return the account that the text names; what was typed may be anything."""
-        account = self.account or ""
+        account = clean_text(self.account or "")
         return account if len(account) <= _SHOWN_MAX else f"{account[:_SHOWN_MAX]}…"
 
 
@@ -104,6 +114,8 @@ def form(
             **PLACEHOLDERS,
             **placeholders,
             "account": error.shown_account if error else "",
+            "region": error.region if error else "",
+            "example": EXAMPLE_ID,
         },
     )
 
@@ -133,7 +145,10 @@ def credentials_schema(
 def accounts_schema(
     offered: Collection[Account], selected: Collection[str] | None = None
 ) -> vol.Schema:
-    """Return the form that picks accounts; at first some that are deployed are selected."""
+    """Return the form that picks accounts, and takes typed ids with their region.
+
+    At first some that are deployed are selected.
+    """
     if selected is None:
         selected = [
             account.account_id for account in sort_accounts(offered) if account.deployed
@@ -144,7 +159,8 @@ def accounts_schema(
             # Without a default the frontend selects the first option
             vol.Required(CONF_ACCOUNTS, default=list(selected)): _account_selector(
                 offered, multiple=True
-            )
+            ),
+            vol.Optional(CONF_REGION): TextSelector(),
         }
     )
 
@@ -202,6 +218,8 @@ def read_credentials(
     expires_at = read_claims(token).expires_at
     if expires_at is not None and expires_at <= dt_util.utcnow():
         raise FormError("token_expired", CONF_TOKEN)
+    if read_claims(token).can_stream is False:
+        raise FormError("may_not_stream", CONF_TOKEN)
     return data
 
 
@@ -214,14 +232,27 @@ def suggest_credentials(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def without_token(user_input: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what was typed into a form, for its next showing: a token is never sent back."""
+    return {key: one for key, one in (user_input or {}).items() if key != CONF_TOKEN}
+
+
 def read_account_id(text: str) -> str:
-    """Return an id in the spelling that MetaApi uses."""
+    """Return an id in the spelling that MetaApi uses, also out of the URL of the account's page."""
     account_id = text.strip()
+    if "/" in account_id:
+        parts = re.split(r"[/?#&=]", account_id)
+        account_id = next(filter(is_account_id, reversed(parts)), account_id)
     return account_id.lower() if _HEXADECIMAL_ID.fullmatch(account_id) else account_id
 
 
+def is_login(text: str) -> bool:
+    """Return whether a text has the form of a MetaTrader login."""
+    return _LOGIN.fullmatch(text) is not None
+
+
 def is_account_id(text: str) -> bool:
-    """Tell whether a text has the form of an account id: a UUID, or about as long."""
+    """Return whether a text has the form of an account id: a UUID, or about as long."""
     return _ACCOUNT_ID.fullmatch(text) is not None
 
 

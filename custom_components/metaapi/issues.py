@@ -1,6 +1,6 @@
-"""Repair issues: raised where a person can mend something, gone with their cause."""
+"""Repair issues: raised where a person can fix something, gone with their cause."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,14 +22,19 @@ from .api import Limit, Status, TokenClaims, TooManyRequestsError, limit_of, rea
 from .const import ACCOUNT_URL, DOMAIN, TOKEN_URL, WEB_APP_URL
 from .texts import NOT_KNOWN, PLACEHOLDERS, enumerate_names, expiry_text
 
+# What the ids of the issues begin with
+ACCOUNT_DELETED = "account_deleted_"
+QUOTA_EXHAUSTED = "quota_exhausted_"
+TOKEN_EXPIRING = "token_expiring_"
+
 DATA_ENTRY_ID = "entry_id"
 DATA_SUBENTRY_ID = "subentry_id"
 
 EXPIRY_NOTICE = timedelta(days=14)
 EXPIRY_SHARE = 5
-"""A token that lives for less than so many times the notice is noticed for this share of its life."""
+"""A token that lives for less than this many notices is reported for this share of its life (a fifth)."""
 LOOK_INTERVAL = timedelta(days=1)
-"""However far away the expiry is, it is looked at so often: the clock of the home may be set."""
+"""How often the expiry is looked at, however far away: the clock of the home may be set."""
 
 UNDECIDED = frozenset({Status.NO_CONNECTION, Status.RECONNECTING, Status.UNKNOWN})
 """What an account shows while nobody knows whether the quota would let it in."""
@@ -60,11 +65,11 @@ def async_setup_issues(hass: HomeAssistant) -> None:
 def async_account_deleted(
     hass: HomeAssistant, entry: ConfigEntry, subentry: ConfigSubentry
 ) -> None:
-    """Say that MetaApi does not know an account any more."""
+    """Report that MetaApi does not know an account any more."""
     ir.async_create_issue(
         hass,
         DOMAIN,
-        f"account_deleted_{subentry.subentry_id}",
+        f"{ACCOUNT_DELETED}{subentry.subentry_id}",
         data={
             DATA_ENTRY_ID: entry.entry_id,
             DATA_SUBENTRY_ID: subentry.subentry_id,
@@ -81,18 +86,18 @@ def async_account_deleted(
 
 @callback
 def async_account_not_deleted(hass: HomeAssistant, subentry: ConfigSubentry) -> None:
-    """Take back that MetaApi does not know an account."""
-    _async_clear(hass, f"account_deleted_{subentry.subentry_id}")
+    """Withdraw the report that MetaApi does not know an account."""
+    _async_clear(hass, f"{ACCOUNT_DELETED}{subentry.subentry_id}")
 
 
 class QuotaIssue:
-    """Tells of a user's quota of subscriptions that is used up."""
+    """Reports that a user's subscription quota is used up."""
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
-        """Start without a cause; what there is goes with the sockets that showed it."""
+        """Report nothing yet; what is reported ends with the entry, whose sockets showed it."""
         self._hass = hass
         self._entry = entry
-        self._issue_id = f"quota_exhausted_{entry.entry_id}"
+        self._issue_id = f"{QUOTA_EXHAUSTED}{entry.entry_id}"
         self._names: dict[str, str] = {}
         self._numbers: Mapping[str, Any] = {}
         entry.async_on_unload(self._async_clear)
@@ -100,12 +105,12 @@ class QuotaIssue:
     @callback
     def async_update(
         self,
-        account_id: str,
+        subentry_id: str,
         name: str,
         status: Status | None,
         limit: TooManyRequestsError | None,
     ) -> None:
-        """Take what an account shows now, and the last limit that it met, or the user."""
+        """Take the status of an account, and the last limit that it or its user met."""
         if status in UNDECIDED:
             return
         if (
@@ -113,17 +118,17 @@ class QuotaIssue:
             and limit is not None
             and limit_of(limit) is Limit.HOLD
         ):
-            self._names[account_id] = name
+            self._names[subentry_id] = name
             self._numbers = limit.metadata
         else:
-            self.async_forget(account_id)
+            self.async_forget(subentry_id)
             return
         self._async_raise()
 
     @callback
-    def async_forget(self, account_id: str) -> None:
-        """Tell no more of an account: it is watched, or not to be watched any more."""
-        if self._names.pop(account_id, None) is None:
+    def async_forget(self, subentry_id: str) -> None:
+        """Stop reporting an account: it is watched, or was removed."""
+        if self._names.pop(subentry_id, None) is None:
             return
         if self._names:
             self._async_raise()
@@ -132,7 +137,7 @@ class QuotaIssue:
 
     @callback
     def _async_raise(self) -> None:
-        """Tell which accounts wait, and the numbers that MetaApi gave."""
+        """Report which accounts wait, and the numbers that MetaApi gave."""
         ir.async_create_issue(
             self._hass,
             DOMAIN,
@@ -151,19 +156,22 @@ class QuotaIssue:
 
     @callback
     def _async_clear(self) -> None:
-        """Forget it."""
+        """Withdraw the report."""
         self._names.clear()
         _async_clear(self._hass, self._issue_id)
 
 
 class ExpiryIssue:
-    """Tells in time that a token is about to expire, however long the entry runs."""
+    """Reports in time that a token is about to expire, however long the entry runs."""
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
-        """Look now, and when it is time."""
+    def __init__(
+        self, hass: HomeAssistant, entry: ConfigEntry, check_token: Callable[[], None]
+    ) -> None:
+        """Look now, and when it is time; `check_token` is called when it has expired."""
         self._hass = hass
         self._entry = entry
-        self._issue_id = f"token_expiring_{entry.entry_id}"
+        self._check_token = check_token
+        self._issue_id = f"{TOKEN_EXPIRING}{entry.entry_id}"
         self._claims = read_claims(entry.data[CONF_TOKEN])
         self._cancel: CALLBACK_TYPE | None = None
         self._job = HassJob(self._async_look, cancel_on_shutdown=True)
@@ -183,7 +191,7 @@ class ExpiryIssue:
             # From now on it is a matter of reauth, which starts when MetaApi confirms it
             _async_clear(self._hass, self._issue_id)
             if self._entry.state is ConfigEntryState.LOADED:
-                self._entry.runtime_data.monitor.check_token()
+                self._check_token()
             return
         if now >= notice_at:
             self._async_raise()
@@ -194,7 +202,7 @@ class ExpiryIssue:
 
     @callback
     def _async_raise(self) -> None:
-        """Tell until when the token is valid."""
+        """Report until when the token is valid."""
         ir.async_create_issue(
             self._hass,
             DOMAIN,
@@ -214,14 +222,14 @@ class ExpiryIssue:
 
     @callback
     def _async_stop(self) -> None:
-        """Look no more; what was told stays true."""
+        """Stop looking; what was reported stays true."""
         if self._cancel is not None:
             self._cancel()
             self._cancel = None
 
 
 def expiry_notice(claims: TokenClaims) -> datetime | None:
-    """Return from when on a person is told that a token expires; None when it does not say."""
+    """Return when a person is first told that a token expires; None if it does not say when."""
     if claims.expires_at is None:
         return None
     notice = EXPIRY_NOTICE
@@ -240,6 +248,6 @@ def _async_clear(hass: HomeAssistant, issue_id: str) -> None:
 
 
 def _number(value: object) -> str:
-    """Return a number of a server's as text."""
+    """Return a number from a server as text."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number else NOT_KNOWN

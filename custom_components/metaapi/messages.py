@@ -13,7 +13,7 @@ from homeassistant.util import dt as dt_util
 
 from .api import Outcome
 from .const import DOMAIN
-from .device import async_device_name, async_get_device
+from .device import async_account_name, async_get_device
 from .outages import AccountRecord, Facet
 
 NAMES = 20
@@ -128,7 +128,7 @@ class Composer:
 
     def name(self, told: Told) -> str:
         """Return the name of an account."""
-        return async_device_name(self._hass, told.entry, told.account_id)
+        return async_account_name(self._hass, told.entry, told.account_id)
 
     def reason(self, told: Told, phase: Phase) -> str:
         """Return why: what MetaApi said of an attempt, or else the status."""

@@ -78,7 +78,7 @@ class Redactor:
 
 
 def _spellings(secret: str) -> set[str]:
-    """Return the ways to write a text, but for the case of its letters."""
+    """Return the ways to write a text, in any one case of its letters."""
     quoted = quote(secret, safe="")
     return {
         secret,

@@ -3,56 +3,54 @@
 from abc import ABC, abstractmethod
 from typing import override
 
-import voluptuous as vol
-
-from homeassistant.components.repairs import FlowType, RepairsFlow, RepairsFlowResult
+from homeassistant.components.repairs import (
+    ConfirmRepairFlow,
+    FlowType,
+    RepairsFlow,
+    RepairsFlowResult,
+)
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigFlowContext
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 
 from .const import DOMAIN
-from .issues import DATA_ENTRY_ID, DATA_SUBENTRY_ID
+from .issues import (
+    ACCOUNT_DELETED,
+    DATA_ENTRY_ID,
+    DATA_SUBENTRY_ID,
+    TOKEN_EXPIRING,
+)
 
 
-class MetaApiRepairFlow(RepairsFlow, ABC):
-    """Asks before it mends something."""
+class MetaApiRepairFlow(ConfirmRepairFlow, ABC):
+    """Asks before it fixes something."""
 
     def __init__(self, entry_id: str) -> None:
-        """Keep which entry it is about."""
+        """Fix something about an entry."""
         self._entry_id = entry_id
 
-    async def async_step_init(
-        self, user_input: dict[str, str] | None = None
-    ) -> RepairsFlowResult:
-        """Start."""
-        return await self.async_step_confirm()
-
+    @override
     async def async_step_confirm(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        """Tell what will happen, then do it."""
-        issue = ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id)
-        if issue is None:
+        """Show what will happen, then do it."""
+        if ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id) is None:
             # Its cause is gone, or what it was about is
             return self.async_abort(reason="already_solved")
         if user_input is not None:
             return await self._async_fix()
-        return self.async_show_form(
-            step_id="confirm",
-            data_schema=vol.Schema({}),
-            description_placeholders=issue.translation_placeholders,
-        )
+        return await super().async_step_confirm()
 
     @abstractmethod
     async def _async_fix(self) -> RepairsFlowResult:
-        """Mend it."""
+        """Fix it."""
 
 
 class AccountDeletedRepairFlow(MetaApiRepairFlow):
     """Removes an account that MetaApi does not know any more."""
 
     def __init__(self, entry_id: str, subentry_id: str) -> None:
-        """Keep which account it is about."""
+        """Fix something about an account."""
         super().__init__(entry_id)
         self._subentry_id = subentry_id
 
@@ -87,8 +85,10 @@ async def async_create_fix_flow(
     issue_id: str,
     data: dict[str, str | int | float | None] | None,
 ) -> RepairsFlow:
-    """Return the flow that fixes an issue."""
+    """Return the flow that fixes an issue: its id alone says which."""
     about = {key: str(value) for key, value in (data or {}).items()}
-    if DATA_SUBENTRY_ID in about:
+    if issue_id.startswith(ACCOUNT_DELETED):
         return AccountDeletedRepairFlow(about[DATA_ENTRY_ID], about[DATA_SUBENTRY_ID])
-    return TokenExpiringRepairFlow(about[DATA_ENTRY_ID])
+    if issue_id.startswith(TOKEN_EXPIRING):
+        return TokenExpiringRepairFlow(about[DATA_ENTRY_ID])
+    return ConfirmRepairFlow()

@@ -11,17 +11,18 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import UnitOfTime
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import AccountState, Status
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 from .entity import (
     MetaApiAccountEntity,
-    MetaApiLinkEntity,
-    MetaApiLinkEntityDescription,
+    MetaApiStateEntity,
+    MetaApiStateEntityDescription,
 )
 from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, AccountRecord
 
@@ -30,7 +31,7 @@ PARALLEL_UPDATES = 0
 
 @dataclass(frozen=True, kw_only=True)
 class MetaApiSensorEntityDescription(
-    MetaApiLinkEntityDescription, SensorEntityDescription
+    MetaApiStateEntityDescription, SensorEntityDescription
 ):
     """Describes a sensor of an account."""
 
@@ -44,8 +45,9 @@ SENSORS = (
         device_class=SensorDeviceClass.ENUM,
         # Home Assistant has a state of its own for "unknown"
         options=[status.value for status in Status if status is not Status.UNKNOWN],
-        value_fn=lambda link: None if link.status is Status.UNKNOWN else link.status,
-        available_fn=lambda link: link.status is not None,
+        value_fn=lambda state: None if state.status is Status.UNKNOWN else state.status,
+        # It is there to say why nothing else is known
+        available_fn=lambda _state: True,
     ),
 )
 
@@ -87,17 +89,25 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of an entry."""
-    for subentry in entry.runtime_data.watched_subentries():
+
+    @callback
+    def async_add_account(subentry: ConfigSubentry) -> None:
+        """Add those of an account."""
         async_add_entities(
             [
-                *(MetaApiSensor(entry, subentry, one) for one in SENSORS),
-                *(MetaApiOutageSensor(entry, subentry, one) for one in OUTAGE_SENSORS),
+                *(MetaApiSensor(hass, entry, subentry, one) for one in SENSORS),
+                *(
+                    MetaApiOutageSensor(hass, entry, subentry, one)
+                    for one in OUTAGE_SENSORS
+                ),
             ],
             config_subentry_id=subentry.subentry_id,
         )
 
+    entry.runtime_data.accounts.async_on_account(async_add_account)
 
-class MetaApiSensor(MetaApiLinkEntity, SensorEntity):
+
+class MetaApiSensor(MetaApiStateEntity, SensorEntity):
     """A sensor of an account."""
 
     entity_description: MetaApiSensorEntityDescription
@@ -106,7 +116,7 @@ class MetaApiSensor(MetaApiLinkEntity, SensorEntity):
     @override
     def native_value(self) -> str | None:
         """Return the reason."""
-        return self.entity_description.value_fn(self.link)
+        return self.entity_description.value_fn(self.account_state)
 
 
 class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):

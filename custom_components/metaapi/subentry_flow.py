@@ -61,6 +61,8 @@ class AccountSubentryFlow(ConfigSubentryFlow):
                     data=account_data(account),
                     unique_id=account.account_id,
                 )
+        elif self._listing.limited:
+            error = FormError("may_not_list")
         offered = offered_accounts(self.hass, self._listing)
         if self._listing.accounts and not offered:
             return self.async_abort(reason="no_accounts_left")
@@ -80,7 +82,7 @@ class AccountSubentryFlow(ConfigSubentryFlow):
         access = Access(self.hass, entry.data)
         account_id: str = subentry.data[CONF_ACCOUNT_ID]
         if entry.state is ConfigEntryState.LOADED:
-            listed = entry.runtime_data.data.get(account_id)
+            listed = entry.runtime_data.facts.accounts.get(account_id)
             if listed is not None and listed.region:
                 return self.async_abort(
                     reason="region_is_known",

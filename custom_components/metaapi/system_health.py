@@ -7,7 +7,7 @@ from homeassistant.core import HomeAssistant, callback
 
 from .api import Endpoints
 from .const import CONF_API_URL, DOMAIN
-from .coordinator import MetaApiConfigEntry
+from .data import MetaApiConfigEntry
 
 
 @callback
@@ -22,7 +22,7 @@ async def async_system_health_info(hass: HomeAssistant) -> dict[str, Any]:
     """Return whether MetaApi answers, and what is up of all loaded entries."""
     entries: list[MetaApiConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     sockets = [entry.runtime_data.monitor.sockets for entry in entries]
-    links = [link for entry in entries for link in entry.runtime_data.links]
+    links = [link for entry in entries for link in entry.runtime_data.accounts.states]
     # Where servers of the user's own answer for every entry, MetaApi's do not matter
     api_urls = [entry.data.get(CONF_API_URL) for entry in entries]
     endpoints = Endpoints(api_url=api_urls[0] if api_urls and all(api_urls) else None)

@@ -1,6 +1,7 @@
 """What the forms, the repair issues and the buttons say in the same words."""
 
 from collections.abc import Iterable, Sequence
+import re
 
 from homeassistant.util import dt as dt_util
 
@@ -8,6 +9,7 @@ from .api import PROVISIONING, STREAMING, Account, read_claims
 from .const import ACCOUNT_URL, TOKEN_URL
 
 NAMED_MAX = 10
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+.!|~&:-])")
 NOT_KNOWN = "—"
 PLACEHOLDERS = {
     "accounts_url": ACCOUNT_URL,
@@ -44,3 +46,8 @@ def expiry_text(token: str) -> str:
     """Return when a token expires, in local time."""
     expires_at = read_claims(token).expires_at
     return f"{dt_util.as_local(expires_at):%Y-%m-%d %H:%M}" if expires_at else NOT_KNOWN
+
+
+def escape_markdown(text: str) -> str:
+    """Return a text that Markdown shows as it is: a name is no link."""
+    return _MARKDOWN.sub(r"\\\1", text)

@@ -1,4 +1,4 @@
-"""See that the demo shows and does what it promises."""
+"""Check that the demo shows and does what it promises."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ AUTOMATION_TIMEOUT = 45.0
 
 
 async def check(demo: Demo) -> None:
-    """Press a button, break an account, and see what becomes of it."""
+    """Press a button, break an account, and wait for what should follow."""
     hass, simulator = demo.home, demo.simulator
     if simulator is None:
         raise DemoError("Only a demo with a simulator can be checked.")
@@ -33,7 +33,7 @@ async def check(demo: Demo) -> None:
 
 
 async def _see_dashboard(hass: HomeAssistant) -> None:
-    """See that the dashboard is there, and that all it names exists."""
+    """Check that the dashboard is there, and that all it names exists."""
     dashboard = await hass.command("lovelace/config", url_path=URL_PATH)
     missing = set(entities_of(dashboard)) - set(await hass.states())
     if missing:
@@ -66,7 +66,7 @@ async def _see(
 
 
 async def _see_notification(hass: HomeAssistant, title: str) -> None:
-    """See that the automation told what it did."""
-    told = await until(hass.notifications, lambda each: title in each, OFF_TIMEOUT)
-    if "reconnected" not in told.get(title, ""):
-        raise DemoError(f"A notification {title!r} should tell a success: {told}")
+    """Wait for the notification in which the automation says what it did."""
+    shown = await until(hass.notifications, lambda each: title in each, OFF_TIMEOUT)
+    if "reconnected" not in shown.get(title, ""):
+        raise DemoError(f"A notification {title!r} should report a success: {shown}")

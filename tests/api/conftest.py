@@ -23,6 +23,7 @@ from .loopback import (  # noqa: E402, F401 - fixtures
     session,
     sockets,
 )
+from .transport.fakes import fake  # noqa: E402, F401 - a fixture
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 import gc
 import logging
 from pathlib import Path
@@ -10,8 +11,9 @@ import traceback
 from typing import Any
 
 import aiohttp
-from api.endpoints import socket_headers, socket_params
 from api.timing import Timing
+from api.transport.channel import socket_headers, socket_params
+from api.transport.engineio3 import EngineIO3
 from api.transport.socketio2 import Socket
 import pytest
 import pytest_socket
@@ -20,6 +22,9 @@ PATIENCE = 10.0
 """A condition that takes longer than this, in seconds, never comes."""
 
 TOKEN = "eyJhbGciOiJub25lIn0.eyJfaWQiOiJvd25lciJ9.c2VjcmV0LXNpZ25hdHVyZQ"
+
+LOOPBACK = Timing(ping_timeout_least=0.05)
+"""The pauses of the client, but servers of tests may be quick."""
 
 REFUSED_TLS = "Error on transport creation for incoming connection"
 """What a loop in debug mode says of a server, here a test's, whose certificate was refused."""
@@ -46,7 +51,7 @@ async def eventually[T](condition: Callable[[], T], patience: float = PATIENCE) 
 
 
 def _source(condition: Callable[[], Any]) -> str:
-    """Say where a condition stands."""
+    """Return where a condition stands."""
     code = condition.__code__
     return f"{code.co_filename}:{code.co_firstlineno}"
 
@@ -125,7 +130,7 @@ def find_logged(secret: str, records: list[logging.LogRecord]) -> list[str]:
 
 
 class Events(list[tuple[str, Any]]):
-    """What a wire handed over, as it came."""
+    """What a socket handed over, as it came."""
 
     def __call__(self, name: str, argument: Any) -> None:
         """Take an event."""
@@ -133,7 +138,7 @@ class Events(list[tuple[str, Any]]):
 
 
 class Sockets:
-    """Make wires; all of them are closed when the test ends."""
+    """Make sockets; all of them are closed when the test ends."""
 
     def __init__(self, session: aiohttp.ClientSession, events: Events) -> None:
         """Start with none."""
@@ -142,23 +147,25 @@ class Sockets:
         self.made: list[Socket] = []
 
     def make(self, **options: Any) -> Socket:
-        """Make a wire that is not connected; `timing` and `redact` as for `Wire`."""
-        timing = options.pop("timing", Timing())
+        """Make a socket that is not connected; `timing` and `redact` as for `Socket`."""
+        timing = options.pop("timing", LOOPBACK)
         on_event = options.pop("on_event", self.events)
-        wire = Socket(self.session, on_event, timing=timing, **options)
-        self.made.append(wire)
-        return wire
+        socket = Socket(
+            partial(EngineIO3, self.session, timing), on_event, timing=timing, **options
+        )
+        self.made.append(socket)
+        return socket
 
     async def connect(self, url: str, token: str = TOKEN, **options: Any) -> Socket:
-        """Make a wire and connect it as the client does."""
-        wire = self.make(**options)
-        await wire.connect(url, socket_params(token, "0.5"), socket_headers("0.5"))
-        return wire
+        """Make a socket and connect it as the client does."""
+        socket = self.make(**options)
+        await socket.connect(url, socket_params(token, "0.5"), socket_headers("0.5"))
+        return socket
 
     async def close(self) -> None:
         """Close all, and let go of them, so that what they forgot to close shows."""
-        for wire in self.made:
-            await wire.close()
+        for socket in self.made:
+            await socket.close()
         self.made.clear()
 
 
@@ -218,7 +225,7 @@ async def session(nothing_left: None) -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def events() -> Events:
-    """Return what the wires handed over."""
+    """Return what the sockets handed over."""
     return Events()
 
 
@@ -226,7 +233,7 @@ def events() -> Events:
 async def sockets(
     session: aiohttp.ClientSession, events: Events
 ) -> AsyncIterator[Sockets]:
-    """Make wires."""
+    """Make sockets."""
     made = Sockets(session, events)
     yield made
     await made.close()

@@ -15,6 +15,14 @@ from simulator import Simulator
 
 FAST = Timing(
     silence=0.4,
+    silence_refuted=0.6,
+    grace=0.06,
+    limit_first=0.4,
+    deployed_lately=1.2,
+    rest_again=0.4,
+    rest_period=2.0,
+    rest_wait=0.1,
+    rest_believed=4.0,
     round=0.4,
     unknown=0.9,
     blind=0.4,
@@ -27,10 +35,19 @@ FAST = Timing(
     backoff_proven=0.1,
     connect_hung=0.1,
     connect=2.0,
-    namespace=0.5,
+    upgrade=1.0,
+    ping_timeout_least=0.05,
     close=0.5,
     response=1.0,
     reconnect_response=0.3,
+    reconnect_socket=0.2,
+    reconnect_again=0.1,
+    reconnect_explained=0.3,
+    reconnect_confirmed=0.1,
+    reconnect_quiet=0.3,
+    token_again=0.2,
+    token_poll=5.0,
+    token_trial=0.1,
     subscribe_settle=0.05,
     sweep=0.01,
     jitter_per_account=0.0,
@@ -83,6 +100,15 @@ class Witness:
         self.monitor.listen(
             account_id, lambda: states.append(self.monitor.state(account_id))
         )
+
+    def in_flight(self, account_id: str | None = None) -> list[str]:
+        """Return the zones where a subscribe of an account waits for its answer."""
+        account = self.monitor._accounts[account_id or self.id]
+        return [
+            place.zone.name
+            for place in account.places.values()
+            if place.flight is not None
+        ]
 
     def subscribed_since(self, count: int) -> bool:
         """Tell whether a further subscribe reached the simulator."""

@@ -102,7 +102,7 @@ async def test_one_timer_serves_all_accounts() -> None:
         timers = [
             timer
             for timer in asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
-            if not timer.cancelled() and timer._callback == w.monitor._sweep
+            if not timer.cancelled() and timer._callback == w.monitor._alarm._go
         ]
         # none where it is being called just now
         assert len(timers) <= 1

@@ -1,15 +1,10 @@
 """Which URL serves what: literal addresses, and what a typed base URL may be."""
 
 from api.endpoints import (
-    SOCKET_PATH,
     Endpoints,
     InvalidUrlError,
     Zone,
     check_api_url,
-    new_client_id,
-    seed_page_params,
-    socket_headers,
-    socket_params,
 )
 from api.model import ServerSettings
 import pytest
@@ -21,8 +16,6 @@ def test_global_url_is_that_of_the_seed_page() -> None:
     """An account of unknown region is served by the URL in MetaApi's own example."""
     assert Endpoints().global_zone == Zone(GLOBAL)
     assert Endpoints().zones("") == (Zone(GLOBAL),)
-    assert SOCKET_PATH == "ws"
-    assert seed_page_params("token") == {"auth-token": "token"}
 
 
 def test_provisioning_url() -> None:
@@ -75,24 +68,6 @@ def test_overrides() -> None:
     endpoints = Endpoints(api_url="http://127.0.0.1:2", overrides={"here": zones})
     assert endpoints.zones("here") == zones
     assert endpoints.zones("there") == (Zone("http://127.0.0.1:2"),)
-
-
-def test_query_and_header_of_a_socket() -> None:
-    """They are what today's clients send: the client id twice, and protocol 3."""
-    assert socket_params("token", "0.25") == {
-        "auth-token": "token",
-        "clientId": "0.25",
-        "protocol": "3",
-    }
-    assert socket_headers("0.25") == {"Client-Id": "0.25"}
-
-
-def test_client_ids() -> None:
-    """A client id is a decimal between 0 and 1, new each time, and plain digits."""
-    ids = [new_client_id() for _ in range(200)]
-    assert len(set(ids)) == 200
-    assert all(0 <= float(text) < 1 for text in ids)
-    assert all(text.startswith("0.") and text[2:].isdecimal() for text in ids)
 
 
 GOOD = {

@@ -1,12 +1,12 @@
 """Frames that make no sense, through the whole client: nothing they hold may end it, fill it or make it noisy.
 
-A real monitor watches a real account on a real connection, channel, wire and engine; only the websocket below
+A real monitor watches a real account on a real connection, channel, socket and engine; only the websocket below
 them is made of a list. The default suite runs a part of the examples;
 `scripts/test tests/api/test_fuzz.py --examples 10000` runs so many, and the summary says how many they were.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 import json
 import logging
 from math import ceil
@@ -17,9 +17,9 @@ import aiohttp
 from api.endpoints import Endpoints
 from api.monitor import Monitor
 from api.timing import Timing
-from api.transport.channel import Channel
-from api.transport.connection import Connection
-from api.transport.socketio2 import _SocketIO2
+from api.transport.connection import Connection, ConnectionState, make_channel
+from api.transport.engineio3 import EngineIO3
+from api.transport.socketio2 import Socket, _SocketIO2
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 import pytest
 
@@ -237,12 +237,24 @@ class Records(logging.Handler):
             self.texts.append(record.getMessage())
 
 
+def run_on(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that gives up its turn once at most; raises StopIteration at its end."""
+    for _ in range(2):
+        coroutine.send(None)
+
+
 class Client:
     """A monitor with one account, and a way to let frames arrive."""
 
     def __init__(self) -> None:
         """Put the parts together, as a connect does."""
-        timing = Timing(close=0.01, response=0.5, refused_floor=0.05, sweep=0.01)
+        timing = Timing(
+            close=0.01,
+            response=0.5,
+            refused_floor=0.05,
+            sweep=0.01,
+            nonsense_most=1_000_000,
+        )
         session = cast(aiohttp.ClientSession, Unreachable())
         self.monitor = Monitor(
             session,
@@ -251,8 +263,8 @@ class Client:
             timing=timing,
         )
         self.monitor.add_account(ACCOUNT)
-        (self.connection,) = self.monitor._sockets
-        self.channel = Channel(
+        (self.connection,) = self.monitor._pool
+        self.channel = make_channel(
             session,
             TOKEN,
             application="MetaApi",
@@ -262,14 +274,9 @@ class Client:
             ),
             timing=timing,
         )
-        self.socket = _SocketIO2(
-            self.channel._wire,
-            reconnection=False,
-            handle_sigint=False,
-            logger=logging.getLogger("socketio.metaapi"),
-            engineio_logger=logging.getLogger("engineio.metaapi"),
-        )
-        self.channel._wire._client = self.socket
+        owner = cast(Socket, self.channel._socket)
+        self.socket = _SocketIO2(owner, owner._make_engine, {})
+        owner._client = self.socket
         vars(self.socket)["_connect_event"] = asyncio.Event()
         self.websocket = List()
         self.examples = self.frames = 0
@@ -277,15 +284,17 @@ class Client:
         """How many examples each share is."""
         self.open()
         self.connection._channel = self.channel
+        self.connection._enter(ConnectionState.OPEN)
         self.monitor.connection_up(self.connection)
 
     def open(self) -> None:
         """Be connected, for the first time or again."""
-        engine_client = self.socket.engine
+        engine_client = cast(EngineIO3, self.socket.engine)
         engine_client.ws = cast(aiohttp.ClientWebSocketResponse, self.websocket)
         engine_client.state = "connected"
         with pytest.raises(StopIteration):
             self.socket._handle_connect("/", None).send(None)
+        cast(Socket, self.channel._socket)._release()
         while not engine_client.queue.empty():
             engine_client.queue.get_nowait()
 
@@ -295,9 +304,9 @@ class Client:
         counters = self.channel.counters
         before = counters.frames
         self.websocket.messages = list(messages)
-        loop = self.socket.engine._read_loop_websocket()
+        loop = cast(EngineIO3, self.socket.engine)._read_loop_websocket()
         with pytest.raises(StopIteration):
-            loop.send(None)
+            run_on(loop)
         taken = counters.frames - before
         self.frames += min(taken, len(messages))
         if taken <= len(messages):
@@ -320,14 +329,14 @@ class Client:
 
     def look(self) -> None:
         """See that nothing grew."""
-        assert list(self.monitor._watches) == [ACCOUNT]
-        assert len(self.monitor._sockets) <= 2
+        assert list(self.monitor._accounts) == [ACCOUNT]
+        assert len(self.monitor._pool) <= 2
         assert len(self.channel._pending) <= 4
-        assert len(self.monitor.tasks) <= 8
+        assert len(self.monitor._shared.tasks) <= 8
         assert self.monitor.state(ACCOUNT) is not None
-        (zone,) = self.monitor._watches[ACCOUNT].link._zones.values()
-        assert len(zone.hosts) <= 16
-        assert len(self.monitor._watches[ACCOUNT].link.pending) == 0
+        (zone,) = self.monitor._accounts[ACCOUNT].terminal._places.values()
+        assert len(zone.sight.hosts) <= 16
+        assert len(self.monitor._accounts[ACCOUNT].terminal.pending) == 0
 
 
 @pytest.fixture
@@ -461,7 +470,7 @@ async def test_still_works_after_all_that(client: Client) -> None:
     )
     good = {"type": "authenticated", "accountId": ACCOUNT}
     client.feed_text(event("synchronization", good, text=True))
-    assert client.monitor._watches[ACCOUNT].link.up
+    assert client.monitor._accounts[ACCOUNT].terminal.up
 
 
 async def test_servers_that_make_no_sense(records: Records, fuzzed: Fuzzed) -> None:
@@ -526,7 +535,7 @@ async def test_servers_that_make_no_sense(records: Records, fuzzed: Fuzzed) -> N
                 backoff_max=0.002,
                 backoff_short=0.002,
                 connect=1.0,
-                namespace=0.5,
+                ping_timeout_least=0.05,
                 close=0.1,
                 sweep=0.01,
             ),

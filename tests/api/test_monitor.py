@@ -5,13 +5,17 @@ from dataclasses import replace
 from functools import partial
 import itertools
 import json
+from typing import Any
 
 from api.endpoints import Endpoints
-from api.model import Status
+from api.model import Replica, Status
 from api.terminal.terminal import AccountState
 from api.transport.channel import Channel
 import pytest
 
+from .faults.warp import warped
+from .loopback import eventually
+from .scripted import ACCOUNT, REGION, scripted
 from .support import FAST, watched
 
 
@@ -60,12 +64,23 @@ async def test_disconnected_shows_at_once() -> None:
 
 
 async def test_silence_shows() -> None:
-    """A terminal without status on a living socket goes off; a status brings it back."""
+    """A terminal that goes without a word goes off; its return brings it back."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.set_terminal(w.id, up=False, announce=False)
+        await w.until(lambda: Status.SILENT in [s.status for s in w.seen[w.id]])
+        assert False in w.terminals()
+        w.sim.set_terminal(w.id, up=True)
+        await w.terminal(True)
+
+
+async def test_rare_statuses_are_no_silence() -> None:
+    """A terminal that says nothing for long answers a subscribe, and stays on."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_silent(w.id)
-        await w.until(lambda: Status.SILENT in [s.status for s in w.seen[w.id]])
-        assert False in w.terminals()
+        await w.until(lambda: len(w.sim.requests_of("subscribe")) == 4)
+        assert w.terminals() == [None, True]
 
 
 async def test_broker_is_a_fact_of_its_own() -> None:
@@ -178,17 +193,15 @@ async def test_the_seed_pages_answers_turn_it_on(
     async with watched(add=False) as w:
         w.add(w.id)
         await w.terminal(True)
-        w.sim.add_account(
-            replace(w.sim.account, id=account_id, reconnect_mode="ignore")
-        )
+        w.sim.add_account(replace(w.sim.account, id=account_id))
+        w.sim.set_reconnect_mode(account_id, "ignore")
         w.sim.set_subscribe_mode(account_id, "ignore")
         w.add(account_id)
         await w.until(lambda: list(w.sim.requests_of("subscribe", account_id)))
         await w.until(
             lambda: (
                 w.monitor.state(account_id).status
-                in (Status.UNKNOWN, Status.NO_CONNECTION)
-                and not w.monitor._watches[account_id].flights
+                in (Status.NO_ANSWER, Status.NO_CONNECTION)
             ),
             timeout=3,
         )
@@ -309,14 +322,13 @@ async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
                     "host": f"made-up-{number}",
                 },
             )
-        link = w.monitor._watches[w.id].link
-        await w.until(
-            lambda: (
-                (None, "made-up-99") in link._zones["global"].hosts
-                or (0, "made-up-99") in link._zones["global"].hosts
-            )
-        )
-        assert len(link._zones["global"].hosts) <= 16
+
+        def hosts() -> list[str]:
+            (zone,) = w.monitor.diagnostics()["accounts"][0]["zones"]
+            return [host["host"] for host in zone["hosts"]]
+
+        await w.until(lambda: "made-up-99" in hosts())
+        assert len(hosts()) <= 16
 
 
 async def test_a_listener_that_fails_costs_nothing(
@@ -360,7 +372,7 @@ async def test_no_clock_runs_when_nobody_is_watched() -> None:
     async with watched() as w:
         await w.terminal(True)
         await w.monitor.remove_account(w.id)
-        await w.until(lambda: w.monitor._timer is None)
+        await w.until(lambda: not w.monitor._alarm.armed)
 
 
 async def test_close_that_is_cut_short_still_ends_every_socket() -> None:
@@ -396,3 +408,54 @@ async def test_a_host_with_an_endless_name_is_none() -> None:
         await w.until(lambda: w.monitor.ignored_events == before + 1)
         (zone,) = w.monitor.diagnostics()["accounts"][0]["zones"]
         assert len(zone["hosts"]) == 1
+
+
+# -- what a server, or a caller, makes up ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("instance", [True, 1.0])
+@warped
+async def test_an_instance_that_is_no_number_is_none(instance: Any) -> None:
+    """Though it equals one, even that of the zone."""
+    async with scripted() as script:
+        script.add()
+        await asyncio.sleep(1)
+        script.emit("b", "authenticated", host="x", instanceIndex=instance)
+        await eventually(lambda: script.monitor.ignored_events == 1)
+        assert script.monitor.state(ACCOUNT).terminal is None
+
+
+@warped
+async def test_an_account_is_watched_once() -> None:
+    """Who adds it again changes where it runs, and loses neither sockets nor listeners."""
+    async with scripted() as script:
+        script.add()
+        script.at(1.0, script.show, "a", "authenticated")
+        await asyncio.sleep(2)
+        script.monitor.add_account(ACCOUNT, REGION, deployed=True)
+        await asyncio.sleep(30)
+        assert script.monitor.sockets == (2, 2)
+        assert len(script.monitor.diagnostics()["accounts"]) == 1
+        assert len([one for one in script.requests if one.zone == "a"]) == 1
+        script.show("a", "disconnected")
+        await eventually(lambda: script.shown[-1][1] is False)
+
+
+@warped
+async def test_made_up_replicas_open_no_socket_each() -> None:
+    """300 of them, in as many regions: those that are deployed come first."""
+    async with scripted() as script:
+        replicas = [
+            Replica(
+                account_id=f"replica-{number}",
+                region=f"region-{number}",
+                state="DEPLOYED" if number >= 100 else "UNDEPLOYED",
+            )
+            for number in range(300)
+        ]
+        script.monitor.add_account(ACCOUNT, REGION, replicas=replicas)
+        (account,) = script.monitor.diagnostics()["accounts"]
+        assert len(account["replicas"]) == 16
+        assert account["replicas"][0]["account_id"] == "replica-100"
+        assert len(account["zones"]) <= 2 + 2 * 16
+        assert script.monitor.sockets[1] <= 2 + 2 * 16

@@ -112,7 +112,7 @@ async def test_accounts_of_several_regions_have_sockets_of_their_own() -> None:
 
 
 async def test_region_that_changed_upstream_moves_without_touching_others() -> None:
-    """The moved account is back in its new region; its neighbour saw nothing."""
+    """The moved account is back in its new region; its neighbor saw nothing."""
     async with in_regions("london", "new-york", accounts=2) as w:
         one, two = w.sim.accounts
         w.add(one, "london")
@@ -159,9 +159,9 @@ async def test_a_replica_keeps_its_account_up() -> None:
         w.sim.set_terminal(replica, up=True)
         await w.terminal(True)
         w.sim.set_terminal(primary, up=True)
-        await w.until(lambda: len(w.monitor._watches[primary].link.up_zones) == 2)
+        await w.until(lambda: len(w.monitor._accounts[primary].terminal.up_places) == 2)
         w.sim.set_terminal(replica, up=False)
-        await w.until(lambda: len(w.monitor._watches[primary].link.up_zones) == 1)
+        await w.until(lambda: len(w.monitor._accounts[primary].terminal.up_places) == 1)
         assert w.state.terminal is True
         w.sim.set_terminal(primary, up=False)
         await w.terminal(False)
@@ -210,13 +210,13 @@ async def test_a_move_while_a_subscribe_is_due_loses_nothing() -> None:
         await w.until(
             lambda: {s.listener.region for s in w.sim.subscribed(w.id)} == {"london"}
         )
-        await w.until(lambda: w.monitor._watches[w.id].link.up)
+        await w.until(lambda: w.monitor._accounts[w.id].terminal.up)
 
 
 async def test_a_move_ends_a_subscribe_that_nobody_answers() -> None:
     """The next one goes to the new place, and no other is lost."""
     async with in_regions("london", "new-york") as w:
-        w.sim.accounts[w.id].subscribe_mode = "ignore"
+        w.sim.accounts[w.id].subscribing.mode = "ignore"
         w.add(w.id, "new-york")
         await w.until(lambda: w.sim.requests_of("subscribe"))
         w.sim.set_subscribe_mode(w.id, "normal")
@@ -224,15 +224,14 @@ async def test_a_move_ends_a_subscribe_that_nobody_answers() -> None:
         await w.terminal(True)
         regions = [r.socket.listener.region for r in w.sim.requests_of("subscribe")]
         assert set(regions) == {"london", "new-york"}
-        flights = w.monitor._watches[w.id].flights
-        assert not [place for place in flights if "new-york" in place]
+        assert not [zone for zone in w.in_flight() if "new-york" in zone]
 
 
 async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
     """Its answer comes on a socket that others still use."""
     async with in_regions("london", "new-york", accounts=2) as w:
         one, two = w.sim.accounts
-        w.sim.ping_timeout = 30.0
+        w.sim.timing.ping_timeout = 30.0
         w.add(one, "london")
         w.add(two, "london")
         await w.until(lambda: w.monitor.state(one).broker)
@@ -247,6 +246,8 @@ async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
         w.monitor.place_account(one, "new-york")
         w.sim.unfreeze()
         await w.until(
-            lambda: not any("probe" in task.get_name() for task in w.monitor.tasks)
+            lambda: (
+                not any("probe" in task.get_name() for task in w.monitor._shared.tasks)
+            )
         )
         assert False not in w.terminals(one)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 import json
 
 import aiohttp
@@ -12,13 +13,15 @@ from api.errors import (
     CannotConnectError,
     ForbiddenError,
     InternalError,
+    MetaApiError,
     NotFoundError,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
+    from_status,
 )
 from api.model import Account, Replica, ServerSettings
-from api.rest import READ_AT_ONCE, Provisioning
+from api.rest import READ_AT_ONCE, REFUSES, Provisioning, rest_pause
 import pytest
 
 from simulator import SimAccount, Simulator
@@ -119,7 +122,7 @@ async def test_check_and_settings(sim: Simulator, provisioning: Provisioning) ->
     """The cheap call, and where the client API runs."""
     await provisioning.check()
     assert await provisioning.server_settings() == ServerSettings()
-    sim.server_settings = {"hostname": "mine", "domain": "example.org"}
+    sim.api.server_settings = {"hostname": "mine", "domain": "example.org"}
     assert await provisioning.server_settings() == ServerSettings(
         hostname="mine", domain="example.org"
     )
@@ -336,3 +339,44 @@ async def test_texts_are_bounded(
     sim.fail_rest(200, body=body)
     (account,) = await provisioning.accounts()
     assert len(account.name) <= 256
+
+
+NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
+
+
+def test_every_answer_of_rest_has_a_rule() -> None:
+    """Whatever status the provisioning API answers with, and no answer at all."""
+    assert {type(from_status(status)) for status in range(400, 600)} == set(REFUSES) - {
+        CannotConnectError
+    }
+    assert {cls for cls, refuses in REFUSES.items() if refuses} == {
+        TooManyRequestsError,
+        UnauthorizedError,
+        ForbiddenError,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (CannotConnectError("nobody"), 0),
+        (InternalError("fault"), 0),
+        (NotFoundError("who"), 0),
+        (MetaApiError("odd"), 0),
+        (UnauthorizedError("you"), 300),
+        (ForbiddenError("no"), 300),
+        (TooManyRequestsError("slow down"), 300),
+        (TooManyRequestsError("because", metadata={"retryAfter": "20"}), 300),
+        (TooManyRequestsError("because", metadata={"retryAfter": "600"}), 600),
+        (
+            TooManyRequestsError(
+                "because", metadata={"recommendedRetryTime": "2026-01-05T10:20:00Z"}
+            ),
+            1200,
+        ),
+        (ForbiddenError("because", metadata={"retryAfter": "600"}), 300),
+    ],
+)
+def test_how_long_rest_is_left_alone(error: MetaApiError, seconds: float) -> None:
+    """For as long as a 429 asks, and after every refusal for the floor."""
+    assert rest_pause(error, NOW, 300.0) == seconds

@@ -51,10 +51,11 @@ def test_claims() -> None:
     [
         ([{"id": PROVISIONING}], True),
         ([{"id": STREAMING}], False),
-        ([{"id": 7}, "x", None, {"roles": []}], False),
+        ([{"id": 7}, "x", None, {"roles": []}], None),
         ([{"methods": [f"{PROVISIONING}:rest:public:*:*"]}], True),
         ([{"methods": [f"{STREAMING}:ws:public:*:*"], "roles": ["reader"]}], False),
-        ([{"methods": [7, None, []]}, {"methods": PROVISIONING}], False),
+        ([{"methods": [7, None, []]}, {"methods": PROVISIONING}], None),
+        ([{"methods": ["*:*:*:*"]}], True),
         ([], None),
         ({}, None),
         (None, None),
@@ -62,7 +63,7 @@ def test_claims() -> None:
     ],
 )
 def test_permission_to_list_accounts(rules: Any, can_list: bool | None) -> None:
-    """Rules that name no provisioning say no; no rules say nothing."""
+    """Rules that name no provisioning say no; rules that name nothing say nothing."""
     claims = read_claims(jwt({"_id": OWNER, "accessRules": rules}))
     assert claims.can_list_accounts is can_list
     assert read_claims(jwt({"_id": OWNER})).can_list_accounts is None

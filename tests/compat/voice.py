@@ -33,6 +33,7 @@ class _StandIn(ModuleType):
 
     __path__: list[str] = []
 
+    @override
     def __getattr__(self, name: str) -> object:
         """Make a name."""
         if name.startswith("__"):

@@ -153,7 +153,7 @@ async def test_sample_of_the_seed_page(sim: Simulator, start: Clients) -> None:
     prelude = (
         "console.log = (what) => process.stdout.write(JSON.stringify(what) + '\\n');\n"
     )
-    sim.minimal_authenticated = True
+    sim.wire.minimal_authenticated = True
     client = await start.run("--input-type=module", "-", source=prelude + sample)
     assert await client.line() == {
         "type": "response",
@@ -215,7 +215,7 @@ async def test_requests_and_events(
 
 async def test_ten_ping_periods(sim: Simulator, start: Clients) -> None:
     """The client pings, finds its pongs, and stays."""
-    sim.ping_interval, sim.ping_timeout = 0.2, 2.0
+    sim.timing.ping_interval, sim.timing.ping_timeout = 0.2, 2.0
     client = await start(sim)
     await client.until("connect")
     for _ in range(12):
@@ -227,7 +227,7 @@ async def test_ten_ping_periods(sim: Simulator, start: Clients) -> None:
 
 async def test_frozen_server(sim: Simulator, start: Clients) -> None:
     """The client knows within pingInterval and pingTimeout."""
-    sim.ping_interval, sim.ping_timeout = 0.3, 0.3
+    sim.timing.ping_interval, sim.timing.ping_timeout = 0.3, 0.3
     client = await start(sim)
     await client.until("pong")
     sim.freeze()
@@ -287,14 +287,14 @@ async def test_bad_token(sim: Simulator, start: Clients, transports: list[str]) 
     line = await client.line()
     assert line["event"] == "connect_error"
     assert line["data"] in (401, "Unexpected server response: 401")
-    sim.bad_token = "error_packet"
+    sim.wire.bad_token = "error_packet"
     client = await start(sim, token="bad", transports=transports)
     assert await client.line() == {"event": "error", "data": "Authentication error"}
-    sim.bad_token = "close"
+    sim.wire.bad_token = "close"
     client = await start(sim, token="bad", transports=transports)
     await client.until("connect")
     assert await client.until("disconnect") == "io server disconnect"
-    sim.bad_token = "processing_error"
+    sim.wire.bad_token = "processing_error"
     client = await start(sim, token="bad", transports=transports)
     await client.until("connect")
     await client.subscribe(PAGE_ACCOUNT)

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 import json
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from simulator import (
     SimAccount,
     SimHost,
     Simulator,
+    Spec,
+    hosts_in,
 )
 
 from .client import Clients
@@ -72,7 +75,7 @@ async def test_no_session_id_unless_asked(sim: Simulator, connect: Clients) -> N
 
 async def test_minimal_authenticated(sim: Simulator, connect: Clients) -> None:
     """The form of the seed page."""
-    sim.minimal_authenticated = True
+    sim.wire.minimal_authenticated = True
     client = await connect(sim)
     authenticated = await client.subscribe(sim.account.id, sessionId="s1")
     assert authenticated == {"type": "authenticated", "accountId": sim.account.id}
@@ -82,7 +85,7 @@ async def test_statuses_come_at_their_interval(
     sim: Simulator, connect: Clients
 ) -> None:
     """Neither more nor fewer."""
-    sim.status_interval = 0.1
+    sim.timing.status_interval = 0.1
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     await client.until("status")
@@ -272,7 +275,7 @@ async def test_requests_of_other_clients(sim: Simulator, connect: Clients) -> No
 
 async def test_replies_are_slow(sim: Simulator, connect: Clients) -> None:
     """For clients that wait in vain; and none comes after the socket has gone."""
-    sim.reply_delay = 0.2
+    sim.timing.reply_delay = 0.2
     client = await connect(sim)
     start = asyncio.get_running_loop().time()
     await client.subscribe(sim.account.id)
@@ -345,7 +348,7 @@ async def test_two_terminals(sim: Simulator, connect: Clients) -> None:
 
 async def test_broker_goes_and_returns(sim: Simulator, connect: Clients) -> None:
     """A status tells of it at once."""
-    sim.status_interval = 60
+    sim.timing.status_interval = 60
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     await client.collect(SOON)
@@ -430,7 +433,7 @@ async def test_reconnect_as_on_the_seed_page(sim: Simulator, connect: Clients) -
     assert (event["type"], event["accountId"]) == ("authenticated", account_id)
     assert await client.collect(2 * SOON) == []
     assert sim.account.reconnects == 1
-    assert sim.account.last_reconnect_outcome == "authenticated"
+    assert sim.account.reconnecting.outcome == "authenticated"
 
 
 async def test_reconnect_of_a_subscribed_account(
@@ -515,7 +518,7 @@ async def test_reconnect_is_refused(
 async def test_reconnect_is_one_too_many(sim: Simulator, connect: Clients) -> None:
     """TooManyRequestsError says when to come again."""
     sim.set_reconnect_mode(sim.account.id, "refuse", error="TooManyRequestsError")
-    sim.quota_retry_after = 30
+    sim.quotas.quota_retry_after = 30
     client = await connect(sim)
     await client.request("reconnect", sim.account.id)
     metadata = (await client.event())[1]["metadata"]
@@ -675,7 +678,7 @@ async def test_limit_for_a_while(sim: Simulator, connect: Clients) -> None:
 
 async def test_quota_of_a_user(sim: Simulator, connect: Clients) -> None:
     """Counts accounts over all of the owner's sockets, and nobody else's."""
-    sim.max_accounts_per_user = 1
+    sim.quotas.max_accounts_per_user = 1
     other = sim.add_account(SimAccount(owner="other"))
     theirs = await connect(sim, token=sim.grant(owner="other"))
     await theirs.subscribe(other.id)
@@ -701,7 +704,7 @@ async def test_quotas_of_a_server(sim: Simulator, connect: Clients) -> None:
     """Count what came in by the same port."""
     first, second = sim.accounts
     london = await sim.listen("london")
-    sim.max_accounts_per_user_per_server = 1
+    sim.quotas.max_accounts_per_user_per_server = 1
     other = await connect(sim)
     await other.subscribe(first)
     client = await connect(sim, url=london)
@@ -709,8 +712,8 @@ async def test_quotas_of_a_server(sim: Simulator, connect: Clients) -> None:
     await client.request("subscribe", first)
     error = await client.until("processingError")
     assert error["metadata"]["type"] == PER_USER_PER_SERVER
-    sim.max_accounts_per_user_per_server = None
-    sim.max_accounts_per_server = 1
+    sim.quotas.max_accounts_per_user_per_server = None
+    sim.quotas.max_accounts_per_server = 1
     await client.request("subscribe", first)
     error = await client.until("processingError")
     assert error["metadata"]["type"] == PER_SERVER
@@ -721,7 +724,7 @@ async def test_quotas_of_a_server(sim: Simulator, connect: Clients) -> None:
 
 async def test_zones(sim: Simulator, connect: Clients) -> None:
     """An account answers in its region and in the zones where it runs, and nowhere else."""
-    account = sim.add_account(SimAccount(region="london", zones=(1,)))
+    account = sim.add_account(SimAccount(region="london", hosts=hosts_in((1,))))
     a, b = await sim.listen("london", 0), await sim.listen("london", 1)
     elsewhere = await sim.listen("new-york", 1)
     for url, instance in ((a, 0), (elsewhere, 1)):
@@ -742,7 +745,9 @@ async def test_zones(sim: Simulator, connect: Clients) -> None:
 
 async def test_account_in_two_zones(sim: Simulator, connect: Clients) -> None:
     """Each zone sees its own terminal; a reconnect restarts the one of its zone."""
-    account = sim.add_account(SimAccount(zones=(0, 1), reliability="high"))
+    account = sim.add_account(
+        SimAccount(hosts=hosts_in((0, 1)), spec=Spec(reliability="high"))
+    )
     clients = [
         await connect(sim, url=await sim.listen("london", instance))
         for instance in (0, 1)
@@ -795,3 +800,63 @@ async def test_text_beyond_ascii(sim: Simulator, connect: Clients) -> None:
     }
     await client.ws.send_str("42" + json.dumps(["request", request]))
     assert (await client.until("response"))["requestId"] == "\ud800"
+
+
+async def test_nothing_is_deployed(sim: Simulator, connect: Clients) -> None:
+    """A user without any deployed account gets a validation error that is none, word for word."""
+    other = sim.add_account(SimAccount(owner="somebody else"))
+    for account in sim.accounts.values():
+        if account is not other:
+            sim.undeploy(account.id)
+    client = await connect(sim)
+    request_id = await client.request("subscribe", sim.account.id)
+    error = await client.until("processingError")
+    trace = error["traceId"]
+    assert error == {
+        "id": 1,
+        "error": "ValidationError",
+        "requestId": request_id,
+        "details": {},
+        "traceId": trace,
+        "message": "It seems like you are trying to subscribe to an account, however you have no "
+        f"accounts deployed yet. Please deploy an account first. ({trace})",
+    }
+    assert re.fullmatch("[0-9a-f]{32}", trace)
+    sim.deploy(sim.account.id)
+    await client.subscribe(sim.account.id)
+
+
+async def test_synchronize(sim: Simulator, connect: Clients) -> None:
+    """The whole state follows, in order, each packet with its number; a terminal that is down has none."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    host = sim.account.hosts[0].name
+    sim.set_silent(sim.account.id)
+    while await client.maybe_frame(0.1):
+        pass
+    request_id = await client.request(
+        "synchronize", sim.account.id, instanceIndex=0, host=host, version=2
+    )
+    name, answer = await client.event()
+    assert (name, answer["requestId"]) == ("response", request_id)
+    packets = [(await client.event())[1] for _ in range(9)]
+    assert [each["type"] for each in packets] == [
+        "synchronizationStarted",
+        "accountInformation",
+        "specifications",
+        "positions",
+        "orders",
+        "historyOrders",
+        "orderSynchronizationFinished",
+        "deals",
+        "dealSynchronizationFinished",
+    ]
+    assert [each["sequenceNumber"] for each in packets] == list(range(1, 10))
+    assert len({each["sequenceTimestamp"] for each in packets}) == 1
+    for each in packets:
+        assert each["synchronizationId"] == request_id
+        assert (each["host"], each["instanceIndex"]) == (host, 0)
+    assert packets[1]["accountInformation"]["login"] == int(sim.account.login or "")
+    sim.set_terminal(sim.account.id, False)
+    await client.request("synchronize", sim.account.id)
+    assert (await client.until("processingError"))["error"] == "NotAuthenticatedError"

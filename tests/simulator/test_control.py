@@ -36,35 +36,35 @@ ACCOUNT_CALLS: list[
     ("terminal", {"up": False, "host": "none"}, lambda sim: sim.account.up, True),
     ("terminal", {"up": False, "announce": False}, lambda sim: sim.account.up, False),
     ("broker", {"up": False}, lambda sim: sim.account.broker, False),
-    ("silence", {}, lambda sim: sim.account.silent, True),
-    ("silence", {"silent": False}, lambda sim: sim.account.silent, False),
+    ("silence", {}, lambda sim: sim.account.events.silent, True),
+    ("silence", {"silent": False}, lambda sim: sim.account.events.silent, False),
     (
         "authenticated",
         {"authenticated": False},
-        lambda sim: sim.account.status_authenticated,
+        lambda sim: sim.account.events.authenticated,
         False,
     ),
     ("state", {"state": "UNDEPLOYED"}, lambda sim: sim.account.state, "UNDEPLOYED"),
     (
         "reconnect_mode",
         {"mode": "ignore"},
-        lambda sim: sim.account.reconnect_mode,
+        lambda sim: sim.account.reconnecting.mode,
         "ignore",
     ),
     (
         "reconnect_mode",
         {"mode": "refuse", "error": "ForbiddenError", "details": "E", "delay": 1},
         lambda sim: (
-            sim.account.reconnect_error,
-            sim.account.reconnect_error_details,
-            sim.account.reconnect_delay,
+            sim.account.reconnecting.error,
+            sim.account.reconnecting.details,
+            sim.account.reconnecting.delay,
         ),
         ("ForbiddenError", "E", 1),
     ),
     (
         "subscribe_mode",
         {"mode": "refuse", "error": "NotFoundError"},
-        lambda sim: (sim.account.subscribe_mode, sim.account.subscribe_error),
+        lambda sim: (sim.account.subscribing.mode, sim.account.subscribing.error),
         ("refuse", "NotFoundError"),
     ),
     ("name", {"name": "New"}, lambda sim: sim.account.name, "New"),
@@ -110,10 +110,10 @@ CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] =
     (
         "sockets/refuse",
         {"status": 429, "retry_after": 3},
-        lambda sim: (sim.refuse_status, sim.refuse_retry_after),
+        lambda sim: (sim.wire.refuse_status, sim.wire.refuse_retry_after),
         (429, 3),
     ),
-    ("sockets/refuse", {"status": None}, lambda sim: sim.refuse_status, None),
+    ("sockets/refuse", {"status": None}, lambda sim: sim.wire.refuse_status, None),
     ("tokens/revoke", {}, lambda sim: sim.tokens[sim.token].revoked, True),
     ("tokens/grant", {"token": "t"}, lambda sim: sim.tokens["t"].provisioning, True),
     (
@@ -142,7 +142,13 @@ CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] =
     (
         "rest",
         {"status": 500, "path": "/users", "count": 2, "retry_after": 1},
-        lambda sim: sim.rest_fault and (sim.rest_fault.status, sim.rest_fault.count),
+        lambda sim: (
+            sim.rest_fault
+            and (
+                sim.rest_fault.status,
+                sim.rest_fault.span.count,
+            )
+        ),
         (500, 2),
     ),
     ("rest", {"status": None}, lambda sim: sim.rest_fault, None),
@@ -156,6 +162,63 @@ CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] =
     ),
     ("limit", {"type": None}, lambda sim: sim.limit, None),
     (
+        "requests/refuse",
+        {
+            "error": "InternalError",
+            "type": "reconnect",
+            "url": "u",
+            "accounts": ["a"],
+            "count": 2,
+            "message": "m",
+            "details": {},
+            "retry_after": 3,
+        },
+        lambda sim: [
+            (
+                each.error,
+                each.type,
+                each.url,
+                each.accounts,
+                each.span.count,
+                each.span.until,
+                each.message,
+                each.details,
+                each.retry_after,
+            )
+            for each in sim.box.cloud.faults
+        ],
+        [("InternalError", "reconnect", "u", {"a"}, 2, None, "m", {}, 3)],
+    ),
+    (
+        "requests/mute",
+        {"seconds": 60},
+        lambda sim: [
+            (each.error, each.type, each.span.count, each.span.until is None)
+            for each in sim.box.cloud.faults
+        ],
+        [(None, "subscribe", None, False)],
+    ),
+    ("requests/accept", {}, lambda sim: sim.box.cloud.faults, []),
+    (
+        "sockets/greet",
+        {"events": [{"type": "odd"}]},
+        lambda sim: sim.wire.greeting,
+        [{"type": "odd"}],
+    ),
+    (
+        "sockets/refuse",
+        {"status": 302, "location": "http://x/"},
+        lambda sim: (sim.wire.refuse_status, sim.wire.refuse_location),
+        (302, "http://x/"),
+    ),
+    (
+        "tokens/revoke",
+        {"seconds": 60},
+        lambda sim: sim.tokens[sim.token].revoked,
+        True,
+    ),
+    ("tokens/restore", {}, lambda sim: sim.tokens[sim.token].revoked, False),
+    (
         "settings",
         {
             "status_interval": 1.5,
@@ -166,11 +229,11 @@ CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] =
             "provisioning_refusal": 401,
         },
         lambda sim: (
-            sim.status_interval,
-            sim.payload_form,
-            sim.minimal_authenticated,
-            sim.max_accounts_per_user,
-            sim.provisioning_refusal,
+            sim.timing.status_interval,
+            sim.wire.payload_form,
+            sim.wire.minimal_authenticated,
+            sim.quotas.max_accounts_per_user,
+            sim.api.provisioning_refusal,
         ),
         (1.5, "object", True, 3, 401),
     ),
@@ -287,11 +350,11 @@ async def test_bad_bodies(
     sim: Simulator, session: aiohttp.ClientSession, path: str, body: Any
 ) -> None:
     """Are refused with a reason, and change nothing."""
-    before = control.snapshot(sim)
+    before = control.snapshot(sim.box)
     status, answer = await post(sim, session, path.format(id=sim.account.id), body)
     assert status == 400
     assert answer["error"]
-    assert control.snapshot(sim) == before
+    assert control.snapshot(sim.box) == before
 
 
 async def test_body_that_is_no_json(

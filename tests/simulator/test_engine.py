@@ -75,7 +75,7 @@ async def test_client_that_does_not_ping_is_dropped(
     sim: Simulator, connect: Clients
 ) -> None:
     """It has pingInterval and pingTimeout, no more and no less."""
-    sim.ping_interval, sim.ping_timeout = 0.2, 0.1
+    sim.timing.ping_interval, sim.timing.ping_timeout = 0.2, 0.1
     client = await connect(sim)
     start = asyncio.get_running_loop().time()
     await client.ended(timeout=2)
@@ -86,7 +86,7 @@ async def test_client_that_does_not_ping_is_dropped(
 
 async def test_client_that_pings_lives_on(sim: Simulator, connect: Clients) -> None:
     """Ten periods and more, and far longer than without."""
-    sim.ping_interval, sim.ping_timeout = 0.1, 0.5
+    sim.timing.ping_interval, sim.timing.ping_timeout = 0.1, 0.5
     client = await connect(sim)
     for _ in range(12):
         await asyncio.sleep(0.1)
@@ -170,7 +170,7 @@ async def test_payloads_are_text_or_objects(
     sim: Simulator, connect: Clients, query: dict[str, str], form: Any, text: bool
 ) -> None:
     """As the protocol of the query says, unless told; errors are objects always."""
-    sim.payload_form = form
+    sim.wire.payload_form = form
     client = await connect(sim, **query)
     await client.request("subscribe", sim.account.id)
     for name in ("response", "synchronization", "synchronization"):
@@ -323,14 +323,14 @@ async def test_bad_token_gets_401(sim: Simulator, connect: Clients) -> None:
 
 async def test_bad_token_is_closed(sim: Simulator, connect: Clients) -> None:
     """Connected first, then closed."""
-    sim.bad_token = "close"
+    sim.wire.bad_token = "close"
     client = await connect(sim, token="nobody's")
     assert await client.ended() == ["41"]
 
 
 async def test_bad_token_gets_error_packet(sim: Simulator, connect: Clients) -> None:
     """As by a middleware of Socket.IO: no namespace, and the socket stays."""
-    sim.bad_token = "error_packet"
+    sim.wire.bad_token = "error_packet"
     client = await connect.raw(sim, token="nobody's")
     assert (await client.frame())[0] == "0"
     assert await client.frame() == '44"Authentication error"'
@@ -343,7 +343,7 @@ async def test_bad_token_gets_error_to_its_request(
     sim: Simulator, connect: Clients
 ) -> None:
     """The socket opens, the first request fails."""
-    sim.bad_token = "processing_error"
+    sim.wire.bad_token = "processing_error"
     client = await connect(sim, token="nobody's")
     request_id = await client.request("subscribe", sim.account.id)
     error = await client.until("processingError")
@@ -368,7 +368,7 @@ async def test_sockets_are_refused_on_demand(
 
 async def test_namespace_is_withheld(sim: Simulator, connect: Clients) -> None:
     """For clients that wait for it."""
-    sim.connect_packet = None
+    sim.wire.connect_packet = None
     client = await connect.raw(sim)
     await client.frame()
     await client.ws.send_str("2")
@@ -377,13 +377,13 @@ async def test_namespace_is_withheld(sim: Simulator, connect: Clients) -> None:
 
 async def test_open_packet_is_spoiled(sim: Simulator, connect: Clients) -> None:
     """For clients that believe what they read."""
-    sim.open_packet = "0{}"
+    sim.wire.open_packet = "0{}"
     assert await (await connect.raw(sim)).frame() == "0{}"
 
 
 async def test_handshake_is_slow(sim: Simulator, connect: Clients) -> None:
     """For clients that give up."""
-    sim.handshake_delay = 0.2
+    sim.timing.handshake_delay = 0.2
     start = asyncio.get_running_loop().time()
     await connect(sim)
     assert asyncio.get_running_loop().time() - start >= 0.2
@@ -445,7 +445,7 @@ async def test_close_ends_though_the_client_reads_nothing(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does one whose buffers are full."""
-    monkeypatch.setattr("simulator.session.CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("simulator.transport.CLOSE_TIMEOUT", 0.1)
     _, writer = await by_hand(sim)
     assert isinstance(writer.transport, asyncio.Transport)
     writer.transport.pause_reading()
@@ -508,7 +508,7 @@ async def test_raw_frames_are_sent(sim: Simulator, connect: Clients) -> None:
 
 async def test_frozen_servers_answer_nothing(sim: Simulator, connect: Clients) -> None:
     """No pong, no response, no event, no new socket; all of it comes when they thaw."""
-    sim.ping_interval, sim.ping_timeout = 0.1, 0.1
+    sim.timing.ping_interval, sim.timing.ping_timeout = 0.1, 0.1
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     sim.freeze()
@@ -651,7 +651,7 @@ async def test_polling_client_that_has_gone(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
     """It is dropped like any other that does not ping."""
-    sim.ping_interval = sim.ping_timeout = 0.05
+    sim.timing.ping_interval = sim.timing.ping_timeout = 0.05
     await open_polling(session, sim)
     await sim.wait_for(lambda: not sim.sockets, timeout=1)
     assert sim.past_sockets[0].close_reason == "ping timeout"

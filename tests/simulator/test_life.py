@@ -1,17 +1,23 @@
 """Start and end, what is logged, and what it costs."""
 
+import ast
 import asyncio
+from dataclasses import fields
+from graphlib import TopologicalSorter
 import logging
 from pathlib import Path
 import time
-from typing import Any
+from typing import Any, get_type_hints
 
 import aiohttp
 import pytest
 
-from simulator import Simulator, plain_accounts
+from simulator import Settings, Simulator, plain_accounts
+from simulator.settings import Api, Options, Quotas, Timing, Wire
 
 from .client import Client, Clients, open_files
+
+SIMULATOR = Path(__file__).parents[2] / "simulator"
 
 
 async def settled(tasks: set[asyncio.Task[Any]], files: int) -> None:
@@ -57,7 +63,7 @@ async def visit(sim: Simulator, manner: str) -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(connect.raw(sim, path="/ws"), 0.05)
         if manner == "slow":
-            sim.rest_delay = sim.handshake_delay = 30
+            sim.timing.rest_delay = sim.timing.handshake_delay = 30
             for opening in (
                 connect.raw(sim),
                 session.get(sim.url + "/users/current/regions"),
@@ -187,7 +193,7 @@ async def test_a_thousand_accounts(connect: Clients) -> None:
             start = time.process_time()
             for account in accounts:
                 sim._cloud.sync(account)
-                sim._cloud.status(account)
+                sim._cloud.subscriptions.status(account)
             cost += time.process_time() - start
         assert cost / rounds < 0.1
         for client in clients:
@@ -197,5 +203,64 @@ async def test_a_thousand_accounts(connect: Clients) -> None:
 
 def test_modules_are_small() -> None:
     """None is much over 400 lines."""
-    for path in (Path(__file__).parents[2] / "simulator").glob("*.py"):
+    for path in SIMULATOR.glob("*.py"):
         assert len(path.read_text("utf-8").splitlines()) < 450, path.name
+
+
+def test_options_are_the_settings() -> None:
+    """Each setting is a keyword of the simulator, of the same type; the default is the group's."""
+    groups = (Timing, Wire, Api, Quotas)
+    kinds = {each.name: each.type for group in groups for each in fields(group)}
+    assert kinds == get_type_hints(Options)
+    settings = Settings(status_interval=1.5, bad_token="close")
+    assert (settings.timing.status_interval, settings.wire.bad_token) == (1.5, "close")
+    with pytest.raises(TypeError, match="no such setting: typo"):
+        Simulator(typo=1)  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        Simulator().status_interval = 1  # type: ignore[attr-defined]
+
+
+def imports(path: Path) -> set[str]:
+    """Return which modules of the simulator a module imports, for types or not."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names = [node.module] if node.module else [each.name for each in node.names]
+            found.update(name.partition(".")[0] for name in names)
+    return found
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Not even for types."""
+    modules = {path.stem: imports(path) for path in SIMULATOR.glob("*.py")}
+    assert modules["server"]
+    # Raises CycleError
+    order = list(TopologicalSorter(modules).static_order())
+    assert set(order) == set(modules)
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """Return the attributes that a class declares or assigns to itself."""
+    found = {
+        each.target.id
+        for each in node.body
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+    }
+    return found | {
+        each.attr
+        for each in ast.walk(node)
+        if isinstance(each, ast.Attribute)
+        and isinstance(each.ctx, ast.Store)
+        and isinstance(each.value, ast.Name)
+        and each.value.id == "self"
+    }
+
+
+def test_classes_are_small() -> None:
+    """None has more than 350 lines or 15 attributes."""
+    for path in SIMULATOR.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                assert node.end_lineno is not None
+                assert node.end_lineno - node.lineno < 350, node.name
+                assert len(attributes(node)) <= 15, (node.name, attributes(node))

@@ -17,12 +17,9 @@ class AsyncClient:
     ping_interval: float | None
     ping_timeout: float | None
     queue: asyncio.Queue[packet.Packet | None]
-    read_loop_task: asyncio.Task[None] | None
     sid: str | None
     state: str
-    upgrades: list[str] | None
     websocket_extra_options: dict[str, Any]
-    write_loop_task: asyncio.Task[None] | None
     ws: aiohttp.ClientWebSocketResponse | None
 
     def __init__(

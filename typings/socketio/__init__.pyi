@@ -1,11 +1,10 @@
 """What the client and its tests use of python-socketio 5.16 to 5.18, the private seams included."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import logging
 from typing import Any
 
 import aiohttp
-import engineio
 
 from . import exceptions as exceptions, packet as packet
 
@@ -27,6 +26,7 @@ class AsyncClient:
         http_session: aiohttp.ClientSession | None = ...,
         timestamp_requests: bool = ...,
         websocket_extra_options: Mapping[str, Any] | None = ...,
+        **engineio_options: Any,
     ) -> None: ...
     async def connect(
         self,
@@ -48,7 +48,7 @@ class AsyncClient:
         callback: Any = ...,
     ) -> None: ...
     # Private seams: a test compares their signatures with the library's.
-    def _engineio_client_class(self) -> type[engineio.AsyncClient]: ...
+    def _engineio_client_class(self) -> Callable[..., Any]: ...
     async def _handle_connect(self, namespace: str, data: Any) -> None: ...
     async def _handle_eio_connect(self) -> None: ...
     async def _handle_eio_message(self, data: str) -> None: ...

@@ -22,22 +22,26 @@ from .errors import (
     UnauthorizedError,
     ValidationError,
 )
-from .model import Account, Replica, ServerSettings, Status
+from .model import (
+    Account,
+    AccountState,
+    Outcome,
+    ReconnectResult,
+    Replica,
+    ServerSettings,
+    Status,
+)
 from .monitor import Monitor
-from .reconnect import LOST, TOKEN_REFUSED, Outcome, ReconnectResult
-from .rest import READ_AT_ONCE, Provisioning
-from .terminal.rules import Limit, limit_of, rest_pause
-from .terminal.terminal import AccountState
+from .rest import READ_AT_ONCE, Provisioning, rest_pause
+from .terminal.rules import Limit, limit_of
 from .timing import Timing
-from .token import PROVISIONING, STREAMING, TokenClaims, read_claims, redact
+from .token import PROVISIONING, STREAMING, TokenClaims, clean_text, read_claims, redact
 from .token_check import try_subscribe
 
 __all__ = [
-    "LOST",
     "PROVISIONING",
     "READ_AT_ONCE",
     "STREAMING",
-    "TOKEN_REFUSED",
     "Account",
     "AccountState",
     "CannotConnectError",
@@ -69,6 +73,7 @@ __all__ = [
     "ValidationError",
     "Zone",
     "check_api_url",
+    "clean_text",
     "limit_of",
     "read_claims",
     "redact",

@@ -1,12 +1,11 @@
 """Which URL serves which region and zone.
 
-Sources: the seed page (global URL, path), SDK behaviour (region and zone hosts, query, header).
+Sources: the seed page (global URL), SDK behavior (region and zone hosts).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import ipaddress
-import random
 import re
 from urllib.parse import urlsplit
 
@@ -14,8 +13,6 @@ from .model import ServerSettings
 
 GLOBAL_URL = "https://mt-client-api-v1.agiliumtrade.agiliumtrade.ai"
 PROVISIONING_URL = "https://mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
-SOCKET_PATH = "ws"
-PROTOCOL = "3"
 ZONE_LETTERS = ("a", "b")
 
 _NEAR = tuple(
@@ -99,26 +96,6 @@ class Endpoints:
             )
             for instance, letter in enumerate(ZONE_LETTERS)
         )
-
-
-def new_client_id() -> str:
-    """Return a new client id: a random decimal between 0 and 1, as text (SDK behaviour)."""
-    return f"{random.random():.17f}"
-
-
-def socket_params(token: str, client_id: str) -> dict[str, str]:
-    """Return the query of a socket's URL, as today's clients send it (SDK behaviour)."""
-    return {"auth-token": token, "clientId": client_id, "protocol": PROTOCOL}
-
-
-def socket_headers(client_id: str) -> dict[str, str]:
-    """Return the headers of a socket's upgrade request (SDK behaviour)."""
-    return {"Client-Id": client_id}
-
-
-def seed_page_params(token: str) -> dict[str, str]:
-    """Return the query that the documentation's own example of `reconnect` sends."""
-    return {"auth-token": token}
 
 
 def check_api_url(text: str) -> str:

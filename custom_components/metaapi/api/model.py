@@ -37,8 +37,56 @@ class Status(StrEnum):
     NOT_FOUND = "not_found"
     QUOTA_EXHAUSTED = "quota_exhausted"
     FORBIDDEN = "forbidden"
+    NO_ANSWER = "no_answer"
     NO_CONNECTION = "no_connection"
+    TOKEN_REFUSED = "token_refused"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What an account shows to the outside."""
+
+    available: bool = True
+    """False while we cannot see the account at all."""
+    terminal: bool | None = None
+    """Whether the terminal is authenticated; None until the first round decides."""
+    broker: bool | None = None
+    """Whether the terminal is connected to its broker; None while that is not known."""
+    status: Status = Status.UNKNOWN
+    """The reason."""
+    timeouts: int = 0
+    """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
+
+    0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
+    read the account's facts again, since its region may be another one by now (SDK behavior); listeners
+    are told of each step.
+    """
+
+
+class Outcome(StrEnum):
+    """How a reconnect ended."""
+
+    AUTHENTICATED = "authenticated"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    NOT_DEPLOYED = "not_deployed"
+    NO_CONNECTION = "no_connection"
+    """No socket was open, so that nothing was asked."""
+    CONNECTION_LOST = "connection_lost"
+    """The socket went after the request, which may have reached MetaApi."""
+    TOKEN_REFUSED = "token_refused"
+    """Only a new token helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectResult:
+    """What a caller of a reconnect is told."""
+
+    outcome: Outcome
+    seconds: float
+    error: str | None = None
+    """What MetaApi said of a refusal, without the token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +180,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Where the client API of this user runs (SDK behaviour: `/users/current/servers/mt-client-api`)."""
+    """Where the client API of this user runs (SDK behavior: `/users/current/servers/mt-client-api`)."""
 
     hostname: str = "mt-client-api-v1"
     domain: str = "agiliumtrade.ai"

@@ -5,333 +5,564 @@ that does not take it is asked once more in that page's own form.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterable, Mapping
+import contextlib
+from enum import Enum
+from math import inf
+from typing import Any, Protocol
 
 from .errors import (
-    CannotConnectError,
     ConnectionLostError,
     MetaApiError,
     NoResponseError,
     NotConnectedError,
+    NotFoundError,
     RequestError,
+    TerminalTimeoutError,
+    TooManyPendingError,
     ValidationError,
 )
-from .terminal.rules import SECOND_FORM
+from .model import Outcome, ReconnectResult
+from .support import Tasks
+from .terminal.terminal import HostKey, Terminal
+from .timing import Timing
 from .transport.channel import Channel
 from .transport.connection import Connection
 
-if TYPE_CHECKING:
-    from .account import WatchedAccount
-    from .monitor import Monitor
+_REPEATS_MAX = 5
+"""How often the place that showed the terminal last is asked again after a `TimeoutError` (SDK 16.2.0)."""
 
 
-class Outcome(StrEnum):
-    """How a reconnect ended."""
+class Phase(Enum):
+    """What an attempt waits for."""
 
-    AUTHENTICATED = "authenticated"
-    REFUSED = "refused"
-    TIMED_OUT = "timed_out"
-    NOT_DEPLOYED = "not_deployed"
-    NO_CONNECTION = "no_connection"
-
-
-@dataclass(frozen=True, slots=True)
-class ReconnectResult:
-    """What a caller is told."""
-
-    outcome: Outcome
-    seconds: float
-    error: str | None = None
-    """What MetaApi said of a refusal, without the token; or more on why there is no connection."""
+    SOCKET = "an open socket"
+    RESPONSE = "an answer to the request"
+    PAUSE = (
+        "the moment to ask again, since MetaApi says that the terminal did not answer"
+    )
+    SEED_PAGE = "an answer to the request in the seed page's form"
+    TERMINAL = "the new `authenticated`"
 
 
-LOST = "The connection was lost before the outcome was known"
-"""The error of a `no_connection` whose request may have reached MetaApi."""
+class Form(Enum):
+    """A form of the request."""
 
-TOKEN_REFUSED = "MetaApi refuses the token"
-"""The error of a `no_connection` that only a new token can mend."""
-
-_SEED_PAGE = "seed_page"
-
-
-class _LostError(Exception):
-    """The sockets that the request went out on are gone."""
+    SOCKET = "socket"
+    """On a socket that serves the account."""
+    SEED_PAGE = "seed_page"
+    """As the documentation's example sends it: on a socket of its own."""
 
 
-class Attempt:
+class Place(Hashable, Protocol):
+    """Where an account can be asked for."""
+
+    @property
+    def connection(self) -> Connection:
+        """Return the connection that serves the account there."""
+
+    @property
+    def account_id(self) -> str:
+        """Return the id that the account has there."""
+
+    @property
+    def subscribed(self) -> bool:
+        """Return whether the socket may hold a subscription."""
+
+    @property
+    def authenticated_at(self) -> float:
+        """Return when the terminal was last authenticated there."""
+
+    @property
+    def terse(self) -> bool:
+        """Return whether the server has shown neither `status` nor `host`, like the seed page's."""
+
+
+class Account[PlaceT: Place](Protocol):
+    """Whose terminal is reconnected; it tells the attempt what happens to it."""
+
+    @property
+    def account_id(self) -> str:
+        """Return the account's own id."""
+
+    @property
+    def places(self) -> Mapping[str, PlaceT]:
+        """Return where the account is served."""
+
+    @property
+    def terminal(self) -> Terminal[PlaceT]:
+        """Return what is known of the terminal."""
+
+    def change(self) -> contextlib.AbstractContextManager[Terminal[PlaceT]]:
+        """Return a context in which the terminal may be told something."""
+
+    def take_event(
+        self, place: PlaceT, event: Mapping[str, Any], now: float
+    ) -> bool | None:
+        """Feed one event of a place to the terminal."""
+
+    def attempt_ended(self, outcome: Outcome) -> None:
+        """Forget the attempt, which has its outcome."""
+
+
+class Means(Protocol):
+    """What an attempt may use."""
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether all sockets are closed because MetaApi refuses the token."""
+
+    @property
+    def timing(self) -> Timing:
+        """Return the pauses and bounds, in seconds."""
+
+    @property
+    def tasks(self) -> Tasks:
+        """Return what is under way."""
+
+    @property
+    def seed_page_url(self) -> str:
+        """Return the base URL of the server that the documentation's example asks."""
+
+    @property
+    def socket_form_works(self) -> bool:
+        """Return whether a socket that serves accounts ever accepted a `reconnect`."""
+
+    async def next_socket(self) -> None:
+        """Return when the next socket has opened."""
+
+    def new_channel(
+        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+    ) -> Channel:
+        """Return a socket of its own, not opened yet."""
+
+    def form_accepted(self, form: str) -> None:
+        """Called when MetaApi accepted a form of the request."""
+
+
+class Proof[PlaceT: Place]:
+    """Decides whether an `authenticated` proves that the request worked.
+
+    Like the terminal it knows no clock but the one passed in, in seconds.
+    """
+
+    def __init__(self, timing: Timing) -> None:
+        """Nothing counts before a place is asked."""
+        self.complete = False
+        self.moved = False
+        """Whether a terminal of the account came or went since the request went out."""
+        self._timing = timing
+        self._asked: set[PlaceT] = set()
+        self._gone: list[tuple[PlaceT, HostKey]] = []
+        """Hosts that went since the request did."""
+        self._held: dict[tuple[PlaceT, HostKey], float] = {}
+        """Hosts that a subscribe of ours may have shown, and since when."""
+
+    @property
+    def ends(self) -> float:
+        """Return when the clock alone completes the proof."""
+        return min(
+            (
+                since + self._timing.reconnect_quiet
+                for (place, _), since in self._held.items()
+                if place.terse
+            ),
+            default=inf,
+        )
+
+    def asked(self, place: PlaceT) -> None:
+        """Called when the request goes out in a place."""
+        self._asked.add(place)
+
+    def not_asked(self, place: PlaceT) -> None:
+        """Called when the request did not go out after all."""
+        self._asked.discard(place)
+
+    def authenticated(
+        self, place: PlaceT, key: HostKey, now: float, *, explained: bool
+    ) -> None:
+        """Handle an `authenticated`; `explained` when a subscribe of ours may have caused it."""
+        if not self._asked:
+            return
+        self.moved = True
+        went = [host for where, host in self._gone if where == place]
+        if place not in self._asked and not went:
+            return
+        if not explained or any(_matches(host, key) for host in went):
+            self.complete = True
+        else:
+            self._held.setdefault((place, key), now)
+
+    def disconnected(self, place: PlaceT, key: HostKey) -> None:
+        """Handle a `disconnected`, or a `status` that says that the terminal is not authenticated."""
+        if not self._asked:
+            return
+        self.moved = True
+        self._gone.append((place, key))
+        self._held = {
+            (where, host): since
+            for (where, host), since in self._held.items()
+            if where != place or not _matches(host, key)
+        }
+
+    def status(self, place: PlaceT, key: HostKey, now: float) -> None:
+        """Handle a `status`: a terminal that was on its way out when it authenticated sends none any more."""
+        for (where, host), since in self._held.items():
+            if (
+                where == place
+                and _matches(host, key)
+                and now >= since + self._timing.reconnect_confirmed
+            ):
+                self.complete = True
+
+    def tick(self, now: float) -> None:
+        """Let the clock decide what is due."""
+        if now >= self.ends:
+            self.complete = True
+
+
+class Attempt[PlaceT: Place]:
     """One attempt that any number of callers wait for, each for as long as it likes."""
 
-    def __init__(self, monitor: Monitor, watch: WatchedAccount) -> None:
-        """Start the attempt, which goes on for as long as its first caller likes, who is to join at once."""
-        self.form: str | None = None
-        """Which form of the request was accepted: `socket` or `seed_page`."""
-        self._monitor = monitor
-        self._watch = watch
-        self._timing = monitor.timing
+    def __init__(self, account: Account[PlaceT], means: Means) -> None:
+        """Start the attempt, which its first caller is to join at once."""
+        self._account = account
+        self._means = means
         self._clock = asyncio.get_running_loop().time
         self._deadline = 0.0
-        self._phase = Outcome.NO_CONNECTION
-        self._armed = False
-        self._zones: set[str] = set()
-        loop = asyncio.get_running_loop()
-        self._authenticated: asyncio.Future[None] = loop.create_future()
-        self._lost: asyncio.Future[None] = loop.create_future()
-        self._task = monitor.tasks.spawn(self._run(), "metaapi reconnect")
+        self._phase = Phase.SOCKET
+        self._form: Form | None = None
+        """Which form of the request was accepted."""
+        self._proof = Proof[PlaceT](means.timing)
+        self._open: set[PlaceT | Form] = set()
+        """The sockets that carry the request."""
+        self._lost = False
+        """Whether the last of them went."""
+        self._refusal: RequestError | None = None
+        """What the seed page's form was answered with, while the other is unanswered."""
+        self._answer: asyncio.Task[None] | None = None
+        """The request on a socket that serves the account."""
+        self._news = asyncio.Event()
+        self._task = means.tasks.spawn(self._run(), "metaapi reconnect")
 
     async def join(self, timeout: float) -> ReconnectResult:
         """Wait for the outcome, for at most `timeout` seconds of this caller's own."""
         started = self._clock()
         self._deadline = max(self._deadline, started + timeout)
         await asyncio.wait((self._task,), timeout=timeout)
+        error: str | None = None
         if not self._task.done() and self._deadline > started + timeout:
-            return ReconnectResult(self._phase, self._clock() - started)
-        # the attempt ends now as well: let it, so that the state tells the same story
-        await asyncio.wait((self._task,))
-        seconds = self._clock() - started
-        if self._task.cancelled():
-            return ReconnectResult(Outcome.NO_CONNECTION, seconds, self._lost_error)
-        result = self._task.result()
-        return ReconnectResult(result.outcome, seconds, result.error)
+            outcome = self._late
+        else:
+            # the attempt ends now as well: let it, so that the state tells the same story
+            await asyncio.wait((self._task,))
+            if self._task.cancelled():
+                outcome = self._unconnected
+            else:
+                outcome, error = self._task.result()
+        return ReconnectResult(outcome, self._clock() - started, error)
 
     def cancel(self) -> None:
-        """Give up: the account or the whole monitor is going away."""
+        """Give up: the account or the whole monitor is going away, or the token is refused."""
         self._task.cancel()
 
-    def authenticated(self) -> None:
-        """Hear that an `authenticated` of the account counted."""
-        if self._armed and not self._authenticated.done():
-            self._authenticated.set_result(None)
+    # -- what the account reports --------------------------------------------------------------
 
-    def socket_lost(self, zone: str) -> None:
-        """Hear that a zone's socket is gone."""
-        self._zones.discard(zone)
-        if self._armed and not self._zones and not self._lost.done():
-            self._lost.set_result(None)
+    def authenticated(
+        self, place: PlaceT, key: HostKey, now: float, *, explained: bool
+    ) -> None:
+        """Called when an `authenticated` of the account counted."""
+        self._proof.authenticated(place, key, now, explained=explained)
+        self._news.set()
 
-    async def _run(self) -> ReconnectResult:
-        """Make the attempt and tell the link how it ended."""
-        link = self._watch.link
-        outcome = Outcome.NO_CONNECTION
-        error: str | None = None
-        try:
-            if link.deployed is False:
-                outcome = Outcome.NOT_DEPLOYED
-                return ReconnectResult(outcome, 0.0)
-            sockets = await self._sockets()
-            link.reconnect_sent(self._clock())
-            self._monitor.pump(self._watch)
-            await self._settle_subscribes()
-            await self._reconnect(sockets)
-            outcome = Outcome.AUTHENTICATED
-        except RequestError as err:
-            outcome, error = Outcome.REFUSED, err.message
-        except TimeoutError, NoResponseError:
-            outcome = self._unless_authenticated(self._phase)
-        except _LostError, MetaApiError:
-            outcome = self._unless_authenticated(Outcome.NO_CONNECTION)
-            error = {Outcome.NO_CONNECTION: self._lost_error}.get(outcome)
-        finally:
-            self._monitor.attempt_ended(self._watch, outcome)
-            if link.reconnecting:
-                link.reconnect_ended(
-                    self._clock(),
-                    authenticated=outcome is Outcome.AUTHENTICATED,
-                    elsewhere=self.form == _SEED_PAGE,
-                )
-                self._monitor.pump(self._watch)
-        return ReconnectResult(outcome, 0.0, error)
+    def disconnected(self, place: PlaceT, key: HostKey) -> None:
+        """Called when a terminal of the account has gone."""
+        self._proof.disconnected(place, key)
+
+    def status(self, place: PlaceT, key: HostKey, now: float) -> None:
+        """Called with each `status` of the account."""
+        self._proof.status(place, key, now)
+        if self._proof.complete:
+            self._news.set()
+
+    def socket_lost(self, place: PlaceT | Form) -> None:
+        """Called when the socket of a place, or that of the seed page's form, is gone."""
+        if place in self._open:
+            self._open.discard(place)
+            self._lost = not self._open
+            self._news.set()
+
+    # -- the outcome ---------------------------------------------------------------------------
 
     @property
-    def _lost_error(self) -> str | None:
-        """Return what to add to the loss of the connection."""
-        if self._monitor.token_refused:
-            return TOKEN_REFUSED
-        return LOST if self._armed else None
+    def _late(self) -> Outcome:
+        """Return the outcome of a time that is up."""
+        if self._phase is Phase.SOCKET:
+            return Outcome.NO_CONNECTION
+        return Outcome.TIMED_OUT
 
-    def _unless_authenticated(self, outcome: Outcome) -> Outcome:
-        """Return an outcome, but for a terminal that came back all the same."""
-        return Outcome.AUTHENTICATED if self._authenticated.done() else outcome
+    @property
+    def _unconnected(self) -> Outcome:
+        """Return the outcome of a loss of the connection."""
+        if self._means.stopped:
+            return Outcome.TOKEN_REFUSED
+        if self._phase is Phase.SOCKET:
+            return Outcome.NO_CONNECTION
+        return Outcome.CONNECTION_LOST
 
-    async def _sockets(self) -> dict[str, Connection]:
-        """Return the open sockets to use, once there is one: where the account was up, else all."""
-        for connection in self._watch.sockets.values():
-            connection.wake()
-        while True:
-            opened = {
-                zone: connection
-                for zone, connection in self._watch.sockets.items()
-                if connection.connected
-            }
-            if opened:
-                up = {
-                    zone: opened[zone]
-                    for zone in self._watch.link.up_zones
-                    if zone in opened
-                }
-                return up or opened
-            await self._within(self._monitor.next_connection())
-
-    async def _settle_subscribes(self) -> None:
-        """Wait for a subscribe in flight: an `authenticated` that it causes proves no reconnect."""
-        self._phase = Outcome.TIMED_OUT
-        patience = (self._deadline - self._clock()) / 2
-        if flights := tuple(self._watch.flights.values()):
-            await asyncio.wait(flights, timeout=patience)
-        settled = self._watch.accepted_at + self._timing.subscribe_settle
-        if (pause := min(settled - self._clock(), patience)) > 0:
-            await asyncio.sleep(pause)
-
-    async def _reconnect(self, sockets: Mapping[str, Connection]) -> None:
-        """Send the request, in its second form if need be, and wait for the new `authenticated`."""
-        self._zones = {
-            zone for zone, connection in sockets.items() if connection.connected
-        }
-        if not self._zones:
-            raise _LostError
-        self._watch.link.reconnect_sent(self._clock())
-        self._armed = True
-        refusal = await self._ask(sockets)
-        if refusal is None:
-            self.form = "socket"
-            self._accepted()
-            await self._outcome()
-        elif not self._authenticated.done():
-            await self._ask_like_the_seed_page(refusal)
-
-    async def _ask(self, sockets: Mapping[str, Connection]) -> MetaApiError | None:
-        """Send the request on our sockets; return the error that calls for the second form."""
-        requests = {
-            self._monitor.tasks.spawn(
-                self._request(sockets[zone], zone), "metaapi request"
-            )
-            for zone in self._zones
-        }
-        errors: list[MetaApiError] = []
+    async def _run(self) -> tuple[Outcome, str | None]:
+        """Make the attempt, tell the account how it ended, and return that with MetaApi's words."""
+        account = self._account
+        outcome, error = Outcome.NOT_DEPLOYED, None
         try:
-            while requests and not self._authenticated.done():
-                await self._within(self._first_of(*requests, self._authenticated))
-                done = {request for request in requests if request.done()}
-                if self._take_answers(done, errors):
-                    return None
-                requests -= done
-            if requests:
-                # it may come before the response, which then is on its way
-                done, _ = await asyncio.wait(
-                    requests, timeout=self._timing.subscribe_settle
-                )
-                if self._take_answers(done, errors):
-                    return None
+            if account.terminal.deployed is not False:
+                outcome, error = await self._decide()
+        except asyncio.CancelledError:
+            outcome = self._unconnected
+            raise
         finally:
-            for request in requests:
-                request.cancel()
-        second = [error for error in errors if isinstance(error, SECOND_FORM)]
-        if errors and not second:
-            raise errors[0]
-        refused = [error for error in second if isinstance(error, ValidationError)]
-        return next(iter(refused or second), None)
+            account.attempt_ended(outcome)
+            with account.change() as terminal:
+                if terminal.reconnecting:
+                    terminal.reconnect_ended(
+                        self._clock(),
+                        authenticated=outcome is Outcome.AUTHENTICATED,
+                        elsewhere=self._form is Form.SEED_PAGE,
+                    )
+        return outcome, error
 
-    async def _request(self, connection: Connection, zone: str) -> MetaApiError | None:
-        """Send the request on one socket and return what it was answered with, if not accepted."""
-        account_id = self._watch.ids.get(zone, self._watch.account_id)
+    async def _decide(self) -> tuple[Outcome, str | None]:
+        """Ask, and return the outcome: whichever comes first, proof, refusal, loss or the deadline."""
+        asking = self._means.tasks.spawn(self._ask_around(), "metaapi reconnect asks")
+        asking.add_done_callback(self._asking_ended)
         try:
-            await connection.request(
-                "reconnect", account_id, timeout=self._timing.reconnect_response
-            )
-        except MetaApiError as err:
-            return err
-        return None
+            while True:
+                now = self._clock()
+                self._proof.tick(now)
+                if self._proof.complete:
+                    await self._await_response()
+                    return Outcome.AUTHENTICATED, None
+                if asking.done() and (failure := asking.exception()) is not None:
+                    return self._fail(failure)
+                if self._lost:
+                    return self._unconnected, None
+                if now >= self._deadline:
+                    if self._refusal is not None and self._form is None:
+                        return self._fail(self._refusal)
+                    return self._late, None
+                self._news.clear()
+                await self._sleep(min(self._deadline, self._proof.ends) - now)
+        finally:
+            asking.cancel()
 
-    def _take_answers(
-        self,
-        answered: Iterable[asyncio.Task[MetaApiError | None]],
-        errors: list[MetaApiError],
-    ) -> bool:
-        """Collect errors; return whether anybody took the request."""
-        results = [request.result() for request in answered]
-        errors.extend(error for error in results if error is not None)
-        return None in results
+    def _asking_ended(self, asking: asyncio.Task[None]) -> None:
+        """Wake whoever waits for the outcome."""
+        _retrieve(asking)
+        self._news.set()
 
-    async def _ask_like_the_seed_page(self, refusal: MetaApiError) -> None:
-        """Send the request as the documentation's example does, on a socket of its own."""
-        channel = self._monitor.new_channel(self._synchronization)
-        self._zones = {_SEED_PAGE}
-        self._lost = asyncio.get_running_loop().create_future()
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for news, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+
+    def _fail(self, error: BaseException) -> tuple[Outcome, str | None]:
+        """Return the outcome of an error."""
+        if isinstance(error, RequestError):
+            return Outcome.REFUSED, error.message
+        if isinstance(error, MetaApiError):
+            return self._unconnected, None
+        raise error
+
+    async def _await_response(self) -> None:
+        """Give the response, which may come after the `authenticated`, a moment: it tells which form works."""
+        if self._answer is not None:
+            timeout = self._means.timing.subscribe_settle
+            await asyncio.wait((self._answer,), timeout=timeout)
+
+    # -- asking --------------------------------------------------------------------------------
+
+    async def _ask_around(self) -> None:
+        """Send the request in one place at a time until one takes it; raises the error that is the outcome."""
+        timing = self._means.timing
+        done: list[PlaceT] = []
+        repeats = 0
+        while not self._proof.complete:
+            place = await self._find_place(done)
+            with self._account.change() as terminal:
+                now = self._clock()
+                if not place.subscribed:
+                    terminal.subscribe_now(place, now)
+                if not terminal.reconnecting:
+                    terminal.reconnect_sent(now)
+            answer = self._means.tasks.spawn(self._request(place), "metaapi request")
+            self._answer = answer
+            answer.add_done_callback(_retrieve)
+            try:
+                await self._answered(answer)
+            except NotConnectedError, TooManyPendingError:
+                # nothing went out
+                await asyncio.sleep(timing.subscribe_settle)
+            except NotFoundError:
+                done.append(place)
+                if not self._candidates(done):
+                    raise
+            except TerminalTimeoutError:
+                self._phase = Phase.PAUSE
+                await asyncio.sleep(timing.reconnect_again)
+                if place is self._favorite() and repeats < _REPEATS_MAX:
+                    repeats += 1
+                else:
+                    done.append(place)
+                if self._proof.moved or not self._candidates(done):
+                    return
+            except ValidationError as refusal:
+                if not self._proof.complete:
+                    await self._ask_like_the_seed_page(refusal)
+                return
+            else:
+                return
+            finally:
+                answer.cancel()
+
+    def _favorite(self) -> PlaceT | None:
+        """Return the place where the terminal was last authenticated."""
+        places = self._account.places.values()
+        best = max(places, key=lambda place: place.authenticated_at, default=None)
+        return best if best is not None and best.authenticated_at > -inf else None
+
+    def _candidates(self, done: Iterable[PlaceT]) -> list[PlaceT]:
+        """Return the open places that are left, the best first."""
+        places = [
+            place
+            for place in self._account.places.values()
+            if place.connection.connected and place not in done
+        ]
+        return sorted(places, key=lambda place: -place.authenticated_at)
+
+    async def _find_place(self, done: Iterable[PlaceT]) -> PlaceT:
+        """Return where to ask next, once its socket is open; that of the favorite is waited for a while."""
+        for place in self._account.places.values():
+            place.connection.wake()
+        favorite = self._favorite()
+        if favorite is not None and favorite not in done:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._means.timing.reconnect_socket):
+                    while not favorite.connection.connected:
+                        await self._means.next_socket()
+        while not (candidates := self._candidates(done)):
+            await self._means.next_socket()
+        return candidates[0]
+
+    async def _request(self, place: PlaceT) -> None:
+        """Send the request in a place and handle its answer; raises what `Connection.request` raises."""
+        if not place.connection.connected:
+            raise NotConnectedError("The socket closed before the request")
+        self._phase = Phase.RESPONSE
+        self._open.add(place)
+        self._proof.asked(place)
+        try:
+            await place.connection.request("reconnect", place.account_id)
+        except NotConnectedError, TooManyPendingError:
+            self._open.discard(place)
+            self._proof.not_asked(place)
+            if not self._open:
+                self._phase = Phase.SOCKET
+            raise
+        except NotFoundError:
+            self._open.discard(place)
+            raise
+        self._accepted(Form.SOCKET, [place])
+
+    async def _answered(self, answer: asyncio.Task[None]) -> None:
+        """Wait for the answer; silence where nothing moves calls for the second form."""
+        timing = self._means.timing
+        await asyncio.wait((answer,), timeout=timing.reconnect_response)
+        if not (answer.done() or self._proof.moved or self._means.socket_form_works):
+            try:
+                await self._ask_like_the_seed_page(None)
+            except RequestError as refusal:
+                self._refusal = refusal
+            except MetaApiError:
+                # not there; the first form may still be answered
+                self._phase = Phase.RESPONSE
+        with contextlib.suppress(NoResponseError):
+            await answer
+
+    async def _ask_like_the_seed_page(self, refusal: RequestError | None) -> None:
+        """Send the request as the documentation's example does, on a socket of its own.
+
+        Raises `refusal`, the answer to the other form, where nobody answers; without one, what went wrong.
+        """
+        means = self._means
+        self._phase = Phase.SEED_PAGE
+        channel = means.new_channel(self._take_seed_page_event)
         try:
             try:
-                await self._within(
-                    channel.connect(
-                        self._monitor.endpoints.global_zone.url, seed_page=True
-                    )
-                )
-                self._monitor.tasks.spawn(
-                    self._watch_channel(channel), "metaapi seed page"
-                )
-                await self._within(
-                    channel.request(
-                        "reconnect",
-                        self._watch.account_id,
-                        timeout=self._timing.reconnect_response,
-                    )
-                )
-            except (
-                CannotConnectError,
-                ConnectionLostError,
-                NoResponseError,
-                NotConnectedError,
-            ):
-                if self._authenticated.done():
+                await channel.connect(means.seed_page_url, seed_page=True)
+                if self._form is not None:
                     return
-                raise refusal from None
-            self.form = _SEED_PAGE
-            self._accepted()
-            await self._outcome()
-        finally:
-            self._monitor.tasks.say_goodbye(
-                channel.close(), "metaapi seed page goodbye"
+                self._open = (
+                    {*self._open, Form.SEED_PAGE}
+                    if refusal is None
+                    else {Form.SEED_PAGE}
+                )
+                means.tasks.spawn(self._watch_channel(channel), "metaapi seed page")
+                await channel.request("reconnect", self._account.account_id)
+            except ConnectionLostError:
+                # told by whoever watches the channel
+                await asyncio.Event().wait()
+            except RequestError:
+                raise
+            except MetaApiError:
+                self._open.discard(Form.SEED_PAGE)
+                if refusal is not None:
+                    raise refusal from None
+                raise
+            places = self._account.places.values()
+            own = self._account.account_id
+            self._accepted(
+                Form.SEED_PAGE, [one for one in places if one.account_id == own]
             )
+            await asyncio.Event().wait()
+        finally:
+            means.tasks.say_goodbye(channel.close(), "metaapi seed page goodbye")
 
     async def _watch_channel(self, channel: Channel) -> None:
         """Notice when the extra socket is gone."""
         await channel.wait_closed()
         channel.fail_pending()
-        self.socket_lost(_SEED_PAGE)
+        self.socket_lost(Form.SEED_PAGE)
 
-    def _accepted(self) -> None:
-        """Tell the link that MetaApi took the request."""
-        self._monitor.note_form(self.form)
-        self._watch.link.reconnect_accepted(self._clock())
-        self._monitor.pump(self._watch)
-
-    def _synchronization(self, event: Mapping[str, Any]) -> None:
-        """Take an event of the extra socket."""
-        ids = {self._watch.account_id, *self._watch.ids.values()}
+    def _take_seed_page_event(self, event: Mapping[str, Any]) -> None:
+        """Handle an event of the extra socket, on which every `authenticated` of the account counts."""
+        account = self._account
+        places = list(account.places.values())
+        ids = {account.account_id, *(place.account_id for place in places)}
         if event.get("type") == "authenticated" and event.get("accountId") in ids:
-            zone = next(iter(self._watch.link.up_zones or self._watch.sockets))
-            self._monitor.account_event(self._watch, zone, {**event, "sessionId": None})
+            place = self._favorite() or places[0]
+            account.take_event(place, {**event, "sessionId": None}, self._clock())
+            self._proof.complete = True
+            self._news.set()
 
-    async def _outcome(self) -> None:
-        """Wait for the `authenticated`; raises TimeoutError or when every socket is lost."""
-        await self._within(self._first_of(self._authenticated, self._lost))
-        if not self._authenticated.done():
-            raise _LostError
+    def _accepted(self, form: Form, places: Iterable[PlaceT]) -> None:
+        """Note that MetaApi took the request, which takes down the terminals of some places."""
+        self._phase = Phase.TERMINAL
+        self._form = form
+        self._means.form_accepted(form.value)
+        with self._account.change() as terminal:
+            terminal.reconnect_accepted(self._clock(), places)
+        self._news.set()
 
-    @staticmethod
-    async def _first_of(*futures: asyncio.Future[Any]) -> None:
-        """Wait until the first of several things happened."""
-        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _within[ResultT](self, awaitable: Awaitable[ResultT]) -> ResultT:
-        """Await something until the deadline, which a later caller may move; raises TimeoutError."""
-        task = asyncio.ensure_future(awaitable)
-        try:
-            while not task.done():
-                left = self._deadline - self._clock()
-                if left <= 0:
-                    raise TimeoutError
-                await asyncio.wait((task,), timeout=left)
-            return task.result()
-        finally:
-            task.cancel()
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Look at a task's error, so that the loop does not log it where nobody waits any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _matches(one: HostKey, other: HostKey) -> bool:
+    """Return whether two keys can mean the same host; None matches any."""
+    return all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from itertools import batched
 import json
@@ -11,7 +12,18 @@ from urllib.parse import quote
 import aiohttp
 
 from .endpoints import Endpoints
-from .errors import CannotConnectError, RequestError, TooManyRequestsError, from_status
+from .errors import (
+    CannotConnectError,
+    ForbiddenError,
+    InternalError,
+    MetaApiError,
+    NotFoundError,
+    RequestError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    ValidationError,
+    from_status,
+)
 from .model import Account, ServerSettings
 from .token import clean
 
@@ -29,6 +41,34 @@ _PAGES_MAX = 20
 
 READ_AT_ONCE = 10
 """Accounts of a listing that are taken in one turn of the loop: events are not to wait for a thousand."""
+
+
+REFUSES: dict[type[MetaApiError], bool] = {
+    CannotConnectError: False,
+    InternalError: False,
+    TooManyRequestsError: True,
+    UnauthorizedError: True,
+    ForbiddenError: True,
+    NotFoundError: False,
+    ValidationError: False,
+}
+"""Whether an answer asks to be left alone, by HTTP status: none, 5xx and all others, 429, 401, 403, 404, 400.
+
+After all others the next listing asks for all that is known by then: a 404 or a 400 of one account is no
+request to hold back.
+"""
+
+
+def rest_pause(error: MetaApiError, now: datetime, floor: float) -> float:
+    """Return for how many seconds the provisioning API is left alone after an error.
+
+    That is 0 where the caller's own pace will do; else what a 429 recommends (documentation, "Rate
+    limits": `metadata.recommendedRetryTime`, or the header Retry-After), and never less than `floor`.
+    """
+    if not REFUSES.get(type(error), False):
+        return 0.0
+    wait = error.seconds_to_wait(now) if isinstance(error, TooManyRequestsError) else 0
+    return max(wait or 0.0, floor)
 
 
 class Provisioning:
@@ -86,7 +126,7 @@ class Provisioning:
     async def server_settings(self) -> ServerSettings:
         """Return where the client API of this user runs; raises as `accounts` does.
 
-        Source: SDK behaviour.
+        Source: SDK behavior.
         """
         return ServerSettings.from_json(
             await self._get("/users/current/servers/mt-client-api")

@@ -1,4 +1,4 @@
-"""What the other modules share: background tasks, listeners, and a journal of events."""
+"""What the other modules share: counters, background tasks, listeners, and a journal of events."""
 
 import asyncio
 from collections import deque
@@ -7,6 +7,27 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 import logging
 from typing import Any
+
+
+@dataclass(slots=True)
+class SocketCounters:
+    """What went over one socket."""
+
+    frames: int = 0
+    """Frames that came in."""
+    sent: int = 0
+    """Requests and pings that went out."""
+    events: int = 0
+    malformed: int = 0
+
+    def __add__(self, other: SocketCounters) -> SocketCounters:
+        """Return what went over two sockets."""
+        return SocketCounters(
+            self.frames + other.frames,
+            self.sent + other.sent,
+            self.events + other.events,
+            self.malformed + other.malformed,
+        )
 
 
 class Tasks:
@@ -50,6 +71,46 @@ class Tasks:
         """Return when none is left."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+
+class Alarm:
+    """One timer for many clocks."""
+
+    def __init__(self, ring: Callable[[], None], pause: float) -> None:
+        """`ring` is called when a deadline has come, but not again within `pause` seconds."""
+        self.stopped = False
+        self._ring = ring
+        self._pause = pause
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def armed(self) -> bool:
+        """Return whether a deadline is awaited."""
+        return self._timer is not None
+
+    def set(self, deadline: float) -> None:
+        """Ring at a deadline or soon after it, unless an earlier one is set."""
+        if self.stopped:
+            return
+        when = max(deadline, self._loop.time() + self._pause)
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._go)
+
+    def stop(self) -> None:
+        """Ring no more."""
+        self.stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go(self) -> None:
+        """Ring."""
+        self._timer = None
+        self._ring()
 
 
 _LOGGER = logging.getLogger(__name__)

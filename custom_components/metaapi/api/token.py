@@ -56,12 +56,23 @@ class TokenClaims:
     expires_at: datetime | None = None
     issued_at: datetime | None = None
     applications: frozenset[str] | None = None
-    """Applications that the access rules name; None when the token lists no rules."""
+    """Applications that the access rules name; none when the token lists no rules that can be read."""
 
     @property
     def can_list_accounts(self) -> bool | None:
-        """Tell whether the rules allow the provisioning API; None when they do not say."""
-        return None if self.applications is None else PROVISIONING in self.applications
+        """Return whether the rules allow the provisioning API; None when they do not say."""
+        return self._allows(PROVISIONING)
+
+    @property
+    def can_stream(self) -> bool | None:
+        """Return whether the rules allow the socket; None when they do not say."""
+        return self._allows(STREAMING)
+
+    def _allows(self, application: str) -> bool | None:
+        """Return whether the rules name an application, or all of them."""
+        if not self.applications:
+            return None
+        return not self.applications.isdisjoint({application, "*"})
 
 
 def read_claims(token: str) -> TokenClaims:
@@ -278,7 +289,7 @@ def _time(seconds: object) -> datetime | None:
 def _applications(rules: object) -> frozenset[str] | None:
     """Collect the applications of the access rules: their ids, or what their methods begin with.
 
-    None where a rule names neither, since it may allow anything. Source: MetaApi's token manifest
+    Source: MetaApi's token manifest
     (`trading-account-management-api:rest:public:*:*`), users' tokens.
     """
     if not isinstance(rules, list) or not rules:

@@ -15,8 +15,7 @@ import sys
 import time
 from typing import Any
 
-from api.model import Status
-from api.reconnect import Outcome
+from api.model import Outcome, Status
 from api.timing import Timing
 
 from simulator import SimAccount, SimHost
@@ -24,7 +23,7 @@ from simulator.account import account_id as id_of
 
 from .options import parse
 from .proxy import Answer, Proxy, says, text_frame
-from .rig import Census, Rig, Shown, most_attempts, rigged
+from .rig import REFUSED_FIRST_HOUR, Census, Rig, Shown, most_attempts, rigged
 from .warp import current_loop, run_warped
 
 REGIONS = ("london", "new-york")
@@ -288,7 +287,11 @@ class Chaos:
             and facts.told_deployed
             and facts.told_region == account.region
         )
-        well = account.deployed and not account.silent and account.status_authenticated
+        well = (
+            account.deployed
+            and not account.events.silent
+            and account.events.authenticated
+        )
         running = {host.zone for host in account.hosts if host.up}
         facts.dark.set(now, not (account.deployed and running))
         # what is silent in two zones authenticates in one while it is missed in the other
@@ -655,7 +658,7 @@ class Chaos:
         for proxy in self.rig.proxies.values():
             proxy.drop()
 
-    # -- the judgement -------------------------------------------------------------------------
+    # -- the judgment -------------------------------------------------------------------------
 
     def judge(self, verdict: Verdict) -> None:
         """Compare what was shown with what was true."""
@@ -804,16 +807,17 @@ class Chaos:
                 answered = [
                     t
                     for t, status in proxy.refusals
-                    if t >= when and status in (403, 429)
+                    if when <= t < when + 3600 and status in (403, 429)
                 ]
                 if answered:
                     first = answered[0]
                     later = [
-                        t for t in tries if first < t < first + TIMING.refused_floor
+                        t for t in tries if first < t < first + TIMING.refused_first
                     ]
-                    if later:
+                    if later or len(answered) > REFUSED_FIRST_HOUR:
                         verdict.note(
-                            "too many attempts", f"{zone}: {later} after {first:.1f}"
+                            "too many attempts",
+                            f"{zone}: {later or answered} after {first:.1f}",
                         )
             for since, to in self.clear[zone].spans(False, end) if zone else ():
                 count = sum(since - 1 <= when <= to for when in tries)

@@ -11,7 +11,6 @@ from typing import Any, override
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from api.account import WatchedAccount
 from api.endpoints import Endpoints, Zone
 from api.monitor import Monitor
 from api.terminal.terminal import AccountState
@@ -52,6 +51,10 @@ def most_attempts(timing: Timing, seconds: float) -> int:
         passed += longest_pause(timing, attempts, passed) / 3
         attempts += 1
     return attempts
+
+
+REFUSED_FIRST_HOUR = 25
+"""Connects that may be refused in the first hour of refusals."""
 
 
 type Shown = bool | str | None
@@ -135,12 +138,15 @@ class WatchedMonitor(Monitor):
         return next(when for when, _ in self.heard[account_id] if when >= since)
 
     @override
-    def account_event(
-        self, watch: WatchedAccount, zone: str, event: Mapping[str, Any]
-    ) -> bool:
+    def connection_event(
+        self, connection: Connection, event: Mapping[str, Any]
+    ) -> None:
         """Write an event down and take it."""
-        self.heard[watch.account_id].append((self._clock(), str(event.get("type"))))
-        return super().account_event(watch, zone, event)
+        place = self._pool.route(connection, str(event.get("accountId")))
+        if place is not None:
+            heard = self.heard[place.account.account_id]
+            heard.append((self._clock(), str(event.get("type"))))
+        super().connection_event(connection, event)
 
 
 @dataclass
@@ -222,7 +228,7 @@ class Rig:
 
     def sockets(self) -> list[Connection]:
         """Return the client's sockets."""
-        return list(self.monitor._sockets)
+        return list(self.monitor._pool)
 
 
 @asynccontextmanager

@@ -5,16 +5,17 @@ import gc
 import itertools
 import json
 import tracemalloc
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from api.endpoints import Endpoints, Zone
 from api.errors import TooManyPendingError
 from api.monitor import Monitor
 from api.timing import Timing
-from api.transport.channel import MAX_PENDING, Channel
-from api.transport.connection import Connection
-from api.transport.socketio2 import MAX_FRAME_SIZE
+from api.transport.channel import MAX_PENDING
+from api.transport.connection import Connection, ConnectionState, make_channel
+from api.transport.engineio3 import MAX_FRAME_SIZE
+from api.transport.socketio2 import Socket
 import pytest
 
 from .conftest import Tables
@@ -60,7 +61,8 @@ def make_connection(session: aiohttp.ClientSession, monitor: Monitor) -> Connect
         application="test",
         timing=TIMING,
     )
-    connection._channel = Channel(
+    connection._enter(ConnectionState.OPEN)
+    connection._channel = make_channel(
         session,
         "token",
         application="test",
@@ -81,7 +83,7 @@ async def test_events_of_strangers_cost_no_memory(
         monitor = Monitor(session, "token", endpoints=Endpoints())
         connection = make_connection(session, monitor)
         assert connection._channel is not None
-        dispatch = connection._channel._wire.dispatch
+        dispatch = cast(Socket, connection._channel._socket).dispatch
         for frame in frames:  # caches are filled
             dispatch(frame)
         gc.collect()
@@ -111,8 +113,9 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
             session, "token", endpoints=Endpoints(api_url="http://127.0.0.1:9")
         )
         monitor.add_account("ours")
-        (connection,) = monitor._sockets
+        (connection,) = monitor._pool
         connection._channel = make_connection(session, monitor)._channel
+        connection._enter(ConnectionState.OPEN)
         monitor.connection_up(connection)
         events = [
             {
@@ -136,7 +139,7 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
             after, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert len(monitor.tasks) < 10
+        assert len(monitor._shared.tasks) < 10
         connection._channel = None
         await monitor.close()
     tables.lines.append(
@@ -151,7 +154,7 @@ async def test_pending_requests_are_bounded() -> None:
     async with rigged() as rig:
         account_id = rig.sim.account.id
         rig.sim.set_subscribe_mode(account_id, "ignore")
-        channel = Channel(
+        channel = make_channel(
             rig.session,
             rig.sim.token,
             application="test",

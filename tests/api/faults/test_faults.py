@@ -15,16 +15,15 @@ from typing import Any, Literal, Self, override
 from unittest.mock import patch
 
 from api.errors import LONGEST_WAIT
-from api.model import Status
-from api.reconnect import Outcome
+from api.model import Outcome, Status
 from api.timing import Timing
 import pytest
 
-from simulator.session import SimSocket
+from simulator.transport import Transport
 
 from .conftest import Tables
 from .proxy import Answer, says, text_frame
-from .rig import Census, Rig, longest_pause, most_attempts, rigged
+from .rig import REFUSED_FIRST_HOUR, Census, Rig, most_attempts, rigged
 from .warp import current_loop, warped
 
 TIMING = Timing()
@@ -37,8 +36,9 @@ SILENCE_SHOWS = 70.0
 OWN_LOSS_SHOWS = PING_INTERVAL + PING_TIMEOUT + TIMING.blind
 BACK = 10.0
 """After the end of a fault so short that the back-off has hardly grown."""
+LONG_BACK = 35.0
+"""After the end of any that is not a refusal."""
 HOUR = 3600.0
-REFUSED_AN_HOUR = 12
 
 ROUND_SHOWS = TIMING.round + 10.0
 """Behind a gap of ours a round of subscribes has to tell what was missed."""
@@ -96,12 +96,13 @@ class Bounds:
             return cls(truth, back, attempts)
         if fault.kind == "long":
             attempts = most_attempts(TIMING, fault.lasts) * (2 if fault.twice else 1)
-            back = longest_pause(TIMING, attempts, fault.lasts) + TIMING.connect + BACK
-            return cls(OWN_LOSS_SHOWS, back, attempts + 1)
+            return cls(OWN_LOSS_SHOWS, LONG_BACK, attempts + 1)
         floor = max(TIMING.refused_floor, fault.retry_after)
-        attempts = int(fault.lasts / floor)
-        if fault.lasts == HOUR and floor == TIMING.refused_floor:
-            assert attempts == REFUSED_AN_HOUR
+        attempts = (
+            int(fault.lasts / fault.retry_after)
+            if fault.retry_after
+            else REFUSED_FIRST_HOUR
+        )
         return cls(OWN_LOSS_SHOWS, floor + TIMING.backoff_max + BACK, attempts + 1)
 
 
@@ -236,14 +237,14 @@ class _BlockAfterPings:
 
     def __init__(self) -> None:
         """Prepare to look over the server's shoulder."""
-        receive = SimSocket._receive
+        receive = Transport._receive
 
-        def receive_and_block(socket: SimSocket, frame: str) -> None:
-            receive(socket, frame)
+        def receive_and_block(transport: Transport, frame: str) -> None:
+            receive(transport, frame)
             if frame == "2":
                 current_loop().stand_still(20)
 
-        self._patch = patch.object(SimSocket, "_receive", receive_and_block)
+        self._patch = patch.object(Transport, "_receive", receive_and_block)
 
     def start(self, _: Rig) -> None:
         """Block from the next ping on."""

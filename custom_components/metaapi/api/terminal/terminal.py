@@ -1,371 +1,775 @@
 """The state machine of one account: events and clock in, what is true of the terminal out.
 
 It does no I/O and knows no clock but the one passed in (`now`, in seconds of a monotonic clock). What it
-wants done it leaves in `wishes`, for the monitor to fulfil and report back.
+wants done it leaves in `pending`, for its owner to perform and report back.
 
 Two facts are kept apart (documentation, "status"): the *terminal* is authenticated for this client, and
 the terminal is connected to its *broker*. On needs an `authenticated`; off needs evidence about the
 account; the loss of a socket of ours is neither.
+
+A place is where the account is served: a zone's socket and the id that the account has there. Here it is
+anything hashable.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 from math import inf
 import random
 from typing import Any
 
-from ..errors import MetaApiError, TerminalTimeoutError
-from ..model import Status
+from ..errors import MetaApiError, TooManyRequestsError
+from ..model import AccountState, Status
 from ..timing import Timing
-from .rules import Retry, Rule, subscribe_rule
+from .clock import Clock, soonest
+from .evidence import Evidence
+from .reads import BROKER_AWAY, CONNECTED, DISCONNECTED, Reads
+from .rules import floor_after, subscribe_rule
+from .sight import HostKey, Sight
+from .subscription import Subscription
+from .verdict import Facts, show
 
 __all__ = ["AccountState", "Action", "HostKey", "Status", "Terminal"]
 
-_HOSTS_MAX = 16
-"""Terminals of one account in one zone that are kept apart; more is not MetaApi any more."""
-
-_TRIES_AN_HOUR = 12
-"""So many floors are an hour."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountState:
-    """What a link shows to the outside."""
-
-    available: bool = True
-    """False while we cannot see the account at all."""
-    terminal: bool | None = None
-    """Whether the terminal is authenticated; None until the first round decides."""
-    broker: bool | None = None
-    """Whether the terminal is connected to its broker; None while that is not known."""
-    status: Status | None = Status.UNKNOWN
-    """The reason; None while MetaApi refuses the token."""
-    timeouts: int = 0
-    """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
-
-    0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
-    read the account's facts again, since its region may be another one by now (SDK behaviour); listeners
-    hear of each step.
-    """
-
 
 class Action(Enum):
-    """What a link wants its monitor to do on a zone's socket."""
+    """What a terminal wants done, on a place's socket or (ASK_REST) without a place."""
 
     SUBSCRIBE = "subscribe"
     PROBE = "probe"
+    ASK_REST = "ask REST"
 
 
-type HostKey = tuple[int | None, str | None]
-"""Instance number and host of an event; None matches any."""
+_TERMINAL_RUNS = (CONNECTED, BROKER_AWAY)
 
-
-@dataclass(slots=True)
-class _Host:
-    """A terminal process that is authenticated, as far as we know."""
-
-    sign: float
-    """When it last gave a sign of life."""
-    fresh: bool = True
-    """False for what an earlier socket showed, until this socket shows it as well."""
-    broker: bool | None = None
+_VETOES = (Status.QUOTA_EXHAUSTED, Status.FORBIDDEN)
+"""Refusals that leave open whether the terminal runs; `NotFoundError` says that it runs elsewhere, if at all."""
 
 
 @dataclass(slots=True)
-class _ZoneLink:
-    """What one zone knows of the account."""
+class _Served:
+    """One place: what it shows, and how it is asked."""
 
-    down_since: float
-    alive: bool = False
-    session_id: str | None = None
-    hosts: dict[HostKey, _Host] = field(default_factory=dict)
-    ever_up: bool = False
-    last_up: bool = False
-    """Whether this zone is one of those where the account was up when it was last up anywhere."""
-    round_started: float | None = None
-    """When the first subscribe of the running round went out."""
-    refusal: Status | None = None
-    not_before: float = -inf
-    """The floor that follows a refusal; like the refusal itself, it outlives the socket."""
-    hurried_at: float = -inf
-    """When news of REST last lifted the floor."""
-    skipped: float = 0.0
-    """What was left of it then, in seconds: the next one is longer by that."""
-    subscribed: bool = False
-    """Whether the account's events come on this very socket."""
-    in_flight: bool = False
-    sent_at: float = -inf
-    """When the last subscribe went out."""
-    subscribe_at: float | None = None
-    delay: float = 0.0
-    timeouts: int = 0
-    """Subscribes in a row that were answered `TimeoutError`; sockets may come and go between them."""
-    nudged: bool = False
-    probing: bool = False
+    sight: Sight
+    subscription: Subscription
+
+    def answered(
+        self,
+        now: float,
+        error: MetaApiError | None,
+        retry_after: float | None,
+        *,
+        deployed_lately: bool,
+    ) -> None:
+        """Take the answer to a subscribe."""
+        rule = subscribe_rule(error)
+        subscription = self.subscription
+        floor = floor_after(
+            rule.retry, retry_after, subscription.limits, subscription.timing
+        )
+        if rule.evidence is Evidence.INVALID and deployed_lately:
+            # MetaApi is late to know
+            floor = 0.0
+        subscription.answered(
+            now,
+            rule.evidence,
+            rule.refusal,
+            floor=floor,
+            passing=rule.passing,
+            limited=isinstance(error, TooManyRequestsError),
+            up=self.sight.up,
+        )
+
+    @property
+    def has_settled(self) -> bool:
+        """Return whether its round can be judged."""
+        return self.sight.socket_open and (
+            self.sight.read_until >= self.subscription.settles_at
+        )
+
+    @property
+    def is_refused(self) -> bool:
+        """Return whether it shows nothing because the subscribe is refused."""
+        return self.subscription.refusal is not None and not self.sight.up
+
+
+@dataclass(slots=True)
+class _Belief[PlaceT: Hashable]:
+    """What is held to be true of the terminal, and on which evidence."""
+
+    timing: Timing
+    places: dict[PlaceT, _Served]
+    rest: Reads
+    patience: float
+    """A terminal may be silent for so many seconds."""
+    alone: PlaceT | None = None
+    """Where the only terminal is, as MetaApi says; nothing subscribes elsewhere."""
+    region_known: bool = True
+    terminal: bool | None = None
+    reason: Status = Status.UNKNOWN
+    """Why it is not on."""
+    out_of_sight: bool = False
+    broker_away: bool = False
+    ever_on: bool = False
 
     @property
     def up(self) -> bool:
-        """Tell whether this very socket shows a terminal."""
-        return any(host.fresh for host in self.hosts.values())
+        """Return whether an open socket shows a terminal."""
+        return any(one.sight.up for one in self.places.values())
 
-    def hear(self) -> None:
-        """Learn from an event that comes only with a subscription that there is one."""
-        if self.up and not self.subscribed:
-            self.refusal = None
-            self.subscribe_at = None
-        self.subscribed = True
+    @property
+    def is_shown(self) -> bool:
+        """Return whether a socket that is open now shows a terminal."""
+        return any(
+            one.sight.down.since is None and one.sight.up
+            for one in self.places.values()
+        )
 
-    def forget_stale(self) -> None:
-        """Drop what only an earlier socket showed."""
-        self.hosts = {key: host for key, host in self.hosts.items() if host.fresh}
+    @property
+    def is_off(self) -> bool:
+        """Return whether that is what is shown."""
+        return self.terminal is False and not self.out_of_sight
 
-    def find(self, key: HostKey) -> list[HostKey]:
-        """Return the hosts that an event means."""
-        if key in self.hosts:
-            return [key]
-        return [known for known in self.hosts if _matches(known, key)]
+    @property
+    def reason_of_its_own(self) -> Status:
+        """Return why it is off, when that is all that is known."""
+        return Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
+
+    @property
+    def last_up(self) -> list[_Served]:
+        """Return the places where it was up when it was last up anywhere."""
+        return [one for one in self.places.values() if one.sight.last_up]
+
+    @property
+    def opened(self) -> list[_Served]:
+        """Return the places whose sockets are open."""
+        return [one for one in self.places.values() if one.sight.socket_open]
+
+    # -- evidence ------------------------------------------------------------------------------
+
+    def on(self) -> None:
+        """Take an `authenticated`."""
+        self.terminal = True
+        self.ever_on = True
+        self.out_of_sight = False
+        self.note_where_up()
+
+    def off(self, reason: Status) -> None:
+        """Take evidence about the account as a whole."""
+        for one in self.places.values():
+            one.sight.remove(list(one.sight.hosts))
+        self.terminal = False
+        self.reason = reason
+        self.out_of_sight = False
+
+    def remove(
+        self,
+        one: _Served,
+        keys: Iterable[HostKey],
+        reason: Status,
+        now: float,
+        pause: float = 0.0,
+    ) -> None:
+        """Take hosts out on evidence; the last one turns the terminal off."""
+        if one.sight.remove(keys):
+            one.subscription.lost(now + pause, last=not one.sight.hosts)
+        if any(other.sight.hosts for other in self.places.values()):
+            self.note_where_up()
+        elif not self.is_off:
+            self.off(reason)
+
+    def lose_sight(self, one: _Served, keys: Iterable[HostKey]) -> None:
+        """Take hosts out that are silent without a subscription, which is no evidence about them."""
+        one.sight.remove(keys)
+        if not one.sight.hosts:
+            one.subscription.round.stop()
+        if any(other.sight.hosts for other in self.places.values()):
+            self.note_where_up()
+        else:
+            self.out_of_sight = True
+
+    def restart(self, places: Iterable[_Served]) -> None:
+        """Take out the hosts that a `reconnect` was accepted for and that did not show themselves since."""
+        for one in places:
+            old = [key for key, host in one.sight.hosts.items() if not host.renewed]
+            one.sight.remove(old)
+        if any(one.sight.hosts for one in self.places.values()):
+            self.note_where_up()
+        else:
+            self.off(Status.RECONNECTING)
+
+    def note_where_up(self) -> None:
+        """Remember in which places the account is up, for when it is up nowhere any more."""
+        for one in self.places.values():
+            one.sight.last_up = bool(one.sight.hosts)
+
+    def be_patient(self) -> None:
+        """Grant more silence from now on, as a terminal that was suspected is there."""
+        self.patience = self.timing.silence_refuted
+        for one in self.places.values():
+            one.sight.be_patient(self.patience)
+
+    def read(
+        self,
+        now: float,
+        *,
+        deployed: bool | None,
+        exists: bool,
+        connection: str | None,
+        read_since: float | None,
+    ) -> None:
+        """Take what REST says."""
+        signs = (one.sight.last_sign for one in self.places.values())
+        if read_since is not None and any(sign > read_since for sign in signs):
+            connection = None
+            if deployed is False or not exists:
+                self.rest.again.start(now)
+                return
+        forbade = self.rest.forbids
+        good_news = self.rest.read(
+            now,
+            deployed=deployed,
+            exists=exists,
+            connection=connection,
+            read_since=read_since,
+        )
+        if self.rest.deployed is False and not self.is_off:
+            self.off(Status.NOT_DEPLOYED)
+        if self.rest.forbids:
+            return
+        if self.reason is Status.NOT_DEPLOYED:
+            self.reason = self.reason_of_its_own
+        if forbade:
+            for one in self.places.values():
+                one.subscription.want(now)
+        if good_news:
+            self.lift_floors(now)
+
+    def overrule_rest(self, now: float) -> None:
+        """Believe a terminal that shows itself: where nothing subscribed meanwhile, do."""
+        self.rest.exists = True
+        self.rest.deployed = self.rest.deployed or None
+        for one in self.places.values():
+            if not one.sight.up:
+                one.subscription.want(now)
+
+    def lift_floors(self, now: float) -> None:
+        """Ask at once where a refusal may have passed."""
+        for one in self.places.values():
+            if one.subscription.floor.lift(now):
+                one.subscription.want(now)
+
+    def facts(self, *, token_refused: bool, reconnecting: bool) -> Facts:
+        """Return what the table of what is shown looks at."""
+        opened = self.opened
+        refusals = (one.subscription.refusal for one in opened)
+        return Facts(
+            token_refused=token_refused,
+            gone=not self.rest.exists,
+            out_of_sight=self.out_of_sight,
+            reconnecting=reconnecting,
+            refusal=next(filter(None, refusals), None),
+            socket_open=bool(opened),
+            deployed=self.rest.deployed,
+            terminal=self.terminal,
+            broker=self._broker,
+            broker_away=self.broker_away,
+            reason=self.reason,
+            timeouts=min((one.subscription.timeouts for one in opened), default=0),
+        )
+
+    @property
+    def _broker(self) -> bool | None:
+        """Return whether a terminal is connected to the broker."""
+        if self.broker_away:
+            return False
+        brokers = [
+            host.broker
+            for one in self.places.values()
+            for host in one.sight.hosts.values()
+        ]
+        return True if True in brokers else False if False in brokers else None
 
 
-class Terminal:
-    """The link to one account."""
+@dataclass(slots=True)
+class _Judge[PlaceT: Hashable]:
+    """Decides what the clock says about the terminal.
+
+    Nothing is judged before a ping that was sent after the clock's end was answered: the pong comes behind all
+    that was queued, however long our own loop stood still.
+    """
+
+    timing: Timing
+    belief: _Belief[PlaceT]
+    unknown: Clock
+    """Runs until the first verdict."""
+    unseen: Clock
+    """Runs while no open socket shows a terminal that is on."""
+
+    def judge(self, now: float, *, reconnecting: bool) -> None:
+        """Let the clock decide what is due; nobody can be asked for during a reconnect."""
+        for one in self.belief.opened:
+            if gone := one.sight.gone():
+                self.belief.remove(one, gone, Status.SILENT, now)
+            if silent := one.sight.silent():
+                if not one.subscription.subscribed:
+                    self.belief.lose_sight(one, silent)
+                elif not reconnecting:
+                    self._suspect(one, silent, now)
+        self._check_alone(now)
+        if self.belief.up:
+            self._forget_stale(now)
+        elif not self.belief.is_off:
+            self._judge_rounds(now)
+
+    def _suspect(self, one: _Served, silent: Iterable[HostKey], now: float) -> None:
+        """Ask for silent hosts in every place: a subscribe brings what lives to show itself."""
+        for key in silent:
+            one.sight.hosts[key].suspicion.start(now)
+        for other in self.belief.places.values():
+            if not other.subscription.in_flight:
+                other.subscription.want_once(now)
+
+    def _check_alone(self, now: float) -> None:
+        """Ask in the other places again once the only terminal is lost, or silent."""
+        if self.belief.alone is None:
+            return
+        only = self.belief.places.get(self.belief.alone)
+        if only is None or not only.sight.is_well:
+            self.belief.alone = None
+            for one in self.belief.places.values():
+                if one.sight.socket_open and not one.sight.up:
+                    one.subscription.want(now)
+
+    def _forget_stale(self, now: float) -> None:
+        """Drop what only earlier sockets showed, where another place shows the account."""
+        for one in self.belief.places.values():
+            if one.has_settled or one.sight.down.over(now):
+                one.sight.forget_stale()
+        self.belief.note_where_up()
+
+    def _judge_rounds(self, now: float) -> None:
+        """Judge the subscribe rounds that are over."""
+        last = self.belief.last_up
+        judges = last or self._witnesses(now)
+        if not (
+            judges
+            and self.belief.region_known
+            and all(one.has_settled for one in judges)
+        ):
+            return
+        heard = set[Evidence]().union(*(one.subscription.heard for one in judges))
+        mute = any(not one.subscription.heard for one in judges)
+        away = Evidence.AWAY in heard and Evidence.ACCEPTED not in heard
+        since = max(one.subscription.round.began for one in judges)
+        said = None
+        if mute or away or heard == {Evidence.INVALID}:
+            said = self.belief.rest.said_since(since, now)
+            if said is None and self.belief.rest.may_still_say(since, now):
+                return
+        if away and said == BROKER_AWAY:
+            if self.belief.terminal and not self.belief.out_of_sight:
+                return
+        elif said in _TERMINAL_RUNS and (mute or heard == {Evidence.INVALID}):
+            self.belief.out_of_sight = True
+            return
+        elif mute and said != DISCONNECTED and (last or not heard):
+            return
+        self.belief.off(self.belief.reason_of_its_own)
+
+    def _witnesses(self, now: float) -> list[_Served]:
+        """Return the places whose rounds decide about a terminal that was up nowhere; none before all can."""
+        opened = self.belief.opened
+        for one in self.belief.places.values():
+            if not one.sight.socket_open:
+                # away only for a moment, it may be the one that has the account
+                if not (self.belief.ever_on or one.sight.down.over(now)):
+                    return []
+            elif one.subscription.refusal in _VETOES or (
+                one.subscription.is_under_way(now) and not one.has_settled
+            ):
+                return []
+        return [one for one in opened if one.has_settled]
+
+    def look_around(self, now: float) -> None:
+        """Find out whether we can see the account; once out of sight, only evidence makes us see again."""
+        if self.belief.is_shown:
+            self.unknown.stop()
+            self.unseen.stop()
+            self.belief.broker_away = False
+            return
+        self.unknown.run_while(self.belief.terminal is None, now)
+        self.belief.broker_away = not self.belief.up and any(
+            one.subscription.is_away
+            and self.belief.rest.said_since(one.subscription.round.began, now)
+            == BROKER_AWAY
+            for one in self.belief.last_up or self.belief.places.values()
+        )
+        self.unseen.run_while(
+            bool(self.belief.terminal)
+            and not self.belief.up
+            and not self.belief.broker_away,
+            now,
+        )
+        if self.belief.rest.deployed is False:
+            self.belief.out_of_sight = False
+        elif self.unknown.over(now) or self._is_blind(now) or self._is_unseen(now):
+            self.belief.out_of_sight = True
+
+    def _is_blind(self, now: float) -> bool:
+        """Return whether no place can show the account: its socket is down, or its subscribe refused."""
+        if last := self.belief.last_up:
+            return all(
+                one.is_refused if one.sight.socket_open else one.sight.down.over(now)
+                for one in last
+            )
+        if opened := self.belief.opened:
+            return all(one.is_refused for one in opened)
+        return bool(self.belief.places) and all(
+            one.sight.down.over(now) for one in self.belief.places.values()
+        )
+
+    def _is_unseen(self, now: float) -> bool:
+        """Return whether an on was not shown for too long, by all that came on our sockets."""
+        return self.unseen.over(now) and all(
+            one.sight.read_until >= self.unseen.ends for one in self.belief.opened
+        )
+
+    def wants_ping(self, one: _Served, now: float) -> bool:
+        """Return whether something can be judged once the socket of a place was read up to now."""
+        sight = one.sight
+        if not sight.socket_open or sight.probing:
+            return False
+        read = sight.read_until
+        for moment in sight.moments():
+            if read < moment <= now:
+                return True
+        settles_at = one.subscription.settles_at
+        if read < settles_at <= now and (
+            not all(host.fresh for host in sight.hosts.values())
+            if self.belief.up
+            else not self.belief.is_off
+        ):
+            return True
+        return read < self.unseen.ends <= now
+
+    def next_question(self) -> float:
+        """Return when to ask REST about the account."""
+        when = self.belief.rest.again.ends
+        if self.belief.up or self.belief.rest.forbids:
+            return when
+        for one in self.belief.opened:
+            since = one.subscription.round.since
+            if since is not None and (
+                one.subscription.is_away or not self.belief.is_off
+            ):
+                doubtful_at = one.subscription.doubtful_at
+                when = min(when, self.belief.rest.next_question(since, doubtful_at))
+        return when
+
+    def next_end(self, now: float) -> float:
+        """Return when the clock alone can change something; what is past was looked at."""
+        rest = self.belief.rest
+        first = soonest(
+            now,
+            self.unknown.ends,
+            self.unseen.ends,
+            rest.asked.ends,
+            rest.believed.ends,
+        )
+        for one in self.belief.places.values():
+            if one.sight.socket_open:
+                subscription = one.subscription
+                first = soonest(
+                    now,
+                    first,
+                    subscription.round.ends,
+                    subscription.settles_at,
+                    *one.sight.moments(),
+                )
+            else:
+                first = soonest(now, first, one.sight.down.ends)
+        return first
+
+
+@dataclass(slots=True)
+class _Asker[PlaceT: Hashable]:
+    """Decides what goes out: subscribes, pings and questions to REST."""
+
+    belief: _Belief[PlaceT]
+    judge: _Judge[PlaceT]
+    id_of: Callable[[PlaceT], Hashable]
+    held_until: float
+    """Until when the user's quota holds every subscribe back."""
+    reconnecting: bool = False
+    token_refused: bool = False
+
+    def due(self, place: PlaceT, one: _Served) -> float:
+        """Return when a place's next subscribe goes out; infinity if none does."""
+        alone = self.belief.alone
+        if (
+            not one.sight.socket_open
+            or self.reconnecting
+            or self.token_refused
+            or self.belief.rest.forbids
+            or (
+                alone not in (None, place)
+                and not one.sight.up
+                and self.id_of(place) == self.id_of(alone)
+            )
+        ):
+            return inf
+        return one.subscription.due(self.held_until)
+
+    def ask(self, now: float) -> Iterator[tuple[Action, PlaceT | None]]:
+        """Yield what is due."""
+        for place, one in self.belief.places.items():
+            if now >= self.due(place, one):
+                one.subscription.send(now)
+                yield Action.SUBSCRIBE, place
+            if self.judge.wants_ping(one, now):
+                one.sight.probing = True
+                yield Action.PROBE, place
+        if now >= self.judge.next_question() and not self.token_refused:
+            self.belief.rest.ask(now)
+            yield Action.ASK_REST, None
+
+    def apply_hold(self, now: float) -> None:
+        """Take the user's limit for the answer to each subscribe that it holds back."""
+        if now < self.held_until and not self.belief.rest.forbids:
+            for one in self.belief.opened:
+                if not one.sight.up:
+                    one.subscription.hold()
+
+    def next_end(self, now: float) -> float:
+        """Return when something is due that is not yet."""
+        dues = [self.due(place, one) for place, one in self.belief.places.items()]
+        if not self.token_refused:
+            dues.append(self.judge.next_question())
+        return soonest(now, *dues)
+
+
+class Terminal[PlaceT: Hashable]:
+    """The terminal of one account."""
 
     def __init__(
         self,
-        zones: Iterable[str],
+        places: Iterable[PlaceT],
         now: float,
         *,
         timing: Timing | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
+        id_of: Callable[[PlaceT], Hashable] = lambda place: None,
     ) -> None:
-        """Start without knowing anything; `zones` are the places of the account: one for each socket that can see it."""
-        self.pending: list[tuple[Action, str]] = []
+        """Start without knowing anything; `places` are those where the account can be seen.
+
+        `id_of` returns the id that the account has in a place: its own, or that of a replica.
+        """
+        self.pending: list[tuple[Action, PlaceT | None]] = []
+        """What is to be done. A subscribe of a place where one is unanswered replaces that one."""
         self.state = AccountState()
         self.deadline = now
         """When `tick` has something to do at the earliest."""
-        self._timing = timing or Timing()
+        self._timing = timing = timing or Timing()
         self._jitter = jitter
-        self._started = now
-        self._zones = {name: _ZoneLink(down_since=now) for name in zones}
-        self._terminal: bool | None = None
-        self._reason = Status.UNKNOWN
-        self._blind = False
-        self._ever_on = False
-        self._deployed: bool | None = None
-        self._exists = True
-        self._token_refused = False
-        self._hold_until = now
-        self._unseen_since: float | None = None
-        self._reconnecting = False
-        self._authenticated_since = False
-        self.tick(now)
+        self._high_reliability = False
+        self._belief = _Belief[PlaceT](timing, {}, Reads(timing), timing.silence)
+        self._judge = _Judge(
+            timing,
+            self._belief,
+            unknown=Clock(timing.unknown, now),
+            unseen=Clock(timing.blind + timing.round),
+        )
+        self._asker = _Asker(self._belief, self._judge, id_of, held_until=now)
+        self.set_places(places, now)
 
     @property
     def reconnecting(self) -> bool:
-        """Tell whether a `reconnect` is under way, during which nothing subscribes."""
-        return self._reconnecting
+        """Return whether a `reconnect` is under way, during which nothing subscribes."""
+        return self._asker.reconnecting
 
     @property
     def deployed(self) -> bool | None:
         """Return what REST last said about the account's deployment."""
-        return self._deployed
+        return self._belief.rest.deployed
 
     @property
     def up(self) -> bool:
-        """Tell whether an open socket shows a terminal."""
-        return any(link.up for link in self._zones.values())
+        """Return whether an open socket shows a terminal."""
+        return self._belief.up
 
     @property
-    def up_zones(self) -> list[str]:
-        """Return the zones where the account was up when it was last up."""
-        return [name for name, zone in self._zones.items() if zone.last_up]
+    def up_places(self) -> list[PlaceT]:
+        """Return the places where the account was up when it was last up."""
+        return [place for place, one in self._places.items() if one.sight.last_up]
 
-    def diagnostics(self, now: float) -> dict[str, dict[str, Any]]:
-        """Return what each zone knows, for a person; seconds count back or ahead from `now`."""
-        return {name: self._describe(link, now) for name, link in self._zones.items()}
+    def subscribed(self, place: PlaceT) -> bool:
+        """Return whether the socket of a place is known to hold a subscription."""
+        return self._places[place].subscription.subscribed
+
+    def diagnostics(self, now: float) -> dict[PlaceT, dict[str, Any]]:
+        """Return what each place knows, for a person; seconds count back or ahead from `now`."""
+        return {
+            place: one.sight.describe(now)
+            | one.subscription.describe(now, self._asker.due(place, one))
+            for place, one in self._places.items()
+        }
 
     # -- our sockets ---------------------------------------------------------------------------
 
-    def set_zones(self, zones: Iterable[str], now: float) -> None:
-        """Take a new set of zones; what is known of those that stay is kept."""
-        self._zones = {
-            name: self._zones.get(name) or _ZoneLink(down_since=now) for name in zones
+    def set_places(
+        self, places: Iterable[PlaceT], now: float, *, region_known: bool = True
+    ) -> None:
+        """Take a new set of places; what is known of those that stay is kept.
+
+        Where the region is not known, the global URL may lead to another one than the account's, and what
+        is answered there is no evidence.
+        """
+        timing, belief = self._timing, self._belief
+        belief.region_known = region_known
+        self._places = belief.places = {
+            place: belief.places.get(place)
+            or _Served(
+                Sight(timing, Clock(timing.blind, now), belief.patience),
+                Subscription(timing),
+            )
+            for place in places
         }
         self.tick(now)
 
     def socket_up(
-        self, zone: str, session_id: str, now: float, spread: float = 0.0
+        self, place: PlaceT, session_id: str, now: float, spread: float = 0.0
     ) -> None:
-        """Hear that a zone's socket is open, with a session of its own; subscribe within `spread`."""
-        link = self._zones[zone]
-        self._forget_socket(link)
-        link.alive = True
-        link.session_id = session_id
-        link.delay = self._timing.subscribe_first
-        link.subscribe_at = now + (self._jitter(0.0, spread) if spread else 0.0)
+        """Handle the opening of a place's socket, with a session of its own; subscribe within `spread`."""
+        one = self._places[place]
+        early = one.sight.open_socket(session_id)
+        one.subscription.forget_socket()
+        one.subscription.want(now + (self._jitter(0.0, spread) if spread else 0.0))
+        for event in early:
+            self.authenticated(
+                place, event.key, event.session_id, now, alone=event.alone
+            )
         self.tick(now)
 
-    def socket_down(self, zone: str, now: float) -> None:
-        """Hear that a zone's socket is gone: no news about the account, its clocks stop."""
-        link = self._zones[zone]
-        if not link.alive:
-            return
-        self._forget_socket(link)
-        link.alive = False
-        link.down_since = now
+    def socket_down(self, place: PlaceT, now: float) -> None:
+        """Handle the loss of a place's socket: no news about the account, its clocks stop."""
+        one = self._places[place]
+        if one.sight.socket_open:
+            one.sight.lose_socket(now)
+            one.subscription.forget_socket()
+            self.tick(now)
+
+    def probe_answered(self, place: PlaceT, sent_at: float, now: float) -> None:
+        """Handle the answer to a ping that was sent at `sent_at`: all that came before it was taken."""
+        sight = self._places[place].sight
+        sight.probing = False
+        sight.read_until = max(sight.read_until, sent_at)
         self.tick(now)
 
-    def probe_answered(self, zone: str, sent_at: float, now: float) -> None:
-        """Hear that the socket answered a ping sent at `sent_at`: what is silent since is gone."""
-        link = self._zones[zone]
-        link.probing = False
-        silent = [
-            key
-            for key, host in link.hosts.items()
-            if host.fresh and host.sign + self._timing.silence <= sent_at
-        ]
-        if silent and link.subscribed:
-            self._remove(link, silent, Status.SILENT, now, pause=0.0)
-        elif silent:
-            self._lose_sight(link, silent)
-        self.tick(now)
-
-    # -- answers -------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------
 
     def subscribe_answered(
         self,
-        zone: str,
+        place: PlaceT,
         now: float,
         error: MetaApiError | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """Hear the answer to a subscribe; `retry_after` is what a 429 recommends, in seconds."""
-        link = self._zones[zone]
-        link.in_flight = False
-        if not link.alive:
+        """Handle the answer to a subscribe; `retry_after` is what a 429 recommends, in seconds."""
+        one = self._places[place]
+        if not one.sight.socket_open:
             return
-        rule = _ACCEPTED if error is None else subscribe_rule(error)
-        if rule.evidence:
-            link.subscribed = True
-        else:
-            link.round_started = None
-            link.subscribed &= rule.refusal is None
-        pause = 0.0
-        if rule.retry is Retry.BACKOFF:
-            pause = link.delay
-            link.delay = min(link.delay * 2, self._timing.subscribe_max)
-        if rule.floor:
-            floor = max(retry_after or 0.0, self._timing.refused_floor)
-            link.not_before = now + floor + link.skipped
-        link.skipped = 0.0
-        if link.up and link.subscribed:
-            # the terminal authenticated before the answer came
-            link.refusal = None
-        else:
-            timed_out = isinstance(error, TerminalTimeoutError)
-            link.timeouts = link.timeouts + 1 if timed_out else 0
-            link.refusal = rule.refusal
-            link.subscribe_at = None if rule.retry is Retry.NEVER else now + pause
-        if rule.retry is Retry.NEVER:
-            link.nudged = True
+        lately = self._belief.rest.deployed_lately(now)
+        one.answered(now, error, retry_after, deployed_lately=lately)
         self.tick(now)
 
-    def forget_refusal(self, zone: str) -> None:
-        """Hear that another server of the zone is asked, whom the refusal does not concern."""
-        link = self._zones[zone]
-        link.refusal = None
-        link.not_before = -inf
+    def subscribe_now(self, place: PlaceT, now: float) -> bool:
+        """Subscribe at once, as for a reconnect; return False where something forbids that.
+
+        That is a floor, less than a second since the last one, one in flight, or no socket.
+        """
+        one = self._places[place]
+        if one.subscription.in_flight:
+            return False
+        wanted, one.subscription.wanted_at = one.subscription.wanted_at, now
+        if now < self._asker.due(place, one):
+            one.subscription.wanted_at = wanted
+            return False
+        self.tick(now)
+        return True
+
+    def forget_refusal(self, place: PlaceT) -> None:
+        """Take back a refusal, as another server is asked from now on."""
+        self._places[place].subscription.forget_refusal()
 
     def reconnect_sent(self, now: float) -> None:
-        """Hear that a `reconnect` goes out: nothing subscribes until it ended."""
-        self._reconnecting = True
-        self._authenticated_since = False
+        """Note that a `reconnect` goes out: nothing subscribes until it ended."""
+        self._asker.reconnecting = True
+        for one in self._places.values():
+            for host in one.sight.hosts.values():
+                host.renewed = False
         self.tick(now)
 
-    def reconnect_accepted(self, now: float) -> None:
-        """Hear that MetaApi took the `reconnect`: off until the next `authenticated`."""
-        if not self._authenticated_since:
-            self._drop_everything(Status.RECONNECTING)
+    def reconnect_accepted(
+        self, now: float, places: Iterable[PlaceT] | None = None
+    ) -> None:
+        """Handle MetaApi's `response` to the `reconnect`: where it went, terminals are down until `authenticated`.
+
+        `places` None means all. An `authenticated` that came since the request went out counts already.
+        """
+        asked = self._places if places is None else places
+        self._belief.restart([self._places[place] for place in asked])
         self.tick(now)
 
     def reconnect_ended(
         self, now: float, *, authenticated: bool, elsewhere: bool = False
     ) -> None:
-        """Hear the outcome; where no terminal is shown, or no subscription is, subscribe again at once."""
-        self._reconnecting = False
-        if not authenticated and self._terminal is False:
-            self._reason = Status.RECONNECT_FAILED
-        for link in self._zones.values():
-            if elsewhere or not (link.up and link.subscribed):
-                self._ask_afresh(link, now)
-                link.nudged = False
+        """Take the outcome; where no terminal is shown, or no subscription is, subscribe again at once."""
+        self._asker.reconnecting = False
+        if not authenticated and self._belief.terminal is False:
+            self._belief.reason = Status.RECONNECT_FAILED
+        for one in self._places.values():
+            if elsewhere or not (one.sight.up and one.subscription.subscribed):
+                one.subscription.want(now)
         self.tick(now)
 
     # -- events of the account -----------------------------------------------------------------
 
     def authenticated(
         self,
-        zone: str,
+        place: PlaceT,
         key: HostKey,
         session_id: str | None,
         now: float,
         *,
         alone: bool = False,
     ) -> bool:
-        """Take an `authenticated`; return False for a stale answer to an earlier socket.
+        """Take an `authenticated`; return False for one that does not count, or not yet.
 
-        `alone` says that MetaApi runs no other terminal for the account (`replicas` is 1).
+        That is a stale answer to an earlier socket, or one whose socket is not known to be open. `alone` says
+        that MetaApi runs no other terminal for the account (`replicas` is 1).
         """
-        link = self._zones[zone]
-        if (
-            session_id is not None
-            and link.session_id is not None
-            and session_id != link.session_id
-        ):
-            self._nudge(link, now)
-            self.tick(now)
+        one, belief = self._places[place], self._belief
+        if not one.sight.is_ours(key, session_id, alone=alone):
+            if one.sight.socket_open:
+                one.sight.heard_at = now
+                one.subscription.be_urged(now)
+                self.tick(now)
             return False
-        for known in link.find(key):
-            host = link.hosts[known]
-            host.sign = now
-            host.fresh = True
-            _rename(link.hosts, known, key)
-        if not link.find(key):
-            if len(link.hosts) >= _HOSTS_MAX:
-                del link.hosts[min(link.hosts, key=lambda one: link.hosts[one].sign)]
-            link.hosts[key] = _Host(now)
-        if alone:
-            link.forget_stale()
-        link.ever_up = True
-        link.timeouts = 0
-        link.nudged = False
-        if link.subscribed:
-            link.delay = self._timing.subscribe_first
-        if link.subscribed or link.in_flight or not link.alive:
-            link.refusal = None
-            link.subscribe_at = None
-        elif link.subscribe_at is None:
-            # it comes without a subscription, and without the `status` events that follow one
-            link.subscribe_at = now
-        self._note_where_up()
-        self._terminal = True
-        self._ever_on = True
-        self._blind = False
-        self._authenticated_since = True
-        if self._held:
-            # REST is behind: where nothing subscribed meanwhile, do
-            self._exists = True
-            if self._deployed is False:
-                self._deployed = None
-            for other in self._zones.values():
-                if not other.up:
-                    self._ask_afresh(other, now)
+        if one.sight.is_suspected(one.sight.find(key)):
+            belief.be_patient()
+        one.sight.authenticated(key, now, alone=alone)
+        one.subscription.authenticated(now, socket_open=one.sight.socket_open)
+        belief.on()
+        belief.alone = place if alone and not self._high_reliability else None
+        if belief.rest.forbids:
+            belief.overrule_rest(now)
         self.tick(now)
         return True
 
     def status(
         self,
-        zone: str,
+        place: PlaceT,
         key: HostKey,
         *,
         connected: bool | None,
@@ -373,74 +777,77 @@ class Terminal:
         now: float,
     ) -> bool:
         """Take a `status`, the periodic sign of life of a terminal; return False if it told nothing new."""
-        link = self._zones[zone]
-        host = link.hosts.get(key)
+        one = self._places[place]
+        sight = one.sight
+        host = sight.hosts.get(key)
         if (
             host is not None
             and host.fresh
-            and link.subscribed
+            and one.subscription.subscribed
             and authenticated is not False
-            and (connected is None or connected is host.broker)
+            and host.suspicion.since is None
         ):
-            host.sign = now
-            return False
-        link.hear()
-        found = link.find(key)
-        if authenticated is False and not found and len(self._zones) > 1:
-            pass  # another zone may be the one that has the account
-        elif authenticated is False:
-            self._remove(
-                link,
-                found,
-                Status.DISCONNECTED,
-                now,
-                pause=self._timing.subscribe_first,
-            )
-        elif fresh := [known for known in found if link.hosts[known].fresh]:
-            for known in fresh:
-                host = link.hosts[known]
-                host.sign = now
-                if connected is not None:
-                    host.broker = connected
-                _rename(link.hosts, known, key)
-        elif not link.up:
-            self._nudge(link, now)
+            host.silence.since = now
+            if connected is None or connected is host.broker:
+                return False
+            host.broker = connected
+            self.tick(now, settled=True)
+            return True
+        one.subscription.seen(up=sight.up)
+        found = sight.find(key)
+        if authenticated is False:
+            # of a host that nobody knows: another place may be the one that has the account
+            if found or len(self._places) == 1:
+                pause = self._timing.subscribe_first
+                self._belief.remove(one, found, Status.DISCONNECTED, now, pause)
+        else:
+            sight.heard_at = now
+            if sight.is_suspected(found):
+                self._belief.be_patient()
+            if not sight.status(found, key, connected, now) and not sight.up:
+                one.subscription.be_urged(now)
         self.tick(now)
         return True
 
-    def disconnected(self, zone: str, key: HostKey, now: float) -> None:
+    def disconnected(self, place: PlaceT, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""
-        link = self._zones[zone]
-        link.hear()
-        if found := link.find(key):
+        one = self._places[place]
+        one.subscription.seen(up=one.sight.up)
+        one.sight.early.clear()
+        if found := one.sight.find(key):
             first = self._timing.subscribe_first
             pause = self._jitter(first / 3, first * 5 / 3)
-            self._remove(link, found, Status.DISCONNECTED, now, pause=pause)
+            self._belief.remove(one, found, Status.DISCONNECTED, now, pause)
         self.tick(now)
 
     # -- facts that do not come by a socket ----------------------------------------------------
 
     def facts(
-        self, now: float, *, deployed: bool | None = None, exists: bool = True
+        self,
+        now: float,
+        *,
+        deployed: bool | None = None,
+        exists: bool = True,
+        connection: str | None = None,
+        read_since: float | None = None,
+        high_reliability: bool | None = None,
     ) -> None:
-        """Take what REST says; `deployed` None means that REST cannot be asked."""
-        was_held = self._held
-        self._exists = exists
-        if exists:
-            self._deployed = deployed
-        if self._deployed is False and (self._terminal is not False or self._blind):
-            self._drop_everything(Status.NOT_DEPLOYED)
-        if not self._held:
-            if self._reason is Status.NOT_DEPLOYED:
-                self._reason = (
-                    Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
-                )
-            for link in self._zones.values():
-                unknown = deployed and link.refusal is Status.NOT_FOUND
-                if was_held or unknown:
-                    self._ask_afresh(link, now)
-                if was_held and unknown:
-                    self._hurry(link, now)
+        """Take what REST says; `deployed` None means that REST cannot be asked.
+
+        `connection` is its `connectionStatus`, `read_since` when the read began. A read that is older than a
+        sign of life denies nothing: REST is asked again. `high_reliability`: MetaApi runs two terminals.
+        """
+        if high_reliability is not None:
+            self._high_reliability = high_reliability
+            if high_reliability:
+                self._belief.alone = None
+        self._belief.read(
+            now,
+            deployed=deployed,
+            exists=exists,
+            connection=connection,
+            read_since=read_since,
+        )
         self.tick(now)
 
     def hold(self, until: float, now: float) -> None:
@@ -448,344 +855,41 @@ class Terminal:
 
         What that shows waits for the next `tick`, which is due at once: a thousand accounts are held together.
         """
-        self._hold_until = until
+        self._asker.held_until = until
         # one that is overdue keeps its turn
         self.deadline = min(self.deadline, now)
 
     def token_refused(self, now: float) -> None:
-        """Hear that MetaApi refuses the token: nothing is known any more."""
-        self._token_refused = True
+        """Note that MetaApi refuses the token: nothing is known, and nothing asked, any more."""
+        self._asker.token_refused = True
+        self.tick(now)
+
+    def token_accepted(self, now: float) -> None:
+        """Note that MetaApi takes the token (again)."""
+        self._asker.token_refused = False
+        self._belief.lift_floors(now)
         self.tick(now)
 
     # -- the clock -----------------------------------------------------------------------------
 
-    def tick(self, now: float) -> None:
-        """Let the clock decide what is due, and work out the state anew."""
-        self._decide_round(now)
-        self._mind_hold(now)
-        self._look_around(now)
-        self._make_wishes(now)
-        self.state = self._make_state()
-        self.deadline = min(
-            (when for when in self._moments() if when > now), default=inf
-        )
+    def tick(self, now: float, *, settled: bool = False) -> None:
+        """Let the clock decide what is due, and work out the state anew; to call it late does no harm.
 
-    def _decide_round(self, now: float) -> None:
-        """Judge the subscribe rounds that are over."""
-        if any(link.up for link in self._zones.values()):
-            for link in self._zones.values():
-                if self._round_over(link, now) or (
-                    not link.alive and now >= link.down_since + self._timing.blind
-                ):
-                    link.forget_stale()
-            self._note_where_up()
-            return
-        if self._terminal is False and not self._blind:
-            return
-        judges = [link for link in self._zones.values() if self._has_a_say(link, now)]
-        if judges and all(self._round_over(link, now) for link in judges):
-            self._drop_everything(
-                Status.DISCONNECTED if self._ever_on else Status.NEVER_AUTHENTICATED
-            )
-
-    def _has_a_say(self, link: _ZoneLink, now: float) -> bool:
-        """Tell whether a zone must agree that a round got nowhere.
-
-        A zone whose socket is away only for a moment may be the one that has the account.
+        `settled` leaves out what only the clock can change, as long as nothing is due.
         """
-        if link.ever_up:
-            return True
-        if link.alive:
-            return link.refusal is not Status.NOT_FOUND
-        return not self._ever_on and now < link.down_since + self._timing.blind
-
-    def _round_over(self, link: _ZoneLink, now: float) -> bool:
-        """Tell whether a zone's round lasted its time and every subscribe of it got an answer."""
-        return (
-            link.alive
-            and not link.in_flight
-            and link.round_started is not None
-            and now >= link.round_started + self._timing.round
-        )
-
-    def _mind_hold(self, now: float) -> None:
-        """Take the user's limit for the answer to each subscribe that it holds back, until one comes.
-
-        A socket on which the account's events come, or an answer of its own, says more.
-        """
-        if now >= self._hold_until or self._held:
-            return
-        for link in self._zones.values():
-            if (
-                link.alive
-                and link.refusal is None
-                and link.subscribe_at is not None
-                and not (link.up or link.subscribed or link.in_flight)
-            ):
-                link.refusal = Status.QUOTA_EXHAUSTED
-
-    def _look_around(self, now: float) -> None:
-        """Find out whether we can see the account; once blind, only evidence makes us see again."""
-        if self._terminal is None and now >= self._started + self._timing.unknown:
-            self._blind = True
-        if self._deployed is False:
-            self._blind = False
-            return
-        eyes = [link for link in self._zones.values() if link.last_up] or list(
-            self._zones.values()
-        )
-        if eyes and all(self._is_blind(link, now) for link in eyes):
-            self._blind = True
-        if not self._terminal or self.up:
-            self._unseen_since = None
-        elif self._unseen_since is None:
-            self._unseen_since = now
-        elif now >= self._unseen_since + self._patience:
-            self._blind = True
-
-    @property
-    def _patience(self) -> float:
-        """Return for how long an on is believed that no open socket shows."""
-        return self._timing.blind + self._timing.round
-
-    def _is_blind(self, link: _ZoneLink, now: float) -> bool:
-        """Tell whether one zone shows nothing of the account."""
-        if link.alive:
-            return link.refusal is not None and not link.up
-        return now >= link.down_since + self._timing.blind
-
-    def _may_subscribe(self) -> bool:
-        """Tell whether anything may subscribe now."""
-        return not (self._reconnecting or self._token_refused or self._held)
-
-    @property
-    def _held(self) -> bool:
-        """Tell whether REST says that there is nothing to subscribe to."""
-        return self._deployed is False or not self._exists
-
-    def _make_wishes(self, now: float) -> None:
-        """Ask for the subscribes and probes that are due."""
-        may_subscribe = self._may_subscribe()
-        for name, link in self._zones.items():
-            if not link.alive:
-                continue
-            if may_subscribe and not link.in_flight and now >= self._due(link):
-                link.in_flight = True
-                link.sent_at = now
-                link.subscribe_at = None
-                if link.round_started is None:
-                    link.round_started = now
-                self.pending.append((Action.SUBSCRIBE, name))
-            if not link.probing and any(
-                host.fresh and now >= host.sign + self._timing.silence
-                for host in link.hosts.values()
-            ):
-                link.probing = True
-                self.pending.append((Action.PROBE, name))
-
-    def _due(self, link: _ZoneLink) -> float:
-        """Return when a zone's next subscribe may go out, whatever the server makes us want."""
-        return max(
-            inf if link.subscribe_at is None else link.subscribe_at,
-            link.not_before,
-            link.sent_at + self._timing.subscribe_first / 3,
-            self._hold_until,
-        )
-
-    def _make_state(self) -> AccountState:
-        """Put together what is shown."""
-        if self._token_refused:
-            return AccountState(available=False, status=None)
-        timeouts = min(
-            (link.timeouts for link in self._zones.values() if link.alive), default=0
-        )
-        if self._blind or not self._exists:
-            return AccountState(
-                available=False, status=self._blind_status(), timeouts=timeouts
+        if not settled or now >= self.deadline:
+            self._look_at_clock(now)
+        self.state = show(
+            self._belief.facts(
+                token_refused=self._asker.token_refused,
+                reconnecting=self._asker.reconnecting,
             )
-        if not self._terminal:
-            status = self._reason
-            if self._reconnecting:
-                status = Status.RECONNECTING
-            elif self._deployed is False:
-                status = Status.NOT_DEPLOYED
-            return AccountState(
-                terminal=self._terminal, status=status, timeouts=timeouts
-            )
-        brokers = {
-            host.broker for link in self._zones.values() for host in link.hosts.values()
-        }
-        broker = True if True in brokers else False if False in brokers else None
-        return AccountState(
-            terminal=True,
-            broker=broker,
-            status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,
-            timeouts=timeouts,
         )
 
-    def _blind_status(self) -> Status:
-        """Say why nothing can be seen."""
-        if not self._exists:
-            return Status.NOT_FOUND
-        if self._reconnecting:
-            return Status.RECONNECTING
-        refusals = [
-            link.refusal for link in self._zones.values() if link.alive and link.refusal
-        ]
-        if refusals:
-            return refusals[0]
-        if any(link.alive for link in self._zones.values()):
-            return Status.UNKNOWN
-        return Status.NO_CONNECTION
-
-    def _moments(self) -> Iterator[float]:
-        """Yield when the clock alone can change something; what is past was looked at."""
-        if self._terminal is None:
-            yield self._started + self._timing.unknown
-        if self._unseen_since is not None:
-            yield self._unseen_since + self._patience
-        may_subscribe = self._may_subscribe()
-        for link in self._zones.values():
-            if not link.alive:
-                yield link.down_since + self._timing.blind
-                continue
-            if may_subscribe and not link.in_flight:
-                yield self._due(link)
-            if link.round_started is not None:
-                yield link.round_started + self._timing.round
-            if not link.probing:
-                for host in link.hosts.values():
-                    if host.fresh:
-                        yield host.sign + self._timing.silence
-
-    def _describe(self, link: _ZoneLink, now: float) -> dict[str, Any]:
-        """Return what a zone knows."""
-        subscribes = (
-            self._may_subscribe()
-            and link.alive
-            and not link.in_flight
-            and link.subscribe_at is not None
-        )
-        return {
-            "socket": link.alive,
-            "hosts": [
-                {
-                    "instance": instance,
-                    "host": name,
-                    "session": "ours" if host.fresh else "earlier",
-                    "broker": host.broker,
-                    "last_sign": round(now - host.sign, 1),
-                }
-                for (instance, name), host in link.hosts.items()
-            ],
-            "subscribe_in_flight": link.in_flight,
-            "next_subscribe_in": round(self._due(link) - now, 1)
-            if subscribes
-            else None,
-            "subscribe_pause": link.delay,
-            "timeouts": link.timeouts,
-            "refusal": link.refusal,
-            "refused_for": round(max(link.not_before - now, 0.0), 1),
-            "probing": link.probing,
-        }
-
-    # -- helpers -------------------------------------------------------------------------------
-
-    def _forget_socket(self, link: _ZoneLink) -> None:
-        """Stop every clock that runs on a zone's socket."""
-        link.round_started = None
-        link.in_flight = False
-        link.subscribed = False
-        link.sent_at = -inf
-        link.nudged = False
-        link.probing = False
-        for host in link.hosts.values():
-            host.fresh = False
-
-    def _remove(
-        self,
-        link: _ZoneLink,
-        keys: Iterable[HostKey],
-        reason: Status,
-        now: float,
-        *,
-        pause: float,
-    ) -> None:
-        """Take hosts out on evidence; the last one turns the terminal off."""
-        removed = [link.hosts.pop(key) for key in keys]
-        if any(host.fresh for host in removed) and not link.up:
-            link.nudged = False
-            link.delay = self._timing.subscribe_first
-            due = now + pause
-            if link.subscribe_at is None or link.subscribe_at > due:
-                link.subscribe_at = due
-            if not link.hosts:
-                link.round_started = None
-        if any(other.hosts for other in self._zones.values()):
-            self._note_where_up()
-        elif self._terminal is not False or self._blind:
-            self._terminal = False
-            self._reason = reason
-            self._blind = False
-
-    def _lose_sight(self, link: _ZoneLink, keys: Iterable[HostKey]) -> None:
-        """Take hosts out that are silent for want of a subscription, which is no evidence about them."""
-        for key in keys:
-            del link.hosts[key]
-        if any(other.hosts for other in self._zones.values()):
-            self._note_where_up()
-        else:
-            self._blind = True
-
-    def _note_where_up(self) -> None:
-        """Remember in which zones the account is up, for when it is up nowhere any more."""
-        for link in self._zones.values():
-            link.last_up = bool(link.hosts)
-
-    def _drop_everything(self, reason: Status) -> None:
-        """Turn the terminal off on evidence about the account as a whole."""
-        for link in self._zones.values():
-            link.hosts.clear()
-        self._terminal = False
-        self._reason = reason
-        self._blind = False
-
-    def _nudge(self, link: _ZoneLink, now: float) -> None:
-        """Subscribe at once where MetaApi shows a terminal that is not ours (any longer), but once only."""
-        if not link.nudged:
-            link.nudged = True
-            link.subscribe_at = now
-
-    def _hurry(self, link: _ZoneLink, now: float) -> None:
-        """Lift the floor of a refusal, once an hour, and never for more attempts in that hour."""
-        hour = _TRIES_AN_HOUR * self._timing.refused_floor
-        if link.not_before > now >= link.hurried_at + hour:
-            link.hurried_at = now
-            link.skipped = link.not_before - now
-            link.not_before = now
-
-    def _ask_afresh(self, link: _ZoneLink, now: float) -> None:
-        """Subscribe at once, as if for the first time, where there is a socket and no floor."""
-        link.delay = self._timing.subscribe_first
-        link.subscribe_at = now
-
-
-_ACCEPTED = Rule(Retry.BACKOFF, evidence=True)
-"""A `response` is no `authenticated`: subscribe again until that comes (SDK behaviour)."""
-
-
-def _matches(one: HostKey, other: HostKey) -> bool:
-    """Tell whether two keys can mean the same host."""
-    return all(
-        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
-    )
-
-
-def _rename(hosts: dict[HostKey, _Host], known: HostKey, key: HostKey) -> None:
-    """Learn the full key of a host that an earlier event named only in part."""
-    full = (
-        known[0] if key[0] is None else key[0],
-        known[1] if key[1] is None else key[1],
-    )
-    if full != known:
-        hosts[full] = hosts.pop(known)
+    def _look_at_clock(self, now: float) -> None:
+        """Let the clock decide what is due, and when it is next."""
+        self._judge.judge(now, reconnecting=self._asker.reconnecting)
+        self._asker.apply_hold(now)
+        self._judge.look_around(now)
+        self.pending += self._asker.ask(now)
+        self.deadline = min(self._judge.next_end(now), self._asker.next_end(now))

@@ -2,19 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-import logging
+import random
 import secrets
-from typing import Any
+from typing import Any, Protocol
 
-import aiohttp
 import orjson
 
-from ..endpoints import (
-    new_client_id,
-    seed_page_params,
-    socket_headers,
-    socket_params,
-)
 from ..errors import (
     ConnectionLostError,
     MetaApiError,
@@ -23,11 +16,9 @@ from ..errors import (
     UnauthorizedError,
     from_name,
 )
+from ..support import SocketCounters
 from ..timing import Timing
 from ..token import clean, redact
-from .socketio2 import Socket, SocketCounters
-
-_LOGGER = logging.getLogger(__name__)
 
 MAX_PENDING = 1000
 """Requests that may wait for an answer on one socket."""
@@ -36,8 +27,75 @@ _DEPTH = 8
 """How deep an error is read: MetaApi's details are a list of objects."""
 
 
+PROTOCOL = "3"
+
+
+class Socket(Protocol):
+    """The socket below a channel: it is connected, used and closed once."""
+
+    @property
+    def counters(self) -> SocketCounters:
+        """What went over the socket."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the socket is open and its namespace connected."""
+
+    async def connect(
+        self,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Open the socket; raises HandshakeRefusedError or CannotConnectError."""
+
+    async def emit(self, event: str, payload: Mapping[str, Any]) -> None:
+        """Queue an event; raises NotConnectedError."""
+
+    async def probe(self) -> None:
+        """Send a ping and return when it is answered; raises ConnectionLostError."""
+
+    async def wait_closed(self) -> str:
+        """Return why the socket closed, once it did."""
+
+    async def close(self) -> None:
+        """Close the socket; never fails."""
+
+
+class SocketFactory(Protocol):
+    """What makes the socket of a channel."""
+
+    def __call__(
+        self,
+        on_event: Callable[[str, Any], None],
+        *,
+        redact: Callable[[str], str],
+    ) -> Socket:
+        """Return a socket that hands on its events, and redacts what it shows of a server's words."""
+
+
+def new_client_id() -> str:
+    """Return a new client id: a random decimal between 0 and 1, as text (SDK behavior)."""
+    return f"{random.random():.17f}"
+
+
+def socket_params(token: str, client_id: str) -> dict[str, str]:
+    """Return the query of a socket's URL, as today's clients send it (SDK behavior)."""
+    return {"auth-token": token, "clientId": client_id, "protocol": PROTOCOL}
+
+
+def socket_headers(client_id: str) -> dict[str, str]:
+    """Return the headers of a socket's upgrade request (SDK behavior)."""
+    return {"Client-Id": client_id}
+
+
+def seed_page_params(token: str) -> dict[str, str]:
+    """Return the query that the documentation's own example of `reconnect` sends."""
+    return {"auth-token": token}
+
+
 def new_request_id() -> str:
-    """Return a new request id: 32 random characters (SDK behaviour)."""
+    """Return a new request id: 32 random characters (SDK behavior)."""
     return secrets.token_hex(16)
 
 
@@ -46,7 +104,7 @@ class Channel:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        make_socket: SocketFactory,
         token: str,
         *,
         application: str,
@@ -55,7 +113,7 @@ class Channel:
         timing: Timing,
         instance: int | None = None,
     ) -> None:
-        """Prepare a socket; `instance` goes into every request (SDK behaviour)."""
+        """Make a socket; `instance` goes into every request (SDK behavior)."""
         self.session_id = secrets.token_urlsafe(24)
         self.unexpected = 0
         """Answers nobody waits for, and events that cannot be read."""
@@ -66,17 +124,17 @@ class Channel:
         self._on_unauthorized = on_unauthorized
         self._timing = timing
         self._pending: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
-        self._wire = Socket(session, self._event, timing=timing, redact=self._redact)
+        self._socket = make_socket(self._event, redact=self._redact)
 
     @property
     def connected(self) -> bool:
-        """Tell whether the socket is open."""
-        return self._wire.connected
+        """Return whether the socket is open."""
+        return self._socket.connected
 
     @property
     def counters(self) -> SocketCounters:
         """Return what went over the socket."""
-        return self._wire.counters
+        return self._socket.counters
 
     async def connect(self, url: str, *, seed_page: bool = False) -> None:
         """Open the socket; raises HandshakeRefusedError or CannotConnectError.
@@ -84,10 +142,10 @@ class Channel:
         With `seed_page`, the URL's query is that of the documentation's example of `reconnect`.
         """
         if seed_page:
-            await self._wire.connect(url, seed_page_params(self._token))
+            await self._socket.connect(url, seed_page_params(self._token))
             return
         client_id = new_client_id()
-        await self._wire.connect(
+        await self._socket.connect(
             url, socket_params(self._token, client_id), socket_headers(client_id)
         )
 
@@ -98,7 +156,7 @@ class Channel:
 
         `timeout` is in seconds. Raises a RequestError when MetaApi answers with `processingError`,
         NoResponseError, ConnectionLostError, NotConnectedError or TooManyPendingError.
-        Source: documentation, websocket API; `instanceIndex` and `sessionId`: SDK behaviour.
+        Source: documentation, websocket API; `instanceIndex` and `sessionId`: SDK behavior.
         """
         if len(self._pending) >= MAX_PENDING:
             raise TooManyPendingError("Too many requests wait for an answer")
@@ -117,7 +175,7 @@ class Channel:
         )
         self._pending[request_id] = answer
         try:
-            await self._wire.emit("request", payload)
+            await self._socket.emit("request", payload)
             async with asyncio.timeout(
                 self._timing.response if timeout is None else timeout
             ):
@@ -131,14 +189,14 @@ class Channel:
 
     async def probe(self) -> None:
         """Return when the server answered a ping sent now; raises ConnectionLostError."""
-        await self._wire.probe()
+        await self._socket.probe()
 
     async def wait_closed(self) -> str:
         """Return why the socket closed, once it did."""
-        return self._redact(await self._wire.wait_closed())
+        return self._redact(await self._socket.wait_closed())
 
     def fail_pending(self) -> None:
-        """Tell everybody who waits for an answer that none will come."""
+        """End the wait of everybody who waits for an answer: none will come."""
         for answer in self._pending.values():
             if not answer.done():
                 answer.set_exception(
@@ -148,7 +206,7 @@ class Channel:
     async def close(self) -> None:
         """Close the socket."""
         self.fail_pending()
-        await self._wire.close()
+        await self._socket.close()
 
     def _redact(self, text: str) -> str:
         """Take the token out of a text."""

@@ -1,19 +1,19 @@
 """One connection to a zone, kept open: connect, serve, back off, again."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import contextlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
 import logging
 import random
 from typing import Any, Protocol
 
 import aiohttp
 
-from ..endpoints import (
-    Zone,
-)
+from ..endpoints import Zone
 from ..errors import (
     CannotConnectError,
     HandshakeEndedError,
@@ -22,34 +22,220 @@ from ..errors import (
     NotConnectedError,
     read_retry_after,
 )
-from ..terminal.rules import HANDSHAKE, Retry
+from ..support import SocketCounters
 from ..timing import Timing
-from .channel import Channel
-from .socketio2 import SocketCounters
+from .channel import Channel, SocketFactory
+from .engineio3 import EngineIO3
+from .socketio2 import Socket
 
 _LOGGER = logging.getLogger(__name__)
 
+REFUSALS = frozenset((401, 403, 404, 429))
+"""HTTP statuses of a handshake that have a floor; every other failure to connect is a matter of back-off.
+
+Even these may pass by themselves, so the first floors are short.
+"""
+
 _SHORT_LIFE = 5.0
+"""Seconds."""
 _SUSPICIOUS = 3
-"""So many sockets in a row that live for less than these seconds may mean a refused token."""
+"""This many short lives in a row may mean a refused token."""
+
+
+def make_socket(session: aiohttp.ClientSession, timing: Timing) -> SocketFactory:
+    """Return what makes a socket of both dialects for a channel, on a session of the caller's."""
+    return partial(Socket, partial(EngineIO3, session, timing), timing=timing)
+
+
+def make_channel(
+    session: aiohttp.ClientSession,
+    token: str,
+    *,
+    application: str,
+    on_synchronization: Callable[[Mapping[str, Any]], None],
+    on_unauthorized: Callable[[], None],
+    timing: Timing,
+    instance: int | None = None,
+) -> Channel:
+    """Return a channel that is not open yet; see `Channel`."""
+    return Channel(
+        make_socket(session, timing),
+        token,
+        application=application,
+        on_synchronization=on_synchronization,
+        on_unauthorized=on_unauthorized,
+        timing=timing,
+        instance=instance,
+    )
+
+
+class ConnectionState(StrEnum):
+    """What a connection is doing."""
+
+    CLOSED = "closed"
+    CONNECTING = "connecting"
+    OPEN = "open"
+    BACKING_OFF = "backing off"
 
 
 class ConnectionListener(Protocol):
-    """Who hears of a connection."""
+    """Who is told about a connection."""
 
     def connection_up(self, connection: Connection) -> None:
-        """Hear that a socket is open, with a new session id."""
+        """Called when a socket is open, with a new session id."""
 
     def connection_down(self, connection: Connection, reason: str) -> None:
-        """Hear that the socket is gone."""
+        """Called when the socket is gone."""
 
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
     ) -> None:
-        """Take a `synchronization` event."""
+        """Called with each `synchronization` event."""
 
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
-        """Hear that MetaApi refuses the token: it said so, or closes every socket at once."""
+        """Called when MetaApi refuses the token: it said so, or closes every socket at once."""
+
+
+class BackOff:
+    """The pauses between connects."""
+
+    def __init__(self, timing: Timing) -> None:
+        """Start without a failure."""
+        self.attempts = 0
+        """Connects tried since the last reset."""
+        self._timing = timing
+        self._clock = asyncio.get_running_loop().time
+        self._down_since = self._clock()
+        """When the outage began."""
+        self._counts_from = 0.0
+        """When the pause began that comes next: with the connect that fails, or with the loss."""
+        self._refusals = 0
+        self._proven = False
+        self._wake = asyncio.Event()
+        self._pause = 0.0
+        self._pause_ends: float | None = None
+
+    def wake(self) -> None:
+        """End a pause, because a person asks, but not one after a refusal."""
+        self.attempts = 0
+        self._wake.set()
+
+    def attempt(self) -> None:
+        """Note that a connect begins."""
+        self.attempts += 1
+        self._proven = False
+        self._counts_from = self._clock()
+
+    def prove(self) -> None:
+        """Note that the socket serves its purpose."""
+        self._proven = True
+
+    def lost(self, opened_at: float) -> None:
+        """Start afresh after a socket that was open for long, or for less when it was proven."""
+        self._counts_from = now = self._clock()
+        lived = now - opened_at
+        if lived < self._timing.backoff_proven:
+            return
+        self._down_since = now
+        if self._proven or lived >= self._timing.backoff_reset:
+            self.attempts = 0
+            self._refusals = 0
+
+    def refuse(self, recommended: float) -> float:
+        """Return the floor of the pause after a refusal, in seconds; `recommended` is what the server asks for."""
+        floor = min(
+            self._timing.refused_first * 2.0 ** min(self._refusals, 30),
+            self._timing.refused_floor,
+        )
+        self._refusals += 1
+        return max(floor, recommended)
+
+    async def pause(self, floor: float) -> None:
+        """Pause with full jitter, or for the whole floor, in seconds, after a refusal."""
+        now = self._clock()
+        longest = min(
+            self._timing.backoff_first * 2.0 ** min(max(self.attempts - 1, 0), 30),
+            self._timing.backoff_max,
+        )
+        if now < self._down_since + self._timing.backoff_patience:
+            longest = min(longest, self._timing.backoff_short)
+        # a connect that hung was a pause in itself; what is left keeps those apart who hung together
+        least = min(self._timing.backoff_first, longest)
+        longest = max(longest - (now - self._counts_from), least)
+        self._pause = floor + random.uniform(0, longest)
+        self._pause_ends = now + self._pause
+        try:
+            if floor:
+                await asyncio.sleep(self._pause)
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause):
+                    await self._wake.wait()
+            self._wake.clear()
+        finally:
+            self._pause_ends = None
+
+    def times(self, now: float) -> dict[str, float]:
+        """Return the pause and when it ends, in seconds from `now`, while there is one."""
+        if self._pause_ends is None:
+            return {}
+        return {"pause": self._pause, "next_attempt_in": self._pause_ends - now}
+
+
+class ShortLives:
+    """Counts sockets in a row that live so shortly that the token may be refused."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._count = 0
+
+    def add(self, seconds: float) -> bool:
+        """Note how long a socket lived; return whether that is suspicious."""
+        self._count = self._count + 1 if seconds < _SHORT_LIFE else 0
+        if self._count < _SUSPICIOUS:
+            return False
+        self._count = 0
+        return True
+
+    def clear(self) -> None:
+        """Start again: what happened was something else."""
+        self._count = 0
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a connection went through, for a person."""
+
+    connects: int = 0
+    losses: int = 0
+    last_loss: str | None = None
+    """Why the last open socket closed."""
+    last_error: MetaApiError | None = None
+    """Why the last connect that failed did so."""
+    counters: SocketCounters = field(default_factory=SocketCounters)
+    """What went over sockets that are gone."""
+    unexpected: int = 0
+
+    def add(self, channel: Channel) -> None:
+        """Keep what went over a socket that is gone."""
+        self.counters += channel.counters
+        self.unexpected += channel.unexpected
+
+    def diagnostics(self, channel: Channel | None) -> dict[str, Any]:
+        """Return all of it, with what went over the open socket."""
+        counters, unexpected = self.counters, self.unexpected
+        if channel is not None:
+            counters += channel.counters
+            unexpected += channel.unexpected
+        error = self.last_error
+        return {
+            "connects": self.connects,
+            "losses": self.losses,
+            "last_loss": self.last_loss,
+            "last_error": error and f"{type(error).__name__}: {error}",
+            **asdict(counters),
+            "unexpected": unexpected,
+        }
 
 
 class Connection:
@@ -67,38 +253,46 @@ class Connection:
     ) -> None:
         """Prepare the loop; `start` runs it."""
         self.zone = zone
-        self.attempts = 0
-        """Connects tried since the last back-off reset."""
-        self.connects = 0
-        self.losses = 0
-        self.last_error: MetaApiError | None = None
-        """Why the last connect that failed did so."""
-        self.last_loss: str | None = None
-        """Why the last open socket closed."""
-        self.opened_at: float | None = None
-        self._session = session
-        self._token = token
-        self._listener = listener
-        self._application = application
+        self.statistics = Statistics()
+        self.back_off = BackOff(timing)
         self._timing = timing
+        self._listener = listener
+        self._make_channel = partial(
+            make_channel,
+            session,
+            token,
+            application=application,
+            on_synchronization=self._event,
+            on_unauthorized=self._unauthorized,
+            timing=timing,
+            instance=zone.instance,
+        )
+        self._state = ConnectionState.CLOSED
+        self._since = 0.0
+        """When the state began."""
         self._channel: Channel | None = None
+        """The open socket, if there is one."""
         self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._short_lives = 0
-        self._proven = False
         self._connecting: asyncio.Timeout | None = None
-        self._connect_started = 0.0
-        self._pause = 0.0
-        self._pause_ends: float | None = None
-        self._counters = SocketCounters()
-        self._unexpected = 0
+        self._cut_short = False
+        """Whether the last connect was given up for a person: the next one has all its time."""
+        self._short_lives = ShortLives()
         self._clock = asyncio.get_running_loop().time
-        self._down_since = self._clock()
+
+    @property
+    def state(self) -> ConnectionState:
+        """Return what the connection is doing."""
+        return self._state
 
     @property
     def connected(self) -> bool:
-        """Tell whether the socket is open."""
-        return self._channel is not None
+        """Return whether the socket is open."""
+        return self._state is ConnectionState.OPEN
+
+    @property
+    def opened_at(self) -> float | None:
+        """Return when the open socket opened."""
+        return self._since if self.connected else None
 
     @property
     def session_id(self) -> str:
@@ -112,51 +306,38 @@ class Connection:
 
     def diagnostics(self, now: float) -> dict[str, Any]:
         """Return how the socket does and did, for a person; seconds count back or ahead from `now`."""
-        state, details = "connecting", dict[str, float]()
-        if self.opened_at is not None:
-            state, details = "open", {"open_for": now - self.opened_at}
-        elif self._pause_ends is not None:
-            state = "backing off"
-            details = {"pause": self._pause, "next_attempt_in": self._pause_ends - now}
-        elif self._task is None or self._task.done():
-            state = "closed"
-        unexpected = self._unexpected
-        if self._channel is not None:
-            unexpected += self._channel.unexpected
-        error = self.last_error
+        times = self.back_off.times(now)
+        if self.connected:
+            times = {"open_for": now - self._since}
         return {
             "zone": self.zone.name,
             "region": self.zone.region,
-            "state": state,
-            **{name: round(seconds, 1) for name, seconds in details.items()},
-            "attempts_since_reset": self.attempts,
-            "connects": self.connects,
-            "losses": self.losses,
-            "last_loss": self.last_loss,
-            "last_error": error and f"{type(error).__name__}: {error}",
-            **asdict(self._counters + self.counters),
-            "unexpected": unexpected,
+            "state": self._state.value,
+            **{name: round(seconds, 1) for name, seconds in times.items()},
+            "attempts_since_reset": self.back_off.attempts,
+            **self.statistics.diagnostics(self._channel),
         }
 
     def start(self) -> None:
         """Start to connect."""
+        self._enter(ConnectionState.CONNECTING)
         self._task = asyncio.create_task(
             self._run(), name=f"metaapi socket {self.zone.name}"
         )
 
     def wake(self) -> None:
-        """Connect now, because a person asks: cut a pause short, but not one after a refusal."""
-        self.attempts = 0
-        self._wake.set()
+        """Connect now, because a person asks: end a pause, but not one after a refusal."""
+        self.back_off.wake()
         if (
             self._connecting is not None
-            and self._clock() >= self._connect_started + self._timing.connect_hung
+            and not self._cut_short
+            and self._clock() >= self._since + self._timing.connect_hung
         ):
             self._connecting.reschedule(self._clock())
 
     def prove(self) -> None:
-        """Hear that the socket serves its purpose: its loss starts the back-off afresh."""
-        self._proven = True
+        """Note that the socket serves its purpose: its loss starts the back-off afresh."""
+        self.back_off.prove()
 
     def stop(self) -> None:
         """Start to end the loop, without waiting for it."""
@@ -167,15 +348,13 @@ class Connection:
         self, kind: str, account_id: str, *, timeout: float | None = None, **fields: str
     ) -> Mapping[str, Any]:
         """Send a request; see `Channel.request`."""
-        if self._channel is None:
-            raise NotConnectedError("No socket to MetaApi is open")
-        return await self._channel.request(kind, account_id, timeout=timeout, **fields)
+        return await self._open_channel().request(
+            kind, account_id, timeout=timeout, **fields
+        )
 
     async def probe(self) -> None:
         """Return when the server answered a ping sent now; raises ConnectionLostError."""
-        if self._channel is None:
-            raise NotConnectedError("No socket to MetaApi is open")
-        await self._channel.probe()
+        await self._open_channel().probe()
 
     async def close(self) -> None:
         """Close the socket and end the loop, whatever it is doing."""
@@ -184,83 +363,82 @@ class Connection:
         self._task.cancel()
         await asyncio.wait((self._task,))
         self._task = None
+        self._enter(ConnectionState.CLOSED)
+
+    def _enter(self, state: ConnectionState) -> None:
+        """Change the state."""
+        self._state = state
+        self._since = self._clock()
+
+    def _open_channel(self) -> Channel:
+        """Return the open socket; raises NotConnectedError."""
+        if self._channel is None:
+            raise NotConnectedError("No socket to MetaApi is open")
+        return self._channel
 
     async def _run(self) -> None:
         """Keep the socket open until cancelled."""
-        while True:
-            floor = 0.0
-            started = self._clock()
-            try:
-                await self._serve()
-            except HandshakeRefusedError as err:
-                self.last_error = err
-                self._short_lives = 0
-                if HANDSHAKE.get(err.status) is Retry.LATER:
-                    floor = max(
-                        read_retry_after(err.retry_after, datetime.now(UTC)) or 0.0,
-                        self._timing.refused_floor,
-                    )
-                if err.status == 401:
-                    self._listener.connection_unauthorized(self, said=True)
-            except HandshakeEndedError as err:
-                self.last_error = err
-                self._lived(0.0)
-            except CannotConnectError as err:
-                self.last_error = err
-                self._short_lives = 0
-            except Exception as err:  # noqa: BLE001 - whatever it is, the loop must not end
-                # without its text, which may hold the URL
-                _LOGGER.error(
-                    "Unexpected %s on the socket to %s",
-                    type(err).__name__,
-                    self.zone.name,
-                )
-            else:
-                self._lived(self._clock() - started)
-            await self._back_off(floor)
+        try:
+            while True:
+                floor = await self._serve_once()
+                self._enter(ConnectionState.BACKING_OFF)
+                await self.back_off.pause(floor)
+        finally:
+            self._enter(ConnectionState.CLOSED)
+
+    async def _serve_once(self) -> float:
+        """Connect once and serve; return the floor of the pause that follows, in seconds."""
+        self._enter(ConnectionState.CONNECTING)
+        started = self._clock()
+        try:
+            await self._serve()
+        except HandshakeRefusedError as err:
+            self.statistics.last_error = err
+            self._short_lives.clear()
+            if err.status == 401:
+                self._unauthorized()
+            if err.status in REFUSALS:
+                recommended = read_retry_after(err.retry_after, datetime.now(UTC))
+                return self.back_off.refuse(recommended or 0.0)
+        except HandshakeEndedError as err:
+            self.statistics.last_error = err
+            self._lived(0.0)
+        except CannotConnectError as err:
+            self.statistics.last_error = err
+            self._short_lives.clear()
+        except Exception as err:  # noqa: BLE001 - whatever it is, the loop must not end
+            # without its text, which may hold the URL
+            _LOGGER.error(
+                "Unexpected %s on the socket to %s", type(err).__name__, self.zone.name
+            )
+        else:
+            self._lived(self._clock() - started)
+        return 0.0
 
     def _lived(self, seconds: float) -> None:
         """Suspect the token when one socket after the other is closed as soon as it is open."""
-        self._short_lives = self._short_lives + 1 if seconds < _SHORT_LIFE else 0
-        if self._short_lives >= _SUSPICIOUS:
-            self._short_lives = 0
+        if self._short_lives.add(seconds):
             self._listener.connection_unauthorized(self, said=False)
 
     async def _serve(self) -> None:
         """Connect once and stay until the socket is gone."""
-        channel = Channel(
-            self._session,
-            self._token,
-            application=self._application,
-            on_synchronization=self._event,
-            on_unauthorized=lambda: self._listener.connection_unauthorized(
-                self, said=True
-            ),
-            timing=self._timing,
-            instance=self.zone.instance,
-        )
-        self.attempts += 1
+        channel = self._make_channel()
+        self.back_off.attempt()
         await self._connect(channel)
         self._channel = channel
-        self._proven = False
-        self.connects += 1
-        self.opened_at = opened_at = self._clock()
+        self._enter(ConnectionState.OPEN)
+        opened_at = self._since
+        self.statistics.connects += 1
         reason = "closed by us"
         try:
             self._listener.connection_up(self)
-            reason = self.last_loss = await channel.wait_closed()
-            self.losses += 1
+            reason = self.statistics.last_loss = await channel.wait_closed()
+            self.statistics.losses += 1
         finally:
             self._channel = None
-            self.opened_at = None
-            self._counters += channel.counters
-            self._unexpected += channel.unexpected
-            now = self._clock()
-            if now >= opened_at + self._timing.backoff_reset or (
-                self._proven and now >= opened_at + self._timing.backoff_proven
-            ):
-                self.attempts = 0
-                self._down_since = now
+            self._enter(ConnectionState.BACKING_OFF)
+            self.statistics.add(channel)
+            self.back_off.lost(opened_at)
             channel.fail_pending()
             try:
                 self._listener.connection_down(self, reason)
@@ -269,36 +447,21 @@ class Connection:
 
     async def _connect(self, channel: Channel) -> None:
         """Open a socket; a person who asks need not wait for one that hangs."""
-        self._connect_started = self._clock()
+        cut_short = False
         try:
             async with asyncio.timeout(None) as self._connecting:
                 await channel.connect(self.zone.url)
         except TimeoutError:
+            cut_short = True
             raise CannotConnectError("The connect hung, and somebody asked") from None
         finally:
             self._connecting = None
-
-    async def _back_off(self, floor: float) -> None:
-        """Pause with full jitter, or for the whole floor after a refusal."""
-        longest = min(
-            self._timing.backoff_first * 2.0 ** min(max(self.attempts - 1, 0), 30),
-            self._timing.backoff_max,
-        )
-        if self._clock() < self._down_since + self._timing.backoff_patience:
-            longest = min(longest, self._timing.backoff_short)
-        self._pause = floor + random.uniform(0, longest)
-        self._pause_ends = self._clock() + self._pause
-        try:
-            if floor:
-                await asyncio.sleep(self._pause)
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause):
-                    await self._wake.wait()
-            self._wake.clear()
-        finally:
-            self._pause_ends = None
+            self._cut_short = cut_short
 
     def _event(self, event: Mapping[str, Any]) -> None:
         """Hand a `synchronization` event on."""
         self._listener.connection_event(self, event)
+
+    def _unauthorized(self) -> None:
+        """Hand on that MetaApi refused the token in words."""
+        self._listener.connection_unauthorized(self, said=True)

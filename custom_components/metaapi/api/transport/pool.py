@@ -3,27 +3,27 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from math import inf
+from typing import Any
 
-from ..account import WatchedAccount
 from ..endpoints import Zone
 from ..support import Listeners
 from ..timing import Timing
 from .connection import Connection
 
 ACCOUNTS_PER_SOCKET = 100
-"""SDK behaviour; not documented as a limit of the server."""
-
-type Route = tuple[WatchedAccount, str]
-"""An account under watch, and the name of the place where this socket shows it."""
+"""SDK behavior; not documented as a limit of the server."""
 
 
-class Pool:
-    """Opens a socket when the first account needs it, and names those that nobody needs."""
+class Pool[RouteT]:
+    """Opens a socket when the first account needs it, and names those that nobody needs.
+
+    A route is whatever its owner needs to know of an account on a socket.
+    """
 
     def __init__(self, make: Callable[[Zone], Connection]) -> None:
         """Start without sockets; `make` builds one."""
         self._make = make
-        self._routes: dict[Connection, dict[str, Route]] = {}
+        self._routes: dict[Connection, dict[str, RouteT]] = {}
         self._locked_until: dict[Connection, float] = {}
 
     def __iter__(self) -> Iterator[Connection]:
@@ -36,19 +36,21 @@ class Pool:
 
     @property
     def any_open(self) -> bool:
-        """Tell whether any socket is open."""
+        """Return whether any socket is open."""
         return any(connection.connected for connection in self._routes)
 
-    def route(self, connection: Connection, account_id: str) -> Route | None:
+    def route(self, connection: Connection, account_id: str) -> RouteT | None:
         """Return whose events an account id of this socket means."""
         routes = self._routes.get(connection)
         return routes.get(account_id) if routes is not None else None
 
-    def routes(self, connection: Connection) -> tuple[Route, ...]:
+    def routes(self, connection: Connection) -> tuple[RouteT, ...]:
         """Return every account of a socket."""
         return tuple(self._routes.get(connection, {}).values())
 
-    def take(self, zone: Zone, account_id: str, route: Route, now: float) -> Connection:
+    def take(
+        self, zone: Zone, account_id: str, route: RouteT, now: float
+    ) -> Connection:
         """Put an account on a socket with room, a new one if need be."""
         for connection, routes in self._routes.items():
             if (
@@ -91,7 +93,7 @@ class Pool:
 class Link:
     """Knows whether the link is up, and tells listeners."""
 
-    def __init__(self, sockets: Pool, timing: Timing) -> None:
+    def __init__(self, sockets: Pool[Any], timing: Timing) -> None:
         """Start undecided."""
         self.connected: bool | None = None
         """None while that is not decided yet, or no account needs a socket."""
@@ -110,18 +112,18 @@ class Link:
         return self._lost_at + self._timing.blind
 
     def expect_socket(self, now: float) -> None:
-        """Hear that a socket is needed: without one, patience starts to run."""
+        """Note that a socket is needed: without one, patience starts to run."""
         if self._lost_at is None and not self._sockets.any_open:
             self._lost_at = now
 
     def socket_up(self) -> None:
-        """Hear that a socket is open."""
+        """Handle a socket that opened."""
         self._lost_at = None
         self._opened.set()
         self._opened.clear()
 
     def socket_down(self, now: float) -> None:
-        """Hear that a socket is gone."""
+        """Handle a socket that is gone."""
         if not self._sockets.any_open:
             self._lost_at = now
 

@@ -1,0 +1,23 @@
+"""The parts of a simulator, put together."""
+
+from .access import Access
+from .cloud import Cloud
+from .engine import Engine
+from .rest import Rest
+from .settings import Settings
+from .sockets import Sockets
+from .upstream import Upstream
+
+
+class Box:
+    """Everything but the ports: what serves, and what can be done to it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with no account and no token."""
+        self.settings = settings
+        self.cloud = Cloud(settings)
+        self.engine = Engine(settings, self.cloud, self.cloud.tokens)
+        self.rest = Rest(settings, self.cloud)
+        self.upstream = Upstream(self.cloud)
+        self.sockets = Sockets(settings, self.cloud, self.engine, self.rest)
+        self.access = Access(self.cloud, self.sockets)

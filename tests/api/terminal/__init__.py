@@ -1,0 +1,1 @@
+"""The room of one account's state machine."""

@@ -1,0 +1,1183 @@
+"""The state machine of one account against a model of what it is meant to be, under random events.
+
+The model is written from the design's words ("on only at `authenticated`", "off needs evidence",
+"unavailable means that we cannot see", "unknown exists only until the first round decides"), not from
+the code. It keeps a log for each zone and works out everything from that: what stands in the log decides,
+and time passes continuously, while the link only looks at its clock when somebody lets it. After every
+event, and at every moment the link asked for, all four facts shown are compared (available, terminal,
+broker, status), and so is what goes out: every subscribe and every probe, to the moment.
+
+Where the design leaves room, the model takes what the link does:
+
+- A host that an event names in part is every host that it can mean, unless one has exactly that name. The
+  missing part of a host's name is learnt from later events.
+- A round starts with the first subscribe of a socket, starts afresh with the first one after the zone's last
+  host went away, and needs a good answer to every subscribe since, one at least; it waits for one in flight.
+  Any other error begins it anew.
+- An on that no socket has shown for 120 s is out of sight, whatever we heard otherwise. What only a lost socket
+  showed is forgotten after 60 s, or with the zone's round, where another one shows the account; and at an
+  `authenticated` that says that it is the only terminal.
+- A zone that answers NotFound has no say in a round, unless the account was ever up there; nor has one without
+  a socket. Only while the account was never on at all, a zone keeps its say for 60 s without a socket: it may
+  be the one that has the account, and the loss of our own socket must not turn anything off.
+- `status` with `authenticated: false` of a host that nobody knew is evidence where the account has one zone only.
+- A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
+  another server lifts both, `authenticated` only the refusal. Forbidden, NotFound and ValidationError are asked
+  again on a new socket, after the floor.
+- An answer about the terminal shows that there is a subscription on the open socket, until a refusal says that there is none,
+  and so does any event of the account but an `authenticated`, which may be a reconnect's. Without one no `status` would
+  follow: then an `authenticated` calls for a subscribe, in its time, a refusal stays, and silence is no evidence but of
+  being out of sight. An event that shows one makes a subscribe that was planned meanwhile needless.
+- An error to a subscribe changes nothing where the account is subscribed and authenticated on this very socket.
+- "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
+  authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
+- A person's reconnect asks again what was refused, after the floor.
+- A subscribe that the user's quota holds back counts as refused with it, until it was answered: where the socket is
+  open, something wants to subscribe, and neither an answer about the terminal nor an event of the account (an
+  `authenticated` may be a reconnect's) came on this socket, nor another refusal before.
+- When REST says that there is a terminal after it had said that there is none, the floor of a NotFound is lifted: once
+  an hour, and what was left of it then is added to the floor that the next answer may bring.
+- The extra socket of a reconnect speaks for a zone, even for one whose own socket is down.
+- An account that is taken off a zone is judged by the rounds of the zones that stay.
+- While REST says not deployed, we are never blind: REST sees.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import copy
+from dataclasses import dataclass, field
+from functools import partial
+import itertools
+from math import inf
+import os
+from typing import Any, override
+
+from api.errors import (
+    ConnectionLostError,
+    ForbiddenError,
+    InternalError,
+    MetaApiError,
+    NoResponseError,
+    NotAuthenticatedError,
+    NotConnectedError,
+    NotFoundError,
+    NotSynchronizedError,
+    RequestError,
+    TerminalTimeoutError,
+    TooManyPendingError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    ValidationError,
+)
+from api.model import Status
+from api.terminal.terminal import AccountState, Action, Terminal
+from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+# -- the words of the design, as numbers -----------------------------------------------------------
+
+SILENCE = 60.0
+ROUND = 60.0
+UNKNOWN_AT_MOST = 90.0
+BLIND = 60.0
+UNSEEN_AT_MOST = 120.0
+APART = 1.0
+FLOOR = 300.0
+FIRST_PAUSE = 3.0
+LONGEST_PAUSE = 300.0
+HOUR = 3600.0
+
+ZONES = ("a", "b", "c")
+
+type Key = tuple[int | None, str | None]
+
+
+class OddError(RequestError):
+    """An error that no table knows."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What an answer to a subscribe means."""
+
+    error: MetaApiError | None
+    terminal_away: bool = False
+    """It speaks about the terminal: accepted, or nobody there."""
+    refusal: Status | None = None
+    again: bool = True
+    floor: bool = False
+
+
+ANSWERS = {
+    "accepted": Said(None, terminal_away=True),
+    "TimeoutError": Said(TerminalTimeoutError("away"), terminal_away=True),
+    "TooManyRequests": Said(
+        TooManyRequestsError("slow down"), refusal=Status.QUOTA_EXHAUSTED, floor=True
+    ),
+    "Forbidden": Said(
+        ForbiddenError("no"), refusal=Status.FORBIDDEN, again=False, floor=True
+    ),
+    "NotFound": Said(
+        NotFoundError("who"), refusal=Status.NOT_FOUND, again=False, floor=True
+    ),
+    "Validation": Said(ValidationError("what"), again=False, floor=True),
+    "Unauthorized": Said(UnauthorizedError("you"), floor=True),
+    "NotAuthenticated": Said(NotAuthenticatedError("early")),
+    "NotSynchronized": Said(NotSynchronizedError("early")),
+    "Internal": Said(InternalError("fault")),
+    "NoResponse": Said(NoResponseError("none")),
+    "ConnectionLost": Said(ConnectionLostError("lost")),
+    "NotConnected": Said(NotConnectedError("none")),
+    "TooManyPending": Said(TooManyPendingError("full")),
+    "odd": Said(OddError("odd")),
+}
+
+HELD_BACK = Said(None, refusal=Status.QUOTA_EXHAUSTED)
+"""What the user's quota says in place of an answer."""
+
+
+# -- the model -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Host:
+    """A terminal process that MetaApi showed as authenticated."""
+
+    instance: int | None
+    name: str | None
+    seen: float
+    socket: int
+    """On which of the zone's sockets it was last shown."""
+    broker: bool | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return what is known of its name."""
+        return (self.instance, self.name)
+
+    def can_be(self, key: Key) -> bool:
+        """Tell whether an event that names a host this way can mean this one."""
+        return all(
+            None in (mine, named) or mine == named
+            for mine, named in zip(self.key, key, strict=True)
+        )
+
+
+@dataclass
+class Zone:
+    """One zone, and the log of what happened on its socket."""
+
+    changed: float
+    """When the socket opened or closed."""
+    up: bool = False
+    socket: int = 0
+    session: str = ""
+    hosts: list[Host] = field(default_factory=list)
+    ever: bool = False
+    log: list[tuple[float, str, Said | None]] = field(default_factory=list)
+    last_said: Said | None = None
+    """The last answer that counts as a refusal, on this socket or an earlier one."""
+    replies: list[Said] = field(default_factory=list)
+    """Every answer since it was last up here."""
+    no_sooner: float = -inf
+    lifted_at: float = -inf
+    left: float = 0.0
+    """What was left of the floor that was lifted."""
+    hears: bool = False
+    """Whether MetaApi spoke about the account on this socket, other than by an `authenticated`."""
+    sent_at: float = -inf
+    due: float | None = None
+    pace: float = FIRST_PAUSE
+    urged: bool = False
+    in_flight: bool = False
+    probing: bool = False
+    probed_at: float = 0.0
+
+    def named(self, key: Key) -> list[Host]:
+        """Return the hosts that an event means."""
+        exact = [host for host in self.hosts if host.key == key]
+        return exact or [host for host in self.hosts if host.can_be(key)]
+
+    @property
+    def ours(self) -> list[Host]:
+        """Return the hosts that this very socket showed."""
+        return [host for host in self.hosts if host.socket == self.socket]
+
+    def learn(self, host: Host, key: Key) -> None:
+        """Complete a host's name, unless another host has that name already."""
+        full = (
+            host.instance if key[0] is None else key[0],
+            host.name if key[1] is None else key[1],
+        )
+        if all(other.key != full for other in self.hosts):
+            host.instance, host.name = full
+
+    @property
+    def refusal(self) -> Status | None:
+        """Return why the subscribe is refused here."""
+        return self.last_said.refusal if self.last_said else None
+
+    @property
+    def timeouts(self) -> int:
+        """Return how many of the last answers in a row said that nobody is there."""
+        away = ANSWERS["TimeoutError"]
+        in_a_row = itertools.takewhile(lambda said: said is away, self.replies[::-1])
+        return len(list(in_a_row))
+
+    @property
+    def round_ends(self) -> float | None:
+        """Return when the running round decides; None while it waits for an answer about the terminal."""
+        if self.in_flight:
+            return None
+        start: float | None = None
+        spoke = False
+        for when, what, said in self.log:
+            if what == "emptied" or (said and not said.terminal_away):
+                start, spoke = None, False
+            elif what == "sent":
+                start = when if start is None else start
+            elif said:
+                spoke = start is not None
+        return start + ROUND if start is not None and spoke else None
+
+
+class Model:
+    """What the account's link has to show, by the design."""
+
+    def __init__(self, zones: tuple[str, ...], jitter: float) -> None:
+        """Start at time zero."""
+        self.now = 0.0
+        self.zones = {name: Zone(0.0) for name in zones}
+        self.was_up_in: set[str] = set()
+        self.verdict: bool | None = None
+        self.why = Status.UNKNOWN
+        self.ever_on = False
+        self.blind = False
+        self.unseen_since: float | None = None
+        self.deployed: bool | None = None
+        self.exists = True
+        self.token_refused = False
+        self.hold_until = 0.0
+        self.reconnecting = False
+        self.answered_reconnect = False
+        self.jitter = jitter
+        self.pass_time(0.0)
+
+    # what is shown
+
+    def shown(self) -> AccountState:
+        """Return what the design lets a user see now."""
+        if self.token_refused:
+            return AccountState(available=False, status=None)
+        timeouts = min(
+            (zone.timeouts for zone in self.zones.values() if zone.up), default=0
+        )
+        out_of_sight = partial(AccountState, available=False, timeouts=timeouts)
+        if not self.exists:
+            return out_of_sight(status=Status.NOT_FOUND)
+        if self.blind:
+            return out_of_sight(status=self.why_blind())
+        if not self.verdict:
+            status = (
+                Status.RECONNECTING
+                if self.reconnecting
+                else Status.NOT_DEPLOYED
+                if self.deployed is False
+                else self.why
+            )
+            return AccountState(terminal=self.verdict, status=status, timeouts=timeouts)
+        brokers = {host.broker for zone in self.zones.values() for host in zone.hosts}
+        broker = next((fact for fact in (True, False) if fact in brokers), None)
+        return AccountState(
+            terminal=True,
+            broker=broker,
+            status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,
+            timeouts=timeouts,
+        )
+
+    def why_blind(self) -> Status:
+        """Return the reason of not seeing: what we do, what was refused, else whose fault it is."""
+        if self.reconnecting:
+            return Status.RECONNECTING
+        up = [zone for zone in self.zones.values() if zone.up]
+        refusals = [zone.refusal for zone in up if zone.refusal]
+        if refusals:
+            return refusals[0]
+        return Status.UNKNOWN if up else Status.NO_CONNECTION
+
+    # time
+
+    def pass_time(self, now: float) -> None:
+        """Let everything happen that time alone brings about, each at its moment."""
+        self.now = now
+        if now < self.hold_until:
+            for zone in filter(self.is_held_back, self.zones.values()):
+                zone.last_said = HELD_BACK
+        if not self.verdict or any(zone.ours for zone in self.zones.values()):
+            self.unseen_since = None
+        elif self.unseen_since is None:
+            self.unseen_since = now
+        while True:
+            coming = [
+                (when, order, happen)
+                for order, (when, happen) in enumerate(self.brings_time())
+                if when <= now
+            ]
+            if not coming:
+                return
+            min(coming, key=lambda one: one[:2])[2]()
+
+    def is_held_back(self, zone: Zone) -> bool:
+        """Tell whether a subscribe that wants to go out has nothing to say but that it may not."""
+        wants = zone.due is not None and self.could_subscribe(zone)
+        return wants and not (zone.ours or zone.hears or zone.refusal)
+
+    def brings_time(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Yield what the clock alone changes, and when."""
+        if any(zone.ours for zone in self.zones.values()):
+            for zone in self.zones.values():
+                ends = zone.round_ends if zone.up else zone.changed + BLIND
+                if ends is not None and len(zone.ours) < len(zone.hosts):
+                    yield ends, partial(self.forget_strangers, zone)
+        elif self.verdict is not False or self.blind:
+            why = Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
+            if any(zone.up and zone.round_ends for zone in self.zones.values()):
+                agreed = max(map(self.has_no_objection, self.zones.values()))
+                yield agreed, lambda: self.off(why)
+        if self.blind:
+            return
+        if self.verdict is None:
+            yield UNKNOWN_AT_MOST, self.go_blind
+        if self.deployed is not False:
+            eyes = [
+                zone for name, zone in self.zones.items() if name in self.was_up_in
+            ] or list(self.zones.values())
+            yield max(self.blind_from(zone) for zone in eyes), self.go_blind
+            if self.verdict and self.unseen_since is not None:
+                yield self.unseen_since + UNSEEN_AT_MOST, self.go_blind
+
+    def has_no_objection(self, zone: Zone) -> float:
+        """Return from when on a zone does not object to: a round got nowhere."""
+        if zone.up and zone.round_ends is not None:
+            return zone.round_ends
+        if zone.ever:
+            return inf
+        if zone.up:
+            return -inf if zone.refusal is Status.NOT_FOUND else inf
+        return zone.changed + BLIND if not self.ever_on else -inf
+
+    def moments(self) -> Iterator[float]:
+        """Yield the moments that the design's numbers make special."""
+        yield UNKNOWN_AT_MOST
+        yield self.hold_until
+        if self.unseen_since is not None:
+            yield self.unseen_since + UNSEEN_AT_MOST
+        for zone in self.zones.values():
+            yield zone.changed + BLIND
+            yield zone.no_sooner
+            yield zone.sent_at + APART
+            if zone.due is not None:
+                yield zone.due
+            for host in zone.hosts:
+                yield host.seen + SILENCE
+            for when, what, _ in zone.log:
+                if what == "sent":
+                    yield when + ROUND
+
+    @staticmethod
+    def blind_from(zone: Zone) -> float:
+        """Return from when on a zone shows nothing."""
+        if zone.up:
+            return inf if zone.refusal is None or zone.ours else -inf
+        return zone.changed + BLIND
+
+    def go_blind(self) -> None:
+        """See nothing until evidence comes."""
+        self.blind = True
+
+    def forget_strangers(self, zone: Zone) -> None:
+        """Give up the hosts that did not come back on this socket."""
+        zone.hosts = zone.ours
+        self.note_where_up()
+
+    def will_change(self) -> Iterator[float]:
+        """Yield the moments at which time alone will change something, or let something go out."""
+        for when, _ in self.brings_time():
+            yield when
+        for zone in self.zones.values():
+            if self.may_subscribe(zone) and zone.due is not None:
+                yield max(zone.due, self.no_sooner(zone))
+            if zone.up and not zone.probing:
+                for host in zone.ours:
+                    yield host.seen + SILENCE
+
+    # verdicts
+
+    def off(self, why: Status) -> None:
+        """Take evidence about the account as a whole."""
+        for zone in self.zones.values():
+            zone.hosts.clear()
+        self.verdict, self.why, self.blind = False, why, False
+
+    def note_where_up(self) -> None:
+        """Remember where it was last up."""
+        if where := {name for name, zone in self.zones.items() if zone.hosts}:
+            self.was_up_in = where
+
+    def gone(self, zone: Zone, hosts: list[Host], why: Status, pause: float) -> None:
+        """Take evidence about some hosts; the last one turns the account off."""
+        lost_ours = any(host in zone.ours for host in hosts)
+        zone.hosts = [host for host in zone.hosts if host not in hosts]
+        if lost_ours and not zone.ours:
+            zone.pace = FIRST_PAUSE
+            zone.urged = False
+            zone.due = min(self.now + pause, inf if zone.due is None else zone.due)
+            if not zone.hosts:
+                zone.log.append((self.now, "emptied", None))
+        self.note_where_up()
+        if not any(other.hosts for other in self.zones.values()):
+            if self.verdict is not False or self.blind:
+                self.verdict, self.why, self.blind = False, why, False
+
+    def hear(self, zone: Zone) -> None:
+        """Take an event that only a subscription brings."""
+        if zone.ours and not zone.hears:
+            zone.last_said = zone.due = None
+        zone.hears = True
+
+    def urge(self, zone: Zone) -> None:
+        """Subscribe at once, but once."""
+        if zone.up and not zone.urged:
+            zone.urged = True
+            zone.due = self.now
+
+    # events
+
+    def socket_up(self, zone: Zone, session: str, spread: float) -> None:
+        """Take a new socket."""
+        self.new_socket(zone, up=True)
+        zone.session = session
+        zone.pace = FIRST_PAUSE
+        zone.due = self.now + spread * self.jitter
+
+    def new_socket(self, zone: Zone, *, up: bool) -> None:
+        """Stop every clock of the old socket."""
+        zone.up = up
+        zone.socket += 1
+        zone.log.clear()
+        zone.due = None
+        zone.sent_at = -inf
+        zone.urged = zone.in_flight = zone.probing = zone.hears = False
+        zone.changed = self.now
+
+    def answered(self, zone: Zone, said: Said, recommended: float | None) -> None:
+        """Take the answer to a subscribe."""
+        zone.in_flight = False
+        zone.hears = said.terminal_away or (zone.hears and said.refusal is None)
+        zone.log.append((self.now, "answered", said))
+        ours = bool(zone.ours) and zone.hears
+        zone.last_said = None if ours else said
+        if not ours:
+            zone.replies.append(said)
+        if said.floor:
+            zone.no_sooner = self.now + max(FLOOR, recommended or 0.0) + zone.left
+        zone.left = 0.0
+        if not said.again:
+            zone.urged = True
+        if said.again and not said.floor:
+            pause = zone.pace
+            zone.pace = min(zone.pace * 2, LONGEST_PAUSE)
+            if not ours:
+                zone.due = self.now + pause
+        elif not ours:
+            zone.due = zone.no_sooner if said.again else None
+
+    def authenticated(
+        self, zone: Zone, key: Key, session: str | None, alone: bool
+    ) -> bool:
+        """Take an `authenticated`; return whether it counts."""
+        if session is not None and zone.session and session != zone.session:
+            self.urge(zone)
+            return False
+        known = zone.named(key)
+        for host in known:
+            host.seen = self.now
+            host.socket = zone.socket
+            zone.learn(host, key)
+        if not known:
+            zone.hosts.append(Host(*key, self.now, zone.socket))
+        if alone:
+            zone.hosts = zone.ours
+        zone.ever = True
+        zone.replies.clear()
+        zone.urged = False
+        if zone.hears:
+            zone.pace = FIRST_PAUSE
+        if zone.hears or zone.in_flight or not zone.up:
+            zone.last_said = zone.due = None
+        elif zone.due is None:
+            zone.due = self.now
+        self.note_where_up()
+        self.verdict, self.why, self.blind = True, Status.CONNECTED, False
+        self.ever_on = True
+        self.answered_reconnect = True
+        held = self.deployed is False or not self.exists
+        self.exists = True
+        if self.deployed is False:
+            self.deployed = None
+        if held:
+            self.ask_everywhere(lambda other: not other.ours)
+        return True
+
+    def ask_everywhere(self, where: Callable[[Zone], bool]) -> None:
+        """Let subscribes begin afresh, at once."""
+        for zone in self.zones.values():
+            if zone.up and where(zone):
+                zone.pace = FIRST_PAUSE
+                zone.due = self.now
+
+    def status(
+        self, zone: Zone, key: Key, connected: bool | None, authenticated: bool | None
+    ) -> None:
+        """Take a `status`."""
+        self.hear(zone)
+        named = zone.named(key)
+        if authenticated is False:
+            if not named and len(self.zones) > 1:
+                return
+            self.gone(zone, named, Status.DISCONNECTED, FIRST_PAUSE)
+        elif living := [host for host in named if host in zone.ours]:
+            for host in living:
+                host.seen = self.now
+                if connected is not None:
+                    host.broker = connected
+                zone.learn(host, key)
+        elif not zone.ours:
+            self.urge(zone)
+
+    def disconnected(self, zone: Zone, key: Key) -> None:
+        """Take a `disconnected`."""
+        self.hear(zone)
+        if hosts := zone.named(key):
+            pause = FIRST_PAUSE * (1 / 3 + self.jitter * 4 / 3)
+            self.gone(zone, hosts, Status.DISCONNECTED, pause)
+
+    def probe_answered(self, zone: Zone, sent_at: float) -> None:
+        """Take the answer to a ping."""
+        zone.probing = False
+        silent = [host for host in zone.ours if host.seen + SILENCE <= sent_at]
+        if silent and zone.hears:
+            self.gone(zone, silent, Status.SILENT, 0.0)
+        elif silent:
+            zone.hosts = [host for host in zone.hosts if host not in silent]
+            self.note_where_up()
+            self.blind = not any(other.hosts for other in self.zones.values())
+
+    def reconnect_accepted(self) -> None:
+        """Take MetaApi's word that the terminal restarts."""
+        if not self.answered_reconnect:
+            self.off(Status.RECONNECTING)
+
+    def reconnect_ended(self, *, authenticated: bool, elsewhere: bool) -> None:
+        """Take the outcome."""
+        self.reconnecting = False
+        if not authenticated and self.verdict is False:
+            self.why = Status.RECONNECT_FAILED
+        for zone in self.zones.values():
+            if zone.up and (elsewhere or not (zone.ours and zone.hears)):
+                zone.urged = False
+        self.ask_everywhere(lambda zone: elsewhere or not (zone.ours and zone.hears))
+
+    def facts(self, *, deployed: bool | None, exists: bool) -> None:
+        """Take REST's word."""
+        was_held = self.deployed is False or not self.exists
+        self.exists = exists
+        if exists:
+            self.deployed = deployed
+        if self.deployed is False and (self.verdict is not False or self.blind):
+            self.off(Status.NOT_DEPLOYED)
+        if self.deployed is False or not self.exists:
+            return
+        if was_held and self.why is Status.NOT_DEPLOYED:
+            self.why = (
+                Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
+            )
+        for zone in self.zones.values():
+            if not deployed or zone.refusal is not Status.NOT_FOUND:
+                continue
+            if was_held and self.now < zone.no_sooner:
+                if self.now >= zone.lifted_at + HOUR:
+                    zone.left = zone.no_sooner - self.now
+                    zone.no_sooner = zone.lifted_at = self.now
+        self.ask_everywhere(
+            lambda zone: was_held or bool(deployed and zone.refusal is Status.NOT_FOUND)
+        )
+
+    # what goes out
+
+    def wants_subscribe(self, zone: Zone) -> bool:
+        """Tell whether a subscribe goes out now."""
+        return (
+            self.may_subscribe(zone)
+            and zone.due is not None
+            and self.now >= max(zone.due, self.no_sooner(zone))
+        )
+
+    def no_sooner(self, zone: Zone) -> float:
+        """Return what holds a subscribe back, whatever wants it."""
+        return max(zone.no_sooner, zone.sent_at + APART, self.hold_until)
+
+    def may_subscribe(self, zone: Zone) -> bool:
+        """Tell whether a subscribe may go out at all."""
+        return (
+            self.could_subscribe(zone)
+            and not self.reconnecting
+            and not self.token_refused
+        )
+
+    def could_subscribe(self, zone: Zone) -> bool:
+        """Tell whether the account and its socket are there, to subscribe on."""
+        return (
+            zone.up
+            and not zone.in_flight
+            and self.deployed is not False
+            and self.exists
+        )
+
+    def wants_probe(self, zone: Zone) -> bool:
+        """Tell whether a ping goes out now."""
+        return (
+            zone.up
+            and not zone.probing
+            and any(self.now >= host.seen + SILENCE for host in zone.ours)
+        )
+
+
+# -- the machine -----------------------------------------------------------------------------------
+
+INSTANCES = st.sampled_from([None, None, 0, 1])
+NAMES = st.sampled_from([None, "ps-1", "ps-2"])
+KEYS = st.one_of(
+    st.just((None, "ps-1")), st.just((None, None)), st.tuples(INSTANCES, NAMES)
+)
+FLAGS = st.sampled_from([True, False, None])
+GOOD_ANSWERS = st.sampled_from(["accepted", "TimeoutError"])
+OTHER_ANSWERS = st.one_of(GOOD_ANSWERS, st.sampled_from(list(ANSWERS)))
+ANY_ZONE = st.integers(0, 2)
+STEPS = st.sampled_from([0.0, 0.25, 1.0, 2.0, 3.0, 6.0, 12.0, 25.0])
+JUMPS = st.one_of(
+    STEPS,
+    st.sampled_from(
+        [29.75, 30.0, 59.75, 60.0, 60.25, 89.75, 90.0, 100.0, 299.75, 300.0, 3600.0]
+    ),
+    st.integers(0, 1600).map(lambda quarters: quarters / 4),
+)
+
+
+def when(where: Callable[[Zone], bool]) -> Callable[[Any], Any]:
+    """Offer a rule only when there is a zone of some kind."""
+    return precondition(
+        lambda self: any(where(zone) for zone in self.model.zones.values())
+    )
+
+
+def is_up(zone: Zone) -> bool:
+    """Tell whether a zone's socket is open."""
+    return zone.up
+
+
+def is_down(zone: Zone) -> bool:
+    """Tell whether a zone's socket is closed."""
+    return not zone.up
+
+
+def is_asking(zone: Zone) -> bool:
+    """Tell whether a subscribe waits for its answer."""
+    return zone.in_flight
+
+
+def is_probing(zone: Zone) -> bool:
+    """Tell whether a ping waits for its answer."""
+    return zone.probing
+
+
+def is_over_quota(zone: Zone) -> bool:
+    """Tell whether the last subscribe met a quota."""
+    return zone.up and zone.refusal is Status.QUOTA_EXHAUSTED
+
+
+def is_not_found(zone: Zone) -> bool:
+    """Tell whether the last subscribe met nobody."""
+    return zone.up and zone.refusal is Status.NOT_FOUND
+
+
+class Machine(RuleBasedStateMachine):
+    """Drive the link and the model side by side."""
+
+    terminal: Terminal[str]
+    model: Model
+
+    @initialize(
+        zones=st.integers(1, 3),
+        jitter=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
+        opened=st.booleans(),
+    )
+    def begin(self, zones: int, jitter: float, opened: bool) -> None:
+        """Start at time zero, often with every socket open."""
+        self.now = 0.0
+        self.sessions = 0
+        self.terminal = Terminal(
+            ZONES[:zones], 0.0, jitter=lambda low, high: low + jitter * (high - low)
+        )
+        self.model = Model(ZONES[:zones], jitter)
+        self.counted_since_off = False
+        self.check()
+        while opened and any(map(is_down, self.model.zones.values())):
+            self.socket_up(0, 0.0)
+
+    # helpers
+
+    def one(self, number: int, where: Callable[[Zone], bool]) -> str:
+        """Return the name of a zone of some kind; a precondition says that there is one."""
+        names = [name for name, zone in self.model.zones.items() if where(zone)]
+        return names[number % len(names)]
+
+    @contextmanager
+    def event(self, *, evidence: bool = False, on: bool = False) -> Iterator[None]:
+        """Compare what is shown and what goes out after an event.
+
+        `evidence`: it may turn the account off, as a round that is over may at any time; `on`: it may turn it on.
+        """
+        before = self.terminal.state
+        yield
+        self.model.pass_time(self.now)
+        after = self.terminal.state
+        if after.available and after.terminal is False:
+            self.counted_since_off = False
+            if before.terminal is not False and before.available:
+                assert evidence or self.a_round_is_over, (
+                    f"off without evidence: {before} -> {after}"
+                )
+        if after.terminal and not before.terminal:
+            assert on, f"on without `authenticated`: {before} -> {after}"
+        self.check()
+
+    def check(self) -> None:
+        """Compare the link with the model, and look at what must always be so."""
+        for wish, name in self.terminal.pending:
+            zone = self.model.zones[name]
+            if wish is Action.SUBSCRIBE:
+                assert self.model.wants_subscribe(zone), f"subscribe to {name}"
+                zone.due = None
+                zone.sent_at = self.now
+                zone.in_flight = True
+                zone.log.append((self.now, "sent", None))
+            else:
+                assert self.model.wants_probe(zone), f"probe of {name}"
+                zone.probing = True
+                zone.probed_at = self.now
+        self.terminal.pending.clear()
+        for name, zone in self.model.zones.items():
+            assert not self.model.wants_subscribe(zone), f"no subscribe to {name}"
+            assert not self.model.wants_probe(zone), f"no probe of {name}"
+        assert self.terminal.state == self.model.shown()
+
+    # the clock
+
+    @rule(step=JUMPS)
+    def wait(self, step: float) -> None:
+        """Let time pass, stopping wherever the link wants to look at it."""
+        end = self.now + step
+        while self.terminal.deadline <= end:
+            assert self.terminal.deadline > self.now, "the same moment again"
+            self.now = self.terminal.deadline
+            self.tick()
+        self.now = end
+        self.tick()
+
+    @rule(step=JUMPS)
+    def jump(self, step: float) -> None:
+        """Let time pass while nobody looks: a process that stood still."""
+        self.now += step
+        self.tick()
+
+    @rule(number=st.integers(0, 20), aside=st.sampled_from([-0.25, 0.0, 0.25]))
+    def brink(self, number: int, aside: float) -> None:
+        """Go to a moment at which something is due, or a little aside of it."""
+        ahead = sorted({when for when in self.model.moments() if when > self.now})
+        if ahead:
+            self.wait(max(0.0, ahead[number % len(ahead)] + aside - self.now))
+
+    @when(is_asking)
+    @rule(
+        answer=GOOD_ANSWERS,
+        other=OTHER_ANSWERS,
+        aside=st.sampled_from([-0.25, 0.0]),
+        hang=st.booleans(),
+    )
+    def round(self, answer: str, other: str, aside: float, hang: bool) -> None:
+        """Let a round run to its end, or just short of it; the server may answer the first subscribe only."""
+        name = self.one(0, is_asking)
+        self.answer_zone(name, answer, None)
+        if (ends := self.model.zones[name].round_ends) is None:
+            return
+        if hang:
+            self.wait(max(0.0, ends + aside - self.now))
+        else:
+            self.live(max(0.0, ends + aside - self.now), answer, other, False)
+
+    def tick(self) -> None:
+        """Let the clock decide what is due."""
+        with self.event():
+            self.terminal.tick(self.now)
+
+    @property
+    def a_round_is_over(self) -> bool:
+        """Tell whether a round lasted its time somewhere."""
+        return any(
+            zone.up and zone.round_ends is not None and zone.round_ends <= self.now
+            for zone in self.model.zones.values()
+        )
+
+    # our sockets
+
+    @when(is_down)
+    @rule(number=ANY_ZONE, spread=st.sampled_from([0.0, 0.0, 2.0, 5.0]))
+    def socket_up(self, number: int, spread: float) -> None:
+        """Open a zone's socket."""
+        name = self.one(number, is_down)
+        zone = self.model.zones[name]
+        self.sessions += 1
+        session = f"s{self.sessions}"
+        with self.event():
+            self.model.socket_up(zone, session, spread)
+            self.terminal.socket_up(name, session, self.now, spread)
+
+    @when(is_up)
+    @rule(number=ANY_ZONE)
+    def socket_down(self, number: int) -> None:
+        """Lose a zone's socket."""
+        name = self.one(number, is_up)
+        with self.event():
+            self.model.new_socket(self.model.zones[name], up=False)
+            self.terminal.socket_down(name, self.now)
+
+    @when(is_down)
+    @rule(number=ANY_ZONE, answer=st.sampled_from(list(ANSWERS)))
+    def too_late(self, number: int, answer: str) -> None:
+        """Let a socket be lost twice, and an answer come after it: neither is news."""
+        name = self.one(number, is_down)
+        with self.event():
+            self.terminal.socket_down(name, self.now)
+            self.terminal.subscribe_answered(name, self.now, ANSWERS[answer].error, 1.0)
+
+    @rule(count=st.integers(1, 3), first=ANY_ZONE)
+    def set_zones(self, count: int, first: int) -> None:
+        """Move the account."""
+        names = [ZONES[(first + index) % 3] for index in range(count)]
+        kept = set(names) & set(self.model.zones)
+        with self.event():
+            self.model.zones = {
+                name: self.model.zones.get(name) or Zone(self.now) for name in names
+            }
+            self.model.was_up_in &= kept
+            self.terminal.set_places(names, self.now)
+
+    @when(is_over_quota)
+    @rule(number=ANY_ZONE)
+    def moved(self, number: int) -> None:
+        """Go to another server of a zone, because this one has enough of us."""
+        name = self.one(number, is_over_quota)
+        zone = self.model.zones[name]
+        self.sessions += 1
+        session = f"s{self.sessions}"
+        with self.event():
+            zone.last_said = None
+            zone.no_sooner = -inf
+            self.model.new_socket(zone, up=False)
+            self.model.socket_up(zone, session, 0.0)
+            self.terminal.forget_refusal(name)
+            self.terminal.socket_down(name, self.now)
+            self.terminal.socket_up(name, session, self.now)
+
+    # answers
+
+    @when(is_asking)
+    @rule(number=ANY_ZONE, answer=OTHER_ANSWERS)
+    def answer(self, number: int, answer: str) -> None:
+        """Answer the subscribe in flight."""
+        self.answer_zone(self.one(number, is_asking), answer, None)
+
+    @when(is_asking)
+    @rule(
+        number=ANY_ZONE,
+        answer=st.sampled_from([name for name, said in ANSWERS.items() if said.floor]),
+        recommended=st.sampled_from([None, 20.0, 300.0, 400.0]),
+    )
+    def refuse(self, number: int, answer: str, recommended: float | None) -> None:
+        """Refuse the subscribe in flight."""
+        self.answer_zone(self.one(number, is_asking), answer, recommended)
+
+    def answer_zone(self, name: str, answer: str, recommended: float | None) -> None:
+        """Answer the subscribe in flight of a zone."""
+        zone = self.model.zones[name]
+        said = ANSWERS[answer]
+        if answer != "TooManyRequests":
+            recommended = None
+        with self.event():
+            self.model.answered(zone, said, recommended)
+            self.terminal.subscribe_answered(name, self.now, said.error, recommended)
+
+    @when(is_probing)
+    @rule(number=ANY_ZONE, early=st.sampled_from([0.0, 0.25]))
+    def probe_answered(self, number: int, early: float) -> None:
+        """Answer our ping."""
+        self.answer_probe(self.one(number, is_probing), early)
+
+    def answer_probe(self, name: str, early: float) -> None:
+        """Answer the ping of a zone; `early` is how much sooner it was sent than the link knows."""
+        zone = self.model.zones[name]
+        with self.event(evidence=True):
+            self.model.probe_answered(zone, zone.probed_at - early)
+            self.terminal.probe_answered(name, zone.probed_at - early, self.now)
+
+    # events of the account
+
+    @rule(
+        number=ANY_ZONE,
+        key=KEYS,
+        session=st.sampled_from(["ours", "ours", "none"]),
+        alone=st.booleans(),
+    )
+    def authenticated(self, number: int, key: Key, session: str, alone: bool) -> None:
+        """Let a terminal authenticate; the extra socket's come without session, and for any zone."""
+        name = self.one(number, lambda zone: True)
+        zone = self.model.zones[name]
+        said = zone.session if session == "ours" and zone.up else None
+        with self.event(on=True):
+            assert self.model.authenticated(zone, key, said, alone)
+            assert self.terminal.authenticated(name, key, said, self.now, alone=alone)
+            self.counted_since_off = True
+
+    @when(is_up)
+    @rule(number=ANY_ZONE, key=KEYS)
+    def authenticated_foreign(self, number: int, key: Key) -> None:
+        """Let the stale answer to another socket arrive."""
+        name = self.one(number, is_up)
+        zone = self.model.zones[name]
+        with self.event():
+            assert not self.model.authenticated(zone, key, "foreign", True)
+            assert not self.terminal.authenticated(
+                name, key, "foreign", self.now, alone=True
+            )
+
+    @when(is_up)
+    @rule(number=ANY_ZONE, key=KEYS, connected=FLAGS, authenticated=FLAGS)
+    def status(
+        self, number: int, key: Key, connected: bool | None, authenticated: bool | None
+    ) -> None:
+        """Let a `status` arrive."""
+        name = self.one(number, is_up)
+        zone = self.model.zones[name]
+        with self.event(evidence=authenticated is False):
+            self.model.status(zone, key, connected, authenticated)
+            self.terminal.status(
+                name,
+                key,
+                connected=connected,
+                authenticated=authenticated,
+                now=self.now,
+            )
+
+    @when(is_up)
+    @rule(number=ANY_ZONE, key=KEYS)
+    def disconnected(self, number: int, key: Key) -> None:
+        """Let a `disconnected` arrive."""
+        name = self.one(number, is_up)
+        zone = self.model.zones[name]
+        with self.event(evidence=bool(zone.named(key))):
+            self.model.disconnected(zone, key)
+            self.terminal.disconnected(name, key, self.now)
+
+    @when(is_up)
+    @rule(
+        seconds=st.sampled_from([10.0, 61.0, 130.0, 400.0]),
+        answer=GOOD_ANSWERS,
+        other=OTHER_ANSWERS,
+        silent=st.booleans(),
+    )
+    def live(self, seconds: float, answer: str, other: str, silent: bool) -> None:
+        """Let time pass as it mostly does: subscribes are answered, hosts send `status`.
+
+        The first zone may be silent; the others have an answer of their own.
+        """
+        end = self.now + seconds
+        while True:
+            for number, (name, zone) in enumerate(self.model.zones.items()):
+                if zone.in_flight:
+                    self.answer_zone(name, other if number else answer, None)
+                if zone.probing:
+                    self.answer_probe(name, 0.0)
+                for host in list(zone.ours if zone.up else ())[
+                    silent and number == 0 :
+                ]:
+                    with self.event():
+                        self.model.status(zone, host.key, True, True)
+                        self.terminal.status(
+                            name,
+                            host.key,
+                            connected=True,
+                            authenticated=True,
+                            now=self.now,
+                        )
+            if self.now >= end:
+                return
+            self.wait(min(10.0, end - self.now))
+
+    # reconnect
+
+    @when(is_up)
+    @rule()
+    def reconnect_sent(self) -> None:
+        """Send a `reconnect`."""
+        with self.event():
+            self.model.reconnecting = True
+            self.model.answered_reconnect = False
+            self.terminal.reconnect_sent(self.now)
+
+    @precondition(lambda self: self.model.reconnecting)
+    @rule()
+    def reconnect_accepted(self) -> None:
+        """Let MetaApi take it."""
+        with self.event(evidence=not self.model.answered_reconnect):
+            self.model.reconnect_accepted()
+            self.terminal.reconnect_accepted(self.now)
+
+    @precondition(lambda self: self.model.reconnecting)
+    @rule(elsewhere=st.booleans())
+    def reconnect_ended(self, elsewhere: bool) -> None:
+        """End it, well where an `authenticated` came."""
+        authenticated = self.model.answered_reconnect
+        with self.event():
+            self.model.reconnect_ended(authenticated=authenticated, elsewhere=elsewhere)
+            self.terminal.reconnect_ended(
+                self.now, authenticated=authenticated, elsewhere=elsewhere
+            )
+            assert not self.terminal.reconnecting
+
+    # facts
+
+    @rule(
+        deployed=st.sampled_from([True, True, False, None]),
+        exists=st.sampled_from([True, True, True, False]),
+    )
+    def facts(self, deployed: bool | None, exists: bool) -> None:
+        """Let REST speak; an account that is there again is as it was."""
+        back = exists and not self.model.exists
+        gone = deployed is False and exists
+        with self.event(evidence=gone or back, on=back):
+            self.model.facts(deployed=deployed, exists=exists)
+            self.terminal.facts(self.now, deployed=deployed, exists=exists)
+        assert self.terminal.deployed is self.model.deployed
+
+    @when(is_not_found)
+    @rule(aside=st.sampled_from([0.0, 60.0, 300.0]))
+    def deployed_again(self, aside: float) -> None:
+        """Let REST say that there is a terminal, after it said that there is none."""
+        self.facts(False, True)
+        self.wait(aside)
+        self.facts(True, True)
+
+    @rule(step=st.sampled_from([-1.0, 0.0, 10.0, 300.0]))
+    def hold(self, step: float) -> None:
+        """Hold every subscribe back, or no longer."""
+        with self.event():
+            self.model.hold_until = self.now + step
+            self.terminal.hold(self.now + step, self.now)
+            assert self.terminal.deadline == self.now
+            self.terminal.tick(self.now)
+
+    @precondition(lambda self: self.now > 5000)
+    @rule()
+    def token_refused(self) -> None:
+        """Refuse the token, for good."""
+        with self.event():
+            self.model.token_refused = True
+            self.terminal.token_refused(self.now)
+
+    # what must always be so
+
+    @invariant()
+    def looks_ahead(self) -> None:
+        """The deadline is in the future; to look again, or early, changes nothing."""
+        assert self.terminal.deadline > self.now
+        assert self.terminal.deadline <= min(self.model.will_change(), default=inf)
+        before = copy.deepcopy(vars(self.terminal))
+        del before["deadline"]
+        self.terminal.tick(self.now)
+        after = dict(vars(self.terminal))
+        assert after.pop("deadline") > self.now
+        assert before == after
+
+    @invariant()
+    def makes_sense(self) -> None:
+        """Look at what no history can excuse."""
+        state = self.terminal.state
+        if state.terminal:
+            assert self.counted_since_off, "on, but nothing authenticated since"
+        if not state.terminal:
+            assert state.broker is None
+        if not state.available:
+            assert state.terminal is None
+        if state.available and state.terminal is None:
+            assert self.now < UNKNOWN_AT_MOST
+        assert (state.status is Status.TOKEN_REFUSED) is self.model.token_refused
+        assert set(self.terminal.up_places) == self.model.was_up_in
+        assert self.terminal.reconnecting is self.model.reconnecting
+
+    @override
+    def teardown(self) -> None:
+        """Run on: wherever a subscribe is allowed and needed, one goes out in the end."""
+        if not hasattr(self, "model"):
+            return
+        latest = max(
+            [self.now, self.model.hold_until]
+            + [zone.no_sooner for zone in self.model.zones.values()]
+        )
+        waiting = [
+            name
+            for name, zone in self.model.zones.items()
+            if self.model.may_subscribe(zone)
+            and not zone.ours
+            and not (zone.last_said and not zone.last_said.again)
+        ]
+        self.wait(latest + LONGEST_PAUSE - self.now)
+        for name in waiting:
+            assert self.model.zones[name].in_flight, f"{name} waits for nothing"
+
+
+FUZZ = float(os.environ.get("FUZZ", "1"))
+"""Multiplies the examples of the default suite; a part of them is always the same part, for mutants."""
+
+PROFILE = settings(
+    max_examples=round(120 * FUZZ),
+    derandomize=FUZZ < 1,
+    phases=[Phase.generate] if FUZZ < 1 else [Phase.generate, Phase.shrink],
+    stateful_step_count=50,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_link_is_what_the_model_says() -> None:
+    """Random events and clock jumps, in every order."""
+    run_state_machine_as_test(Machine, settings=PROFILE)

@@ -1,0 +1,49 @@
+"""A user's quota of subscriptions over a real socket: who waits says so, who is connected stays so."""
+
+from api.model import Status
+from api.terminal.rules import Limit, limit_of
+from api.terminal.terminal import AccountState
+
+from tests.api.support import watched
+
+HELD = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
+
+
+async def test_an_account_that_waits_for_the_quota_says_so() -> None:
+    """Another one was refused, which is its own reason as well, until it subscribes."""
+    async with watched(accounts=3, add=False) as w:
+        first, refused, waiting = w.sim.accounts
+        w.add(first)
+        await w.until(lambda: w.monitor.state(first).broker)
+        w.sim.limit_subscriptions(
+            "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", count=1, retry_after=0.1
+        )
+        w.add(refused)
+        await w.until(lambda: w.monitor.state(refused) == HELD)
+        w.add(waiting)
+        assert w.monitor.state(waiting) == HELD
+        assert limit_of(w.monitor.limit(waiting)) is Limit.HOLD
+        await w.until(lambda: w.monitor.state(waiting).terminal)
+        assert w.terminals(waiting) == ["unavailable", True]
+        first_request = w.sim.requests_of("subscribe", refused)[0]
+        (only_request,) = w.sim.requests_of("subscribe", waiting)
+        assert only_request.time - first_request.time >= w.monitor.timing.refused_floor
+        assert w.terminals(first) == [None, True]
+
+
+async def test_a_quota_for_fewer_accounts_than_there_are() -> None:
+    """All that are beyond it are told at once, whether they were refused or not asked any more."""
+    async with watched(
+        accounts=6, max_accounts_per_user=2, timing={"jitter_per_account": 0.3}
+    ) as w:
+
+        def beyond() -> list[str]:
+            """Return the accounts that the quota keeps out."""
+            return [one for one in w.sim.accounts if w.monitor.state(one) == HELD]
+
+        await w.until(lambda: len(beyond()) == 4)
+        assert len(w.sim.requests_of("subscribe")) < 6
+        limits = [w.monitor.limit(account_id) for account_id in beyond()]
+        assert {limit_of(limit) for limit in limits} == {Limit.HOLD}
+        connected = {*w.sim.accounts} - {*beyond()}
+        await w.until(lambda: all(w.monitor.state(one).terminal for one in connected))

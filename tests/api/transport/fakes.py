@@ -1,0 +1,255 @@
+"""A socket that does what a test says, and what records a channel or a connection on it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+import itertools
+from typing import Any, cast
+
+import aiohttp
+from api.endpoints import Zone
+from api.errors import MetaApiError
+from api.support import SocketCounters
+from api.timing import Timing
+from api.transport import connection as module
+from api.transport.connection import Connection, make_channel
+import pytest
+
+from tests.api.loopback import TOKEN, eventually
+
+SESSION = cast(aiohttp.ClientSession, object())
+URL = "https://a.example"
+ZONE = Zone(URL, "london", 0)
+TIMING = Timing()
+HIDDEN = "**REDACTED**"
+
+type Act = BaseException | Callable[[], Awaitable[None]] | None
+
+
+async def hang() -> None:
+    """Never come to an end."""
+    await asyncio.Event().wait()
+
+
+def now() -> float:
+    """Return the loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+class FakeSocket:
+    """A socket whose connects do what is next in a list, and which is closed when a test says so."""
+
+    made: list[FakeSocket]
+    acts: list[Act]
+    otherwise: Act
+    """What is done once the list is empty; nothing means to work."""
+    answers: dict[str, dict[str, Any]]
+    """Answers by type of request."""
+    tried: list[float]
+    """When connects began."""
+
+    def __init__(
+        self,
+        make_engine: partial[Any],
+        on_event: Callable[[str, Any], None],
+        *,
+        timing: Timing,
+        redact: Callable[[str], str],
+    ) -> None:
+        """Take what the real one takes."""
+        self.session, self.engine_timing = make_engine.args
+        self.timing = timing
+        self.redact = redact
+        self.on_event = on_event
+        self.counters = SocketCounters(frames=7)
+        self.connects: list[tuple[str, dict[str, str], dict[str, str] | None]] = []
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.connected = False
+        self.closes = 0
+        self.probes = 0
+        self.refuse_emit: MetaApiError | None = None
+        FakeSocket.made.append(self)
+
+    async def connect(
+        self,
+        url: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Do what is next."""
+        FakeSocket.tried.append(now())
+        self.connects.append(
+            (url, dict(params), None if headers is None else dict(headers))
+        )
+        act = FakeSocket.acts.pop(0) if FakeSocket.acts else FakeSocket.otherwise
+        if isinstance(act, BaseException):
+            raise act
+        if act is not None:
+            await act()
+        self.connected = True
+
+    async def emit(self, name: str, payload: Mapping[str, Any]) -> None:
+        """Keep what is sent; answer it where a test said how."""
+        if self.refuse_emit is not None:
+            raise self.refuse_emit
+        self.sent.append((name, dict(payload)))
+        if (answer := FakeSocket.answers.get(payload["type"])) is not None:
+            said = {"requestId": payload["requestId"]} | answer
+            name = "processingError" if "error" in answer else "response"
+            asyncio.get_running_loop().call_soon(self.on_event, name, said)
+
+    async def probe(self) -> None:
+        """Count."""
+        self.probes += 1
+
+    async def wait_closed(self) -> str:
+        """Wait until a test closes it."""
+        return await asyncio.shield(self.closed)
+
+    async def close(self) -> None:
+        """Count."""
+        self.closes += 1
+        self.connected = False
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """Return the last request."""
+        return self.sent[-1][1]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use sockets that are none, and let every pause be the longest that it may be."""
+    FakeSocket.made = []
+    FakeSocket.acts = []
+    FakeSocket.otherwise = None
+    FakeSocket.answers = {}
+    FakeSocket.tried = []
+    monkeypatch.setattr(module, "Socket", FakeSocket)
+    monkeypatch.setattr(module.random, "uniform", lambda low, high: high)
+
+
+class RecordingChannel:
+    """A channel, and what it told."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make a channel; its socket works already."""
+        self.events: list[Mapping[str, Any]] = []
+        self.unauthorized = 0
+        given: dict[str, Any] = {"application": "MetaApi", "timing": TIMING}
+        self.channel = make_channel(
+            SESSION,
+            TOKEN,
+            on_synchronization=self.events.append,
+            on_unauthorized=self._count,
+            **given | options,
+        )
+        self.socket = FakeSocket.made[-1]
+
+    def _count(self) -> None:
+        self.unauthorized += 1
+
+    async def ask(
+        self, kind: str = "subscribe", **options: Any
+    ) -> asyncio.Task[Mapping[str, Any]]:
+        """Send a request and return it while it waits."""
+        sent = len(self.socket.sent)
+        task = asyncio.create_task(self.channel.request(kind, "acc", **options))
+        await eventually(lambda: len(self.socket.sent) > sent or task.done())
+        return task
+
+    def say(self, name: str, **fields: Any) -> None:
+        """Let the server say something."""
+        self.socket.on_event(name, fields)
+
+    def answer(self, name: str = "response", number: int = -1, **fields: Any) -> None:
+        """Let the server answer a request."""
+        self.say(name, requestId=self.socket.sent[number][1]["requestId"], **fields)
+
+
+class Rig:
+    """A connection, and what it told; pauses are as long as they may be, and cost no time."""
+
+    def __init__(self, **timing: float) -> None:
+        """Make a connection that is not started."""
+        self.sound = True
+        """Whether what is told is true at that moment; an assertion would not get out of the loop."""
+        self.told: list[str] = []
+        self.events: list[Mapping[str, Any]] = []
+        self.fault: Exception | None = None
+        self.timing = Timing(**timing)
+        self.connection = Connection(
+            SESSION, ZONE, TOKEN, self, application="Mine", timing=self.timing
+        )
+
+    def connection_up(self, connection: Connection) -> None:
+        """Note it."""
+        self.sound &= connection.connected and connection.opened_at == pytest.approx(
+            now()
+        )
+        self.told.append(f"up {connection.session_id}")
+
+    def connection_down(self, connection: Connection, reason: str) -> None:
+        """Note it."""
+        self.sound &= not connection.connected and connection.opened_at is None
+        self.told.append(f"down {reason}")
+        if self.fault is not None:
+            raise self.fault
+
+    def connection_event(
+        self, connection: Connection, event: Mapping[str, Any]
+    ) -> None:
+        """Note it."""
+        self.sound &= connection is self.connection
+        self.events.append(event)
+
+    def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
+        """Note it."""
+        self.sound &= connection is self.connection
+        self.told.append(f"unauthorized {said}")
+
+    @property
+    def gaps(self) -> list[float]:
+        """Return how long it was from each try to connect to the next."""
+        return [round(b - a, 1) for a, b in itertools.pairwise(FakeSocket.tried)]
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks of the connection."""
+        return [task for task in asyncio.all_tasks() if "socket" in task.get_name()]
+
+    async def socket(self, number: int = 1) -> FakeSocket:
+        """Return the socket of the connect of a number, once it is open."""
+        for poll in range(200):
+            if len(FakeSocket.made) >= number and FakeSocket.made[number - 1].connected:
+                assert self.connection.connected
+                return FakeSocket.made[number - 1]
+            await asyncio.sleep(0.1 if poll < 100 else 20.0)
+        raise AssertionError(f"no socket {number}")
+
+    async def lose(
+        self, socket: FakeSocket, lived: float = 0.0, reason: str = "x"
+    ) -> None:
+        """Lose a socket after a while."""
+        await asyncio.sleep(lived)
+        socket.closed.set_result(reason)
+        await eventually(lambda: socket.closes)
+
+
+@asynccontextmanager
+async def running(
+    *acts: Act, start: bool = True, **timing: float
+) -> AsyncIterator[Rig]:
+    """Run a connection whose connects do as told, and then work."""
+    FakeSocket.acts = list(acts)
+    rig = Rig(**timing)
+    if start:
+        rig.connection.start()
+    try:
+        yield rig
+    finally:
+        await rig.connection.close()
+    assert rig.sound
+    assert not rig.tasks

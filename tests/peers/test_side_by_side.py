@@ -1,0 +1,30 @@
+"""One of MetaApi's own clients and ours, through the same faults: a short run of what `side_by_side` can do at length."""
+
+from pathlib import Path
+
+import pytest
+import pytest_socket
+
+from .side_by_side import SLOWER, compare
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(240)]
+
+SEED = 3
+FAULTS = 12
+
+
+@pytest.fixture(autouse=True)
+def loopback(socket_enabled: None) -> None:
+    """Allow connections to this machine, which Home Assistant's plugin forbids."""
+    pytest_socket.socket_allow_hosts(["127.0.0.1"])
+
+
+@pytest.mark.parametrize("kind", ["python", "javascript"])
+async def test_both_show_the_truth(kind: str, tmp_path: Path) -> None:
+    """They agree after each step; ours never shows a loss that is none, and is not slower."""
+    verdict = await compare(SEED, FAULTS, kind, tmp_path)
+    assert verdict.faults.total() >= FAULTS
+    assert not verdict.disagreements, str(verdict)
+    assert not verdict.false_offs["ours"], str(verdict)
+    assert {name for name, slower in verdict.slower.items() if slower > SLOWER} == set()
+    assert verdict.good
