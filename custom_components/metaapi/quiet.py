@@ -46,20 +46,20 @@ class Quiet:
         hass: HomeAssistant,
         zone: tzinfo | None,
         entity_ids: Iterable[str],
-        ended: Callable[[], None],
     ) -> None:
-        """Take the market's time zone, none where weekends are not quiet, and what to call at each end."""
+        """Take the market's time zone, none where weekends are not quiet."""
         self._hass = hass
         self._zone = zone
         self._entity_ids = list(entity_ids)
-        self._ended = ended
+        self._ended: Callable[[], None] | None = None
         self._cancel: CALLBACK_TYPE | None = None
         self._job = HassJob(self._async_look_again, cancel_on_shutdown=True)
         self._was_quiet = False
 
     @callback
-    def async_attach(self) -> CALLBACK_TYPE:
+    def async_attach(self, ended: Callable[[], None]) -> CALLBACK_TYPE:
         """Call back at each end of a quiet time from now on; returns what ends that."""
+        self._ended = ended
         self._was_quiet = self.is_quiet()
         self._async_arm()
         unsubscribe = async_track_state_change_event(
@@ -119,5 +119,5 @@ class Quiet:
     def _async_look(self) -> None:
         """Tell when a quiet time has ended."""
         was_quiet, self._was_quiet = self._was_quiet, self.is_quiet()
-        if was_quiet and not self._was_quiet:
+        if was_quiet and not self._was_quiet and self._ended is not None:
             self._ended()

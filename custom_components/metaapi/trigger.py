@@ -22,7 +22,8 @@ from homeassistant.util import dt as dt_util
 from .outages import Facet, async_get_outages
 from .quiet import FX_ZONE, Quiet
 from .targets import TrackedTarget
-from .trigger_runner import Options, TriggerRunner
+from .trigger_runner import TriggerRunner
+from .trigger_subject import Options, Subject
 
 CONF_AT_START = "at_start"
 CONF_ATTEMPTS = "attempts"
@@ -99,13 +100,13 @@ class MetaApiTrigger(Trigger):
         """Attach the trigger to what it runs."""
         options = self._options
         reconnects = options.get(CONF_RECONNECT, False)
-        runner = TriggerRunner(
-            self._hass,
-            await async_get_outages(self._hass),
-            TrackedTarget(self._hass, self._target),
-            self._facet,
-            self._wanted,
-            Options(
+        subject = Subject(
+            hass=self._hass,
+            outages=await async_get_outages(self._hass),
+            target=TrackedTarget(self._hass, self._target),
+            facet=self._facet,
+            wanted=self._wanted,
+            options=Options(
                 behavior=options[ATTR_BEHAVIOR],
                 duration=options.get(CONF_FOR),
                 at_start=options[CONF_AT_START],
@@ -116,16 +117,13 @@ class MetaApiTrigger(Trigger):
                 ),
                 lasted=options.get(CONF_LASTED, timedelta()),
             ),
-            run_action,
-            did_not_trigger,
         )
         zone = None
         if options[CONF_QUIET_WEEKEND]:
             zone = await dt_util.async_get_time_zone(FX_ZONE)
-        quiet = Quiet(
-            self._hass, zone, options[CONF_QUIET_ENTITIES], runner.async_quiet_ended
-        )
-        return runner.async_attach(quiet)
+        quiet = Quiet(self._hass, zone, options[CONF_QUIET_ENTITIES])
+        runner = TriggerRunner(subject, quiet, run_action, did_not_trigger)
+        return runner.async_attach()
 
 
 class DisconnectedTrigger(MetaApiTrigger):
