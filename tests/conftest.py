@@ -93,6 +93,8 @@ class FakeMonitor:
         self.regions: dict[str, str] = {}
         self.replicas: dict[str, list[Replica]] = {}
         self.facts: list[tuple[str, bool | None, bool]] = []
+        self.connections: dict[str, tuple[str | None, float | None, bool | None]] = {}
+        self.on_facts_wanted: Callable[[str], None] = lambda account_id: None
         self.removed: list[str] = []
         self.reconnects: list[tuple[str, float]] = []
         self.reconnect_results: dict[str, list[ReconnectResult]] = {}
@@ -155,10 +157,18 @@ class FakeMonitor:
         self.replicas[account_id] = list(replicas)
 
     def set_facts(
-        self, account_id: str, *, deployed: bool | None = None, exists: bool = True
+        self,
+        account_id: str,
+        *,
+        deployed: bool | None = None,
+        exists: bool = True,
+        connection: str | None = None,
+        read_since: float | None = None,
+        high_reliability: bool | None = None,
     ) -> None:
         """Note the facts."""
         self.facts.append((account_id, deployed, exists))
+        self.connections[account_id] = (connection, read_since, high_reliability)
 
     def check_token(self, *, said: bool = False) -> None:
         """Count the call."""
