@@ -166,6 +166,9 @@ class Chaos:
         }
         self.clear: dict[str, Steps[bool]] = {zone: Steps() for zone in rig.proxies}
         self.refused: dict[str, list[float]] = {zone: [] for zone in rig.proxies}
+        self.muted: dict[str, list[tuple[float, float]]] = {
+            zone: [] for zone in rig.proxies
+        }
         self.presses: list[float] = []
         self.happened: Counter[str] = Counter()
         self.results: list[tuple[str, str, Outcome]] = []
@@ -692,6 +695,7 @@ class Chaos:
         url = f"http://127.0.0.1:{proxy.target}"
         seconds = self._some(10, 200)
         self.rig.sim.mute_requests(url=url, seconds=seconds)
+        self.muted[zone].append((self.rig.now, self.rig.now + seconds))
         proxy.drop()
         self._spoil(zone, seconds)
 
@@ -826,7 +830,13 @@ class Chaos:
                 for letter in facts.letters
             ]
             if not any(seen):
-                patience = OUT_OF_SIGHT
+                # a socket that is open and mute is believed for longer than one that is away
+                mute = any(
+                    start < to and end > since
+                    for letter in facts.letters
+                    for start, end in self.muted[f"{region}-{letter}"]
+                )
+                patience = HALF_SEEN if mute else OUT_OF_SIGHT
             elif not all(seen):
                 patience = HALF_SEEN
             elif len(seen) > 1:
