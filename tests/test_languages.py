@@ -57,6 +57,7 @@ DESCRIBED = {
 SHAPE = vol.Schema(
     {
         vol.Required("title"): TEXT,
+        vol.Optional("common"): TEXTS_BY_KEY,
         vol.Optional("conditions"): DESCRIBED,
         vol.Required("config"): FLOW,
         vol.Optional("config_subentries"): {
@@ -71,6 +72,9 @@ SHAPE = vol.Schema(
                 str: {
                     vol.Optional("name"): TEXT,
                     vol.Optional("state"): TEXTS_BY_KEY,
+                    vol.Optional("state_attributes"): {
+                        str: {vol.Required("state"): TEXTS_BY_KEY}
+                    },
                 }
             }
         },

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from itertools import batched
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
+from homeassistant.helpers.event import async_call_later
 
 from .api import (
     READ_AT_ONCE,
@@ -16,11 +18,12 @@ from .api import (
     Outcome,
     ReconnectResult,
 )
-from .const import CONF_ACCOUNT_ID, CONF_REGION, DOMAIN
+from .const import CONF_ACCOUNT_ID, CONF_REGION, DOMAIN, REREAD_DELAY
 from .device import account_subentries, async_follow_account
-from .facts import Facts
+from .facts import SINGLE_READS, Facts
 from .issues import async_account_deleted, async_account_not_deleted
-from .watcher import Watcher
+from .outages import DATA_OUTAGES
+from .watcher import Watcher, async_close_token_forms
 
 
 class Accounts:
@@ -45,6 +48,9 @@ class Accounts:
         self._watched: dict[str, str] = {}
         """The accounts under watch, by subentry."""
         self._adders: list[Callable[[ConfigSubentry], None]] = []
+        self._asked_about: set[str] = set()
+        """Accounts whose terminals want to know what REST says."""
+        self._cancel_answer: CALLBACK_TYPE
         self._updating = asyncio.Lock()
         self._closed = False
 
@@ -69,9 +75,10 @@ class Accounts:
         """Watch every account of the entry, and read the facts from now on."""
         self._entry.async_on_unload(self._async_close)
         self._watcher.async_start()
+        self._monitor.on_facts_wanted = self._async_facts_wanted
         for subentry in account_subentries(self._entry):
             self._async_watch(subentry)
-        self._facts.async_start(self.async_take_facts)
+        self._facts.async_start(self._async_listed)
 
     @callback
     def async_on_account(self, add: Callable[[ConfigSubentry], None]) -> None:
@@ -105,11 +112,22 @@ class Accounts:
                     self._async_take(subentry, account)
             await asyncio.sleep(0)
 
-    async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
-        """Reconnect an account; one that was not deployed is read again before saying so.
+    async def _async_listed(self) -> None:
+        """Apply a listing. MetaApi took the token for it, so that no form has to ask for another."""
+        async_close_token_forms(self._hass, self._entry)
+        await self.async_take_facts()
 
-        `timeout` and the result's time are in seconds.
-        """
+    async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
+        """Reconnect an account, and record the attempt; `timeout` and the result's time are in seconds."""
+        with self._hass.data[DATA_OUTAGES].attempt(account_id) as ended:
+            result = await self._async_reconnect(account_id, timeout)
+            ended(result)
+        return result
+
+    async def _async_reconnect(
+        self, account_id: str, timeout: float
+    ) -> ReconnectResult:
+        """Reconnect an account; one that was not deployed is read again before saying so."""
         clock = self._hass.loop.time
         started = clock()
         result = await self._monitor.reconnect(account_id, timeout)
@@ -142,6 +160,8 @@ class Accounts:
             # found, or nothing proves any more that it is gone
             async_account_not_deleted(self._hass, subentry)
         self._watcher.async_add(subentry)
+        outages = self._hass.data[DATA_OUTAGES]
+        outages.async_follow(self._entry, self._monitor, account_id)
 
     @callback
     def _async_add(self, subentry: ConfigSubentry) -> None:
@@ -167,6 +187,36 @@ class Accounts:
         return account.deployed
 
     @callback
+    def _async_facts_wanted(self, account_id: str) -> None:
+        """Read what REST says of an account soon: a verdict about its terminal waits for it, but not for long."""
+        if self._closed:
+            return
+        if not self._asked_about:
+            self._cancel_answer = async_call_later(
+                self._hass,
+                REREAD_DELAY,
+                HassJob(self._async_answer_now, cancel_on_shutdown=True),
+            )
+        self._asked_about.add(account_id)
+
+    @callback
+    def _async_answer_now(self, _now: datetime) -> None:
+        """Answer all who asked meanwhile."""
+        self._entry.async_create_background_task(
+            self._hass, self._async_answer(), f"{DOMAIN} facts that are wanted"
+        )
+
+    async def _async_answer(self) -> None:
+        """Read the accounts that were asked about: all by a listing if MetaApi allows one, else a few singly."""
+        asked, self._asked_about = self._asked_about, set()
+        if self._facts.may_list:
+            await self._facts.async_read()
+        elif len(asked) <= SINGLE_READS:
+            await asyncio.gather(*map(self._async_read_again, asked))
+        else:
+            self._facts.async_read_soon()
+
+    @callback
     def _async_take(self, subentry: ConfigSubentry, account: Account | None) -> None:
         """Apply what REST says of an account; None if it could not be read."""
         if account is not None:
@@ -186,7 +236,13 @@ class Accounts:
                 self._monitor.place_account(
                     account_id, account.region, account.replicas
                 )
-            self._monitor.set_facts(account_id, deployed=account.deployed)
+            self._monitor.set_facts(
+                account_id,
+                deployed=account.deployed,
+                connection=account.connection_status or None,
+                read_since=self._facts.read_since.get(account_id),
+                high_reliability=account.high_reliability,
+            )
         elif account_id in self._facts.gone:
             async_account_deleted(self._hass, self._entry, subentry)
             self._monitor.set_facts(account_id, exists=False)
@@ -195,6 +251,8 @@ class Accounts:
     def _async_close(self) -> None:
         """Take no more accounts: the entry is unloaded."""
         self._closed = True
+        if self._asked_about:
+            self._cancel_answer()
         self._facts.async_stop()
 
     def _subentry(self, account_id: str) -> ConfigSubentry | None:

@@ -102,9 +102,10 @@ class Facts:
         token: str = entry.data[CONF_TOKEN]
         self.accounts: dict[str, Account] = {}
         """By id: the accounts of the entry as they were read last."""
+        self.read_since: dict[str, float] = {}
+        """By id: when the read of an account began, in the time of the loop."""
         self.gone: set[str] = set()
         """The accounts that MetaApi said it does not know, since the last listing."""
-        self.can_list = read_claims(token).can_list_accounts is not False
         self.last_error: str | None = None
         """Why the last listing failed, if it did."""
         self._hass = hass
@@ -119,6 +120,17 @@ class Facts:
         self._started = False
         self._reading = False
         self._on_read: Callable[[], Awaitable[None]]
+
+    @property
+    def can_list(self) -> bool:
+        """Return whether the token's own rules leave hope that it may list accounts."""
+        claims = read_claims(self._entry.data[CONF_TOKEN])
+        return claims.can_list_accounts is not False
+
+    @property
+    def may_list(self) -> bool:
+        """Return whether MetaApi allows a listing now."""
+        return self.can_list and self._hass.loop.time() >= self._pauses.listing
 
     @property
     def resting(self) -> bool:
@@ -272,6 +284,7 @@ class Facts:
         self.last_error = None
         self.gone.clear()
         wanted = self._wanted()
+        self.read_since = dict.fromkeys(wanted, now)
         missing = [account_id for account_id in wanted if account_id not in listed]
         read = await gather_with_limited_concurrency(
             SINGLE_READS, *map(self._async_read_single, missing)
@@ -289,6 +302,7 @@ class Facts:
         """Read one account, unless MetaApi wants to be left alone."""
         if not self.can_list or self.resting:
             return None
+        self.read_since[account_id] = self._hass.loop.time()
         try:
             return await self._provisioning.account(account_id)
         except NotFoundError:

@@ -127,12 +127,18 @@ class Account:
     region: str = ""
     state: str = ""
     connection_status: str = ""
+    reliability: str = ""
     replicas: tuple[Replica, ...] = ()
 
     @property
     def deployed(self) -> bool:
         """Tell whether MetaApi runs a terminal for this account."""
         return self.state == DEPLOYED
+
+    @property
+    def high_reliability(self) -> bool:
+        """Return whether MetaApi runs terminals for this account in both zones of its region."""
+        return self.reliability == "high"
 
     @property
     def title(self) -> str:
@@ -168,6 +174,7 @@ class Account:
             region=_string(data, "region"),
             state=_string(data, "state"),
             connection_status=_string(data, "connectionStatus"),
+            reliability=_string(data, "reliability"),
             replicas=tuple(
                 replica
                 for item in (replicas if isinstance(replicas, list) else ())[
