@@ -228,7 +228,7 @@ def test_exceptions_are_translated() -> None:
 
 def test_client_is_asynchronous() -> None:
     """The client imports nothing that waits, and starts no thread."""
-    files = list((PACKAGE / "api").glob("*.py"))
+    files = list((PACKAGE / "api").rglob("*.py"))
     assert len(files) >= 10
     for file in files:
         assert not list(waits(file.read_text("utf-8"))), file.name
