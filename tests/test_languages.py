@@ -57,6 +57,7 @@ DESCRIBED = {
 SHAPE = vol.Schema(
     {
         vol.Required("title"): TEXT,
+        vol.Optional("common"): TEXTS_BY_KEY,
         vol.Optional("conditions"): DESCRIBED,
         vol.Required("config"): FLOW,
         vol.Optional("config_subentries"): {

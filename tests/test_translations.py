@@ -315,6 +315,7 @@ async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:
 def test_every_category_is_checked() -> None:
     """No text stands where no test here looks for what uses it."""
     assert set(TEXTS) - {"title", "selector"} == {
+        "common",
         "conditions",
         "config",
         "config_subentries",

@@ -12,6 +12,7 @@ from homeassistant.helpers.typing import ConfigType
 from .accounts import Accounts
 from .api import Monitor, Provisioning, Timing
 from .const import CONF_APPLICATION, DEFAULT_APPLICATION, DOMAIN
+from .dashboard import async_setup_dashboard
 from .data import MetaApiConfigEntry, MetaApiData
 from .device import async_update_hub
 from .facts import Facts, stored_endpoints
@@ -27,6 +28,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what all entries share."""
     async_setup_issues(hass)
     async_setup_services(hass)
+    await async_setup_dashboard(hass)
     return True
 
 

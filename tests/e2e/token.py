@@ -4,7 +4,7 @@ from playwright.async_api import expect
 
 from scripts.demo_lib.accounts import UP
 
-from .dashboard import URL, tile
+from .dashboard import URL, section
 from .setup import INTEGRATION
 from .ui import Flow
 from .walk import Walk
@@ -30,7 +30,7 @@ async def replace_a_refused_token(walk: Walk) -> None:
         await flow.finish("Close")
     async with walk.step("See the accounts back"):
         await walk.go(URL)
-        await expect(tile(walk, UP.name)).to_contain_text("Connected")
+        await expect(section(walk, UP.name)).to_contain_text("Connected")
 
 
 async def replace_a_token_in_time(walk: Walk) -> None:
