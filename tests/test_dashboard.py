@@ -591,7 +591,7 @@ def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
         hass.states.async_set(entity(number, "status"), "no_connection")
         hass.states.async_set(entity(number, "terminal"), "unavailable")
     hass.states.async_set(entity(3, "status"), "unavailable")
-    box = "No connection to MetaApi", "Out of sight since 07:00 (less than a minute)"
+    box = "MetaApi unreachable", "Out of sight since 07:00 (less than a minute)"
     assert render(hass, strategy, home).split("\n\n") == [
         "## Cannot see",
         alert("warning", "Gold, Scalper", *box),
@@ -636,7 +636,7 @@ def test_an_account_without_its_status_is_told_as_well(
     shown = render(hass, strategy, home)
     for title, reason in (
         ("Gold", "Broker disconnected"),
-        ("Scalper", "Terminal disconnected"),
+        ("Scalper", "Disconnected"),
         ("Swing", "Unavailable"),
     ):
         assert f'title="{title}">{reason}<br>' in shown
