@@ -115,7 +115,7 @@ class _Belief[PlaceT: Hashable]:
 
     @property
     def up(self) -> bool:
-        """Return whether an open socket shows a terminal."""
+        """Return whether a terminal is shown that no loss of a socket made doubtful."""
         return any(one.sight.up for one in self.places.values())
 
     @property
