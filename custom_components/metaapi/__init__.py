@@ -2,7 +2,7 @@
 
 from homeassistant.const import CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.aiohttp_client import (
     async_create_clientsession,
     async_get_clientsession,
@@ -91,6 +91,17 @@ async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> 
 async def async_remove_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
     """Leave nothing behind when the last entry goes."""
     await async_remove_last_known(hass)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: MetaApiConfigEntry, device: dr.AnyDeviceEntry
+) -> bool:
+    """Remove an account with its device, or a device that was left behind; the hub stays with its entry."""
+    if (DOMAIN, entry.entry_id) in device.identifiers:
+        return False
+    if (subentry_id := device.config_subentry_id or "") in entry.subentries:
+        hass.config_entries.async_remove_subentry(entry, subentry_id)
+    return True
 
 
 async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
