@@ -11,11 +11,13 @@ import subprocess
 import sys
 from tempfile import TemporaryDirectory
 
-from scripts.setup_env import ENVIRONMENTS, ROOT, VENVS
+from scripts.setup_env.steps import ROOT, VENVS
 
 from .peers import COUNTS
 from .turns import Process
 
+PINNED = VENVS / "pinned" / "bin" / "python"
+SDK = VENVS / "sdk" / "bin" / "python"
 MANY = COUNTS[-1]
 TURNS = 6
 """So often a Home Assistant is put under each of its loads, in one round."""
@@ -213,7 +215,7 @@ class Bench:
     @contextmanager
     def _witness(self, processor: int) -> Iterator[Process]:
         """Let somebody watch a processor."""
-        python = ENVIRONMENTS["pinned"].python
+        python = PINNED
         command = (python, "-m", "benchmarks.witness", str(processor))
         with self._run(f"witness {processor}", *command, profile=False) as process:
             yield process
@@ -221,10 +223,10 @@ class Bench:
     @contextmanager
     def _peer(self, peer: str, accounts: int, kind: str) -> Iterator[Process]:
         """Run a client."""
-        environment = ENVIRONMENTS["sdk" if peer == "sdk" else "pinned"]
+        python = SDK if peer == "sdk" else PINNED
         with self._run(
             f"{peer} {kind} {accounts}",
-            *(environment.python, "-m", "benchmarks.peer", peer, self.server),
+            *(python, "-m", "benchmarks.peer", peer, self.server),
             f"--accounts={accounts}",
         ) as process:
             yield process
@@ -243,7 +245,7 @@ class Bench:
             TemporaryDirectory(dir=self.folder) as folder,
             self._run(
                 f"{domain or 'known'} {kind} {accounts}",
-                *(ENVIRONMENTS["pinned"].python, "-m", "benchmarks.home"),
+                *(PINNED, "-m", "benchmarks.home"),
                 *(self.server, config or folder, f"--accounts={accounts}"),
                 *((f"--domain={domain}",) if domain else ()),
                 *flags,
@@ -274,7 +276,7 @@ class Bench:
 def server() -> Iterator[str]:
     """Run the server and return where it is."""
     with subprocess.Popen(
-        [ENVIRONMENTS["pinned"].python, "-m", "benchmarks.server"],
+        [PINNED, "-m", "benchmarks.server"],
         env=_environ(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,29 +1,16 @@
-# Sourced by the scripts here: go to the checkout's root, and find a Python to begin with.
+# Sourced by the scripts here: go to the checkout's root, and find a Python to begin with. 3.11 is
+# enough for the set-up, which finds or gets the one that Home Assistant needs.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-# Run the first Python on the PATH that is 3.11 or newer: enough for the set-up,
-# which finds or fetches the one that Home Assistant needs.
-run_python() {
-  local candidate
-  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      "$candidate" "$@"
-      return
-    fi
-  done
+for python in python3 python3.14 python3.13 python3.12 python3.11 ""; do
+  "${python:-false}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
+done
+if [[ -z $python ]]; then
   echo "Python 3.11 or newer is needed to begin with, and none is on the PATH." >&2
-  return 1
-}
+  exit 1
+fi
 
-# Read a command line before the set-up, by a module that needs no environment: neither help nor a
-# wrong argument is then worth minutes.
-read_options() {
-  run_python -m "$@"
-  case " $* " in *" -h "* | *" --help "*) exit ;; esac
-}
-
-# Make the named environments, or do nothing where they are up to date.
-setup() {
-  run_python -m scripts.setup_env "$@"
+# Set up environments, and become a module in the first: become MODULE ENVIRONMENT... -- ARGUMENT...
+become() {
+  exec "$python" -m scripts.setup_env.become "$@"
 }

@@ -1,51 +1,48 @@
-"""See that a tag may become a release, and build what the release needs."""
+"""Check that a tag may become a release, and build what the release needs."""
 
 import argparse
+from collections.abc import Iterator
 import json
 from pathlib import Path
 import sys
 import tomllib
 import zipfile
 
+from .languages import lagging
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(root: Path = ROOT) -> int:
-    """Compare the tag with what the sources say; return 0 when it is theirs."""
+    """Compare the tag with the sources; return 0 if it may be released."""
     parser = argparse.ArgumentParser(prog="scripts/release", description=__doc__)
     parser.add_argument("tag", help="such as v1.2.3")
     tag = parser.parse_args().tag
     folder = root / "custom_components" / "metaapi"
-    versions = {
-        "manifest.json": read(folder / "manifest.json")["version"],
-        "pyproject.toml": tomllib.loads((root / "pyproject.toml").read_text())[
-            "project"
-        ]["version"],
-    }
-    if wrong := [
-        f"{version} in {name}"
-        for name, version in versions.items()
-        if tag != f"v{version}"
-    ]:
-        print(
-            f"The tag is {tag}, but the version is {' and '.join(wrong)}.",
-            file=sys.stderr,
-        )
-        return 1
-    if f"\n## {tag.removeprefix('v')}\n" not in (root / "CHANGELOG.md").read_text():
-        print(f"CHANGELOG.md does not say what changed in {tag}.", file=sys.stderr)
+    if reasons := list(obstacles(root, folder, tag)):
+        print(f"The tag {tag} is not released:", *reasons, sep="\n  ", file=sys.stderr)
         return 1
     print(f"The tag {tag} is the version of the sources.")
-    hacs = read(root / "hacs.json")
+    hacs = json.loads((root / "hacs.json").read_text())
     if hacs.get("zip_release"):
         print(f"Built {pack(folder, root / 'dist' / hacs['filename'])}.")
     return 0
 
 
-def read(path: Path) -> dict[str, str]:
-    """Read a JSON file."""
-    content: dict[str, str] = json.loads(path.read_text())
-    return content
+def obstacles(root: Path, folder: Path, tag: str) -> Iterator[str]:
+    """Yield what speaks against a release."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    for version, name in (
+        (manifest["version"], "manifest.json"),
+        (project["version"], "pyproject.toml"),
+    ):
+        if tag != f"v{version}":
+            yield f"the version is {version} in {name}"
+    if f"\n## {tag.removeprefix('v')}\n" not in (root / "CHANGELOG.md").read_text():
+        yield "CHANGELOG.md does not say what changed"
+    for language, lacks in lagging(folder / "translations").items():
+        yield from (f"{language}.json: {lack}" for lack in lacks)
 
 
 def pack(folder: Path, archive: Path) -> Path:

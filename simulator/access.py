@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from .cloud import Cloud
+from .faults import Span
 from .sockets import Sockets
 from .tokens import DEFAULT_OWNER, SimToken, make_jwt
 
@@ -47,10 +48,20 @@ class Access:
         self.token = self.token or token
         return token
 
-    def revoke(self, token: str | None = None, *, drop: bool = False) -> None:
+    def restore(self, token: str | None = None) -> None:
+        """Accept a token that was revoked, as it was before."""
+        self._cloud.tokens[token or self.token].refusal = None
+
+    def revoke(
+        self,
+        token: str | None = None,
+        *,
+        drop: bool = False,
+        seconds: float | None = None,
+    ) -> None:
         """Refuse a token; open sockets get UnauthorizedError, and stay unless dropped."""
         token = self.token if token is None else token
-        self._cloud.tokens[token].revoked = True
+        self._cloud.tokens[token].refusal = Span.of(None, seconds)
         if drop:
             for socket in self._sockets.all():
                 if socket.token == token:

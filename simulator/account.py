@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import count
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -11,6 +13,8 @@ type ReconnectMode = Literal[
     "accept", "refuse", "ignore", "never", "authenticated_first", "legacy_only"
 ]
 type SubscribeMode = Literal["normal", "response_first", "refuse", "ignore"]
+
+state_changes = count(1)
 
 DEPLOYED = "DEPLOYED"
 STATES = (
@@ -45,6 +49,9 @@ class Spec:
     type: str = "cloud-g2"
     reliability: str = "regular"
     tags: list[str] = field(default_factory=list)
+
+    # Grows with each change of any account's state.
+    state_changed: int = field(default_factory=lambda: next(state_changes))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -203,7 +210,10 @@ def account_json(
         "magic": 0,
         "baseCurrency": "USD",
         "copyFactoryRoles": [],
+        "application": "MetaApi",
+        "hash": int(sha256(account.id.encode()).hexdigest()[:8], 16),
         "resourceSlots": 1,
+        "copyFactoryResourceSlots": 1,
         "manualTrades": False,
         "metastatsApiEnabled": False,
         "riskManagementApiEnabled": False,

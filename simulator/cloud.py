@@ -6,12 +6,14 @@ from typing import Any
 
 from . import messages
 from .account import SimAccount
+from .faults import RequestFault
 from .limits import Limits
 from .messages import InvalidError, Request, Subscription
 from .reconnects import Reconnects
 from .session import SimRequest, SimSocket
 from .settings import Settings
-from .subscriptions import Subscriptions
+from .subscriptions import Subscriptions, running_hosts
+from .synchronization import packets
 from .tokens import SimToken
 
 STEP = 0.1
@@ -25,6 +27,7 @@ class Cloud:
         self.accounts: dict[str, SimAccount] = {}
         self.tokens: dict[str, SimToken] = {}
         self.requests: deque[SimRequest] = deque(maxlen=100_000)
+        self.faults: list[RequestFault] = []
         self.subscriptions = Subscriptions(settings)
         self.limits = Limits(settings, self.subscriptions.sockets)
         self.reconnects = Reconnects(
@@ -88,6 +91,8 @@ class Cloud:
                 details=err.details,
             )
             return
+        if self._spoiled(socket, request):
+            return
         account = self.accounts.get(request.account_id)
         if not token.streaming:
             text = f"You can not invoke {request.type} method because you do not have permission"
@@ -99,10 +104,44 @@ class Cloud:
             self._subscribe(socket, account, token.owner, request)
         elif request.type == "reconnect":
             self.reconnects.request(socket, account, request)
+        elif request.type == "synchronize":
+            self._synchronize(socket, account, request)
         else:
             if request.type == "unsubscribe":
                 self.subscriptions.remove(socket, account.id)
             messages.respond(socket, account.id, request.id)
+
+    def _spoiled(self, socket: SimSocket, request: Request) -> bool:
+        """Return whether a fault on demand has taken care of a request."""
+        self.faults = [each for each in self.faults if not each.span.over]
+        for fault in self.faults:
+            if fault.strikes(socket.listener.url, request.type, request.account_id):
+                if fault.error is not None:
+                    retry_after = fault.retry_after
+                    if retry_after is None:
+                        retry_after = self._settings.quotas.quota_retry_after
+                    messages.refuse(
+                        socket,
+                        request,
+                        fault.error,
+                        message=fault.message,
+                        details=fault.details,
+                        retry_after=retry_after,
+                    )
+                return True
+        return False
+
+    def _synchronize(
+        self, socket: SimSocket, account: SimAccount, request: Request
+    ) -> None:
+        """Send the state of an account, if its terminal is up."""
+        if not running_hosts(socket, account, request.instance):
+            text = f"Account {account.id} is not connected to MetaApi yet"
+            messages.fail(socket, request.id, "NotAuthenticatedError", text)
+            return
+        messages.respond(socket, account.id, request.id)
+        for packet in packets(account, request):
+            socket.emit("synchronization", packet)
 
     def _subscribe(
         self, socket: SimSocket, account: SimAccount, owner: str, request: Request
@@ -114,10 +153,15 @@ class Cloud:
         if mode == "refuse":
             messages.refuse(
                 socket,
-                request.id,
+                request,
                 account.subscribing.error,
                 retry_after=self._settings.quotas.quota_retry_after,
             )
+            return
+        if not any(
+            each.deployed and each.owner == owner for each in self.accounts.values()
+        ):
+            messages.nothing_deployed(socket, request.id)
             return
         metadata = self.limits.check(socket, owner, account.id, self.tokens)
         if metadata is not None:

@@ -8,8 +8,10 @@ from typing import Any, get_args
 from aiohttp import web
 
 from .account import STATES, ReconnectMode, SimAccount, SubscribeMode, hosts_in
+from .body import Body, BodyError
 from .box import Box
 from .limits import LIMIT_TYPES
+from .messages import TYPES
 from .settings import BadToken, PayloadForm
 from .tokens import DEFAULT_OWNER
 
@@ -31,6 +33,13 @@ SETTINGS: dict[str, type | Collection[str]] = {
     "reply_delay": float,
     "handshake_delay": float,
     "rest_delay": float,
+    "connect_delay": float,
+    "response_delay": float,
+    "authenticated_delay": float,
+    "subscription_lifetime": float,
+    "sticky_lifetime": float,
+    "answer_pings": bool,
+    "wrong_region": int,
     "quota_retry_after": float,
     "minimal_authenticated": bool,
     "max_accounts_per_user": int,
@@ -40,79 +49,9 @@ SETTINGS: dict[str, type | Collection[str]] = {
     "payload_form": get_args(PayloadForm.__value__),
     "bad_token": get_args(BadToken.__value__),
 }
-NULLABLE = {name for name in SETTINGS if name.startswith("max_accounts")}
-
-
-class BodyError(ValueError):
-    """A body that makes no sense."""
-
-
-class Body:
-    """The JSON body of a control call."""
-
-    def __init__(self, data: Any) -> None:
-        """Take JSON; BodyError if it is not an object."""
-        if not isinstance(data, dict):
-            raise BodyError("the body must be a JSON object")
-        self.data: dict[str, Any] = data
-
-    def flag(self, name: str, default: bool | None = None) -> bool:
-        """Return true or false."""
-        value = self.data.get(name, default)
-        if not isinstance(value, bool):
-            raise BodyError(f"{name} must be true or false")
-        return value
-
-    def text(self, name: str, choices: Collection[str] | None = None) -> str:
-        """Return a string, one of some if choices are given."""
-        value = self.data.get(name)
-        if not isinstance(value, str) or not value:
-            raise BodyError(f"{name} must be a string")
-        if choices is not None and value not in choices:
-            raise BodyError(f"{name} must be one of {', '.join(choices)}")
-        return value
-
-    def maybe_text(
-        self, name: str, choices: Collection[str] | None = None
-    ) -> str | None:
-        """Return a string, or None if it is not there."""
-        return None if self.data.get(name) is None else self.text(name, choices)
-
-    def number(self, name: str, default: float | None = None) -> float:
-        """Return a number that is not negative."""
-        value = self.data.get(name, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or not 0 <= value < 1e11
-        ):
-            raise BodyError(f"{name} must be a number of 0 or more")
-        return value
-
-    def maybe_number(self, name: str) -> float | None:
-        """Return a number, or None if it is not there."""
-        return None if self.data.get(name) is None else self.number(name)
-
-    def maybe_count(self, name: str) -> int | None:
-        """Return a whole number, or None if it is not there."""
-        value = self.maybe_number(name)
-        return None if value is None else int(value)
-
-    def status(self) -> int | None:
-        """Return an HTTP status of an error, or None."""
-        value = self.maybe_count("status")
-        if value is not None and not 200 <= value < 600:
-            raise BodyError("status must be an HTTP status or null")
-        return value
-
-    def maybe_texts(self, name: str) -> list[str] | None:
-        """Return a list of strings, or None if it is not there."""
-        value = self.data.get(name)
-        if value is not None and not (
-            isinstance(value, list) and all(isinstance(each, str) for each in value)
-        ):
-            raise BodyError(f"{name} must be a list of strings")
-        return value
+NULLABLE = {name for name in SETTINGS if name.startswith("max_accounts")} | {
+    "subscription_lifetime"
+}
 
 
 def snapshot(box: Box) -> dict[str, Any]:
@@ -123,6 +62,11 @@ def snapshot(box: Box) -> dict[str, Any]:
         "frozen": box.engine.frozen,
         "refuse": box.settings.wire.refuse_status,
         "limit": limit.type if limit else None,
+        "faults": [
+            {"type": each.type, "error": each.error, "url": each.url}
+            for each in box.cloud.faults
+            if not each.span.over
+        ],
         "rest": box.rest.fault.status if box.rest.fault else None,
         "accounts": [_account(box, each) for each in box.cloud.accounts.values()],
         "sockets": [
@@ -246,7 +190,53 @@ def _revoke(box: Box, body: Body) -> None:
     token = body.maybe_text("token")
     if token is not None and token not in box.cloud.tokens:
         raise BodyError("no such token")
-    box.access.revoke(token, drop=body.flag("drop", False))
+    box.access.revoke(
+        token, drop=body.flag("drop", False), seconds=body.maybe_number("seconds")
+    )
+
+
+def _restore(box: Box, body: Body) -> None:
+    """Accept a token again."""
+    token = body.maybe_text("token")
+    if token is not None and token not in box.cloud.tokens:
+        raise BodyError("no such token")
+    box.access.restore(token)
+
+
+def _greet(box: Box, body: Body) -> None:
+    """Set the events that come in one segment with `40`."""
+    events = body.data.get("events", [])
+    if not isinstance(events, list) or not all(
+        isinstance(each, dict) for each in events
+    ):
+        raise BodyError("events must be a list of objects")
+    box.settings.wire.greeting = events
+
+
+def _refuse_requests(box: Box, body: Body) -> None:
+    """Refuse requests."""
+    box.upstream.refuse_requests(
+        body.text("error"),
+        type=body.maybe_text("type", TYPES) or "subscribe",
+        url=body.maybe_text("url"),
+        accounts=body.maybe_texts("accounts"),
+        count=body.maybe_count("count"),
+        seconds=body.maybe_number("seconds"),
+        message=body.maybe_text("message") or "Refused by the simulator",
+        details=body.data.get("details"),
+        retry_after=body.maybe_number("retry_after"),
+    )
+
+
+def _mute_requests(box: Box, body: Body) -> None:
+    """Leave requests without an answer."""
+    box.upstream.mute_requests(
+        type=body.maybe_text("type", TYPES) or "subscribe",
+        url=body.maybe_text("url"),
+        accounts=body.maybe_texts("accounts"),
+        count=body.maybe_count("count"),
+        seconds=body.maybe_number("seconds"),
+    )
 
 
 def _event(box: Box, account_id: str, body: Body) -> dict[str, Any]:
@@ -287,7 +277,10 @@ ACCOUNT_ACTIONS: dict[str, AccountAction] = {
     ),
     "name": lambda box, account, body: box.upstream.rename(account, body.text("name")),
     "region": lambda box, account, body: box.upstream.move(
-        account, body.maybe_text("region"), _zones(body)
+        account,
+        body.maybe_text("region"),
+        _zones(body),
+        announce=body.flag("announce", True),
     ),
     "rest": _rest_fields,
     "event": _event,
@@ -297,10 +290,11 @@ ACCOUNT_ACTIONS: dict[str, AccountAction] = {
 ACTIONS: dict[str, Action] = {
     "accounts": _add,
     "sockets/drop": lambda box, body: box.sockets.drop_sockets(
-        body.maybe_text("account")
+        body.maybe_text("account"), url=body.maybe_text("url")
     ),
     "sockets/close": lambda box, body: box.sockets.close_sockets(
         body.maybe_text("account"),
+        url=body.maybe_text("url"),
         namespace=body.flag("namespace", True),
         packet=body.flag("packet", True),
     ),
@@ -314,19 +308,30 @@ ACTIONS: dict[str, Action] = {
         body.text("text"), body.maybe_text("account")
     ),
     "sockets/freeze": lambda box, body: box.sockets.freeze(
-        rest=body.flag("rest", False)
+        rest=body.flag("rest", False), url=body.maybe_text("url")
     ),
-    "sockets/unfreeze": lambda box, body: box.sockets.unfreeze(),
+    "sockets/unfreeze": lambda box, body: box.sockets.unfreeze(
+        url=body.maybe_text("url")
+    ),
     "sockets/refuse": lambda box, body: box.sockets.refuse_sockets(
-        body.status(), retry_after=body.maybe_number("retry_after")
+        body.status(),
+        retry_after=body.maybe_number("retry_after"),
+        location=body.maybe_text("location"),
     ),
+    "sockets/greet": _greet,
+    "requests/refuse": _refuse_requests,
+    "requests/mute": _mute_requests,
+    "requests/accept": lambda box, body: box.upstream.accept_requests(),
     "tokens/grant": _grant,
+    "tokens/restore": _restore,
     "tokens/revoke": _revoke,
     "rest": lambda box, body: box.rest.fail(
         body.status(),
         path=body.maybe_text("path") or "/",
         count=body.maybe_count("count"),
+        seconds=body.maybe_number("seconds"),
         retry_after=body.maybe_number("retry_after"),
+        body=body.maybe_text("body"),
     ),
     "limit": lambda box, body: box.upstream.limit_subscriptions(
         body.maybe_text("type", LIMIT_TYPES),  # type: ignore[arg-type]

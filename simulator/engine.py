@@ -7,13 +7,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from . import framing
-from .records import Handshake, Listener
+from .records import LISTENER, Handshake, Listener
 from .session import Owner, SimSocket
 from .settings import Settings
+from .sticky import STICKY_ID, restore_request
 from .tokens import SimToken
 from .transport import CLOSE_TIMEOUT
-
-LISTENER = web.AppKey("listener", Listener)
 
 # engine.io gives a websocket on a foreign path this long before it ends the connection.
 DESTROY_UPGRADE_AFTER = 1.0
@@ -37,6 +36,7 @@ class Engine:
         self.sessions: dict[str, SimSocket] = {}
         self.past: deque[SimSocket] = deque(maxlen=10_000)
         self.handshakes: deque[Handshake] = deque(maxlen=100_000)
+        self._sticky: dict[tuple[str, str], SimSocket] = {}
         self._settings = settings
         self._owner = owner
         self._tokens = tokens
@@ -48,17 +48,23 @@ class Engine:
         """Return whether new sockets are left without an answer."""
         return not self._thawed.is_set()
 
-    def freeze(self) -> None:
-        """Answer nothing: neither on sockets nor to those who come."""
-        self._thawed.clear()
-        for session in self.sessions.values():
+    def freeze(self, listener: Listener | None = None) -> None:
+        """Answer nothing, on open sockets or to new ones, at one server or at all."""
+        (listener.thawed if listener else self._thawed).clear()
+        for session in self._of(listener):
             session.freeze()
 
-    def unfreeze(self) -> None:
+    def unfreeze(self, listener: Listener | None = None) -> None:
         """Answer again, starting with what was held back."""
-        for session in self.sessions.values():
+        for session in self._of(listener):
             session.unfreeze()
-        self._thawed.set()
+        (listener.thawed if listener else self._thawed).set()
+
+    def _of(self, listener: Listener | None) -> list[SimSocket]:
+        """Return the open sockets, or those of one server."""
+        return [
+            each for each in self.sessions.values() if listener in (None, each.listener)
+        ]
 
     def forget(self, session: SimSocket) -> None:
         """Move a closed session to the past ones."""
@@ -69,6 +75,8 @@ class Engine:
         """Abort everything that is open."""
         for session in list(self.sessions.values()):
             session.drop("simulator closed")
+        for session in self._sticky.values():
+            session.leave()
 
     async def lost(self, request: web.Request) -> web.StreamResponse:
         """Serve the path without its slash, where engine.io answers nothing."""
@@ -82,6 +90,7 @@ class Engine:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one HTTP request or websocket of a session."""
         await self._thawed.wait()
+        await request.app[LISTENER].thawed.wait()
         if self._settings.timing.handshake_delay and "sid" not in request.query:
             await asyncio.sleep(self._settings.timing.handshake_delay)
         transport = request.query.get("transport")
@@ -116,14 +125,18 @@ class Engine:
         """Open a new session."""
         self._note(request, 200 if polling else 101)
         ws = None if polling else await _websocket(request)
-        session = SimSocket(
-            self._settings,
-            self._owner,
-            request.app[LISTENER],
-            request.query,
-            request.headers,
-            self.forget,
-        )
+        session = self._resumed(request)
+        if session is None:
+            session = SimSocket(
+                self._settings,
+                self._owner,
+                request.app[LISTENER],
+                request.query,
+                request.headers,
+                self.forget,
+            )
+            if session.sticky is not None:
+                self._remember(session)
         self.sessions[session.sid] = session
         refusal = None
         if self._settings.wire.bad_token == "error_packet" and not self._knows(request):
@@ -136,6 +149,30 @@ class Engine:
         assert request.transport is not None
         await session.transport.serve(ws, request.transport)
         return ws
+
+    def _remember(self, session: SimSocket) -> None:
+        """Let a client come back to a socket, and no longer to an earlier one of the same id."""
+        key = (session.token, session.query[STICKY_ID])
+        earlier = self._sticky.get(key)
+        if earlier is not None and earlier.closed.is_set():
+            earlier.leave()
+        self._sticky[key] = session
+
+    def _resumed(self, request: web.Request) -> SimSocket | None:
+        """Return the socket that a client wants to go on with, if it is still waited for."""
+        query = request.query
+        token = query.get("auth-token", "")
+        session = self._sticky.get((token, query.get(STICKY_ID, "")))
+        if (
+            session is None
+            or not session.connected
+            or session.listener is not request.app[LISTENER]
+            or restore_request(query) is None
+        ):
+            return None
+        session.resume(query, request.headers)
+        self.past.remove(session)
+        return session
 
     async def _again(
         self, session: SimSocket, request: web.Request
@@ -175,6 +212,8 @@ class Engine:
         headers = {}
         if self._settings.wire.refuse_retry_after is not None:
             headers["Retry-After"] = str(round(self._settings.wire.refuse_retry_after))
+        if self._settings.wire.refuse_location is not None:
+            headers["Location"] = self._settings.wire.refuse_location
         return web.json_response({"message": "refused"}, status=status, headers=headers)
 
     def _note(self, request: web.Request, status: int) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from .errors import iso_in
 from .session import SimSocket
 from .settings import Settings
 from .tokens import SimToken
@@ -19,12 +19,6 @@ PER_USER: LimitType = "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"
 PER_USER_PER_SERVER: LimitType = "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER"
 PER_SERVER: LimitType = "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER"
 LIMIT_TYPES = (PER_USER, PER_USER_PER_SERVER, PER_SERVER)
-
-
-def iso_in(seconds: float) -> str:
-    """Return a time to come as MetaApi writes it."""
-    moment = datetime.now(UTC) + timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 @dataclass(slots=True, eq=False)

@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .account import SimAccount, SimHost
-from .limits import iso_in
+from .errors import credits_used_up, error_body
 from .session import SimSocket
 
-# MetaApi's own clients send these; a simulator of the link accepts them and does nothing.
+# MetaApi's own clients send these; a simulator of the link does nothing about them.
 PASSIVE_TYPES = frozenset(
     {
-        "synchronize",
         "waitSynchronized",
         "removeApplication",
         "saveUptime",
@@ -20,7 +19,7 @@ PASSIVE_TYPES = frozenset(
         "refreshTerminalState",
     }
 )
-TYPES = PASSIVE_TYPES | {"subscribe", "unsubscribe", "reconnect"}
+TYPES = PASSIVE_TYPES | {"subscribe", "unsubscribe", "reconnect", "synchronize"}
 
 
 class InvalidError(Exception):
@@ -40,6 +39,7 @@ class Subscription:
     session_id: str | None
     application: str
     shown: set[str] = field(default_factory=set)
+    mute_until: float = 0.0
     waiting: list[str] = field(default_factory=list)
 
 
@@ -53,6 +53,7 @@ class Request:
     application: str
     instance: int | None
     session_id: str | None
+    host: str
 
 
 def parse(payload: Any) -> Request:
@@ -67,7 +68,7 @@ def parse(payload: Any) -> Request:
         values.append(value)
     if values[0] not in TYPES:
         raise InvalidError("type", f"Unknown request type {values[0][:100]}")
-    for name in ("application", "sessionId"):
+    for name in ("application", "sessionId", "host"):
         if not isinstance(payload.get(name, ""), str):
             raise InvalidError(name, "Must be a string.")
     instance = payload.get("instanceIndex")
@@ -80,15 +81,19 @@ def parse(payload: Any) -> Request:
         payload.get("application", "MetaApi"),
         instance,
         payload.get("sessionId"),
+        payload.get("host", ""),
     )
 
 
-def respond(socket: SimSocket, account_id: str, request_id: str) -> None:
+def respond(
+    socket: SimSocket, account_id: str, request_id: str, *, delay: float = 0
+) -> None:
     """Answer that a request was accepted."""
-    socket.emit(
-        "response",
-        {"type": "response", "requestId": request_id, "accountId": account_id},
-    )
+    body = {"type": "response", "requestId": request_id, "accountId": account_id}
+    if delay:
+        socket.call_later(delay, socket.emit, "response", body)
+    else:
+        socket.emit("response", body)
 
 
 def fail(
@@ -97,39 +102,43 @@ def fail(
     error: str,
     message: str,
     *,
+    number: int = 4,
     details: Any = None,
     metadata: dict[str, Any] | None = None,
 ) -> None:
     """Answer that a request has failed."""
-    body: dict[str, Any] = {"id": 4, "error": error, "message": message}
+    body = error_body(number, error, message, details=details, metadata=metadata)
     if isinstance(request_id, str):
         body["requestId"] = request_id
-    if details is not None:
-        body["details"] = details
-    if metadata is not None:
-        body["metadata"] = metadata
     socket.emit("processingError", body)
 
 
 def refuse(
     socket: SimSocket,
-    request_id: str,
+    request: Request,
     error: str,
     *,
+    message: str = "Refused by the simulator",
     details: Any = None,
     retry_after: float,
 ) -> None:
-    """Refuse a request as an account's plan says."""
+    """Refuse a request because a test or a person wants it so."""
     metadata = None
     if error == "TooManyRequestsError":
-        metadata = credits_used_up(retry_after)
+        metadata = credits_used_up(retry_after, request.type)
+    fail(socket, request.id, error, message, details=details, metadata=metadata)
+
+
+def nothing_deployed(socket: SimSocket, request_id: str) -> None:
+    """Refuse a subscribe of a user who has no account deployed."""
     fail(
         socket,
         request_id,
-        error,
-        "Refused by the simulator",
-        details=details,
-        metadata=metadata,
+        "ValidationError",
+        "It seems like you are trying to subscribe to an account, however you have no accounts "
+        "deployed yet. Please deploy an account first.",
+        number=1,
+        details={},
     )
 
 
@@ -142,19 +151,6 @@ def time_out(socket: SimSocket, account_id: str, request_id: str) -> None:
         f"Timed out waiting for account {account_id} to connect to broker. Either the account is "
         "not connected to the broker yet, or the region of the account is wrong.",
     )
-
-
-def credits_used_up(retry_after: float) -> dict[str, Any]:
-    """Return what comes with a TooManyRequestsError of the credit kind."""
-    return {
-        "total": 6000,
-        "available": 0,
-        "needed": 10,
-        "exceededConfig": "perUser",
-        "exceededPeriod": "1m",
-        "method": "reconnect",
-        "recommendedRetryTime": iso_in(retry_after),
-    }
 
 
 def authenticated(

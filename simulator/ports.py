@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
+from ssl import SSLContext
 from typing import override
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from .engine import LISTENER
-from .records import Listener
+from .records import LISTENER, Listener
 
 HOST = "127.0.0.1"
 
@@ -31,11 +31,18 @@ _LOGGER.addFilter(_NoUrl())
 class Port:
     """One listening port, which may be closed and opened again."""
 
-    def __init__(self, app: web.Application, listener: Listener, port: int) -> None:
-        """Prepare to listen."""
+    def __init__(
+        self,
+        app: web.Application,
+        listener: Listener,
+        port: int = 0,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        """Take what is served; port 0 picks a free one."""
         self.listener = listener
         app[LISTENER] = listener
         self._port = port
+        self._ssl = ssl
         # No access log: its lines would hold the query, and so the token.
         self._runner = web.AppRunner(
             app, access_log=None, logger=_LOGGER, shutdown_timeout=0.1
@@ -48,10 +55,11 @@ class Port:
             return
         if self._runner.server is None:
             await self._runner.setup()
-        self._site = web.TCPSite(self._runner, HOST, self._port)
+        self._site = web.TCPSite(self._runner, HOST, self._port, ssl_context=self._ssl)
         await self._site.start()
         self._port = self._runner.addresses[0][1]
-        self.listener.url = f"http://{HOST}:{self._port}"
+        scheme = "http" if self._ssl is None else "https"
+        self.listener.url = f"{scheme}://{HOST}:{self._port}"
 
     async def close(self) -> None:
         """Refuse connections, and abort those that there are."""

@@ -58,7 +58,7 @@ class Reconnects:
                 ]
             messages.refuse(
                 socket,
-                request.id,
+                request,
                 plan.error,
                 details=details,
                 retry_after=self._settings.quotas.quota_retry_after,
@@ -86,7 +86,8 @@ class Reconnects:
         else:
             plan.outcome = "never" if mode == "never" else "started"
             if mode != "authenticated_first":
-                messages.respond(socket, account.id, request.id)
+                delay = self._settings.timing.response_delay
+                messages.respond(socket, account.id, request.id, delay=delay)
             self._start(socket, account, request.id, ends=mode != "never")
 
     def _start(

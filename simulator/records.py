@@ -1,7 +1,9 @@
 """What a simulator remembers of its clients; every `time` is of the loop's clock."""
 
+import asyncio
 from dataclasses import dataclass, field
 
+from aiohttp import web
 from multidict import CIMultiDict
 
 
@@ -12,6 +14,14 @@ class Listener:
     region: str | None = None
     instance: int | None = None
     url: str = ""
+    thawed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        """Start unfrozen."""
+        self.thawed.set()
+
+
+LISTENER = web.AppKey("listener", Listener)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,9 +1,8 @@
-"""The provisioning API: accounts, regions, where the client API is."""
+"""The provisioning API (accounts, regions, where the client API is) and the client API's REST part."""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -11,10 +10,12 @@ from multidict import CIMultiDict
 
 from .account import SimAccount, account_json, replica_json
 from .cloud import Cloud
-from .limits import iso_in
-from .records import RestCall
+from .errors import error_body, iso_in
+from .faults import RestFault, Span
+from .records import LISTENER, RestCall
 from .settings import Settings
-from .tokens import SimToken
+from .synchronization import account_information
+from .tokens import PROVISIONING, SimToken
 
 type Call = Callable[[web.Request, SimToken], Any]
 
@@ -25,19 +26,20 @@ NAMES = {
     404: "NotFoundError",
     409: "ConflictError",
     429: "TooManyRequestsError",
+    504: "TimeoutError",
+}
+# What stands in front of MetaApi answers by itself when nothing is behind it.
+ORIGIN_AWAY = 530
+AWAY_PAGE = (
+    "<!DOCTYPE html><html><head><title>Origin DNS error</title></head>"
+    "<body><h1>Error 1016</h1></body></html>"
+)
+IGNORED_FIELDS = {
+    "specification": ["description", "tradeSessions", "quoteSessions"],
+    "position": ["time", "comment", "brokerComment", "profit", "currentPrice"],
+    "order": ["time", "comment", "brokerComment", "currentPrice"],
 }
 MAX_LIMIT = 1000
-
-
-@dataclass(slots=True, eq=False)
-class RestFault:
-    """An error on demand for `count` calls; `path` is the start of the paths that it spoils."""
-
-    status: int
-    path: str = "/"
-    count: int | None = None
-    retry_after: float | None = None
-    body: str | None = None
 
 
 class RestError(Exception):
@@ -57,7 +59,7 @@ class Rest:
         """Take the cloud whose accounts are shown."""
         self.url = ""
         self.calls: deque[RestCall] = deque(maxlen=100_000)
-        self.fault: RestFault | None = None
+        self._fault: RestFault | None = None
         self._settings = settings
         self._cloud = cloud
         self._thawed = asyncio.Event()
@@ -69,15 +71,25 @@ class Rest:
         *,
         path: str = "/",
         count: int | None = None,
+        seconds: float | None = None,
         retry_after: float | None = None,
         body: str | None = None,
     ) -> None:
-        """Answer calls with an error, `count` times or until None ends it."""
-        self.fault = (
+        """Answer calls with an error: `count` times, for some seconds, or until None ends it."""
+        if status == ORIGIN_AWAY and body is None:
+            body = AWAY_PAGE
+        self._fault = (
             None
             if status is None
-            else RestFault(status, path, count, retry_after, body)
+            else RestFault(status, Span.of(count, seconds), path, retry_after, body)
         )
+
+    @property
+    def fault(self) -> RestFault | None:
+        """Return the error on demand, unless it has had its time."""
+        if self._fault is not None and self._fault.span.over:
+            self._fault = None
+        return self._fault
 
     def freeze(self) -> None:
         """Answer no call."""
@@ -108,17 +120,35 @@ class Rest:
             web.route("*", "/users/{tail:.*}", self._served(self._nothing)),
         ]
 
-    def _served(self, call: Call) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def client_routes(self) -> list[web.RouteDef]:
+        """Return what the client API's servers answer besides their sockets."""
+        return [
+            web.get(
+                "/hashing-ignored-field-lists",
+                self._served(self._ignored_fields, provisioning=False),
+            ),
+            web.get(
+                "/users/current/accounts/{id}/account-information",
+                self._served(self._information, provisioning=False),
+            ),
+        ]
+
+    def _served(
+        self, call: Call, *, provisioning: bool = True
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
         """Wrap a call in what all have in common."""
 
         async def handler(request: web.Request) -> web.Response:
             await self._thawed.wait()
+            await request.app[LISTENER].thawed.wait()
             if self._settings.timing.rest_delay:
                 await asyncio.sleep(self._settings.timing.rest_delay)
             response = self._spoiled(request)
             if response is None:
                 try:
-                    response = web.json_response(call(request, self._token(request)))
+                    response = web.json_response(
+                        call(request, self._token(request, provisioning=provisioning))
+                    )
                 except RestError as err:
                     response = _error(err.status, str(err), details=err.details)
             self.calls.append(
@@ -138,14 +168,11 @@ class Rest:
     def _spoiled(self, request: web.Request) -> web.Response | None:
         """Return the error on demand, if it is this call's."""
         fault = self.fault
-        if fault is None or not request.path.startswith(fault.path):
+        if fault is None or not fault.strikes(request.path):
             return None
-        if fault.count is not None:
-            fault.count -= 1
-            if fault.count <= 0:
-                self.fault = None
         if fault.body is not None:
-            return web.Response(status=fault.status, text=fault.body)
+            kind = "text/html" if fault.body.startswith("<") else "text/plain"
+            return web.Response(status=fault.status, text=fault.body, content_type=kind)
         metadata = None
         headers = {}
         if fault.retry_after is not None:
@@ -159,15 +186,19 @@ class Rest:
             fault.status, "Refused by the simulator", metadata=metadata, headers=headers
         )
 
-    def _token(self, request: web.Request) -> SimToken:
+    def _token(self, request: web.Request, *, provisioning: bool) -> SimToken:
         """Return what the caller's token may do, or raise."""
         token = self._cloud.tokens.get(request.headers.get("auth-token", ""))
         if token is None or token.revoked:
             raise RestError(401, "Authorization token invalid")
-        if not token.provisioning:
+        if provisioning and not token.provisioning:
+            status = self._settings.api.provisioning_refusal
             raise RestError(
-                self._settings.api.provisioning_refusal,
+                status,
                 "You can not invoke this method because you do not have the required permission",
+                details={"methodId": [f"{PROVISIONING}:rest:public:*:*"]}
+                if status == 403
+                else None,
             )
         return token
 
@@ -183,6 +214,11 @@ class Rest:
             for account in self._cloud.visible(token)
             if account.primary_id is None and _matches(request, account)
         ]
+        order = request.query.get("sortOrder")
+        if order in ("asc", "desc"):
+            found.sort(
+                key=lambda each: each.spec.state_changed, reverse=order == "desc"
+            )
         items = [self._json(account) for account in found[offset : offset + limit]]
         return items if version == "1" else {"count": len(found), "items": items}
 
@@ -218,6 +254,28 @@ class Rest:
             "hostname": "mt-client-api-v1",
             "domain": "agiliumtrade.ai",
         } | self._settings.api.server_settings
+
+    def _ignored_fields(self, request: web.Request, token: SimToken) -> Any:
+        """Return which fields clients leave out when they hash a terminal's state."""
+        return {"g1": IGNORED_FIELDS, "g2": IGNORED_FIELDS}
+
+    def _information(self, request: web.Request, token: SimToken) -> Any:
+        """Return what an account's terminal shows, in the account's own region only."""
+        account = self._find(request, token)
+        region = request.app[LISTENER].region
+        if region not in (None, account.region):
+            if self._settings.api.wrong_region == 404:
+                raise RestError(
+                    404,
+                    f"Trading account with id {account.id} not found. Please make sure that you use "
+                    f"the API of the account's region, which is {account.region}",
+                )
+            raise RestError(
+                504, f"Timed out waiting for account {account.id} to answer"
+            )
+        if not (account.deployed and account.up):
+            raise RestError(504, f"Account {account.id} is not connected to broker yet")
+        return account_information(account)
 
     def _nothing(self, request: web.Request, token: SimToken) -> Any:
         """Serve no path."""
@@ -270,7 +328,11 @@ def _matches(request: web.Request, account: SimAccount) -> bool:
     }
     for name, value in fields.items():
         wanted = [
-            part for text in request.query.getall(name, []) for part in text.split(",")
+            part
+            # As MetaApi's Python client writes an array, and as its JavaScript client does.
+            for key in (name, f"{name}[]")
+            for text in request.query.getall(key, [])
+            for part in text.split(",")
         ]
         if wanted and value not in wanted:
             return False
@@ -288,13 +350,6 @@ def _error(
     headers: dict[str, str] | None = None,
 ) -> web.Response:
     """Return an error as the API words it."""
-    body: dict[str, Any] = {
-        "id": 1,
-        "error": NAMES.get(status, "InternalError"),
-        "message": message,
-    }
-    if details is not None:
-        body["details"] = details
-    if metadata is not None:
-        body["metadata"] = metadata
+    name = NAMES.get(status, "InternalError")
+    body = error_body(1, name, message, details=details, metadata=metadata)
     return web.json_response(body, status=status, headers=headers)

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import update_wrapper
+from ssl import SSLContext
 from typing import Any, Concatenate, Self, Unpack
 
 from aiohttp import web
@@ -74,8 +75,11 @@ class Simulator:
         """Make it; a number of accounts means accounts that are all well."""
         self.box = Box(Settings(**settings))
         self._busy: set[asyncio.Task[Any]] = set()
-        self._main = Port(self._base_app(), Listener(), port)
-        self._ports = [self._main]
+        app = self._base_app()
+        app.add_routes(control.routes(self.box))
+        self._ports: list[Port] = []
+        self._main = Port(app, Listener(), port)
+        self._add(self._main)
         self._timer: asyncio.Task[None] | None = None
         self.token = self.grant(token)
         for account in (
@@ -84,12 +88,12 @@ class Simulator:
             self.add_account(account)
 
     async def __aenter__(self) -> Self:
-        """Start."""
+        """Start serving."""
         await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop."""
+        """Stop serving."""
         await self.close()
 
     async def start(self) -> None:
@@ -242,6 +246,9 @@ class Simulator:
     inject_event = _by(_upstream, Upstream.inject_event)
     set_reconnect_mode = _by(_upstream, Upstream.set_reconnect_mode)
     set_subscribe_mode = _by(_upstream, Upstream.set_subscribe_mode)
+    refuse_requests = _by(_upstream, Upstream.refuse_requests)
+    mute_requests = _by(_upstream, Upstream.mute_requests)
+    accept_requests = _by(_upstream, Upstream.accept_requests)
     limit_subscriptions = _by(_upstream, Upstream.limit_subscriptions)
 
     subscribed = _by(_sockets, Sockets.subscribed)
@@ -257,14 +264,28 @@ class Simulator:
 
     grant = _by(_access, Access.grant)
     revoke = _by(_access, Access.revoke)
+    restore = _by(_access, Access.restore)
     fail_rest = _by(_rest, Rest.fail)
 
     # Ports.
 
-    async def listen(self, region: str, instance: int = 0) -> str:
-        """Open the client API server of a region and zone; return its URL."""
-        port = Port(self._socket_app(), Listener(region, instance), 0)
-        self._ports.append(port)
+    async def listen(
+        self,
+        region: str | None = None,
+        instance: int | None = 0,
+        *,
+        ssl: SSLContext | None = None,
+    ) -> str:
+        """Open a server, over TLS with a context; return its URL.
+
+        It is the client API's of a region and zone; with `instance` None of a whole region; without
+        a region it serves what the base URL does, except the control API.
+        """
+        if region is None:
+            port = Port(self._base_app(), Listener(), ssl=ssl)
+        else:
+            port = Port(self._client_app(), Listener(region, instance), ssl=ssl)
+        self._add(port)
         await port.open()
         return port.listener.url
 
@@ -286,14 +307,18 @@ class Simulator:
             return self._main
         return next(port for port in self._ports if port.listener.url == url)
 
+    def _add(self, port: Port) -> None:
+        """Have a port end with the simulator, and be found by its URL."""
+        self._ports.append(port)
+        self.box.sockets.listeners.append(port.listener)
+
     def _base_app(self) -> web.Application:
-        """Return what the base URL serves."""
-        app = self._socket_app()
+        """Return what the base URL serves, except the control API."""
+        app = self._client_app()
         app.add_routes(self.box.rest.routes())
-        app.add_routes(control.routes(self.box))
         return app
 
-    def _socket_app(self) -> web.Application:
+    def _client_app(self) -> web.Application:
         """Return what a client API server serves."""
 
         @web.middleware
@@ -309,4 +334,5 @@ class Simulator:
         app = web.Application(client_max_size=MAX_FRAME, middlewares=[noted])
         app.router.add_route("*", "/ws", self.box.engine.lost)
         app.router.add_route("*", "/ws/{tail:.*}", self.box.engine.handle)
+        app.add_routes(self.box.rest.client_routes())
         return app

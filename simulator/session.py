@@ -12,7 +12,8 @@ from . import framing
 from .framing import Packet
 from .records import Listener
 from .settings import Settings
-from .transport import Transport
+from .sticky import Sticky
+from .transport import Timers, Transport
 
 
 class Owner(Protocol):
@@ -22,7 +23,7 @@ class Owner(Protocol):
         """Handle an event of the client."""
 
     def on_leave(self, socket: SimSocket) -> None:
-        """Called when the client's namespace or socket is gone."""
+        """Called when the client is gone for good."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +46,7 @@ class SimRequest:
 
 
 class SimSocket:
-    """One client's socket."""
+    """One client's socket; a sticky one may go on with another transport."""
 
     def __init__(
         self,
@@ -64,6 +65,8 @@ class SimSocket:
         self.connected = False
         self.connects = 0
         self.requests: deque[SimRequest] = deque(maxlen=100_000)
+        self.sticky = Sticky.of(query)
+        self._timers = Timers()
         self._settings = settings
         self._owner = owner
         self._on_close = on_close
@@ -96,7 +99,7 @@ class SimSocket:
 
     @property
     def sid(self) -> str:
-        """Return the id that the open packet tells."""
+        """Return the id that the open packet shows."""
         return self.transport.sid
 
     @property
@@ -149,9 +152,14 @@ class SimSocket:
     def open(self, *, polling: bool, refusal: str | None = None) -> None:
         """Send the first packets."""
         self.transport.open(polling=polling)
+        delay = self._settings.timing.connect_delay
         if refusal is not None:
             self.send(refusal)
-        elif self._settings.wire.connect_packet is not None:
+        elif self._settings.wire.connect_packet is None:
+            return
+        elif delay:
+            self.transport.timers.call_later(delay, self._connect)
+        else:
             self._connect()
 
     def send(self, frame: str) -> None:
@@ -164,6 +172,8 @@ class SimSocket:
             return
         if name != "processingError" and self.as_text:
             payload = framing.dumps(payload)
+        if self.sticky is not None:
+            payload = self.sticky.wrap(name, payload)
         self.send(framing.event(name, payload))
 
     def disconnect(self) -> None:
@@ -200,8 +210,8 @@ class SimSocket:
     def call_later(
         self, delay: float, call: Callable[..., None], *args: object
     ) -> None:
-        """Call later, unless the socket is gone by then."""
-        self.transport.timers.call_later(delay, call, *args)
+        """Call later, unless the client is gone for good by then."""
+        self._timers.call_later(delay, call, *args)
 
     # What is received.
 
@@ -219,21 +229,50 @@ class SimSocket:
             self._on_event(packet)
 
     def on_end(self) -> None:
-        """Called once, when the transport has ended."""
-        self._leave()
+        """Called when the transport has ended; a sticky client has some time to come back."""
+        if self.sticky is not None and self.connected:
+            wait = self._settings.timing.sticky_lifetime
+            self.sticky.wait(wait, self.leave)
+        else:
+            self.leave()
         self._on_close(self)
+
+    def resume(self, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        """Go on with a new transport, which the client opened to restore this socket."""
+        if not self.closed.is_set():
+            self.drop("restored elsewhere")
+        assert self.sticky is not None
+        self.sticky.stop_waiting()
+        self.query, self.headers = dict(query), CIMultiDict(headers)
+        self.transport = Transport(self._settings, self)
+
+    def leave(self) -> None:
+        """Forget the client for good."""
+        if self.sticky is not None:
+            self.sticky.stop_waiting()
+        self._timers.cancel()
+        self._leave()
 
     def _on_event(self, packet: Packet) -> None:
         """Pass an event on."""
-        self._owner.on_event(
-            self, packet.data[0], packet.data[1] if len(packet.data) > 1 else None
-        )
+        name, *arguments = packet.data
+        if self.sticky is not None:
+            unwrapped = self.sticky.unwrap(arguments)
+            if unwrapped is None:
+                return
+            arguments = unwrapped
+        self._owner.on_event(self, name, arguments[0] if arguments else None)
 
     def _connect(self) -> None:
         """Put the client on the namespace; a client that asks again is put on it again."""
         self.connects += 1
         self.connected = True
         self.send(self._settings.wire.connect_packet or "40")
+        if self.sticky is not None:
+            for name, payload in self.sticky.restored(self.query):
+                self.send(framing.event(name, payload))
+        for event in self._settings.wire.greeting:
+            self.emit("synchronization", event)
 
     def _leave(self) -> None:
         """Take the client off the namespace."""

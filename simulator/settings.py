@@ -16,9 +16,20 @@ class Timing:
     status_interval: float = 5.0
     subscribe_timeout: float = 10.0
     reconnect_delay: float = 2.0
-    reply_delay: float = 0.0
-    handshake_delay: float = 0.0
     rest_delay: float = 0.0
+    handshake_delay: float = 0.0
+
+    # From the open packet to `40`; to handling a request; to its `response`; to `authenticated`.
+    connect_delay: float = 0.0
+    reply_delay: float = 0.0
+    response_delay: float = 0.0
+    authenticated_delay: float = 0.0
+
+    # The server drops each subscription without a word after so long; None: never.
+    subscription_lifetime: float | None = None
+
+    # How long a client with a sticky connection may take to come back.
+    sticky_lifetime: float = 10.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,9 +44,14 @@ class Wire:
     open_packet: str | None = "auto"
     connect_packet: str | None = "40"
 
-    # An HTTP status with which every new socket is refused.
+    # Events that come in the same TCP segment as `40`.
+    greeting: list[dict[str, Any]] = field(default_factory=list)
+    answer_pings: bool = True
+
+    # An HTTP status with which every new socket is refused; 3xx may name a location.
     refuse_status: int | None = None
     refuse_retry_after: float | None = None
+    refuse_location: str | None = None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,6 +59,9 @@ class Api:
     """What the REST API answers."""
 
     provisioning_refusal: int = 403
+
+    # What the client API answers about an account of another region: 504 or 404.
+    wrong_region: int = 504
     regions: list[str] = field(default_factory=lambda: ["london", "new-york"])
     server_settings: dict[str, Any] = field(default_factory=dict)
 
@@ -65,9 +84,14 @@ class TimingOptions(TypedDict, total=False):
     status_interval: float
     subscribe_timeout: float
     reconnect_delay: float
-    reply_delay: float
-    handshake_delay: float
     rest_delay: float
+    handshake_delay: float
+    connect_delay: float
+    reply_delay: float
+    response_delay: float
+    authenticated_delay: float
+    subscription_lifetime: float | None
+    sticky_lifetime: float
 
 
 class WireOptions(TypedDict, total=False):
@@ -78,14 +102,18 @@ class WireOptions(TypedDict, total=False):
     bad_token: BadToken
     open_packet: str | None
     connect_packet: str | None
+    greeting: list[dict[str, Any]]
+    answer_pings: bool
     refuse_status: int | None
     refuse_retry_after: float | None
+    refuse_location: str | None
 
 
 class ApiOptions(TypedDict, total=False):
     """The settings of `Api`, as keywords."""
 
     provisioning_refusal: int
+    wrong_region: int
     regions: list[str]
     server_settings: dict[str, Any]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from .cloud import Cloud
 from .engine import Engine
+from .records import Listener
 from .rest import Rest
 from .session import SimSocket
 from .settings import Settings
@@ -17,6 +18,7 @@ class Sockets:
         self, settings: Settings, cloud: Cloud, engine: Engine, rest: Rest
     ) -> None:
         """Take the engine whose sockets these are, and REST, which can freeze with them."""
+        self.listeners: list[Listener] = []
         self._settings = settings
         self._cloud = cloud
         self._engine = engine
@@ -31,20 +33,32 @@ class Sockets:
         return list(self._cloud.subscriptions.of(account_id))
 
     def pick(
-        self, account_id: str | None = None, sid: str | None = None
+        self,
+        account_id: str | None = None,
+        sid: str | None = None,
+        url: str | None = None,
     ) -> list[SimSocket]:
-        """Return the open sockets, or those of an account, or one."""
+        """Return the open sockets: all, those of an account or a server, or one."""
         sockets = self.all() if account_id is None else self.subscribed(account_id)
-        return [socket for socket in sockets if sid in (None, socket.sid)]
+        return [
+            socket
+            for socket in sockets
+            if sid in (None, socket.sid)
+            and url in (None, socket.listener.url)
+            and not socket.closed.is_set()
+        ]
 
-    def drop_sockets(self, account_id: str | None = None) -> int:
+    def drop_sockets(
+        self, account_id: str | None = None, *, url: str | None = None
+    ) -> int:
         """Abort the TCP connections of sockets; return how many there were."""
-        return self._each(account_id, SimSocket.drop)
+        return self._each(account_id, SimSocket.drop, url)
 
     def close_sockets(
         self,
         account_id: str | None = None,
         *,
+        url: str | None = None,
         namespace: bool = True,
         packet: bool = True,
         code: int = 1000,
@@ -53,6 +67,7 @@ class Sockets:
         return self._each(
             account_id,
             lambda each: each.close(namespace=namespace, packet=packet, code=code),
+            url,
         )
 
     def disconnect_sockets(self, account_id: str | None = None) -> int:
@@ -69,27 +84,51 @@ class Sockets:
         """Send a raw frame; return to how many sockets."""
         return self._each(account_id, lambda each: each.send(text))
 
-    def freeze(self, *, rest: bool = False) -> None:
-        """Accept connections and answer nothing: no handshake, no pong, no event."""
-        self._engine.freeze()
+    def freeze(self, *, rest: bool = False, url: str | None = None) -> None:
+        """Accept connections and answer nothing: no handshake, no pong, no event.
+
+        With a URL, only that server does, its REST part included.
+        """
+        self._engine.freeze(self._listener(url))
         if rest:
             self._rest.freeze()
 
-    def unfreeze(self) -> None:
+    def unfreeze(self, *, url: str | None = None) -> None:
         """Answer again; what was held back goes first."""
-        self._engine.unfreeze()
-        self._rest.unfreeze()
+        self._engine.unfreeze(self._listener(url))
+        if url is None:
+            self._rest.unfreeze()
 
     def refuse_sockets(
-        self, status: int | None, *, retry_after: float | None = None
+        self,
+        status: int | None,
+        *,
+        retry_after: float | None = None,
+        location: str | None = None,
     ) -> None:
-        """Refuse new sockets with an HTTP status; None accepts them again."""
-        self._settings.wire.refuse_status = status
-        self._settings.wire.refuse_retry_after = retry_after
+        """Refuse new sockets with an HTTP status, or redirect them; None accepts them again."""
+        wire = self._settings.wire
+        wire.refuse_status = status
+        wire.refuse_retry_after = retry_after
+        wire.refuse_location = location
 
-    def _each(self, account_id: str | None, act: Callable[[SimSocket], None]) -> int:
-        """Do something to each socket, or to those of an account."""
-        sockets = self.pick(account_id)
+    def _listener(self, url: str | None) -> Listener | None:
+        """Return the server of a URL; ValueError if there is none."""
+        if url is None:
+            return None
+        for listener in self.listeners:
+            if listener.url == url:
+                return listener
+        raise ValueError("no such server")
+
+    def _each(
+        self,
+        account_id: str | None,
+        act: Callable[[SimSocket], None],
+        url: str | None = None,
+    ) -> int:
+        """Do something to each socket, or to those of an account, a server, or both."""
+        sockets = self.pick(account_id, url=url)
         for socket in sockets:
             act(socket)
         return len(sockets)

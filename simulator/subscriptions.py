@@ -1,5 +1,6 @@
 """Who is subscribed to which account, and what each has been told of its terminals."""
 
+import asyncio
 from typing import Any
 
 from . import framing, messages
@@ -30,6 +31,17 @@ class Subscriptions:
         if before is not None:
             subscription.waiting = before.waiting
         sockets[socket] = subscription
+        lifetime = self._settings.timing.subscription_lifetime
+        if lifetime is not None:
+            socket.call_later(lifetime, self._lapse, socket, account_id, subscription)
+
+    def _lapse(
+        self, socket: SimSocket, account_id: str, subscription: Subscription
+    ) -> None:
+        """Drop a subscription without a word, unless another has replaced it."""
+        if self.of(account_id).get(socket) is subscription:
+            subscription.waiting.clear()
+            self.remove(socket, account_id)
 
     def remove(self, socket: SimSocket, account_id: str) -> None:
         """End the events of an account on a socket."""
@@ -77,8 +89,9 @@ class Subscriptions:
             )
             names = {host.name for host in running}
             if running:
+                delay = self._settings.timing.response_delay
                 for request_id in subscription.waiting:
-                    messages.respond(socket, account.id, request_id)
+                    messages.respond(socket, account.id, request_id, delay=delay)
                 subscription.waiting.clear()
             gone = subscription.shown - names
             fresh = [host for host in running if host.name not in subscription.shown]
@@ -102,20 +115,31 @@ class Subscriptions:
     ) -> None:
         """Send the event that a terminal is ready, in the form that is set."""
         minimal = self._settings.wire.minimal_authenticated
-        socket.emit(
-            "synchronization",
-            messages.authenticated(account, host, subscription, minimal=minimal),
-        )
+        event = messages.authenticated(account, host, subscription, minimal=minimal)
+        delay = self._settings.timing.authenticated_delay
+        if delay:
+            # It says what was true when the request came, whatever happens meanwhile.
+            socket.call_later(delay, socket.emit, "synchronization", event)
+            if subscription is not None:
+                subscription.mute_until = asyncio.get_running_loop().time() + delay
+        else:
+            socket.emit("synchronization", event)
 
     def status(self, account: SimAccount) -> None:
         """Send the periodic status of each terminal to those who know it."""
         if account.events.silent:
             return
         subscribers = self.of(account.id)
+        now = asyncio.get_running_loop().time()
         for host in account.hosts:
             frames: dict[tuple[int, bool], str] = {}
             for socket, subscription in subscribers.items():
-                if host.name not in subscription.shown:
+                if host.name not in subscription.shown or now < subscription.mute_until:
+                    continue
+                if socket.sticky is not None:
+                    socket.emit(
+                        "synchronization", messages.status(account, host, subscription)
+                    )
                     continue
                 key = (subscription.instance or 0, socket.as_text)
                 if key not in frames:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import json
 from typing import Any
 
+from .faults import Span
+
 DEFAULT_OWNER = "5f3c1a2b4d5e6f708192a3b4c5d6e7f8"
 ISSUED = 1_767_225_600  # 2026-01-01: fixed, so that a second start accepts the token of the first
 EXPIRES = 4_102_444_800  # 2100-01-01
@@ -23,7 +25,12 @@ class SimToken:
     provisioning: bool = True
     streaming: bool = True
     accounts: frozenset[str] | None = None
-    revoked: bool = False
+    refusal: Span | None = None
+
+    @property
+    def revoked(self) -> bool:
+        """Return whether the token is refused now."""
+        return self.refusal is not None and not self.refusal.over
 
 
 def make_jwt(

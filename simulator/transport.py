@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
+import socket
 from typing import NamedTuple, Protocol
 
 from aiohttp import WSMsgType, web
@@ -60,7 +61,7 @@ class _Outbox:
         self.wake.set()
 
 
-class _Timers:
+class Timers:
     """Calls that are still to come."""
 
     def __init__(self) -> None:
@@ -107,7 +108,7 @@ class Transport:
         self.sid = token_urlsafe(15)
         self.record = Record(asyncio.get_running_loop().time())
         self.closed = asyncio.Event()
-        self.timers = _Timers()
+        self.timers = Timers()
         self._settings = settings
         self._receiver = receiver
         self._outbox = _Outbox()
@@ -216,21 +217,29 @@ class Transport:
     async def _write(self, ws: web.WebSocketResponse) -> None:
         """Send what is queued."""
         outbox = self._outbox
-        while True:
-            await outbox.wake.wait()
-            outbox.wake.clear()
-            while outbox.items:
-                await outbox.thawed.wait()
-                if not outbox.items:
-                    break
-                item = outbox.items.popleft()
-                try:
+        try:
+            while True:
+                await outbox.wake.wait()
+                outbox.wake.clear()
+                self._cork(bool(self._settings.wire.greeting))
+                while outbox.items:
+                    await outbox.thawed.wait()
+                    if not outbox.items:
+                        break
+                    item = outbox.items.popleft()
                     if isinstance(item, _Close):
                         await ws.close(code=item.code)
                         return
                     await ws.send_str(item)
-                except ConnectionError:
-                    return
+                self._cork(False)
+        except ConnectionError:
+            return
+
+    def _cork(self, corked: bool) -> None:
+        """Have TCP collect what is written, or send it."""
+        sock = self._websocket and self._websocket.get_extra_info("socket")
+        if sock and not self.closed.is_set():
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(corked))
 
     # The polling transport.
 
@@ -301,7 +310,8 @@ class Transport:
         kind = frame[:1]
         if kind == "2":
             self.record.pings += 1
-            self.send("3" + frame[1:])
+            if self._settings.wire.answer_pings:
+                self.send("3" + frame[1:])
         elif kind == "4":
             try:
                 self._receiver.on_message(frame[1:])

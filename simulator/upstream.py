@@ -10,8 +10,10 @@ from .account import (
     SimAccount,
     SubscribeMode,
     SubscribePlan,
+    state_changes,
 )
 from .cloud import Cloud
+from .faults import RequestFault, Span
 from .limits import Limit, LimitType
 
 
@@ -44,19 +46,22 @@ class Upstream:
         account_id: str,
         region: str | None = None,
         zones: Iterable[int] | None = None,
+        *,
+        announce: bool = True,
     ) -> None:
-        """Move an account to another region, to other zones, or both."""
+        """Move an account; without `announce` no event says so."""
         account = self._cloud.accounts[account_id]
         account.region = region or account.region
         if zones is not None:
             account.run_in(zones)
-        self._cloud.sync(account)
+        self._cloud.sync(account, announce=announce)
 
     def set_state(self, account_id: str, state: str) -> None:
         """Set the state of deployment; a fresh deployment starts with its terminals up."""
         account = self._cloud.accounts[account_id]
         starts = state == DEPLOYED and not account.deployed
         account.state = state
+        account.spec = replace(account.spec, state_changed=next(state_changes))
         self._cloud.reconnects.settle(account_id, up=False)
         if starts:
             account.set_up(True)
@@ -165,3 +170,51 @@ class Upstream:
                 None if accounts is None else frozenset(accounts),
             )
         )
+
+    def refuse_requests(
+        self,
+        error: str,
+        *,
+        type: str = "subscribe",
+        url: str | None = None,
+        accounts: Iterable[str] | None = None,
+        count: int | None = None,
+        seconds: float | None = None,
+        message: str = "Refused by the simulator",
+        details: Any = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Refuse requests of a type, of one server or some accounts, so often or so long."""
+        self._spoil(
+            RequestFault(
+                type,
+                error,
+                Span.of(count, seconds),
+                url,
+                None if accounts is None else frozenset(accounts),
+                message,
+                details,
+                retry_after,
+            )
+        )
+
+    def mute_requests(
+        self,
+        *,
+        type: str = "subscribe",
+        url: str | None = None,
+        accounts: Iterable[str] | None = None,
+        count: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Leave requests of a type without an answer, of one server or some accounts."""
+        only = None if accounts is None else frozenset(accounts)
+        self._spoil(RequestFault(type, None, Span.of(count, seconds), url, only))
+
+    def accept_requests(self) -> None:
+        """End all refusals and silences of the two methods above."""
+        self._cloud.faults.clear()
+
+    def _spoil(self, fault: RequestFault) -> None:
+        """Add a fault; the newest strikes first."""
+        self._cloud.faults.insert(0, fault)

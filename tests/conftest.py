@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from unittest.mock import MagicMock, create_autospec, patch
+from unittest.mock import AsyncMock, MagicMock, create_autospec, patch
 
 from homeassistant.config_entries import (
     ConfigEntry,
@@ -26,7 +26,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api import Endpoints
+from custom_components.metaapi.api import CannotConnectError, Endpoints
 from custom_components.metaapi.api import TooManyRequestsError
 from custom_components.metaapi.api import AccountState
 from custom_components.metaapi.api import Account, Replica, ServerSettings, Status
@@ -93,6 +93,8 @@ class FakeMonitor:
         self.regions: dict[str, str] = {}
         self.replicas: dict[str, list[Replica]] = {}
         self.facts: list[tuple[str, bool | None, bool]] = []
+        self.connections: dict[str, tuple[str | None, float | None, bool | None]] = {}
+        self.on_facts_wanted: Callable[[str], None] = lambda account_id: None
         self.removed: list[str] = []
         self.reconnects: list[tuple[str, float]] = []
         self.reconnect_results: dict[str, list[ReconnectResult]] = {}
@@ -109,9 +111,13 @@ class FakeMonitor:
         """Return the limit that a test laid out."""
         return self.limits.get(account_id)
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Return what a test laid out."""
-        return self.described
+    def diagnostics_parts(self) -> Iterator[tuple[str, Any]]:
+        """Yield what a test laid out, bit by bit."""
+        for name, parts in self.described.items():
+            if isinstance(parts, list):
+                yield from ((name, part) for part in parts)
+            else:
+                yield name, parts
 
     def listen(
         self, account_id: str, listener: Callable[[], None]
@@ -155,10 +161,18 @@ class FakeMonitor:
         self.replicas[account_id] = list(replicas)
 
     def set_facts(
-        self, account_id: str, *, deployed: bool | None = None, exists: bool = True
+        self,
+        account_id: str,
+        *,
+        deployed: bool | None = None,
+        exists: bool = True,
+        connection: str | None = None,
+        read_since: float | None = None,
+        high_reliability: bool | None = None,
     ) -> None:
         """Note the facts."""
         self.facts.append((account_id, deployed, exists))
+        self.connections[account_id] = (connection, read_since, high_reliability)
 
     def check_token(self, *, said: bool = False) -> None:
         """Count the call."""
@@ -323,6 +337,16 @@ def provisioning() -> Iterator[MagicMock]:
     """Replace the provisioning API; it lists two accounts that are deployed."""
     client: MagicMock = create_autospec(Provisioning, instance=True)
     client.accounts.return_value = [SWING, SCALP]
+
+    async def account(account_id: str) -> Account:
+        listed: list[Account] = client.accounts.return_value
+        for one in listed:
+            if one.account_id == account_id:
+                return one
+        raise CannotConnectError("down")
+
+    # A test that lays out another answer overrides it
+    client.account = AsyncMock(wraps=account)
     client.server_settings.return_value = ServerSettings()
     with patch("custom_components.metaapi.Provisioning", return_value=client):
         yield client

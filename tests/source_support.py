@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from homeassistant.util.yaml import load_yaml_dict
+from scripts.languages import strings  # noqa: F401 - for tests that import it from here
 
 from .flow_support import PACKAGE
 
@@ -29,15 +30,6 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     }
     for category in DESCRIBED
 }
-
-
-def strings(texts: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text with its path."""
-    if isinstance(texts, str):
-        yield path, texts
-        return
-    for key, value in texts.items():
-        yield from strings(value, f"{path}.{key}" if path else key)
 
 
 def calls(*modules: str) -> Iterator[tuple[str, ast.Call]]:

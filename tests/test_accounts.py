@@ -404,3 +404,60 @@ async def test_not_deployed_and_no_permission(
 
     assert result.outcome is Outcome.NOT_DEPLOYED
     provisioning.account.assert_not_called()
+
+
+# -- what a terminal wants to know ---------------------------------------------------------------
+
+
+async def test_facts_that_a_terminal_wants(
+    hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
+) -> None:
+    """While a listing is not allowed yet, a few accounts are read singly, each once however often it asks."""
+    provisioning.accounts.reset_mock()
+    provisioning.account.side_effect = None
+    provisioning.account.return_value = replace(
+        SWING, connection_status="DISCONNECTED", reliability="high"
+    )
+    asked_at = hass.loop.time()
+    for _ in range(3):
+        monitor.on_facts_wanted(SWING.account_id)
+    await pass_time(hass, REREAD_DELAY)
+    provisioning.accounts.assert_not_called()
+    provisioning.account.assert_awaited_once_with(SWING.account_id)
+    connection, read_since, high_reliability = monitor.connections[SWING.account_id]
+    assert (connection, high_reliability) == ("DISCONNECTED", True)
+    assert read_since is not None
+    assert read_since >= asked_at
+
+
+async def test_facts_that_many_terminals_want(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """One listing answers all, as soon as MetaApi allows one."""
+    provisioning.accounts.reset_mock()
+    data_of(mock_config_entry).facts._pauses.listing = 0.0
+    for account in (SWING, SCALP):
+        monitor.on_facts_wanted(account.account_id)
+    await pass_time(hass, REREAD_DELAY)
+    assert provisioning.accounts.await_count == 1
+    provisioning.account.assert_not_called()
+    assert set(monitor.connections) == {SWING.account_id, SCALP.account_id}
+
+
+async def test_nobody_answers_after_the_end(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """What was asked for before an unload is read no more."""
+    monitor.on_facts_wanted(SWING.account_id)
+    await hass.config_entries.async_unload(mock_config_entry.entry_id)
+    provisioning.accounts.reset_mock()
+    monitor.on_facts_wanted(SWING.account_id)
+    await pass_time(hass, REREAD_DELAY)
+    provisioning.accounts.assert_not_called()
+    provisioning.account.assert_not_called()

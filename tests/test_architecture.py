@@ -61,8 +61,11 @@ def imported(name: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             stem = ".".join([*base, *(node.module or "").split(".")]).strip(".")
-            yield stem
-            yield from (f"{stem}.{alias.name}" for alias in node.names)
+            names = [f"{stem}.{alias.name}" for alias in node.names]
+            yield from names
+            # a package that is named only to reach a module of its own is not meant itself
+            if not all(map(resolve, names)):
+                yield stem
 
 
 def resolve(name: str) -> str | None:

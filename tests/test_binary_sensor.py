@@ -95,7 +95,8 @@ async def test_entities(
                 Status.QUOTA_EXHAUSTED,
                 Status.FORBIDDEN,
                 Status.NOT_FOUND,
-                None,
+                Status.TOKEN_REFUSED,
+                Status.NO_ANSWER,
             )
         ),
     ],

@@ -404,7 +404,7 @@ async def test_ten_are_preselected(hass: HomeAssistant, mocks: MagicMock) -> Non
 
 
 async def test_account_without_a_name(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """An account without a name is labelled and titled with its id."""
+    """An account without a name is labeled and titled with its id."""
     nameless = account(1, name="", state="DEPLOY_FAILED")
     mocks.accounts.return_value = [nameless]
     result = await to_accounts(hass)
@@ -883,12 +883,13 @@ async def test_reauth_of_a_failed_entry(
     client: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An entry whose set-up failed on its token starts with the new one."""
+    """An entry whose token was refused from the start goes on with the new one."""
     provisioning.check.side_effect = UnauthorizedError("no")
     provisioning.accounts.side_effect = UnauthorizedError("no")
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
-    assert entry.state is ConfigEntryState.SETUP_ERROR
+    monitors[0].push_link(False, token_refused=True)
+    await hass.async_block_till_done()
     (flow,) = hass.config_entries.flow.async_progress()
     assert flow["context"]["source"] == SOURCE_REAUTH
     provisioning.check.side_effect = None
@@ -1237,16 +1238,17 @@ async def test_reconfigure_during_a_rest(
     provisioning: MagicMock,
     client: MagicMock,
 ) -> None:
-    """The rest that one server asked for does not hold back a set-up with another."""
+    """The rest that one server asked for does not hold back the listing of another."""
     provisioning.server_settings.side_effect = TooManyRequestsError("slow down")
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
-    assert entry.state is ConfigEntryState.SETUP_RETRY
+    provisioning.accounts.assert_not_called()
 
     result = await entry.start_reconfigure_flow(hass)
     result = await submit(hass, result, advanced={"api_url": URL})
     assert result["reason"] == "reconfigure_successful"
     assert await reload_count(hass, entry, monitors) == 2
+    provisioning.accounts.assert_called_once_with()
 
 
 async def test_reconfigure_an_entry_that_does_not_work(

@@ -1,13 +1,17 @@
-"""What judges how much the tests ran."""
+"""What judges how much the tests ran, and whether they met what others wrote."""
 
 import json
+import os
 from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
 from scripts.coverage_gate import ENOUGH, FLOWS, judge
 
-PACKAGE = Path(__file__).parents[1] / "custom_components" / "metaapi"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "custom_components" / "metaapi"
 
 
 def report(folder: Path, percents: dict[str, float]) -> Path:
@@ -57,3 +61,34 @@ def test_flows_exist() -> None:
     shared = {"access.py", "forms.py", "texts.py"}
     assert all((PACKAGE / name).is_file() for name in shared)
     assert set(FLOWS) == flows | shared
+
+
+@pytest.mark.parametrize(
+    ("folder", "body", "code"),
+    [
+        ("tests/peers", "pass", 0),
+        ("tests/peers", "pytest.skip('away')", 1),
+        ("tests/api", "pass", 1),
+    ],
+)
+def test_a_run_must_meet_peers(
+    tmp_path: Path, folder: str, body: str, code: int
+) -> None:
+    """A run that skipped every server and client of others is no success."""
+    test = tmp_path / folder / "test_some.py"
+    test.parent.mkdir(parents=True)
+    test.write_text(f"import pytest\n\ndef test_some():\n    {body}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "scripts.peers_gate", "tests"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert ("No test ran in tests/peers" in done.stdout) is bool(code)

@@ -1,9 +1,11 @@
 """Diagnostics tell what happened, and nothing of whom it happened to."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import replace
 from html import escape
 import json
+import time
 from typing import Any
 from unittest.mock import MagicMock, patch
 from urllib.parse import quote, quote_plus
@@ -18,7 +20,6 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from syrupy.assertion import SnapshotAssertion
 
 from custom_components.metaapi.api import (
-    CannotConnectError,
     InternalError,
     NotFoundError,
     Replica,
@@ -28,9 +29,11 @@ from custom_components.metaapi.const import (
     CONF_APPLICATION,
     REREAD_INTERVAL,
 )
+from custom_components.metaapi.diagnostics import async_get_config_entry_diagnostics
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import SimAccount, Simulator, make_jwt
@@ -260,15 +263,18 @@ async def test_entry_that_does_not_work(
     token: str,
 ) -> None:
     """An entry that is not loaded tells why."""
-    provisioning.server_settings.side_effect = CannotConnectError(f"no {OWNER}")
     entry = make_entry(FIRST, token=token)
-    await setup_entry(hass, entry)
+    with patch(
+        "custom_components.metaapi.Monitor",
+        side_effect=ConfigEntryNotReady(f"no {OWNER}."),
+    ):
+        await setup_entry(hass, entry)
     assert entry_state(entry) is ConfigEntryState.SETUP_RETRY
 
     data: Any = await get_diagnostics_for_config_entry(hass, hass_client, entry)
 
     assert data["entry"]["state"] == "setup_retry"
-    assert data["entry"]["reason"].startswith("MetaApi could not be reached: no owner.")
+    assert data["entry"]["reason"].startswith("no owner.")
     assert [account["account_id"] for account in data["accounts"]] == ["account 1"]
     assert "links" not in data
     await hass.config_entries.async_unload(entry.entry_id)
@@ -296,6 +302,76 @@ async def test_account_without_facts(
             "facts": None,
         }
     ]
+
+
+async def longest_turn(work: Awaitable[Any]) -> tuple[float, float]:
+    """Return how many seconds the longest turn of some work took on the processor, and all of it."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(False)
+    longest = 0.0
+    done = False
+
+    async def watch() -> None:
+        nonlocal longest
+        before = time.thread_time()
+        while not done:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, before = max(longest, now - before), now
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    started = time.thread_time()
+    await work
+    took = time.thread_time() - started
+    done = True
+    await watching
+    return longest, took
+
+
+async def test_a_thousand_accounts(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """Nothing else in the home waits for longer than 50 ms, and the person for no second."""
+    accounts = [
+        replace(
+            FIRST,
+            account_id=f"{number:08x}-aaaa-4bbb-8ccc-{number:012x}",
+            name=f"Account {number}",
+            login=str(7_000_000 + number),
+            replicas=(),
+        )
+        for number in range(1000)
+    ]
+    provisioning.accounts.return_value = accounts
+    entry = make_entry(*accounts)
+    with patch("custom_components.metaapi.PLATFORMS", []):
+        await setup_entry(hass, entry)
+    monitors[0].described = {
+        "accounts": [
+            {
+                "account_id": account.account_id,
+                "replicas": [],
+                "status": "connected",
+                "zones": [
+                    {
+                        "zone": f"london-{zone}",
+                        "account_id": account.account_id,
+                        "hosts": [{"host": f"ps-mpa-{number % 9}", "seen": 1.5}],
+                    }
+                    for zone in "ab"
+                ],
+            }
+            for number, account in enumerate(accounts)
+        ],
+        "events": [],
+    }
+
+    longest, took = await longest_turn(async_get_config_entry_diagnostics(hass, entry))
+
+    assert longest < 0.05
+    assert took < 1
+    await hass.config_entries.async_unload(entry.entry_id)
 
 
 def test_the_search_finds_it() -> None:

@@ -13,8 +13,8 @@ import urllib.request
 
 import pytest
 
-from scripts.doctor_lib.examination import Form, forms
 from scripts.doctor_lib.options import parse
+from scripts.doctor_lib.reconnects import Form, forms
 from scripts.doctor_lib.report import POINTS, Report, Verdict, seconds
 from simulator import make_jwt
 

@@ -27,7 +27,7 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.entity import Entity
 from simulator import Simulator, plain_accounts
 
-from .conftest import entry_state, make_entry, setup_entry, value
+from .conftest import device_of, entry_state, make_entry, setup_entry, value
 
 TERMINAL = "binary_sensor.swing_terminal"
 BROKER = "binary_sensor.swing_broker"
@@ -442,16 +442,37 @@ async def test_set_up_while_metaapi_hangs(
     # with an address of the user's own a limited token has no call to make
     entry = entry_for(sim, sim.grant(provisioning=provisioning))
     started = hass.loop.time()
-    with patch("custom_components.metaapi.SETUP_TIMEOUT", 0.3):
+    with patch.object(facts, "SETUP_TIMEOUT", 0.3):
         await setup_entry(hass, entry)
     assert hass.loop.time() < started + 2
-    assert entry_state(entry) is (
-        ConfigEntryState.SETUP_RETRY if provisioning else ConfigEntryState.LOADED
-    )
+    assert entry_state(entry) is ConfigEntryState.LOADED
 
     sim.unfreeze()
-    await hass.config_entries.async_reload(entry.entry_id)
     await until_state(hass, TERMINAL, STATE_ON)
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(530, "<html><h1>Error 1016</h1></html>", id="530"),
+        pytest.param(504, "", id="504"),
+    ],
+)
+async def test_rest_away_at_start(
+    hass: HomeAssistant, soon: None, sim: Simulator, status: int, body: str
+) -> None:
+    """The sockets open by what is stored, and the facts come when REST is back."""
+    entry = entry_for(sim, sim.grant())
+    sim.fail_rest(status, body=body)
+    await setup_entry(hass, entry)
+    await until_state(hass, TERMINAL, STATE_ON)
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert device_of(hass, entry, sim.account.id).model is None
+
+    sim.fail_rest(None)
+    await until(lambda: device_of(hass, entry, sim.account.id).model is not None)
+    assert value(hass, TERMINAL) == STATE_ON
     await hass.config_entries.async_unload(entry.entry_id)
 
 

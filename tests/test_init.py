@@ -2,14 +2,24 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 import inspect
+import logging
 from typing import Any
 from unittest.mock import MagicMock, patch
 
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+)
+from pytest_homeassistant_custom_component.typing import (
+    MockHAClientWebSocket,
+    WebSocketGenerator,
+)
 
 from custom_components.metaapi.api import (
+    Account,
     CannotConnectError,
     ForbiddenError,
     InternalError,
@@ -21,15 +31,22 @@ from custom_components.metaapi.api import (
     ValidationError,
 )
 from custom_components.metaapi.const import (
-    DATA_REST_PAUSES,
     DOMAIN,
     REREAD_INTERVAL,
+    REREAD_PAUSE,
     SETUP_TIMEOUT,
 )
+from custom_components.metaapi.facts import async_get_pauses
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
-from homeassistant.const import EVENT_HOMEASSISTANT_STOP, STATE_UNAVAILABLE
+from homeassistant.const import (
+    EVENT_HOMEASSISTANT_STOP,
+    EVENT_STATE_CHANGED,
+    STATE_UNAVAILABLE,
+)
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.setup import async_setup_component
 from simulator import make_jwt
 
 from .conftest import (
@@ -141,6 +158,10 @@ async def test_server_settings(
 
     assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
     assert monitors[0].endpoints.settings == settings
+    assert mock_config_entry.data["server"] == {
+        "hostname": "elsewhere",
+        "domain": "example.com",
+    }
 
 
 async def test_server_settings_that_the_token_may_not_read(
@@ -212,66 +233,93 @@ async def test_token_refused(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """A token that MetaApi refuses starts a reauth, before any socket is opened."""
+    """A 401 of REST may pass: the sockets open, and the monitor makes sure of it."""
     provisioning.accounts.side_effect = UnauthorizedError("no")
 
     await setup_entry(hass, mock_config_entry)
 
-    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
-    assert mock_config_entry.error_reason_translation_key == "invalid_token"
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert monitors[0].regions == {
+        SWING.account_id: "london",
+        SCALP.account_id: "new-york",
+    }
+    assert monitors[0].token_checks == 1
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+    monitors[0].push_link(False, token_refused=True)
+    await hass.async_block_till_done()
     flows = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
     assert [flow["context"]["source"] for flow in flows] == ["reauth"]
-    assert monitors[0].regions == {}
-    assert monitors[0].closed == 1
+
+
+DEDICATED = {"hostname": "mt-client-api-v1", "domain": "dedicated.example.com"}
 
 
 @pytest.mark.parametrize("method", ["accounts", "server_settings"])
 @pytest.mark.parametrize(
-    ("error", "key", "text"),
+    "error",
     [
-        (
-            CannotConnectError("down"),
-            "cannot_connect",
-            (
-                "MetaApi could not be reached: down. Home Assistant tries again by itself."
-                " If this lasts, check the network, and the API URL if you set one"
-            ),
-        ),
-        (
-            InternalError("oops"),
-            "answered_with_error",
-            "MetaApi answered with an error: oops. Home Assistant tries again by itself",
-        ),
+        pytest.param(CannotConnectError("down"), id="no name"),
+        pytest.param(InternalError("oops"), id="504"),
+        pytest.param(ValidationError("what?"), id="what no documentation knows"),
     ],
 )
-async def test_metaapi_not_ready(
+async def test_rest_away_at_start(
     hass: HomeAssistant,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
     method: str,
     error: MetaApiError,
-    key: str,
-    text: str,
 ) -> None:
-    """What may be better later is tried again later, and the reason is told."""
-    mock_config_entry = make_entry(SWING, SCALP)
+    """The sockets open by what is stored; the facts come as soon as REST is back."""
+    entry = make_entry(SWING, data={"server": DEDICATED})
+    provisioning.server_settings.return_value = ServerSettings(**DEDICATED)
     getattr(provisioning, method).side_effect = error
 
-    await setup_entry(hass, mock_config_entry)
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        await setup_entry(hass, entry)
 
-    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_RETRY
-    assert mock_config_entry.error_reason_translation_key == key
-    assert mock_config_entry.error_reason_translation_placeholders == {
-        "error": str(error)
-    }
-    assert mock_config_entry.reason == text
-    assert monitors[0].regions == {}
-    assert monitors[0].closed == 1
-    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert entry_state(entry) is ConfigEntryState.LOADED
+    assert monitors[0].regions == {SWING.account_id: "london"}
+    assert monitors[0].endpoints.settings == ServerSettings(**DEDICATED)
+    assert value(hass, "binary_sensor.swing_terminal") == "unknown"
+    assert device_of(hass, entry, SWING.account_id).name == "Swing"
+    if method == "accounts":
+        assert device_of(hass, entry, SWING.account_id).model is None
+        assert "MetaApi: the accounts are read later: " in caplog.text
 
     getattr(provisioning, method).side_effect = None
-    await hass.config_entries.async_reload(mock_config_entry.entry_id)
-    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    await pass_time(hass, REREAD_PAUSE if error.retryable else REREAD_INTERVAL)
+    assert device_of(hass, entry, SWING.account_id).model == "MT5 · cloud-g2"
+    assert monitors[0].facts[-1] == (SWING.account_id, True, True)
+    assert len(monitors) == 1
+
+
+async def test_server_settings_that_come_late(
+    hass: HomeAssistant,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """Where REST names other servers than those that are stored, the sockets move there."""
+    provisioning.server_settings.side_effect = CannotConnectError("down")
+    await setup_entry(hass, mock_config_entry)
+    assert monitors[0].endpoints.settings == ServerSettings()
+
+    provisioning.server_settings.side_effect = None
+    provisioning.server_settings.return_value = ServerSettings(**DEDICATED)
+    placed: list[ServerSettings] = []
+
+    def place_account(*args: Any) -> None:
+        placed.append(monitors[0].endpoints.settings)
+
+    with patch.object(monitors[0], "place_account", place_account):
+        await pass_time(hass, REREAD_INTERVAL)
+
+    assert placed == [ServerSettings(**DEDICATED)] * 2
+    assert mock_config_entry.data["server"] == DEDICATED
+    assert len(monitors) == 1
 
 
 @pytest.mark.parametrize("method", ["accounts", "server_settings"])
@@ -286,52 +334,42 @@ async def test_metaapi_wants_a_rest(
     asked: str | None,
     seconds: int,
 ) -> None:
-    """However often Home Assistant tries, MetaApi is not asked before the rest is over."""
+    """However often a person reloads, MetaApi is not asked before the rest is over."""
     call = getattr(provisioning, method)
     call.side_effect = TooManyRequestsError("slow", metadata={"retryAfter": asked})
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
-    assert entry_state(entry) is ConfigEntryState.SETUP_RETRY
-    assert entry.error_reason_translation_key == "answered_with_error"
+    assert entry_state(entry) is ConfigEntryState.LOADED
     call.side_effect = None
-    pauses = hass.data[DATA_REST_PAUSES]
-    assert seconds - 9 < pauses[TOKEN] - hass.loop.time() <= seconds
+    pauses = async_get_pauses(hass, TOKEN)
+    assert seconds - 9 < pauses.asking - hass.loop.time() <= seconds
 
     provisioning.reset_mock()
     for _ in range(3):
         await hass.config_entries.async_reload(entry.entry_id)
-        assert entry_state(entry) is ConfigEntryState.SETUP_RETRY
-        assert entry.error_reason_translation_key == "rest_asked"
+        assert entry_state(entry) is ConfigEntryState.LOADED
+    await pass_time(hass, timedelta(seconds=seconds - 10))
     assert not provisioning.method_calls
+    assert monitors[-1].facts == []
 
-    pauses[TOKEN] -= seconds
-    await hass.config_entries.async_reload(entry.entry_id)
-    assert entry_state(entry) is ConfigEntryState.LOADED
-    assert not pauses
+    await pass_time(hass, timedelta(seconds=seconds))
+    assert provisioning.accounts.call_count == 1
+    assert monitors[-1].facts == [(SWING.account_id, True, True)]
 
 
 async def test_rest_is_that_of_a_token(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """Another token is another question."""
-    hass.data[DATA_REST_PAUSES] = {TOKEN: hass.loop.time() + 1800}
-    entry = make_entry(SWING, token=make_jwt(issued=1))
+    """Another token is another question, and no token is a key where others can look."""
+    async_get_pauses(hass, TOKEN).asking = hass.loop.time() + 1800
+    other = make_jwt(issued=1)
+    entry = make_entry(SWING, token=other)
     await setup_entry(hass, entry)
     assert entry_state(entry) is ConfigEntryState.LOADED
-
-
-async def test_listing_refused_for_another_reason(
-    hass: HomeAssistant,
-    mock_config_entry: MockConfigEntry,
-    monitors: list[FakeMonitor],
-    provisioning: MagicMock,
-) -> None:
-    """An answer that no documentation knows does not end in a broken entry."""
-    provisioning.accounts.side_effect = ValidationError("what?")
-
-    await setup_entry(hass, mock_config_entry)
-
-    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_RETRY
+    assert provisioning.accounts.call_count == 1
+    kept = repr([item for item in hass.data.items() if DOMAIN in str(item[0])])
+    assert "Pauses(" in kept
+    assert not [token for token in (TOKEN, other) if token in kept]
 
 
 async def test_metaapi_does_not_answer(
@@ -346,12 +384,15 @@ async def test_metaapi_does_not_answer(
         await asyncio.Event().wait()
 
     provisioning.accounts.side_effect = hang
-    with patch("custom_components.metaapi.SETUP_TIMEOUT", 0.01):
+    with patch("custom_components.metaapi.facts.SETUP_TIMEOUT", 0.01):
         await setup_entry(hass, mock_config_entry)
 
-    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_RETRY
-    assert mock_config_entry.error_reason_translation_key == "no_answer"
-    assert monitors[0].closed == 1
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert set(monitors[0].regions) == {SWING.account_id, SCALP.account_id}
+    assert monitors[0].facts == []
+    provisioning.accounts.side_effect = None
+    await pass_time(hass, REREAD_PAUSE)
+    assert len(monitors[0].facts) == 2
 
 
 def test_setup_timeout() -> None:
@@ -431,15 +472,19 @@ async def set_up_to(
 ) -> None:
     """Bring an entry into a state."""
     errors = {
-        ConfigEntryState.SETUP_RETRY: CannotConnectError("down"),
-        ConfigEntryState.SETUP_ERROR: UnauthorizedError("no"),
+        ConfigEntryState.SETUP_RETRY: ConfigEntryNotReady("later"),
+        ConfigEntryState.SETUP_ERROR: ConfigEntryError("no"),
     }
-    provisioning.accounts.side_effect = errors.get(state)
-    await setup_entry(hass, entry)
+    if error := errors.get(state):
+        with patch.object(
+            hass.config_entries, "async_forward_entry_setups", side_effect=error
+        ):
+            await setup_entry(hass, entry)
+    else:
+        await setup_entry(hass, entry)
     if state is ConfigEntryState.NOT_LOADED:
         await hass.config_entries.async_unload(entry.entry_id)
     assert entry_state(entry) is state
-    provisioning.accounts.side_effect = None
 
 
 STATES = [
@@ -501,11 +546,12 @@ async def test_reload_with_a_refused_token(
     monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     provisioning.accounts.side_effect = UnauthorizedError("no")
-    assert not await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    monitors[1].push_link(False, token_refused=True)
     await hass.async_block_till_done()
 
-    assert entry_state(mock_config_entry) is ConfigEntryState.SETUP_ERROR
-    assert [one.closed for one in monitors] == [1, 1]
+    assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    assert [one.closed for one in monitors] == [1, 0]
     assert len(hass.config_entries.flow.async_progress_by_handler(DOMAIN)) == 1
 
 
@@ -541,27 +587,158 @@ async def test_nothing_noisy(
     entities = er.async_entries_for_config_entry(
         er.async_get(hass), mock_config_entry.entry_id
     )
-    assert len(entities) == 2 * 4 + 1
+    assert len(entities) == 2 * 7 + 1
     assert not [entity for entity in entities if entity.disabled_by]
+
+
+def subentry_of(account: Account) -> ConfigSubentry:
+    """Return a new subentry of an account."""
+    data: dict[str, Any] = {**account_subentry(account)}
+    return ConfigSubentry(**data)
+
+
+GOLD = replace(
+    SWING,
+    account_id="33333333-aaaa-4bbb-8ccc-000000000003",
+    name="Gold",
+    state="UNDEPLOYED",
+)
 
 
 async def test_account_added(
     hass: HomeAssistant,
-    mock_config_entry: MockConfigEntry,
+    monitor: FakeMonitor,
     monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """A new account is there after a reload that nobody has to ask for."""
-    entry = make_entry(SWING)
-    await setup_entry(hass, entry)
-    subentry: dict[str, Any] = {**account_subentry(SCALP)}
+    """A new account is there at once, and the others do not notice: no socket closes, no state is written."""
+    states = async_capture_events(hass, EVENT_STATE_CHANGED)
+    provisioning.account.return_value = GOLD
+    provisioning.accounts.reset_mock()
 
-    hass.config_entries.async_add_subentry(entry, ConfigSubentry(**subentry))
-    await hass.async_block_till_done()
+    hass.config_entries.async_add_subentry(mock_config_entry, subentry_of(GOLD))
+    await hass.async_block_till_done(wait_background_tasks=True)
 
-    assert len(monitors) == 2
-    assert set(monitors[1].regions) == {SWING.account_id, SCALP.account_id}
-    assert hass.states.get("binary_sensor.scalp_terminal") is not None
+    assert len(monitors) == 1
+    assert monitor.closed == 0
+    assert set(monitor.regions) == {
+        account.account_id for account in (SWING, SCALP, GOLD)
+    }
+    assert {event.data["entity_id"].partition(".")[2] for event in states} == {
+        "gold_terminal",
+        "gold_broker",
+        "gold_status",
+        "gold_reconnect",
+        "gold_disconnected_since",
+        "gold_downtime",
+        "gold_reconnect_result",
+    }
+    assert monitor.facts[-1] == (GOLD.account_id, False, True)
+    provisioning.accounts.assert_not_called()
+    device = device_of(hass, mock_config_entry, GOLD.account_id)
+    assert (device.name, device.model) == ("Gold", "MT5 · cloud-g2")
+
+    monitor.push(GOLD.account_id, CONNECTED)
+    assert value(hass, "binary_sensor.gold_terminal") == "on"
+    assert value(hass, "binary_sensor.swing_terminal") == "on"
+
+
+async def test_accounts_added_in_quick_succession(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """The second one finds the entry as it was."""
+    silver = replace(GOLD, account_id="44444444-aaaa-4bbb-8ccc-000000000004")
+    provisioning.account.side_effect = [GOLD, silver]
+    for account in (GOLD, silver):
+        hass.config_entries.async_add_subentry(mock_config_entry, subentry_of(account))
+        assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    assert len(monitors) == 1
+    assert len(hass.states.async_entity_ids("button")) == 4
+
+
+async def test_account_added_and_removed_at_once(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """What is learnt of an account that is gone is of no use."""
+
+    async def account(_account_id: str) -> Account:
+        hass.config_entries.async_remove_subentry(
+            mock_config_entry, subentry.subentry_id
+        )
+        await asyncio.sleep(0)
+        return GOLD
+
+    monitor.facts.clear()
+    provisioning.account.side_effect = account
+    subentry = subentry_of(GOLD)
+    hass.config_entries.async_add_subentry(mock_config_entry, subentry)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    assert monitor.facts == []
+    assert monitor.removed == [GOLD.account_id]
+    assert hass.states.get("binary_sensor.gold_terminal") is None
+
+
+async def test_account_replaced_while_its_socket_says_goodbye(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+) -> None:
+    """An account that is removed and added again is watched, whatever takes its time."""
+    goodbye = asyncio.Event()
+    remove_account = monitor.remove_account
+
+    async def slowly(account_id: str) -> None:
+        await remove_account(account_id)
+        await goodbye.wait()
+
+    provisioning.account.return_value = SCALP
+    with patch.object(monitor, "remove_account", slowly):
+        subentry_id = list(mock_config_entry.subentries)[1]
+        hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
+        hass.config_entries.async_add_subentry(mock_config_entry, subentry_of(SCALP))
+        await asyncio.sleep(0)
+        goodbye.set()
+        await hass.async_block_till_done(wait_background_tasks=True)
+
+    monitor.push(SCALP.account_id, CONNECTED)
+    assert value(hass, "binary_sensor.scalp_terminal") == "on"
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    assert value(hass, "sensor.scalp_status") == "disconnected"
+
+
+async def test_unload_while_an_account_is_removed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """After an unload nothing is watched any more."""
+    goodbye = asyncio.Event()
+
+    async def slowly(account_id: str) -> None:
+        await goodbye.wait()
+
+    with patch.object(monitor, "remove_account", slowly):
+        subentry_id = list(mock_config_entry.subentries)[1]
+        hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
+        hass.config_entries.async_add_subentry(mock_config_entry, subentry_of(GOLD))
+        await asyncio.sleep(0)
+        assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
+        goodbye.set()
+        await hass.async_block_till_done(wait_background_tasks=True)
+
+    assert GOLD.account_id not in monitor.regions
 
 
 async def test_account_removed(
@@ -590,7 +767,59 @@ async def test_account_removed(
         )
         is None
     )
-    assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 5
+    assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 8
+
+
+async def remove_device(
+    hass: HomeAssistant, client: MockHAClientWebSocket, device: dr.DeviceEntry
+) -> bool:
+    """Delete a device as the frontend does; return whether that was allowed."""
+    await client.send_json_auto_id(
+        {"type": "config/device_registry/remove", "device_id": device.id}
+    )
+    response = await client.receive_json()
+    await hass.async_block_till_done()
+    return bool(response["success"])
+
+
+async def test_device_removed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """With the device of an account goes the account; the hub stays with its entry."""
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_ws_client(hass)
+    entry = mock_config_entry
+
+    swing = device_of(hass, entry, SWING.account_id)
+    assert await remove_device(hass, client, swing)
+    assert [one.unique_id for one in entry.subentries.values()] == [SCALP.account_id]
+    assert monitor.removed == [SWING.account_id]
+    assert hass.states.get("binary_sensor.swing_terminal") is None
+
+    assert not await remove_device(hass, client, device_of(hass, entry, entry.entry_id))
+    assert value(hass, "binary_sensor.metaapi_link") == "on"
+
+
+async def test_device_left_behind(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """A device without an account can be deleted, and takes nothing else with it."""
+    assert await async_setup_component(hass, "config", {})
+    registry = dr.async_get(hass)
+    stale = registry.async_get_or_create(
+        config_entry_id=mock_config_entry.entry_id, identifiers={(DOMAIN, "long ago")}
+    )
+
+    assert await remove_device(hass, await hass_ws_client(hass), stale)
+
+    assert registry.async_get(stale.id) is None
+    assert len(mock_config_entry.subentries) == 2
 
 
 async def test_account_removed_and_added_again(
@@ -598,21 +827,19 @@ async def test_account_removed_and_added_again(
     monitor: FakeMonitor,
     monitors: list[FakeMonitor],
     mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
 ) -> None:
     """What was let go is watched anew."""
+    provisioning.account.return_value = SCALP
     subentry_id = list(mock_config_entry.subentries)[1]
     hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
     await hass.async_block_till_done()
-    subentry: dict[str, Any] = {**account_subentry(SCALP)}
-    hass.config_entries.async_add_subentry(
-        mock_config_entry, ConfigSubentry(**subentry)
-    )
-    await hass.async_block_till_done()
+    assert set(monitor.regions) == {SWING.account_id}
+    hass.config_entries.async_add_subentry(mock_config_entry, subentry_of(SCALP))
+    await hass.async_block_till_done(wait_background_tasks=True)
 
-    assert [set(one.regions) for one in monitors] == [
-        {SWING.account_id},
-        {SWING.account_id, SCALP.account_id},
-    ]
+    assert len(monitors) == 1
+    assert set(monitor.regions) == {SWING.account_id, SCALP.account_id}
     assert value(hass, "binary_sensor.scalp_terminal") == "unknown"
 
 
@@ -628,6 +855,7 @@ async def test_accounts_change_during_set_up(
     """What comes and goes between the watch and the end of the set-up is minded as well."""
     gold = replace(SWING, account_id="33333333-aaaa-4bbb-8ccc-000000000003")
     provisioning.accounts.return_value = [SWING, SCALP, gold]
+    provisioning.account.return_value = gold
     entry = mock_config_entry
     forward = hass.config_entries.async_forward_entry_setups
     first = True
@@ -638,8 +866,7 @@ async def test_accounts_change_during_set_up(
         if now and late:
             await forward(*args)
         if now:
-            subentry: dict[str, Any] = {**account_subentry(gold)}
-            hass.config_entries.async_add_subentry(entry, ConfigSubentry(**subentry))
+            hass.config_entries.async_add_subentry(entry, subentry_of(gold))
             gone = next(iter(entry.subentries))
             hass.config_entries.async_remove_subentry(entry, gone)
         if not (now and late):
@@ -702,7 +929,7 @@ async def test_other_changes_do_not_reload(
     monitors: list[FakeMonitor],
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """A new title is no reason to close sockets."""
+    """A new title is no reason to close sockets; the hub follows the name of the entry."""
     subentry = next(iter(mock_config_entry.subentries.values()))
 
     hass.config_entries.async_update_entry(mock_config_entry, title="Mine")
@@ -713,3 +940,4 @@ async def test_other_changes_do_not_reload(
 
     assert len(monitors) == 1
     assert monitor.closed == 0
+    assert device_of(hass, mock_config_entry, mock_config_entry.entry_id).name == "Mine"

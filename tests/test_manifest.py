@@ -18,6 +18,7 @@ import voluptuous as vol
 from custom_components.metaapi.const import DOMAIN, SERVICE_RECONNECT
 from custom_components.metaapi.services import RECONNECT_SCHEMA
 import homeassistant
+from homeassistant.bootstrap import DEFAULT_INTEGRATIONS
 from homeassistant.const import (
     ATTR_ENTITY_ID,
     CONF_TIMEOUT,
@@ -27,6 +28,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import service
 from homeassistant.helpers.config_validation import ensure_list
 from homeassistant.loader import async_get_integration
+from homeassistant.util.package import is_installed
 from homeassistant.util.yaml import load_yaml_dict
 
 from .flow_support import PACKAGE
@@ -40,6 +42,12 @@ MANIFEST: dict[str, Any] = json.loads(
 HACS: dict[str, Any] = json.loads((ROOT / "hacs.json").read_text(encoding="utf-8"))
 PYPROJECT: dict[str, Any] = tomllib.loads(
     (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+)
+STUBS = ROOT / "scripts" / "stubs"
+(DEFAULT,) = (
+    pin.partition("==")[2]
+    for pin in PYPROJECT["dependency-groups"]["demo"]
+    if isinstance(pin, str) and pin.startswith("homeassistant==")
 )
 
 
@@ -62,6 +70,7 @@ def generated(name: str) -> set[str] | None:
 def test_keys() -> None:
     """The manifest has what a custom integration needs and no key that nobody knows."""
     assert set(MANIFEST) == {
+        "after_dependencies",
         "categories",
         "codeowners",
         "config_flow",
@@ -139,6 +148,43 @@ def test_licences() -> None:
     for text in MANIFEST["requirements"]:
         said = metadata(Requirement(text).name)
         assert "MIT" in (said.get("License-Expression"), said.get("License"))
+
+
+@pytest.mark.skipif(ha_version != DEFAULT, reason="its pins are of one release")
+@pytest.mark.parametrize("domain", ["august", "yale", DOMAIN])
+def test_requirements_beside_those_of_other_integrations(domain: str) -> None:
+    """One environment holds ours and those of Home Assistant's own integrations on Socket.IO."""
+    folder = PACKAGE if domain == DOMAIN else HOME_ASSISTANT / "components" / domain
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["requirements"]
+    assert [each for each in manifest["requirements"] if not is_installed(each)] == []
+    for module in ("yalexs.manager.socketio", "yalexs.manager.data"):
+        import_module(module)
+
+
+@pytest.mark.skipif(ha_version != DEFAULT, reason="its pins are of one release")
+def test_requirements_of_the_demo() -> None:
+    """The demo's environment has what the integrations require that Home Assistant loads by itself."""
+    # A home with a dashboard has the others, too
+    waiting = {*DEFAULT_INTEGRATIONS, "conversation", "history", "logbook", "recorder"}
+    seen: set[str] = set()
+    required: set[str] = set()
+    while waiting:
+        domain = waiting.pop()
+        seen.add(domain)
+        path = HOME_ASSISTANT / "components" / domain / "manifest.json"
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        required.update(manifest.get("requirements", ()))
+        for kind in ("dependencies", "after_dependencies"):
+            waiting.update(set(manifest.get(kind, ())) - seen)
+    stubs = {path.stem.replace("_", "-") for path in STUBS.glob("*.py")}
+    pinned = {pin for pin in PYPROJECT["dependency-groups"]["demo"] if "==" in pin}
+    of_home_assistant = set(requires("homeassistant") or ())
+    assert {
+        each
+        for each in required - of_home_assistant
+        if Requirement(each).name not in stubs
+    } <= pinned
 
 
 def test_loggers() -> None:
@@ -234,7 +280,7 @@ def test_one_integration() -> None:
 
 
 def test_licence() -> None:
-    """The licence is what the project says it is."""
+    """The license is what the project says it is."""
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert text.startswith("MIT License\n")
     assert "ha-metaapi contributors" in text
@@ -249,8 +295,8 @@ def test_icon(name: str, side: int) -> None:
     """The icon is a square PNG with transparency, in the sizes that brands have."""
     data = (PACKAGE / "brand" / name).read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
-    assert (width, height, depth, colour) == (side, side, 8, 6)
+    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
+    assert (width, height, depth, color) == (side, side, 8, 6)
 
 
 def test_brand_has_no_other_files() -> None:

@@ -126,7 +126,9 @@ def missing(comment: str) -> Iterator[str]:
 
 def waits(code: str) -> Iterator[str]:
     """Yield what may block in a module of the client."""
-    for node in ast.walk(ast.parse(code)):
+    tree = ast.parse(code)
+    awaited = {node.value for node in ast.walk(tree) if isinstance(node, ast.Await)}
+    for node in ast.walk(tree):
         match node:
             case ast.Import():
                 modules = [alias.name for alias in node.names]
@@ -135,7 +137,8 @@ def waits(code: str) -> Iterator[str]:
                 if module in {"http", "urllib"}:
                     modules = [f"{module}.{alias.name}" for alias in node.names]
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-                if name in WAITING:
+                # a coroutine may be called `run`
+                if name in WAITING and not (name == "run" and node in awaited):
                     yield name
                 continue
             case _:
@@ -219,7 +222,7 @@ def test_entities_are_pushed(platform: str) -> None:
 def test_exceptions_are_translated() -> None:
     """No error that a person can meet has its text in the code."""
     raised = [call for name, call in calls() if name in TRANSLATED]
-    assert len(raised) >= 5
+    assert len(raised) >= 4
     for call in raised:
         assert not call.args, ast.unparse(call)
         assert keyword(call, "translation_domain"), ast.unparse(call)
@@ -228,7 +231,7 @@ def test_exceptions_are_translated() -> None:
 
 def test_client_is_asynchronous() -> None:
     """The client imports nothing that waits, and starts no thread."""
-    files = list((PACKAGE / "api").glob("*.py"))
+    files = list((PACKAGE / "api").rglob("*.py"))
     assert len(files) >= 10
     for file in files:
         assert not list(waits(file.read_text("utf-8"))), file.name
@@ -245,6 +248,8 @@ def test_client_is_asynchronous() -> None:
         "from socket import create_connection",
         "import socketio\nsocketio.Client()",
         "import asyncio\nasyncio.to_thread(print)",
+        "async def f():\n    await asyncio.to_thread(print)",
+        "import asyncio\nasyncio.run(f())",
         "with open('file') as file: pass",
         "loop.run_in_executor(None, print)",
     ],

@@ -5,16 +5,21 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 import voluptuous as vol
 
 from custom_components.metaapi.api import Outcome, ReconnectResult
 from custom_components.metaapi.const import DOMAIN
-from custom_components.metaapi.services import FAILURES
+from custom_components.metaapi.services import FAILURES, REMOVED
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import STATE_UNAVAILABLE
-from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import (
+    HomeAssistantError,
+    ServiceValidationError,
+    Unauthorized,
+    UnknownUser,
+)
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
@@ -65,6 +70,9 @@ FAILURE_TEXTS = {
     "reconnect_token_refused": (
         "MetaApi does not accept the token."
         " Enter a new one in the form that Home Assistant offers, then try again"
+    ),
+    "reconnect_removed": (
+        "removed from Home Assistant while the reconnect was under way"
     ),
 }
 FAILED = {
@@ -169,12 +177,12 @@ async def test_failure_with_response(
 
 def test_every_failure_has_an_error() -> None:
     """No outcome but success goes without an error of its own."""
-    assert set(FAILURES) == set(Outcome) - {Outcome.AUTHENTICATED}
-    assert set(FAILURES.values()) == set(FAILED)
+    assert set(FAILURES) == set(Outcome) - {Outcome.AUTHENTICATED} | {REMOVED}
+    assert set(FAILURES.values()) == set(FAILURE_TEXTS)
 
 
 async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """All accounts are tried, and one error tells each reason once."""
+    """All accounts are tried, and one error names those that failed, with what MetaApi said."""
     monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
 
     with pytest.raises(HomeAssistantError) as raised:
@@ -183,9 +191,8 @@ async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None
     assert reconnected(monitor) == BOTH
     assert raised.value.translation_key == "reconnect_failed"
     assert str(raised.value) == (
-        "Not every account is back. "
-        f"Swing: {FAILURE_TEXTS['reconnect_refused']}; "
-        f"Scalp: {FAILURE_TEXTS['reconnect_timed_out']}"
+        "These accounts are not back: Swing (Trading is closed), Scalp."
+        " The Status of each one says why"
     )
 
 
@@ -242,52 +249,70 @@ async def test_two_refusals(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, entity_id="all")
 
-    refusals = str(raised.value).partition("Swing: ")[2].split("; Scalp: ")
-    assert refusals == [
-        FAILURE_TEXTS["reconnect_refused"],
-        FAILURE_TEXTS["reconnect_refused"].replace(
-            "Trading is closed", "Broker {is} away"
-        ),
-    ]
-
-
-async def test_mixed_outcomes_before_texts_are_loaded(
-    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A reason whose text is missing shows as its key."""
-    monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
-    monkeypatch.setattr(
-        "custom_components.metaapi.services.async_get_cached_translations",
-        lambda *args: {},
+    assert str(raised.value) == (
+        "These accounts are not back:"
+        " Swing (Trading is closed), Scalp (Broker {is} away)."
+        " The Status of each one says why"
     )
-
-    with pytest.raises(HomeAssistantError) as raised:
-        await call(hass, entity_id="all")
-
-    assert FAILURE_TEXTS["reconnect_timed_out"] in str(raised.value)
 
 
 async def test_mixed_outcomes_in_the_language_of_the_home(
-    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+    hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
-    """The reasons inside of an error are told in the language that the home has."""
+    """The error holds names and MetaApi's words, and no sentence of ours that would be in another language."""
     monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
-    texts = {
-        "component.metaapi.exceptions.reconnect_refused.message": "{accounts} abgelehnt: {error}",
-        "component.metaapi.exceptions.reconnect_timed_out.message": "{accounts} kam nicht wieder.",
-    }
-    monkeypatch.setattr(
-        "custom_components.metaapi.services.async_get_cached_translations",
-        lambda _hass, language, *args: texts if language == "de" else {},
-    )
     hass.config.language = "de"
 
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, entity_id="all")
 
     assert raised.value.translation_placeholders == {
-        "reasons": "Swing abgelehnt: Trading is closed; Scalp kam nicht wieder"
+        "accounts": "Swing (Trading is closed), Scalp"
     }
+
+
+async def test_account_removed_while_it_is_reconnected(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is told as removed, by its name: nobody knows its id, and the connection is fine."""
+    subentry_ids = list(mock_config_entry.subentries)
+
+    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+        hass.config_entries.async_remove_subentry(
+            mock_config_entry, subentry_ids[account_id == SCALP_ID]
+        )
+        await hass.async_block_till_done()
+        return ReconnectResult(Outcome.CONNECTION_LOST, 1.0)
+
+    monkeypatch.setattr(monitor, "reconnect", reconnect)
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, entity_id="button.swing_reconnect")
+    assert str(raised.value) == f"Swing: {FAILURE_TEXTS['reconnect_removed']}"
+    (account,) = await ask(hass, entity_id="button.scalp_reconnect")
+    assert (account["name"], account["outcome"]) == ("Scalp", "removed")
+    assert account["error"] is None
+
+
+async def test_entry_removed_while_it_is_reconnected(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So is an account whose entry goes."""
+
+    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+        await hass.config_entries.async_remove(mock_config_entry.entry_id)
+        return ReconnectResult(Outcome.CONNECTION_LOST, 1.0)
+
+    monkeypatch.setattr(monitor, "reconnect", reconnect)
+
+    (account,) = await ask(hass, entity_id="button.swing_reconnect")
+    assert (account["name"], account["outcome"]) == ("Swing", "removed")
 
 
 async def test_accounts_do_not_wait_for_each_other(
@@ -479,19 +504,19 @@ async def test_target_floor(
     assert reconnected(monitor) == {SWING_ID}
 
 
-@pytest.mark.parametrize("labelled", ["device", "entity", "area"])
+@pytest.mark.parametrize("labeled", ["device", "entity", "area"])
 async def test_target_label(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
-    labelled: str,
+    labeled: str,
 ) -> None:
     """A label means the accounts whose device, entity or area has it."""
     label = lr.async_get(hass).async_create("Important").label_id
     device = device_of(hass, mock_config_entry, SCALP_ID)
-    if labelled == "device":
+    if labeled == "device":
         dr.async_get(hass).async_update_device(device.id, labels={label})
-    elif labelled == "entity":
+    elif labeled == "entity":
         er.async_get(hass).async_update_entity(
             "binary_sensor.scalp_broker", labels={label}
         )
@@ -502,6 +527,173 @@ async def test_target_label(
     await call(hass, label_id=label)
 
     assert reconnected(monitor) == {SCALP_ID}
+
+
+@pytest.mark.parametrize("by", ["area_id", "floor_id", "label_id"])
+async def test_target_that_holds_the_hub(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    by: str,
+) -> None:
+    """An area, a floor or a label that has the hub means the accounts in it, not all of them."""
+    entry = mock_config_entry
+    floor = fr.async_get(hass).async_create("Ground").floor_id
+    area = ar.async_get(hass).async_create("Office", floor_id=floor).id
+    label = lr.async_get(hass).async_create("Important").label_id
+    for identifier in (entry.entry_id, SWING_ID):
+        dr.async_get(hass).async_update_device(
+            device_of(hass, entry, identifier).id, area_id=area, labels={label}
+        )
+
+    await call(
+        hass, **{by: {"area_id": area, "floor_id": floor, "label_id": label}[by]}
+    )
+
+    assert reconnected(monitor) == {SWING_ID}
+
+
+async def test_exclude(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """What is excluded is left alone: an account of the hub's, an area of `all`."""
+    entry = mock_config_entry
+    hub = device_of(hass, entry, entry.entry_id)
+    swing = device_of(hass, entry, SWING_ID)
+    await call(hass, device_id=hub.id, exclude={"device_id": swing.id})
+    assert reconnected(monitor) == {SCALP_ID}
+
+    monitor.reconnects.clear()
+    area = ar.async_get(hass).async_create("Office").id
+    dr.async_get(hass).async_update_device(swing.id, area_id=area)
+    await call(hass, entity_id="all", exclude={"area_id": [area]})
+    assert reconnected(monitor) == {SCALP_ID}
+
+
+async def test_exclude_everything(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A device without its entities means nothing, which is told."""
+    swing = device_of(hass, mock_config_entry, SWING_ID)
+    entities = er.async_entries_for_device(er.async_get(hass), swing.id)
+
+    with pytest.raises(ServiceValidationError) as raised:
+        await call(
+            hass,
+            device_id=swing.id,
+            exclude={"entity_id": [entity.entity_id for entity in entities]},
+        )
+
+    assert raised.value.translation_key == "no_account_in_target"
+    assert monitor.reconnects == []
+
+
+async def test_exclude_in_an_exclude(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """It is refused, as Home Assistant does."""
+    with pytest.raises(vol.Invalid):
+        await call(hass, entity_id="all", exclude={"exclude": {"entity_id": "all"}})
+    assert monitor.reconnects == []
+
+
+# -- permissions -------------------------------------------------------------------------------
+
+
+async def call_as(hass: HomeAssistant, user: MockUser, **data: Any) -> None:
+    """Call the action as a user."""
+    await hass.services.async_call(
+        DOMAIN, "reconnect", data, blocking=True, context=Context(user_id=user.id)
+    )
+
+
+@pytest.mark.parametrize("target", ["entity", "device", "all", "area", "hub"])
+async def test_read_only_user(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    hass_read_only_user: MockUser,
+    target: str,
+) -> None:
+    """Who may only look may not restart a terminal, whatever is named."""
+    entry = mock_config_entry
+    swing = device_of(hass, entry, SWING_ID)
+    area = ar.async_get(hass).async_create("Office").id
+    dr.async_get(hass).async_update_device(swing.id, area_id=area)
+    data = {
+        "entity": {"entity_id": "sensor.swing_status"},
+        "device": {"device_id": swing.id},
+        "all": {"entity_id": "all"},
+        "area": {"area_id": area},
+        "hub": {"device_id": device_of(hass, entry, entry.entry_id).id},
+    }[target]
+
+    with pytest.raises(Unauthorized) as raised:
+        await call_as(hass, hass_read_only_user, **data)
+
+    assert raised.value.permission == "control"
+    assert raised.value.entity_id == "button.swing_reconnect"
+    assert monitor.reconnects == []
+
+
+async def test_read_only_user_of_an_entry_not_loaded(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    hass_read_only_user: MockUser,
+) -> None:
+    """Nothing is told but that."""
+    await hass.config_entries.async_unload(mock_config_entry.entry_id)
+    with pytest.raises(Unauthorized):
+        await call_as(hass, hass_read_only_user, entity_id="sensor.swing_status")
+
+
+async def test_user_who_may_control_one_account(
+    hass: HomeAssistant, monitor: FakeMonitor, hass_read_only_user: MockUser
+) -> None:
+    """Each account is checked by its button; `all` means those that the user may control."""
+    user = hass_read_only_user
+    user.mock_policy(
+        {"entities": {"entity_ids": {"button.scalp_reconnect": {"control": True}}}}
+    )
+
+    with pytest.raises(Unauthorized) as raised:
+        await call_as(
+            hass, user, entity_id=["sensor.swing_status", "sensor.scalp_status"]
+        )
+    assert raised.value.entity_id == "button.swing_reconnect"
+    assert monitor.reconnects == []
+
+    await call_as(hass, user, entity_id="sensor.scalp_status")
+    assert reconnected(monitor) == {SCALP_ID}
+    monitor.reconnects.clear()
+    await call_as(hass, user, entity_id="all")
+    assert reconnected(monitor) == {SCALP_ID}
+
+
+async def test_user_and_an_account_without_a_button(
+    hass: HomeAssistant, monitor: FakeMonitor, hass_read_only_user: MockUser
+) -> None:
+    """Then only who may control everything may reconnect it."""
+    er.async_get(hass).async_remove("button.swing_reconnect")
+    with pytest.raises(Unauthorized):
+        await call_as(hass, hass_read_only_user, entity_id="sensor.swing_status")
+    hass_read_only_user.mock_policy({"entities": True})
+    await call_as(hass, hass_read_only_user, entity_id="sensor.swing_status")
+    assert reconnected(monitor) == {SWING_ID}
+
+
+async def test_administrator(
+    hass: HomeAssistant, monitor: FakeMonitor, hass_admin_user: MockUser
+) -> None:
+    """An administrator may do all of it."""
+    await call_as(hass, hass_admin_user, entity_id="all")
+    assert reconnected(monitor) == BOTH
+
+
+async def test_unknown_user(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """A user who is gone may do nothing."""
+    with pytest.raises(UnknownUser):
+        await call_as(hass, MockUser(id="gone"), entity_id="all")
+    assert monitor.reconnects == []
 
 
 @pytest.fixture

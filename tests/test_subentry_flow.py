@@ -150,8 +150,8 @@ async def test_add_account(
     assert subentry.data == {CONF_ACCOUNT_ID: GOLD.account_id, CONF_REGION: "london"}
     client.accounts.assert_awaited_once()
     await hass.async_block_till_done()
-    assert set(monitors[-1].regions) == {SWING.account_id, GOLD.account_id}
-    assert len(monitors) == 2
+    assert set(monitors[0].regions) == {SWING.account_id, GOLD.account_id}
+    assert len(monitors) == 1
 
 
 async def test_hundreds_of_accounts(

@@ -9,7 +9,6 @@ import pytest
 from pytest_homeassistant_custom_component.common import get_system_health_info
 from pytest_homeassistant_custom_component.test_util.aiohttp import AiohttpClientMocker
 
-from custom_components.metaapi.api import CannotConnectError
 from custom_components.metaapi.api.endpoints import PROVISIONING_URL
 from custom_components.metaapi.const import CONF_API_URL, DOMAIN
 from homeassistant.core import HomeAssistant
@@ -64,8 +63,9 @@ async def test_numbers_of_all_entries(
     provisioning.accounts.return_value = [gold, SWING, SCALP]
     await setup_entry(hass, make_entry(gold, unique_id="one", data={CONF_API_URL: URL}))
     await setup_entry(hass, make_entry(SWING, SCALP, unique_id="two"))
-    provisioning.accounts.side_effect = CannotConnectError("down")
-    await setup_entry(hass, make_entry(account(2), unique_id="three"))
+    three = make_entry(account(2), unique_id="three")
+    await setup_entry(hass, three)
+    await hass.config_entries.async_unload(three.entry_id)
     first, second, third = monitors
     first.sockets, second.sockets, third.sockets = (1, 1), (2, 4), (7, 7)
     first.push(gold.account_id, NO_CONNECTION)

@@ -9,7 +9,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import pytest
 
-from custom_components.metaapi.const import CONF_API_URL, DATA_REST_PAUSES, DOMAIN
+from custom_components.metaapi.const import CONF_API_URL, DOMAIN
+from custom_components.metaapi.facts import DATA_PAUSES
 from homeassistant.config_entries import SOURCE_USER, ConfigEntryState
 from homeassistant.const import CONF_TOKEN, STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
@@ -154,17 +155,18 @@ async def test_the_log_does_not_hold_it(
         entry = entry_for(sim, token)
         echo = json.dumps({"error": "InternalError", "message": f"not {token}!"})
 
-        # set-up that fails: no server, errors that echo the token, a redirect
+        # a start without facts: no server, errors that echo the token, a redirect
         await sim.stop_listening()
         await setup_entry(hass, entry)
-        assert entry_state(entry) is ConfigEntryState.SETUP_RETRY
+        assert entry_state(entry) is ConfigEntryState.LOADED
+        assert entry.runtime_data.facts.last_error is not None
         await sim.resume_listening()
         for status in (500, 429, 403, 400, 404, 302, 200):
             sim.fail_rest(status, body=echo)
             await hass.config_entries.async_reload(entry.entry_id)
-            assert token not in str(entry.reason)
+            assert token not in str(entry.runtime_data.facts.last_error)
             # The rest that the 429 asked for is over
-            hass.data[DATA_REST_PAUSES].clear()
+            hass.data[DATA_PAUSES].clear()
         sim.fail_rest(None)
 
         # connect, reconnect in both forms, refusals

@@ -9,11 +9,14 @@ from custom_components.metaapi import (
     binary_sensor,
     button,
     condition,
+    delivery,
+    event,
+    messages,
     sensor,
     services,
     trigger,
 )
-from custom_components.metaapi.api import Status
+from custom_components.metaapi.api import Outcome, Status
 from homeassistant.core import HomeAssistant
 import homeassistant.helpers.service
 
@@ -140,7 +143,11 @@ def test_entities_have_names() -> None:
             for description in (*binary_sensor.BINARY_SENSORS, binary_sensor.LINK)
         },
         "button": {description.translation_key for description in button.BUTTONS},
-        "sensor": {description.translation_key for description in sensor.SENSORS},
+        "event": {description.translation_key for description in event.EVENTS},
+        "sensor": {
+            description.translation_key
+            for description in (*sensor.SENSORS, *sensor.OUTAGE_SENSORS)
+        },
     }
     assert {
         platform: set(entities) for platform, entities in TEXTS["entity"].items()
@@ -161,7 +168,32 @@ def test_states_have_texts() -> None:
         path.rsplit(".", 1)[0]
         for path, _ in strings(TEXTS["entity"])
         if not path.endswith(".name")
-    } == {"sensor.status.state"}
+    } == {
+        "sensor.status.state",
+        "event.reconnect_result.state_attributes.event_type.state",
+    }
+    outcomes = TEXTS["entity"]["event"]["reconnect_result"]["state_attributes"]
+    assert set(outcomes["event_type"]["state"]) >= {one.value for one in Outcome}
+
+
+# -- messages ----------------------------------------------------------------------------
+
+
+def test_messages_have_texts() -> None:
+    """Each text that a message is composed of exists, with what it needs, and none is left over."""
+    used: set[str] = set()
+    for name, call in calls():
+        if name != "text" or not call.args:
+            continue
+        if key := literal(call.args[0]):
+            given = {keyword.arg for keyword in call.keywords}
+            assert placeholders(TEXTS["common"][key]) <= given, key
+            used.add(key)
+    used |= {key for keys in messages.TITLES.values() for key in keys}
+    used |= {*messages.LOST_AT.values(), *messages.WAS_LOST.values()}
+    used |= {f"advice_{about}" for about in (*messages.ADVICE, "not_running")}
+    # the dashboard's own texts are held by its tests
+    assert used == {key for key in TEXTS["common"] if not key.startswith("dashboard_")}
 
 
 # -- exceptions, issues, system health -----------------------------------------------------
@@ -176,7 +208,7 @@ def test_exceptions_have_texts() -> None:
             continue
         given = keys(keyword(call, "translation_placeholders"))
         if (name := literal(key)) is None:
-            # The reasons of a reconnect that failed come from a table
+            # The reasons for which a reconnect failed come from a table
             assert ast.unparse(key) == "key"
             used |= dict.fromkeys(services.FAILURES.values(), given)
             continue
@@ -200,7 +232,12 @@ def test_issues_have_texts() -> None:
         raised.add(key)
         texts = TEXTS["issues"][key]
         assert set(texts) == {"title", "fix_flow" if fixable.value else "description"}
-        needed = {name for _, text in strings(texts) for name in placeholders(text)}
+        flow = texts.get("fix_flow", {})
+        # what errors and ends of the flow need is checked with them
+        shown_first = {**texts, "fix_flow": flow.get("step", {})}
+        needed = {
+            name for _, text in strings(shown_first) for name in placeholders(text)
+        }
         assert needed == keys(keyword(call, "translation_placeholders")), key
     assert set(TEXTS["issues"]) == raised
 
@@ -215,7 +252,27 @@ def test_repairs_have_texts() -> None:
         assert all(
             {"title", "description"} <= set(step) for step in flow["step"].values()
         )
-    assert {reason for flow in flows for reason in flow["abort"]} == reasons("repairs")
+    assert {reason for flow in flows for reason in flow["abort"]} == reasons(
+        "repairs"
+    ) | {"already_configured"}
+
+
+def test_token_repair_has_texts_of_its_errors() -> None:
+    """The repair that takes a token tells what the form for a new token tells, in the same words."""
+    flow = TEXTS["issues"]["token_expiring"]["fix_flow"]
+    assert set(flow["step"]["confirm"]["data"]) == {"token"}
+    assert set(flow["step"]["confirm"]["data_description"]) == {"token"}
+    assert set(flow["error"]) == set(CONFIG["error"]) - {
+        # about what is typed elsewhere
+        "account_already_configured",
+        "invalid_api_url",
+        "invalid_region",
+        "looks_like_login",
+        "may_not_list",
+        "no_accounts",
+    }
+    assert all(flow["error"][key] == CONFIG["error"][key] for key in flow["error"])
+    assert flow["abort"]["already_configured"] == CONFIG["abort"]["already_configured"]
 
 
 def test_system_health_has_texts() -> None:
@@ -237,6 +294,7 @@ def test_system_health_has_texts() -> None:
 async def test_descriptions_are_of_what_exists(hass: HomeAssistant) -> None:
     """Each action, trigger and condition is described, and nothing else is."""
     services.async_setup_services(hass)
+    delivery.async_setup_delivery(hass)
     assert {category: set(shapes) for category, shapes in DESCRIPTIONS.items()} == {
         "services": set(hass.services.async_services_for_domain("metaapi")),
         "triggers": set(await trigger.async_get_triggers(hass)),
@@ -281,15 +339,17 @@ def test_selectors_have_texts() -> None:
 async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:
     """What the editor of actions gets is our own texts."""
     services.async_setup_services(hass)
+    delivery.async_setup_delivery(hass)
     descriptions = await homeassistant.helpers.service.async_get_all_descriptions(hass)
     for key, shown in descriptions["metaapi"].items():
         assert set(shown["fields"]) == set(TEXTS["services"][key]["fields"])
-        assert shown["target"]
+    assert descriptions["metaapi"]["reconnect"]["target"]
 
 
 def test_every_category_is_checked() -> None:
     """No text stands where no test here looks for what uses it."""
     assert set(TEXTS) - {"title", "selector"} == {
+        "common",
         "conditions",
         "config",
         "config_subentries",

@@ -7,7 +7,7 @@ from unittest.mock import MagicMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api import AccountState, Status
+from custom_components.metaapi.api import AccountState, CannotConnectError, Status
 from custom_components.metaapi.const import (
     DOMAIN,
     REREAD_DELAY,
@@ -16,6 +16,7 @@ from custom_components.metaapi.const import (
 )
 from homeassistant.config_entries import ConfigFlowResult
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
 
 from .conftest import (
     CONNECTED,
@@ -24,6 +25,7 @@ from .conftest import (
     SCALP,
     SWING,
     FakeMonitor,
+    make_entry,
     pass_time,
     setup_entry,
 )
@@ -192,6 +194,31 @@ async def test_log(
         assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is back"]
 
 
+async def test_log_of_a_title_of_two_lines(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What an entry is called forges no line of the log."""
+    provisioning.accounts.side_effect = CannotConnectError("down")
+    entry = make_entry(SWING, title="Home\nERROR (MainThread) [forged] line")
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        await setup_entry(hass, entry)
+        monitors[0].push_link(False)
+        monitors[0].push_link(False, token_refused=True)
+        monitors[0].push_link(True)
+
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("custom_components.metaapi")
+        and record.levelno > logging.DEBUG
+    ]
+    assert len(lines) == 5
+    assert not [line for line in lines if "\n" in line]
+
+
 async def test_log_of_a_link_that_never_came_up(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
@@ -245,6 +272,93 @@ async def test_token_refused_while_running(
 
         assert provisioning.accounts.call_count == 0
         assert link_lines(caplog) == ["MetaApi: MetaApi refuses the token"]
+
+
+async def test_token_refused_while_an_abandoned_form_is_open(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A form to reconfigure the entry that somebody left open does not swallow the request for a new token."""
+    await mock_config_entry.start_reconfigure_flow(hass)
+
+    monitor.push_link(False, token_refused=True)
+    await hass.async_block_till_done()
+
+    flow = reauth_flow(hass)
+    # Who wants to enter the token there may, and is not disturbed
+    await mock_config_entry.start_reconfigure_flow(hass)
+    await pass_time(hass, REREAD_INTERVAL)
+    assert {
+        one["context"]["source"]: one["flow_id"]
+        for one in hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    }.items() >= {("reauth", flow["flow_id"])}
+    assert len(hass.config_entries.flow.async_progress_by_handler(DOMAIN)) == 2
+
+
+async def test_forms_of_other_entries_stay(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """Only a form of this entry is in the way."""
+    other = make_entry(title="Other", unique_id="other")
+    other.add_to_hass(hass)
+    opened = await other.start_reconfigure_flow(hass)
+    adding = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": "user"}
+    )
+
+    monitor.push_link(False, token_refused=True)
+    await hass.async_block_till_done()
+    monitor.push_link(True)
+
+    assert {
+        one["flow_id"]
+        for one in hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    } == {opened["flow_id"], adding["flow_id"]}
+
+
+async def test_token_accepted_again(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """All goes on by itself: the form closes, the facts are read, and nobody is asked any more."""
+    monitor.push_link(False, token_refused=True)
+    await hass.async_block_till_done()
+    assert reauth_flow(hass)
+    provisioning.accounts.reset_mock()
+    caplog.clear()
+
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        monitor.push_link(True)
+        await hass.async_block_till_done()
+        assert link_lines(caplog) == ["MetaApi: MetaApi accepts the token again"]
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    assert not [issue for issue in ir.async_get(hass).issues if "reauth" in issue[1]]
+
+    await pass_time(hass, REREAD_PAUSE)
+    assert provisioning.accounts.call_count == 1
+    await pass_time(hass, REREAD_INTERVAL)
+    assert provisioning.accounts.call_count == 2
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+    # And a second refusal is one like the first
+    monitor.push_link(False, token_refused=True)
+    await hass.async_block_till_done()
+    assert reauth_flow(hass)
+
+
+async def test_form_that_something_else_opened(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A form for a new token closes with the next listing for which MetaApi takes the old one."""
+    mock_config_entry.async_start_reauth(hass)
+    await hass.async_block_till_done()
+    assert reauth_flow(hass)
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
 
 
 async def test_unload_ends_asking_for_a_token(

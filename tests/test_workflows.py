@@ -1,10 +1,11 @@
-"""What runs elsewhere: workflows that parse, name what exists, and release what they should."""
+"""What runs elsewhere: workflows that cover every check, and release what they should."""
 
 import json
+import os
 from pathlib import Path
 import re
-import shlex
 import shutil
+import subprocess
 from typing import Any
 import zipfile
 
@@ -12,14 +13,12 @@ import pytest
 
 from homeassistant.util.yaml import load_yaml_dict
 from scripts import release
+from scripts.run_tests import whole_runs
 
 from .test_manifest import MANIFEST
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-
-# The one has no version but one of 2020, and the other runs the newest image whatever its version
-UNVERSIONED = {"home-assistant/actions/hassfest@master", "hacs/action@22.5.0"}
 
 
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
@@ -29,46 +28,42 @@ def workflow(request: pytest.FixtureRequest) -> dict[Any, Any]:
     return content
 
 
-def test_shape(workflow: dict[Any, Any]) -> None:
-    """Each says when it runs, may do little, and ends in time."""
-    assert set(workflow) - {"concurrency"} == {"name", True, "permissions", "jobs"}
+def test_bounds(workflow: dict[Any, Any]) -> None:
+    """Each may do little and ends in time, which actionlint does not ask for."""
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
-        if "uses" in job:
-            assert (ROOT / job["uses"]).is_file()
-            continue
-        assert job["timeout-minutes"] <= 60
-        assert job["runs-on"] == "ubuntu-latest"
-        assert set(job.get("needs", [])) <= set(workflow["jobs"])
+        assert "uses" in job or job["timeout-minutes"] <= 60
 
 
-def test_steps(workflow: dict[Any, Any]) -> None:
-    """Actions of others are of one commit, and scripts of ours exist."""
+def test_scripts_exist(workflow: dict[Any, Any]) -> None:
+    """What a workflow runs of ours can be run."""
     for job in workflow["jobs"].values():
         for step in job.get("steps", []):
-            if "uses" in step:
-                commit = re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", step["uses"])
-                assert commit or step["uses"] in UNVERSIONED
-                continue
-            program = shlex.split(step["run"])[0]
-            if "/" in program:
+            for program in re.findall(
+                r"^scripts/\S+", step.get("run", ""), re.MULTILINE
+            ):
                 assert (ROOT / program).stat().st_mode & 0o100
-            else:
-                assert program in {"gh", "shopt"}
 
 
-def test_newer_changes_end_the_checks_of_older_ones(workflow: dict[Any, Any]) -> None:
-    """What runs at each push gives way on a branch, and never on a tag; groups are apart."""
-    triggers = workflow[True]
-    if "pull_request" not in triggers:
-        assert "concurrency" not in workflow
-        return
-    concurrency = workflow["concurrency"]
-    prefix = workflow["name"].lower()
-    assert concurrency["group"] == (
-        prefix + "-${{ github.workflow }}-${{ github.ref }}"
+@pytest.mark.parametrize("name", ["tests", "validate"])
+def test_no_push_to_main_cancels_the_run_of_another(name: str) -> None:
+    """Runs give way to newer ones of the same pull request only, since a release needs one of its commit."""
+    workflow = load_yaml_dict(str(ROOT / ".github" / "workflows" / f"{name}.yml"))
+    group = workflow["concurrency"]["group"]
+    assert group.endswith("${{ github.event.pull_request.number || github.sha }}")
+
+
+def test_matrix_is_what_a_change_must_pass() -> None:
+    """Together the jobs run what `scripts/test --every` runs."""
+    jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "tests.yml"))["jobs"]
+    environments = jobs["tests"]["strategy"]["matrix"]["environment"]
+    titles = [
+        job.title for each in environments for job in whole_runs(each, every=False)
+    ]
+    assert sorted([*titles, "lint"]) == sorted(
+        job.title for job in whole_runs(None, every=True)
     )
-    assert concurrency["cancel-in-progress"] == "${{ github.ref_type == 'branch' }}"
+    assert {"run": "scripts/lint"} in jobs["lint"]["steps"]
 
 
 def test_release_waits_for_the_tests_and_no_others() -> None:
@@ -79,6 +74,28 @@ def test_release_waits_for_the_tests_and_no_others() -> None:
     runs = [step["run"] for step in jobs["release"]["steps"] if "run" in step]
     assert "--workflow validate.yml" in runs[0]
     assert "gh release create" in runs[-1]
+
+
+@pytest.mark.parametrize(
+    ("tag", "prerelease"), [("v1.2.3", False), ("v1.3.0-beta.1", True)]
+)
+def test_prereleases_are_marked(tmp_path: Path, tag: str, prerelease: bool) -> None:
+    """A version with a hyphen is a prerelease, which nobody gets unasked."""
+    jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
+    gh = tmp_path / "gh"
+    gh.write_text('#!/bin/sh\necho "$@"\n')
+    gh.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    said = subprocess.run(
+        ["bash", "-e", "-c", jobs["release"]["steps"][-1]["run"]],
+        env={"PATH": path, "GITHUB_REF_NAME": tag},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.startswith(f"release create {tag} ")
+    assert ("--prerelease" in said.split()) is prerelease
 
 
 def test_names() -> None:
@@ -180,6 +197,21 @@ def test_changes_that_nobody_wrote_down(
     (sources / "CHANGELOG.md").write_text("# Changes\n\n## 0.0.1\n\nNothing.\n")
     assert run(monkeypatch, sources, f"v{MANIFEST['version']}") == 1
     assert "CHANGELOG.md" in capsys.readouterr().err
+
+
+def test_language_that_lags(
+    monkeypatch: pytest.MonkeyPatch,
+    sources: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Languages may lag behind a change, and not behind a release."""
+    file = sources / "custom_components" / "metaapi" / "translations" / "de.json"
+    texts = json.loads(file.read_text(encoding="utf-8"))
+    del texts["entity"]["sensor"]["status"]["state"]["silent"]
+    file.write_text(json.dumps(texts), encoding="utf-8")
+    assert run(monkeypatch, sources, f"v{MANIFEST['version']}") == 1
+    told = "de.json: entity.sensor.status.state.silent is missing"
+    assert told in capsys.readouterr().err
 
 
 def test_zip(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:

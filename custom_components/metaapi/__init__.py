@@ -1,10 +1,7 @@
 """MetaApi: watch MetaTrader terminals in MetaApi's cloud, and reconnect them."""
 
-import asyncio
-
 from homeassistant.const import CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.exceptions import ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.aiohttp_client import (
     async_create_clientsession,
@@ -13,37 +10,44 @@ from homeassistant.helpers.aiohttp_client import (
 from homeassistant.helpers.typing import ConfigType
 
 from .accounts import Accounts
-from .api import Endpoints, Monitor, Provisioning, Timing
-from .const import (
-    CONF_API_URL,
-    CONF_APPLICATION,
-    DEFAULT_APPLICATION,
-    DOMAIN,
-    MANUFACTURER,
-    SETUP_TIMEOUT,
-    WEB_APP_URL,
-)
+from .api import Monitor, Provisioning, Timing
+from .const import CONF_APPLICATION, DEFAULT_APPLICATION, DOMAIN
+from .dashboard import async_setup_dashboard
 from .data import MetaApiConfigEntry, MetaApiData
-from .facts import Facts
+from .delivery import async_setup_delivery
+from .device import async_update_hub
+from .facts import Facts, stored_endpoints
 from .issues import ExpiryIssue, async_setup_issues
+from .outages import async_get_outages, async_remove_last_known
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.SENSOR]
+PLATFORMS = [
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.EVENT,
+    Platform.SENSOR,
+]
 TIMING = Timing()
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what all entries share."""
+    await async_get_outages(hass)
     async_setup_issues(hass)
     async_setup_services(hass)
+    await async_setup_dashboard(hass)
+    async_setup_delivery(hass)
     return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> bool:
-    """Set up the accounts of one token."""
+    """Set up the accounts of one token.
+
+    REST is asked first, but nothing depends on its answer: an alarm starts with what is stored.
+    """
     token = entry.data[CONF_TOKEN]
-    endpoints = Endpoints(api_url=entry.data.get(CONF_API_URL))
+    endpoints = stored_endpoints(entry)
     monitor = Monitor(
         async_create_clientsession(hass),
         token,
@@ -63,27 +67,15 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
     )
     ExpiryIssue(hass, entry, monitor.check_token)
     provisioning = Provisioning(async_get_clientsession(hass), token, endpoints)
-    facts = Facts(hass, entry, provisioning)
-    try:
-        async with asyncio.timeout(SETUP_TIMEOUT):
-            monitor.endpoints = await facts.async_read_endpoints(endpoints)
-            await facts.async_first_read()
-    except TimeoutError as err:
-        raise ConfigEntryNotReady(
-            translation_domain=DOMAIN, translation_key="no_answer"
-        ) from err
+    facts = Facts(hass, entry, monitor, provisioning)
+    authorized = await facts.async_first_read()
     accounts = Accounts(hass, entry, monitor, facts)
     await accounts.async_take_facts()
     entry.runtime_data = MetaApiData(monitor, facts, accounts)
-    dr.async_get(hass).async_get_or_create(
-        config_entry_id=entry.entry_id,
-        identifiers={(DOMAIN, entry.entry_id)},
-        entry_type=dr.DeviceEntryType.SERVICE,
-        name=entry.title,
-        manufacturer=MANUFACTURER,
-        configuration_url=WEB_APP_URL,
-    )
+    async_update_hub(hass, entry)
     accounts.async_start()
+    if not authorized:
+        monitor.check_token()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_async_updated))
     # The accounts may have changed since they are under watch
@@ -96,6 +88,23 @@ async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> 
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
+async def async_remove_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
+    """Leave nothing behind when the last entry goes."""
+    await async_remove_last_known(hass)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: MetaApiConfigEntry, device: dr.AnyDeviceEntry
+) -> bool:
+    """Remove an account with its device, or a device that was left behind; the hub stays with its entry."""
+    if (DOMAIN, entry.entry_id) in device.identifiers:
+        return False
+    if (subentry_id := device.config_subentry_id or "") in entry.subentries:
+        hass.config_entries.async_remove_subentry(entry, subentry_id)
+    return True
+
+
 async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
-    """Handle accounts that were added or removed; no other change concerns the set-up."""
+    """Follow accounts that were added or removed, and the name of the entry."""
+    async_update_hub(hass, entry)
     await entry.runtime_data.accounts.async_update()

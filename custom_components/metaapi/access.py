@@ -43,12 +43,12 @@ from .const import (
     CONF_API_URL,
     CONF_APPLICATION,
     CONF_REGION,
-    DATA_REST_PAUSES,
     DEFAULT_APPLICATION,
     DOMAIN,
     LOGGER,
     SUBENTRY_ACCOUNT,
 )
+from .facts import async_forget_pauses
 from .forms import FormError, is_account_id, is_login, read_account_id
 
 _KEY_BY_ERROR: Mapping[type[MetaApiError], str] = {
@@ -316,7 +316,7 @@ async def async_renew(
         raise AbortFlow("already_configured")
     hass.config_entries.async_update_entry(entry, data=dict(data), unique_id=unique_id)
     # MetaApi, or another server, has just answered
-    hass.data.get(DATA_REST_PAUSES, {}).pop(data[CONF_TOKEN], None)
+    async_forget_pauses(hass, data[CONF_TOKEN])
     hass.config_entries.async_schedule_reload(entry.entry_id)
 
 

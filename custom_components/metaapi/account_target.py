@@ -21,7 +21,8 @@ from homeassistant.helpers.target import (
 )
 from homeassistant.helpers.typing import ConfigType
 
-from .const import CONF_ACCOUNT_ID, DOMAIN, SUBENTRY_ACCOUNT
+from .const import CONF_ACCOUNT_ID, DOMAIN
+from .device import account_subentries
 
 type TargetAccount = tuple[ConfigEntry, str]
 """An entry, loaded or not, and the id of one of its accounts."""
@@ -106,7 +107,7 @@ def _async_accounts(
     return {
         (entry, subentry.data[CONF_ACCOUNT_ID])
         for entry in entries
-        for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
+        for subentry in account_subentries(entry)
         if entry.entry_id in hubs or (entry.entry_id, subentry.subentry_id) in accounts
     }
 

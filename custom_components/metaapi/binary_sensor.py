@@ -9,6 +9,7 @@ from homeassistant.components.binary_sensor import (
     BinarySensorEntity,
     BinarySensorEntityDescription,
 )
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.device_registry import DeviceInfo
@@ -62,7 +63,10 @@ async def async_setup_entry(
 ) -> None:
     """Add the binary sensors of an entry."""
     async_add_entities([MetaApiLinkBinarySensor(entry)])
-    for subentry in entry.runtime_data.accounts.subentries:
+
+    @callback
+    def async_add_account(subentry: ConfigSubentry) -> None:
+        """Add those of an account."""
         async_add_entities(
             [
                 MetaApiBinarySensor(hass, entry, subentry, description)
@@ -70,6 +74,8 @@ async def async_setup_entry(
             ],
             config_subentry_id=subentry.subentry_id,
         )
+
+    entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
 class MetaApiBinarySensor(MetaApiStateEntity, BinarySensorEntity):

@@ -7,12 +7,13 @@ from homeassistant.components.button import (
     ButtonEntity,
     ButtonEntityDescription,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .data import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity
-from .services import Target, async_reconnect_or_raise
+from .services import async_reconnect_or_raise, async_target
 
 # A press takes as long as the reconnect, and the accounts do not get in each other's way
 PARALLEL_UPDATES = 0
@@ -32,7 +33,10 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the buttons of an entry."""
-    for subentry in entry.runtime_data.accounts.subentries:
+
+    @callback
+    def async_add_account(subentry: ConfigSubentry) -> None:
+        """Add those of an account."""
         async_add_entities(
             [
                 MetaApiButton(hass, entry, subentry, description)
@@ -40,6 +44,8 @@ async def async_setup_entry(
             ],
             config_subentry_id=subentry.subentry_id,
         )
+
+    entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
 class MetaApiButton(MetaApiAccountEntity, ButtonEntity):
@@ -49,5 +55,5 @@ class MetaApiButton(MetaApiAccountEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Reconnect the account and tell how it went."""
         await async_reconnect_or_raise(
-            self.hass, [Target(self.hass, self.entry, self.account_id)]
+            self.hass, [async_target(self.hass, self.entry, self.account_id)]
         )

@@ -3,8 +3,6 @@
 from datetime import timedelta
 import logging
 
-from homeassistant.util.hass_dict import HassKey
-
 DOMAIN = "metaapi"
 LOGGER = logging.getLogger(__package__)
 
@@ -14,9 +12,7 @@ CONF_ADVANCED = "advanced"
 CONF_API_URL = "api_url"
 CONF_APPLICATION = "application"
 CONF_REGION = "region"
-
-DATA_REST_PAUSES: HassKey[dict[str, float]] = HassKey(f"{DOMAIN}_rest_pauses")
-"""By token: when a set-up may ask REST again, in the time of the loop."""
+CONF_SERVER = "server"
 
 DEFAULT_APPLICATION = "MetaApi"
 DEFAULT_TIMEOUT = 60
@@ -24,6 +20,7 @@ MAX_TIMEOUT = 300
 MIN_TIMEOUT = 1
 SETUP_TIMEOUT = 10
 
+SERVICE_NOTIFY = "notify"
 SERVICE_RECONNECT = "reconnect"
 
 SUBENTRY_ACCOUNT = "account"
@@ -38,3 +35,6 @@ REFUSED_PAUSE = timedelta(minutes=5)
 WEB_APP_URL = "https://app.metaapi.cloud"
 ACCOUNT_URL = f"{WEB_APP_URL}/accounts"
 TOKEN_URL = f"{WEB_APP_URL}/token"
+
+RECONNECT_ACTION = "METAAPI_RECONNECT_"
+"""What stands before a device's id in the action of a message's button."""

@@ -5,7 +5,27 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
 from .api import Account
-from .const import CONF_REGION, DOMAIN
+from .const import (
+    CONF_ACCOUNT_ID,
+    CONF_REGION,
+    DOMAIN,
+    MANUFACTURER,
+    SUBENTRY_ACCOUNT,
+    WEB_APP_URL,
+)
+
+
+@callback
+def async_update_hub(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Create the device of the entry itself, or give it the name that the entry has now."""
+    dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id,
+        identifiers={(DOMAIN, entry.entry_id)},
+        entry_type=dr.DeviceEntryType.SERVICE,
+        name=entry.title,
+        manufacturer=MANUFACTURER,
+        configuration_url=WEB_APP_URL,
+    )
 
 
 @callback
@@ -19,10 +39,29 @@ def async_get_device(
 
 
 @callback
-def async_device_name(hass: HomeAssistant, entry: ConfigEntry, account_id: str) -> str:
+def async_account_name(hass: HomeAssistant, entry: ConfigEntry, account_id: str) -> str:
     """Return the name of an account as its device shows it."""
-    device = async_get_device(hass, entry, account_id)
-    return (device and (device.name_by_user or device.name)) or account_id
+    if device := async_get_device(hass, entry, account_id):
+        return device.name_by_user or device.name or account_id
+    subentry = account_subentry(entry, account_id)
+    return subentry.title if subentry else account_id
+
+
+def account_subentries(entry: ConfigEntry) -> list[ConfigSubentry]:
+    """Return the subentries of an entry that hold its accounts."""
+    return list(entry.get_subentries_of_type(SUBENTRY_ACCOUNT))
+
+
+def account_subentry(entry: ConfigEntry, account_id: str) -> ConfigSubentry | None:
+    """Return the subentry that holds an account, unless it was removed."""
+    return next(
+        (
+            subentry
+            for subentry in account_subentries(entry)
+            if subentry.data[CONF_ACCOUNT_ID] == account_id
+        ),
+        None,
+    )
 
 
 def account_model(account: Account) -> str | None:

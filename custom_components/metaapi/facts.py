@@ -1,40 +1,45 @@
 """What REST says of the accounts of an entry, read as often as MetaApi allows."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+import hashlib
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 from homeassistant.util.async_ import gather_with_limited_concurrency
+from homeassistant.util.hass_dict import HassKey
 
 from .api import (
     Account,
     Endpoints,
-    ForbiddenError,
     MetaApiError,
+    Monitor,
     NotFoundError,
     Provisioning,
-    RequestError,
+    ServerSettings,
     UnauthorizedError,
+    clean_text,
     read_claims,
     rest_pause,
 )
 from .const import (
     CONF_ACCOUNT_ID,
-    DATA_REST_PAUSES,
+    CONF_API_URL,
+    CONF_SERVER,
     DOMAIN,
     LOGGER,
     REFUSED_PAUSE,
     REREAD_DELAY,
     REREAD_INTERVAL,
     REREAD_PAUSE,
-    SUBENTRY_ACCOUNT,
+    SETUP_TIMEOUT,
 )
+from .device import account_subentries
 
 IN_MOTION = frozenset({"DEPLOYING", "UNDEPLOYING", "DELETING"})
 """States of an account that soon become another one, without an event that says so."""
@@ -53,132 +58,126 @@ class Pauses:
     """For anything."""
 
 
+DATA_PAUSES: HassKey[dict[str, Pauses]] = HassKey(f"{DOMAIN}_rest_pauses")
+"""By the hash of a token: a pause that MetaApi asked for outlives a reload."""
+
+
+@callback
+def async_get_pauses(hass: HomeAssistant, token: str) -> Pauses:
+    """Return when REST may be asked again with a token."""
+    pauses = hass.data.setdefault(DATA_PAUSES, {})
+    return pauses.setdefault(_hashed(token), Pauses())
+
+
+@callback
+def async_forget_pauses(hass: HomeAssistant, token: str) -> None:
+    """Forget that REST is to be left alone: it has just answered."""
+    hass.data.get(DATA_PAUSES, {}).pop(_hashed(token), None)
+
+
+def stored_endpoints(entry: ConfigEntry) -> Endpoints:
+    """Return where MetaApi served the token of an entry when that was read last."""
+    return Endpoints(
+        api_url=entry.data.get(CONF_API_URL),
+        settings=ServerSettings.from_json(entry.data.get(CONF_SERVER)),
+    )
+
+
 class Facts:
     """Reads the accounts of an entry: at set-up, every 15 minutes, and soon after what they may explain.
 
-    They never decide whether an entity is available: only the monitor knows what is in sight. A single timer
-    is armed for the next listing, and armed again whenever that moves.
+    They never decide whether an entity is available: only the monitor knows what is in sight. Nothing waits
+    for them either: what the sockets need is stored. A single timer is armed for the next listing, and
+    armed again whenever that moves.
     """
 
     def __init__(
-        self, hass: HomeAssistant, entry: ConfigEntry, provisioning: Provisioning
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry,
+        monitor: Monitor,
+        provisioning: Provisioning,
     ) -> None:
         """Read nothing yet, and nothing ever where the token's own rules exclude REST."""
+        token: str = entry.data[CONF_TOKEN]
         self.accounts: dict[str, Account] = {}
         """By id: the accounts of the entry as they were read last."""
+        self.read_since: dict[str, float] = {}
+        """By id: when the read of an account began, in the time of the loop."""
         self.gone: set[str] = set()
         """The accounts that MetaApi said it does not know, since the last listing."""
-        self.can_list = (
-            read_claims(entry.data[CONF_TOKEN]).can_list_accounts is not False
-        )
         self.last_error: str | None = None
         """Why the last listing failed, if it did."""
         self._hass = hass
         self._entry = entry
+        self._monitor = monitor
         self._provisioning = provisioning
         self._timer: CALLBACK_TYPE | None = None
         self._due = 0.0
         """When the next listing is wanted, in the time of the loop."""
-        self._pauses = Pauses()
+        self._pauses = async_get_pauses(hass, token)
+        self._settings_wanted = monitor.endpoints.api_url is None
         self._started = False
         self._reading = False
         self._on_read: Callable[[], Awaitable[None]]
-        self._on_unauthorized: Callable[[], None]
+
+    @property
+    def can_list(self) -> bool:
+        """Return whether the token's own rules leave hope that it may list accounts."""
+        claims = read_claims(self._entry.data[CONF_TOKEN])
+        return claims.can_list_accounts is not False
+
+    @property
+    def may_list(self) -> bool:
+        """Return whether MetaApi allows a listing now."""
+        return self.can_list and self._hass.loop.time() >= self._pauses.listing
 
     @property
     def resting(self) -> bool:
         """Return whether MetaApi asked to be left alone."""
         return self._hass.loop.time() < self._pauses.asking
 
-    # -- at set-up -----------------------------------------------------------------------------
+    async def async_first_read(self) -> bool:
+        """Read what there is to know before the sockets open; return False if MetaApi refused the token.
 
-    async def async_read_endpoints(self, endpoints: Endpoints) -> Endpoints:
-        """Return where MetaApi serves this token; raises what `async_first_read` does."""
-        self._async_respect_pause()
-        if endpoints.api_url:
-            return endpoints
+        Whatever fails is read later.
+        """
+        if self.resting:
+            return True
         try:
-            settings = await self._provisioning.server_settings()
-        except MetaApiError as err:
-            if err.retryable:
-                raise self._async_not_ready(err) from err
-            return endpoints
-        return replace(endpoints, settings=settings)
-
-    async def async_first_read(self) -> None:
-        """List the accounts; raises ConfigEntryAuthFailed or ConfigEntryNotReady."""
-        if not self.can_list:
-            return
-        try:
-            await self._async_list()
-        except UnauthorizedError as err:
-            raise ConfigEntryAuthFailed(
-                translation_domain=DOMAIN, translation_key="invalid_token"
-            ) from err
-        except ForbiddenError:
-            # perhaps for a moment only: the next listing asks again
-            return
-        except MetaApiError as err:
-            raise self._async_not_ready(err) from err
-
-    @callback
-    def _async_respect_pause(self) -> None:
-        """Raise ConfigEntryNotReady while MetaApi is to be left alone since an earlier set-up."""
-        pauses = self._hass.data.setdefault(DATA_REST_PAUSES, {})
-        token = self._entry.data[CONF_TOKEN]
-        seconds = pauses.get(token, 0.0) - self._hass.loop.time()
-        if seconds <= 0:
-            pauses.pop(token, None)
-            return
-        again_at = dt_util.now() + timedelta(seconds=seconds)
-        raise ConfigEntryNotReady(
-            translation_domain=DOMAIN,
-            translation_key="rest_asked",
-            translation_placeholders={"time": f"{again_at:%H:%M:%S}"},
-        )
-
-    @callback
-    def _async_not_ready(self, err: MetaApiError) -> ConfigEntryNotReady:
-        """Return the error for a set-up that is worth another try, and remember the pause to make."""
-        if pause := _pause_after(err):
-            pauses = self._hass.data[DATA_REST_PAUSES]
-            pauses[self._entry.data[CONF_TOKEN]] = self._hass.loop.time() + pause
-        if isinstance(err, RequestError):
-            return ConfigEntryNotReady(
-                translation_domain=DOMAIN,
-                translation_key="answered_with_error",
-                translation_placeholders={"error": str(err)},
+            async with asyncio.timeout(SETUP_TIMEOUT):
+                await self._async_read_all()
+        except UnauthorizedError:
+            return False
+        except (MetaApiError, TimeoutError) as err:
+            if isinstance(err, TimeoutError):
+                self.last_error = f"No answer within {SETUP_TIMEOUT} seconds"
+                self._due = self._hass.loop.time() + REREAD_PAUSE.total_seconds()
+            LOGGER.info(
+                "%s: the accounts are read later: %s",
+                clean_text(self._entry.title),
+                self.last_error,
             )
-        return ConfigEntryNotReady(
-            translation_domain=DOMAIN,
-            translation_key="cannot_connect",
-            translation_placeholders={"error": str(err)},
-        )
-
-    # -- while the entry is loaded -------------------------------------------------------------
+        return True
 
     @callback
-    def async_start(
-        self,
-        on_read: Callable[[], Awaitable[None]],
-        on_unauthorized: Callable[[], None],
-    ) -> None:
+    def async_start(self, on_read: Callable[[], Awaitable[None]]) -> None:
         """Read from now on; `on_read` is awaited after each listing, and no other begins before its end."""
         self._on_read = on_read
-        self._on_unauthorized = on_unauthorized
         self._started = True
         self._async_arm()
 
     @callback
     def async_stop(self) -> None:
-        """Read nothing any more."""
+        """Read nothing, at least for now."""
         self._started = False
         self._async_arm()
 
     @callback
-    def async_stop_listing(self) -> None:
-        """Leave REST alone for good: MetaApi refuses the token."""
-        self.can_list = False
+    def async_resume(self) -> None:
+        """Read soon, and then as before the stop."""
+        self._started = True
+        self.async_read_soon()
         self._async_arm()
 
     @callback
@@ -196,13 +195,12 @@ class Facts:
         self._reading = True
         self._async_arm()
         try:
-            await self._async_list()
+            await self._async_read_all()
+            await self._on_read()
         except UnauthorizedError:
-            self._on_unauthorized()
+            self._monitor.check_token()
         except MetaApiError as err:
             LOGGER.debug("Could not read the accounts: %s", err)
-        else:
-            await self._on_read()
         finally:
             self._reading = False
             self._async_arm()
@@ -213,6 +211,8 @@ class Facts:
         self._async_arm()
         if account is not None and account_id in self._wanted():
             self.accounts[account_id] = account
+            if account.state in IN_MOTION:
+                self.async_read_soon()
         return account
 
     @callback
@@ -226,18 +226,43 @@ class Facts:
             self._timer = async_call_later(
                 self._hass,
                 max(at - self._hass.loop.time(), 0.0),
-                HassJob(self._async_due, cancel_on_shutdown=True),
+                HassJob(self._async_list_now, cancel_on_shutdown=True),
             )
 
     @callback
-    def _async_due(self, _now: datetime) -> None:
-        """List the accounts now."""
+    def _async_list_now(self, _now: datetime) -> None:
+        """List the accounts, since the time has come."""
         self._timer = None
         self._entry.async_create_background_task(
             self._hass, self.async_read(), f"{DOMAIN} facts"
         )
 
     # -- REST ----------------------------------------------------------------------------------
+
+    async def _async_read_all(self) -> None:
+        """Read where MetaApi serves this token, until that is known, and the accounts; raises MetaApiError."""
+        if self._settings_wanted:
+            await self._async_read_settings()
+        if self.can_list:
+            await self._async_list()
+
+    async def _async_read_settings(self) -> None:
+        """Read where MetaApi serves this token, and keep it for a start without REST."""
+        try:
+            settings = await self._provisioning.server_settings()
+        except MetaApiError as err:
+            self._settings_wanted = err.retryable
+            if err.retryable:
+                self._async_give_rest(err)
+                if self.resting:
+                    self.last_error = f"{type(err).__name__}: {err}"
+                    raise
+            return
+        self._settings_wanted = False
+        self._monitor.endpoints = replace(self._monitor.endpoints, settings=settings)
+        if settings != stored_endpoints(self._entry).settings:
+            data = {**self._entry.data, CONF_SERVER: asdict(settings)}
+            self._hass.config_entries.async_update_entry(self._entry, data=data)
 
     async def _async_list(self) -> None:
         """Read all accounts at once, and singly what the listing lacks; raises MetaApiError."""
@@ -252,10 +277,14 @@ class Facts:
         except MetaApiError as err:
             self.last_error = f"{type(err).__name__}: {err}"
             self._async_give_rest(err)
+            if err.retryable and not self.accounts:
+                # nothing is known yet
+                self._due = self._pauses.listing
             raise
         self.last_error = None
         self.gone.clear()
         wanted = self._wanted()
+        self.read_since = dict.fromkeys(wanted, now)
         missing = [account_id for account_id in wanted if account_id not in listed]
         read = await gather_with_limited_concurrency(
             SINGLE_READS, *map(self._async_read_single, missing)
@@ -273,6 +302,7 @@ class Facts:
         """Read one account, unless MetaApi wants to be left alone."""
         if not self.can_list or self.resting:
             return None
+        self.read_since[account_id] = self._hass.loop.time()
         try:
             return await self._provisioning.account(account_id)
         except NotFoundError:
@@ -292,10 +322,15 @@ class Facts:
         """Return the ids of the accounts of the entry."""
         return [
             subentry.data[CONF_ACCOUNT_ID]
-            for subentry in self._entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
+            for subentry in account_subentries(self._entry)
         ]
 
 
 def _pause_after(err: MetaApiError) -> float:
     """Return for how many seconds REST is left alone after an error."""
     return rest_pause(err, dt_util.utcnow(), REFUSED_PAUSE.total_seconds())
+
+
+def _hashed(token: str) -> str:
+    """Return what stands for a token where others can look."""
+    return hashlib.sha256(token.encode()).hexdigest()

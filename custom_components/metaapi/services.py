@@ -6,8 +6,16 @@ from dataclasses import dataclass
 
 import voluptuous as vol
 
+from homeassistant.auth.models import User
+from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_TIMEOUT, ENTITY_MATCH_ALL
+from homeassistant.const import (
+    ATTR_ENTITY_ID,
+    CONF_EXCLUDE,
+    CONF_TIMEOUT,
+    ENTITY_MATCH_ALL,
+    Platform,
+)
 from homeassistant.core import (
     HomeAssistant,
     ServiceCall,
@@ -15,18 +23,15 @@ from homeassistant.core import (
     SupportsResponse,
     callback,
 )
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import (
-    config_validation as cv,
-    device_registry as dr,
-    entity_registry as er,
+from homeassistant.exceptions import (
+    HomeAssistantError,
+    ServiceValidationError,
+    Unauthorized,
+    UnknownUser,
 )
-from homeassistant.helpers.target import (
-    TargetSelection,
-    async_extract_referenced_entity_ids,
-)
-from homeassistant.helpers.translation import async_get_cached_translations
+from homeassistant.helpers import config_validation as cv, entity_registry as er
 
+from .account_target import async_target_accounts
 from .api import Outcome, ReconnectResult
 from .const import (
     CONF_ACCOUNT_ID,
@@ -35,16 +40,23 @@ from .const import (
     MAX_TIMEOUT,
     MIN_TIMEOUT,
     SERVICE_RECONNECT,
-    SUBENTRY_ACCOUNT,
 )
 from .data import MetaApiConfigEntry
-from .device import async_device_name
+from .device import account_subentries, account_subentry, async_account_name
+
+REMOVED = "removed"
+"""What is told of an account that was removed from Home Assistant while it was reconnected."""
+
+_TARGET = {
+    key: value for key, value in cv.ENTITY_SERVICE_FIELDS.items() if key != CONF_EXCLUDE
+}
 
 # Unlike that of an entity action, it lets a call without a target pass: our own error says what to choose
 RECONNECT_SCHEMA = vol.Schema(
     {
         vol.Remove("metadata"): dict,
-        **cv.ENTITY_SERVICE_FIELDS,
+        **_TARGET,
+        vol.Optional(CONF_EXCLUDE): vol.Schema(_TARGET),
         vol.Optional(CONF_TIMEOUT, default=DEFAULT_TIMEOUT): vol.All(
             vol.Coerce(float), vol.Range(min=MIN_TIMEOUT, max=MAX_TIMEOUT)
         ),
@@ -58,21 +70,39 @@ FAILURES = {
     Outcome.NO_CONNECTION: "reconnect_no_connection",
     Outcome.CONNECTION_LOST: "reconnect_lost",
     Outcome.TOKEN_REFUSED: "reconnect_token_refused",
+    REMOVED: "reconnect_removed",
 }
+"""Keys of the texts, by outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """An account that an action or a button means."""
 
-    hass: HomeAssistant
     entry: MetaApiConfigEntry
     account_id: str
+    name: str
+    """As its device shows it; kept, since the account may be removed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of the reconnect of an account."""
+
+    target: Target
+    outcome: str
+    result: ReconnectResult
 
     @property
-    def name(self) -> str:
-        """Return the name of the account's device."""
-        return async_device_name(self.hass, self.entry, self.account_id)
+    def error(self) -> str | None:
+        """Return what MetaApi said, as far as it matters."""
+        return None if self.outcome == REMOVED else self.result.error
+
+    @property
+    def told_as(self) -> str:
+        """Return the name of the account, and behind it what MetaApi said."""
+        name = self.target.name
+        return f"{name} ({self.error})" if self.error else name
 
 
 @callback
@@ -87,22 +117,29 @@ def async_setup_services(hass: HomeAssistant) -> None:
     )
 
 
+@callback
+def async_target(
+    hass: HomeAssistant, entry: MetaApiConfigEntry, account_id: str
+) -> Target:
+    """Return an account as a target."""
+    return Target(entry, account_id, async_account_name(hass, entry, account_id))
+
+
 async def async_reconnect_or_raise(
     hass: HomeAssistant, targets: Iterable[Target], timeout: float = DEFAULT_TIMEOUT
 ) -> None:
-    """Reconnect accounts; raises one error that names those that failed."""
-    results = await _async_reconnect(targets, timeout)
+    """Reconnect accounts; raises one error that names those that failed. `timeout` is in seconds."""
     if failures := [
-        (target, result)
-        for target, result in results
-        if result.outcome is not Outcome.AUTHENTICATED
+        ended
+        for ended in await _async_reconnect(hass, targets, timeout)
+        if ended.outcome != Outcome.AUTHENTICATED
     ]:
-        raise _error(hass, failures)
+        raise _error(failures)
 
 
 async def _async_handle_reconnect(call: ServiceCall) -> ServiceResponse:
     """Reconnect what the call targets; with a response asked for, failures are part of it."""
-    targets = _async_resolve(call)
+    targets = _async_loaded(await _async_permitted(call, _async_resolve(call)))
     timeout: float = call.data[CONF_TIMEOUT]
     if not call.return_response:
         await async_reconnect_or_raise(call.hass, targets, timeout)
@@ -110,112 +147,133 @@ async def _async_handle_reconnect(call: ServiceCall) -> ServiceResponse:
     return {
         "accounts": [
             {
-                "account_id": target.account_id,
-                "name": target.name,
-                "outcome": result.outcome.value,
-                "seconds": round(result.seconds, 1),
-                "error": result.error,
+                "account_id": ended.target.account_id,
+                "name": ended.target.name,
+                "outcome": ended.outcome,
+                "seconds": round(ended.result.seconds, 1),
+                "error": ended.error,
             }
-            for target, result in await _async_reconnect(targets, timeout)
+            for ended in await _async_reconnect(call.hass, targets, timeout)
         ]
     }
 
 
 async def _async_reconnect(
-    targets: Iterable[Target], timeout: float
-) -> list[tuple[Target, ReconnectResult]]:
+    hass: HomeAssistant, targets: Iterable[Target], timeout: float
+) -> list[Ended]:
     """Reconnect accounts at the same time and return what came of each."""
-    targets = list(targets)
-    results = await asyncio.gather(
-        *(
-            target.entry.runtime_data.accounts.async_reconnect(
-                target.account_id, timeout
-            )
-            for target in targets
+    return list(
+        await asyncio.gather(
+            *(_async_reconnect_one(hass, one, timeout) for one in targets)
         )
     )
-    return list(zip(targets, results, strict=True))
+
+
+async def _async_reconnect_one(
+    hass: HomeAssistant, target: Target, timeout: float
+) -> Ended:
+    """Reconnect an account and return what came of it."""
+    entry = target.entry
+    result = await entry.runtime_data.accounts.async_reconnect(
+        target.account_id, timeout
+    )
+    removed = (
+        hass.config_entries.async_get_entry(entry.entry_id) is None
+        or account_subentry(entry, target.account_id) is None
+    )
+    if removed and result.outcome is not Outcome.AUTHENTICATED:
+        return Ended(target, REMOVED, result)
+    return Ended(target, result.outcome.value, result)
 
 
 @callback
 def _async_resolve(call: ServiceCall) -> list[Target]:
-    """Return the accounts that a call targets; what is not ours is left out."""
+    """Return the accounts that a call targets, in the order of entries; raises if there are none."""
     hass = call.hass
-    selection = TargetSelection(call.data)
-    selected = async_extract_referenced_entity_ids(hass, selection)
-    # Ids of entries, ours or not, and of subentries; none for a hub, which means all accounts
-    wanted: set[tuple[str | None, str | None]] = set()
-    if ENTITY_MATCH_ALL in selection.entity_ids:
-        entries = hass.config_entries.async_entries(DOMAIN, include_disabled=False)
-        wanted.update((entry.entry_id, None) for entry in entries)
-    device_registry = dr.async_get(hass)
-    for device_id in selected.referenced_devices:
-        device = device_registry.async_get(device_id)
-        if device is not None and not device.disabled:
-            wanted.add((device.config_entry_id, device.config_subentry_id))
-    entity_registry = er.async_get(hass)
-    for entity_id in selected.referenced | selected.indirectly_referenced:
-        entity = entity_registry.async_get(entity_id)
-        if entity is not None:
-            wanted.add((entity.config_entry_id, entity.config_subentry_id))
-
-    targets: list[Target] = []
-    entry: MetaApiConfigEntry
-    for entry in hass.config_entries.async_entries(DOMAIN):
-        account_ids = [
-            subentry.data[CONF_ACCOUNT_ID]
-            for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
-            if not wanted.isdisjoint(
-                {(entry.entry_id, None), (entry.entry_id, subentry.subentry_id)}
-            )
-        ]
-        if account_ids and entry.state is not ConfigEntryState.LOADED:
-            raise ServiceValidationError(
-                translation_domain=DOMAIN,
-                translation_key="entry_not_loaded",
-                translation_placeholders={"entry": entry.title},
-            )
-        targets.extend(Target(hass, entry, account_id) for account_id in account_ids)
-    if not targets:
+    wanted = async_target_accounts(hass, call.data)
+    if not wanted:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="no_account_in_target"
         )
+    return [
+        async_target(hass, entry, subentry.data[CONF_ACCOUNT_ID])
+        for entry in hass.config_entries.async_entries(DOMAIN)
+        for subentry in account_subentries(entry)
+        if (entry, subentry.data[CONF_ACCOUNT_ID]) in wanted
+    ]
+
+
+async def _async_permitted(call: ServiceCall, targets: list[Target]) -> list[Target]:
+    """Return the targets that the caller may control, as an action of their buttons would.
+
+    Raises Unauthorized for one that the caller may not control; `all` means those that the caller may.
+    """
+    if call.context.user_id is None:
+        return targets
+    user = await call.hass.auth.async_get_user(call.context.user_id)
+    if user is None:
+        raise UnknownUser(context=call.context)
+    if user.is_admin:
+        return targets
+    registry = er.async_get(call.hass)
+    refused = [one for one in targets if not _may_control(user, registry, one)]
+    permitted = [one for one in targets if one not in refused]
+    if refused and (call.data.get(ATTR_ENTITY_ID) != ENTITY_MATCH_ALL or not permitted):
+        raise Unauthorized(
+            context=call.context,
+            entity_id=_button(registry, refused[0]),
+            permission=POLICY_CONTROL,
+        )
+    return permitted
+
+
+def _may_control(user: User, registry: er.EntityRegistry, target: Target) -> bool:
+    """Return whether a user may press the button of an account."""
+    if (entity_id := _button(registry, target)) is None:
+        return user.permissions.access_all_entities(POLICY_CONTROL)
+    return user.permissions.check_entity(entity_id, POLICY_CONTROL)
+
+
+def _button(registry: er.EntityRegistry, target: Target) -> str | None:
+    """Return the entity id of an account's Reconnect button."""
+    return registry.async_get_entity_id(
+        Platform.BUTTON, DOMAIN, f"{target.account_id}_{SERVICE_RECONNECT}"
+    )
+
+
+@callback
+def _async_loaded(targets: list[Target]) -> list[Target]:
+    """Return the targets if their entries are loaded, else raise."""
+    for target in targets:
+        if target.entry.state is not ConfigEntryState.LOADED:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="entry_not_loaded",
+                translation_placeholders={"entry": target.entry.title},
+            )
     return targets
 
 
-def _error(
-    hass: HomeAssistant, failures: Iterable[tuple[Target, ReconnectResult]]
-) -> HomeAssistantError:
-    """Return one error for all failures: accounts that failed for one reason are named together."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for target, result in failures:
-        reason = (FAILURES[result.outcome], result.error or "")
-        reasons.setdefault(reason, []).append(target.name)
-    errors = [
-        HomeAssistantError(
+def _error(failures: list[Ended]) -> HomeAssistantError:
+    """Return one error for all failures.
+
+    It holds names and words of MetaApi's, never another sentence of ours: that would be in one language
+    while the error is shown in another.
+    """
+    if len({(ended.outcome, ended.error) for ended in failures}) == 1:
+        key = FAILURES[failures[0].outcome]
+        return HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key=key,
-            translation_placeholders={"accounts": ", ".join(names), "error": error},
+            translation_placeholders={
+                "accounts": ", ".join(ended.target.name for ended in failures),
+                "error": failures[0].error or "",
+            },
         )
-        for (key, error), names in reasons.items()
-    ]
-    if len(errors) == 1:
-        return errors[0]
     return HomeAssistantError(
         translation_domain=DOMAIN,
         translation_key="reconnect_failed",
         translation_placeholders={
-            "reasons": "; ".join(_localized(hass, error) for error in errors)
+            "accounts": ", ".join(ended.told_as for ended in failures)
         },
     )
-
-
-def _localized(hass: HomeAssistant, error: HomeAssistantError) -> str:
-    """Return an error's text in the language of the home; the error alone knows English only."""
-    texts = async_get_cached_translations(
-        hass, hass.config.language, "exceptions", DOMAIN
-    )
-    text = texts.get(f"component.{DOMAIN}.exceptions.{error.translation_key}.message")
-    if text is None:
-        return str(error)
-    return text.rstrip(".").format(**error.translation_placeholders or {})

@@ -4,11 +4,16 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from homeassistant.config_entries import ConfigEntry, ConfigSubentry
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.config_entries import (
+    SOURCE_REAUTH,
+    SOURCE_RECONFIGURE,
+    ConfigEntry,
+    ConfigSubentry,
+)
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.event import async_track_time_interval
 
-from .api import AccountState, Monitor, Status
+from .api import AccountState, Monitor, Status, clean_text
 from .const import CONF_ACCOUNT_ID, LOGGER, REREAD_INTERVAL
 from .issues import QuotaIssue
 
@@ -27,6 +32,7 @@ class Watcher:
         *,
         read_facts: Callable[[], None],
         stop_reading: Callable[[], None],
+        resume_reading: Callable[[], None],
     ) -> None:
         """Listen to nothing yet."""
         self._hass = hass
@@ -34,41 +40,59 @@ class Watcher:
         self._monitor = monitor
         self._read_facts = read_facts
         self._stop_reading = stop_reading
+        self._resume_reading = resume_reading
         self._quota_issue = QuotaIssue(hass, entry)
         self._states: dict[str, AccountState] = {}
+        """By subentry."""
+        self._listening: dict[str, CALLBACK_TYPE] = {}
+        """What ends it, by subentry."""
         self._connected: bool | None = None
-        self._token_refused = False
+        self._asking: CALLBACK_TYPE | None = None
+        """While MetaApi refuses the token: what ends the requests for a new one."""
 
     @callback
     def async_start(self) -> None:
         """Listen to the link to MetaApi."""
+        self._entry.async_on_unload(self._async_stop)
         self._entry.async_on_unload(self._monitor.listen_link(self._async_link_changed))
 
     @callback
     def async_add(self, subentry: ConfigSubentry) -> None:
         """Listen to an account that the monitor watches."""
         account_id = subentry.data[CONF_ACCOUNT_ID]
-        self._states[account_id] = self._monitor.state(account_id)
-        self._entry.async_on_unload(
-            self._monitor.listen(
-                account_id, partial(self._async_account_changed, subentry)
-            )
+        self._states[subentry.subentry_id] = self._monitor.state(account_id)
+        self._listening[subentry.subentry_id] = self._monitor.listen(
+            account_id, partial(self._async_account_changed, subentry)
         )
 
     @callback
-    def async_forget(self, account_id: str) -> None:
+    def async_forget(self, subentry_id: str) -> None:
         """Forget an account that was removed."""
-        del self._states[account_id]
-        self._quota_issue.async_forget(account_id)
+        self._states.pop(subentry_id, None)
+        # Nothing is left of it if the entry was unloaded meanwhile
+        if stop := self._listening.pop(subentry_id, None):
+            stop()
+        self._quota_issue.async_forget(subentry_id)
+
+    @callback
+    def _async_stop(self) -> None:
+        """Listen to nothing any more."""
+        for stop in self._listening.values():
+            stop()
+        self._listening.clear()
+        self._async_stop_asking()
 
     @callback
     def _async_account_changed(self, subentry: ConfigSubentry) -> None:
         """Update the repair issue; read the facts again where they may explain a change."""
         account_id = subentry.data[CONF_ACCOUNT_ID]
-        before, now = self._states[account_id], self._monitor.state(account_id)
-        self._states[account_id] = now
+        before = self._states[subentry.subentry_id]
+        now = self._states[subentry.subentry_id] = self._monitor.state(account_id)
         self._quota_issue.async_update(
-            account_id, subentry.title, now.status, self._monitor.limit(account_id)
+            subentry.subentry_id,
+            subentry.title,
+            now.status,
+            self._monitor.limit(account_id),
         )
         if now.status is Status.NOT_DEPLOYED:
             return
@@ -84,23 +108,19 @@ class Watcher:
 
     @callback
     def _async_link_changed(self) -> None:
-        """Log a link that was lost or is back; ask for a new token when MetaApi refuses this one."""
-        title = self._entry.title
+        """Log a link that was lost or is back, and follow whether MetaApi takes the token."""
+        title = clean_text(self._entry.title)
         if self._monitor.token_refused:
-            if not self._token_refused:
-                self._token_refused = True
+            if self._asking is None:
                 LOGGER.info("%s: MetaApi refuses the token", title)
                 self._stop_reading()
-                self._async_ask_for_token()
-                self._entry.async_on_unload(
-                    async_track_time_interval(
-                        self._hass,
-                        self._async_ask_for_token,
-                        REREAD_INTERVAL,
-                        cancel_on_shutdown=True,
-                    )
-                )
+                self._async_start_asking()
             return
+        if self._asking is not None:
+            LOGGER.info("%s: MetaApi accepts the token again", title)
+            self._async_stop_asking()
+            async_close_token_forms(self._hass, self._entry)
+            self._resume_reading()
         before, self._connected = self._connected, self._monitor.connected
         if self._connected is False and before is not False:
             LOGGER.info("%s: the connection to MetaApi is lost", title)
@@ -109,6 +129,43 @@ class Watcher:
             self._read_facts()
 
     @callback
-    def _async_ask_for_token(self, _now: datetime | None = None) -> None:
-        """Ask for a new token unless a form is open: a person may have closed the last one."""
-        self._entry.async_start_reauth(self._hass)
+    def _async_start_asking(self) -> None:
+        """Ask for a new token now, and again if a person closes the form."""
+
+        @callback
+        def async_ask(_now: datetime) -> None:
+            """Ask again."""
+            async_ask_for_token(self._hass, self._entry)
+
+        async_ask_for_token(self._hass, self._entry)
+        self._asking = async_track_time_interval(
+            self._hass, async_ask, REREAD_INTERVAL, cancel_on_shutdown=True
+        )
+
+    @callback
+    def _async_stop_asking(self) -> None:
+        """Ask for a new token no more."""
+        if self._asking is not None:
+            self._asking()
+            self._asking = None
+
+
+@callback
+def async_ask_for_token(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Ask for a new token, unless that is being done.
+
+    Home Assistant asks for nothing while the form to reconfigure the entry is open, which a person may have
+    left without a word; so that one is closed.
+    """
+    if any(entry.async_get_active_flows(hass, {SOURCE_REAUTH})):
+        return
+    for flow in list(entry.async_get_active_flows(hass, {SOURCE_RECONFIGURE})):
+        hass.config_entries.flow.async_abort(flow["flow_id"])
+    entry.async_start_reauth(hass)
+
+
+@callback
+def async_close_token_forms(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Close a form that asks for a new token: the old one is good again."""
+    for flow in list(entry.async_get_active_flows(hass, {SOURCE_REAUTH})):
+        hass.config_entries.flow.async_abort(flow["flow_id"])

@@ -1,4 +1,4 @@
-"""Run the demo until it is told to end."""
+"""Run the demo until somebody ends it."""
 
 import asyncio
 import sys
@@ -15,12 +15,12 @@ from .stage import Demo, running
 def main() -> int:
     """Run; return 0 unless something went wrong."""
     options = parse()
-    # To be ended is how a demo ends; a check that was ended has seen nothing.
+    # Ctrl-C is how a demo ends; a check that was interrupted has shown nothing
     return run(show(options), INTERRUPTED if options.check else 0)
 
 
 async def show(options: Options) -> None:
-    """Start all of it, and keep it up."""
+    """Start the demo, and keep it up."""
     start = time.monotonic()
     async with running(options) as demo:
         if options.check:

@@ -44,16 +44,16 @@ class DemoAccount:
         return (self.terminal_id, self.broker_id, self.status_id, self.button_id)
 
     def is_shown(self, states: Mapping[str, str]) -> bool:
-        """Tell whether the sensors show what they should."""
+        """Return whether the sensors show what they should."""
         shown = tuple(states.get(each) for each in self.entity_ids[:3])
         return shown == (self.terminal, self.broker, self.status)
 
     def is_on(self, states: Mapping[str, str]) -> bool:
-        """Tell whether the terminal is on."""
+        """Return whether the terminal is on."""
         return states.get(self.terminal_id) == "on"
 
     def has_broker(self, states: Mapping[str, str]) -> bool:
-        """Tell whether the broker is on."""
+        """Return whether the broker is on."""
         return states.get(self.broker_id) == "on"
 
 

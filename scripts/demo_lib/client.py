@@ -15,7 +15,7 @@ class Server:
     """Something that speaks JSON over HTTP."""
 
     def __init__(self, session: ClientSession, name: str, url: str) -> None:
-        """Take the address."""
+        """Store the address."""
         self.session = session
         self.name = name
         self.url = url
@@ -24,7 +24,7 @@ class Server:
     async def ask(
         self, method: str, path: str, *, is_json: bool = True, **kwargs: Any
     ) -> Any:
-        """Return an answer."""
+        """Send a request and return its answer; raises `DemoError`."""
         try:
             async with self.session.request(
                 method, f"{self.url}{path}", headers=self.headers, **kwargs
@@ -49,7 +49,7 @@ class SimulatorServer(Server):
     """The control API of the simulator."""
 
     def __init__(self, session: ClientSession, name: str, url: str, token: str) -> None:
-        """Take the address, and the token that it accepts from the integration."""
+        """Store the address, and the token that it accepts from the integration."""
         super().__init__(session, name, url)
         self.token = token
 
@@ -59,23 +59,23 @@ class SimulatorServer(Server):
         return {account["name"]: account["id"] for account in state["accounts"]}
 
     async def act(self, account_id: str, action: str, **body: Any) -> None:
-        """Break or mend an account."""
+        """Break or repair an account."""
         await self.post(f"/simulator/accounts/{account_id}/{action}", body)
 
 
 class HomeAssistant(Server):
     """The REST and WebSocket API of Home Assistant."""
 
-    async def log_in_once_running(self, timeout: float) -> bool:
-        """Tell whether it has started in time; be logged in then."""
+    async def start(self, timeout: float) -> bool:
+        """Make the user as soon as it answers; return whether it has started in time."""
         if not await until(self._answers, bool, timeout):
             return False
-        await self._log_in()
+        await self._make_user()
         return await until(self._is_running, bool, timeout)
 
     async def _answers(self) -> bool:
         try:
-            await self.get("/auth/providers")
+            await self.get("/api/onboarding")
         except DemoError:
             return False
         return True
@@ -83,25 +83,15 @@ class HomeAssistant(Server):
     async def _is_running(self) -> bool:
         return bool((await self.get("/api/config"))["state"] == "RUNNING")
 
-    async def _log_in(self) -> None:
-        """Do what the form of the frontend does."""
+    async def _make_user(self) -> None:
+        """Do what the first form of a new Home Assistant does, which logs in."""
         client = {"client_id": f"{self.url}/"}
-        flow = await self.post(
-            "/auth/login_flow",
-            client | {"handler": ["homeassistant", None], "redirect_uri": self.url},
-        )
+        user = {"name": "Demo", "username": USER, "password": PASSWORD}
         answer = await self.post(
-            f"/auth/login_flow/{flow['flow_id']}",
-            client | {"username": USER, "password": PASSWORD},
+            "/api/onboarding/users", client | user | {"language": "en"}
         )
-        if answer["type"] != "create_entry":
-            raise DemoError(f"{self.name} refuses the login: {answer.get('errors')}")
-        tokens = await self.ask(
-            "POST",
-            "/auth/token",
-            data=client
-            | {"grant_type": "authorization_code", "code": answer["result"]},
-        )
+        grant = {"grant_type": "authorization_code", "code": answer["auth_code"]}
+        tokens = await self.ask("POST", "/auth/token", data=client | grant)
         self.headers = {"Authorization": f"Bearer {tokens['access_token']}"}
 
     async def command(self, kind: str, **fields: Any) -> Any:
@@ -128,14 +118,6 @@ class HomeAssistant(Server):
         """Perform an action."""
         await self.post(f"/api/services/{domain}/{action}", data)
 
-    async def render(self, template: str) -> str:
-        """Render a template."""
-        body = {"template": template}
-        rendered: str = await self.ask(
-            "POST", "/api/template", is_json=False, json=body
-        )
-        return rendered
-
     async def states(self) -> dict[str, str]:
         """Return the state of each entity."""
         return {
@@ -145,13 +127,13 @@ class HomeAssistant(Server):
     async def wait_for(
         self, condition: Callable[[dict[str, str]], object], timeout: float
     ) -> dict[str, str]:
-        """Wait until the states are as wanted; return them, as they are then or at last."""
+        """Wait until the states meet a condition or the time is over; return the last ones."""
         return await until(self.states, condition, timeout)
 
     async def notifications(self) -> dict[str, str]:
         """Return the texts of the notifications in the sidebar, by title."""
-        told = await self.command("persistent_notification/get")
-        return {each["title"]: each["message"] for each in told}
+        shown = await self.command("persistent_notification/get")
+        return {each["title"]: each["message"] for each in shown}
 
     async def add_integration(self, token: str, api_url: str) -> None:
         """Go through the config flow and choose all accounts, as a person would."""
@@ -174,7 +156,7 @@ def _form(answer: dict[str, Any], step: str) -> dict[str, Any]:
 
 
 def _field(form: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return what a form tells of a field."""
+    """Return how a form describes a field."""
     found: dict[str, Any] = next(
         field for field in form["data_schema"] if field["name"] == name
     )

@@ -8,41 +8,31 @@ import shutil
 import tempfile
 from typing import Any
 
-from scripts.setup_env.steps import LOGS, ROOT, VENVS
+from scripts.setup_env.steps import ROOT, VENVS
 
 FILES = ROOT / "scripts" / "demo_files"
 INTEGRATION = ROOT / "custom_components" / "metaapi"
 HOST = "127.0.0.1"
 
-# The users as Home Assistant stores them, and those that are the same in every demo.
-USERS = Path(".storage", "auth_provider.homeassistant")
-KNOWN_USER = VENVS / "demo" / "user.json"
-
 # As Home Assistant 2026.10 writes it; the `http:` of a YAML file opens a dialog instead.
 HTTP_VERSION = (2, 2)
 ONBOARDING_VERSION = (4, 1)
-ONBOARDING_STEPS = ("user", "core_config", "analytics", "integration")
+# All but the first, which makes the user
+ONBOARDING_DONE = ("core_config", "analytics", "integration")
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder for all that the demo writes; remove it at the end."""
+    """Make a folder for everything that the demo writes; remove it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="metaapi-demo-"))
     try:
         yield folder
     except Exception:
-        keep_logs(folder)
+        for log in folder.glob("*.log"):
+            print(f"  The log: {shutil.copy(log, VENVS / f'demo-{log.name}')}")
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def keep_logs(folder: Path) -> None:
-    """Keep the logs of a demo that went wrong."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    for log in folder.glob("*.log"):
-        kept = shutil.copy(log, LOGS / f"demo-{log.name}")
-        print(f"  The log: {kept}", flush=True)
 
 
 def fill(folder: Path, port: int, simulator: str | None) -> None:
@@ -54,20 +44,7 @@ def fill(folder: Path, port: int, simulator: str | None) -> None:
     components.mkdir()
     (components / INTEGRATION.name).symlink_to(INTEGRATION, target_is_directory=True)
     store(folder, "http", HTTP_VERSION, http_data(port))
-    store(folder, "onboarding", ONBOARDING_VERSION, {"done": ONBOARDING_STEPS})
-
-
-def recall_user(folder: Path) -> bool:
-    """Take the user of an earlier demo, which saves seconds; tell whether there is one."""
-    if not KNOWN_USER.is_file():
-        return False
-    shutil.copy(KNOWN_USER, folder / USERS)
-    return True
-
-
-def remember_user(folder: Path) -> None:
-    """Keep the user for the next demo."""
-    shutil.copy(folder / USERS, KNOWN_USER)
+    store(folder, "onboarding", ONBOARDING_VERSION, {"done": ONBOARDING_DONE})
 
 
 def store(folder: Path, key: str, version: tuple[int, int], data: Any) -> None:

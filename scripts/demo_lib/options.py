@@ -10,7 +10,7 @@ away at the end, and a simulator of MetaApi with accounts in different condition
 Ctrl-C ends all of it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Options:
     """What was asked for."""
 
@@ -27,33 +27,18 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--port",
-        type=port,
-        metavar="N",
-        help="port of Home Assistant (default: 8123, or a free one if that is taken)",
-    )
+    port = "port of Home Assistant (default: 8123, or a free one if that is taken)"
+    parser.add_argument("--port", type=_port, metavar="N", help=port)
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument(
-        "--live",
-        action="store_true",
-        help="no simulator: you add the integration yourself, with your MetaApi token",
-    )
-    kind.add_argument(
-        "--check",
-        action="store_true",
-        help="see by itself that the demo works, and end",
-    )
-    return Options(**vars(parser.parse_args(arguments)))
+    live = "no simulator: you add the integration yourself, with your MetaApi token"
+    kind.add_argument("--live", action="store_true", help=live)
+    check = "check by itself that the demo works, and end"
+    kind.add_argument("--check", action="store_true", help=check)
+    return parser.parse_args(arguments, Options())
 
 
-def port(text: str) -> int:
-    """Read a port."""
+def _port(text: str) -> int:
     number = int(text)
     if not 0 < number < 65536:
         raise argparse.ArgumentTypeError("must be 1 to 65535")
     return number
-
-
-if __name__ == "__main__":
-    parse()

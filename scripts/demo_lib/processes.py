@@ -12,18 +12,29 @@ from scripts.setup_env.steps import ROOT, environ
 
 from .progress import DemoError
 
+# Stand-ins for what Home Assistant imports and no wheel exists of
+STUBS = ROOT / "scripts" / "stubs"
+
 GRACE = 20.0
 TAIL_LINES = 25
 LINE = 200
 
 
 @asynccontextmanager
-async def child(
-    name: str, args: Sequence[str | Path], log: Path
-) -> AsyncIterator[Process]:
-    """Run a process; its death ends what goes on inside, with the end of its log."""
+async def child(name: str, args: Sequence[str], log: Path) -> AsyncIterator[Process]:
+    """Run a process; if it dies, the body ends with an error that shows the end of its log."""
     async with asyncio.TaskGroup() as group:
-        process = await _start(args, log)
+        with log.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                *args,
+                cwd=ROOT,
+                env=environ({"PYTHONPATH": str(STUBS)}),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=asyncio.subprocess.STDOUT,
+                # Ctrl-C is for the demo alone: it ends its children in order.
+                start_new_session=True,
+            )
         watcher = group.create_task(_watch(name, process, log))
         try:
             yield process
@@ -32,38 +43,13 @@ async def child(
             await _end(process)
 
 
-async def run(name: str, args: Sequence[str | Path], log: Path) -> None:
-    """Run a process to its end."""
-    process = await _start(args, log)
-    try:
-        await process.wait()
-    finally:
-        await _end(process)
-    if process.returncode:
-        raise trouble(f"{name} ended with {process.returncode}.", log)
-
-
-async def _start(args: Sequence[str | Path], log: Path) -> Process:
-    with log.open("wb") as file:
-        return await asyncio.create_subprocess_exec(
-            *args,
-            cwd=ROOT,
-            env=environ(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=file,
-            stderr=asyncio.subprocess.STDOUT,
-            # Ctrl-C is for the demo alone: it ends its children in order.
-            start_new_session=True,
-        )
-
-
 async def _watch(name: str, process: Process, log: Path) -> None:
     code = await process.wait()
     raise trouble(f"{name} ended with {code}.", log)
 
 
 async def _end(process: Process) -> None:
-    """Ask a process to end; do not wait for ever, nor through a second Ctrl-C."""
+    """Ask a process to end; kill it when it does not, or at a second Ctrl-C."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.terminate()
@@ -74,7 +60,7 @@ async def _end(process: Process) -> None:
         pass
     finally:
         if process.returncode is None:
-            # It leads a group of its own, which holds what it started and no more.
+            # It leads a group of its own, which holds only what it started
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()

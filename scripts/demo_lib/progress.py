@@ -1,4 +1,4 @@
-"""Tell what the demo does, and that it still does it."""
+"""Print what the demo does, and that it still does it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,7 @@ class DemoError(Exception):
 
 @asynccontextmanager
 async def step(title: str) -> AsyncIterator[None]:
-    """Tell of a step, with a dot every two seconds, and how long it took."""
+    """Print a step, a dot every two seconds, and how long it took."""
     print(f"  {title} ... ", end="", flush=True)
     start = time.monotonic()
     dots = asyncio.create_task(_print_dots())

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from contextlib import suppress
 import signal
 import sys
 
@@ -13,28 +12,23 @@ INTERRUPTED = 130
 
 def run(main: Coroutine[object, object, None], interrupted: int = INTERRUPTED) -> int:
     """Return the exit code: `interrupted` after Ctrl-C or the like."""
-    errors: list[DemoError] = []
-    ended = False
+    code = 1
     try:
-        ended = asyncio.run(_until_told(main))
+        code = 0 if asyncio.run(_until_signaled(main)) else interrupted
     except* DemoError as group:
-        errors += leaves(group)
-    for error in errors:
-        print(f"\n{error}", file=sys.stderr)
-    if errors:
-        return 1
-    return 0 if ended else interrupted
+        for error in leaves(group):
+            print(f"\n{error}", file=sys.stderr)
+    return code
 
 
-async def _until_told(main: Coroutine[object, object, None]) -> bool:
+async def _until_signaled(main: Coroutine[object, object, None]) -> bool:
     """Return whether it ran to its own end."""
     task = asyncio.create_task(main)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
-    return not task.cancelled()
+    await asyncio.wait([task])
+    return not task.cancelled() and task.result() is None
 
 
 def leaves(group: BaseExceptionGroup[DemoError]) -> Iterator[DemoError]:

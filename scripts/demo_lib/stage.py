@@ -1,5 +1,6 @@
-"""Bring the demo up: the simulator, Home Assistant, the integration, a dashboard."""
+"""Bring the demo up: the simulator, Home Assistant, the integration, its dashboard."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from aiohttp import ClientSession
 
 from . import home
 from .accounts import ACCOUNTS, AUTOMATION, BROKER_DOWN, DOWN, UNDEPLOYED
-from .client import PASSWORD, USER, HomeAssistant, SimulatorServer
-from .dashboard import add_dashboard, open_by_default
+from .client import HomeAssistant, SimulatorServer
+from .dashboard import add_dashboards, open_by_default
 from .options import Options
-from .processes import child, run, trouble
+from .processes import child, trouble
 from .progress import DemoError, step, until
 
 DEFAULT_PORT = 8123
@@ -58,18 +59,18 @@ class Demo:
 
 @asynccontextmanager
 async def running(options: Options) -> AsyncIterator[Demo]:
-    """Start all of it, and end all of it."""
+    """Start everything, and stop it on exit."""
     async with bare(options) as demo:
         if demo.simulator:
             async with step("Adding the integration, in its own dialog"):
                 await _add_accounts(demo.home, demo.simulator)
-                await add_dashboard(demo.home, demo.config)
+                await add_dashboards(demo.home, demo.config)
         yield demo
 
 
 @asynccontextmanager
 async def bare(options: Options) -> AsyncIterator[Demo]:
-    """Start all but the integration, and end all of it."""
+    """Start everything except the integration, and stop it on exit."""
     port = choose_port(options.port)
     with home.temporary_folder() as folder:
         async with AsyncExitStack() as stack:
@@ -85,10 +86,10 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
 
 
 def choose_port(wanted: int | None) -> int:
-    """Return the port wanted, or the usual one if it is free, or any that is."""
+    """Return the wanted port, else the usual one if it is free, else any free one."""
     for port in (wanted,) if wanted else (DEFAULT_PORT, 0):
         with socket.socket() as probe:
-            # As the server will do: what merely lingers does not take the port.
+            # Like the server: a connection that only lingers does not take the port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((home.HOST, port))
@@ -105,13 +106,15 @@ async def _start_simulator(
     async with step("Starting the simulator"):
         command = [sys.executable, "-m", *SIMULATOR]
         await stack.enter_async_context(child("The simulator", command, log))
-        told = await until(partial(_greeting, log), bool, SIMULATOR_TIMEOUT)
-        if told is None:
+        greeting = await until(
+            partial(asyncio.to_thread, _greeting, log), bool, SIMULATOR_TIMEOUT
+        )
+        if greeting is None:
             raise trouble("The simulator does not start.", log)
         simulator = SimulatorServer(
-            session, "The simulator", told["url"], told["token"]
+            session, "The simulator", greeting["url"], greeting["token"]
         )
-        # A reconnect lets a subscribe end first: be quick with both.
+        # A reconnect waits for a subscribe under way: keep both short
         await simulator.post("/simulator/settings", {"subscribe_timeout": 2})
         ids = await simulator.ids()
         await simulator.act(ids[BROKER_DOWN.name], "broker", up=False)
@@ -119,13 +122,8 @@ async def _start_simulator(
     return simulator
 
 
-async def _greeting(log: Path) -> dict[str, Any] | None:
-    """Return what the simulator tells at its start, once it does."""
-    return read_greeting(log)
-
-
-def read_greeting(log: Path) -> dict[str, Any] | None:
-    """Return the JSON of the first line, if it is whole."""
+def _greeting(log: Path) -> dict[str, Any] | None:
+    """Return what the simulator prints at its start, once it does."""
     line, end, _ = log.read_text().partition("\n")
     greeting: dict[str, Any] | None = json.loads(line) if end else None
     return greeting
@@ -140,18 +138,13 @@ async def _start_home_assistant(
 ) -> HomeAssistant:
     config = folder / CONFIG
     home.fill(config, port, simulator.url if simulator else None)
-    hass = (sys.executable, "-m", "homeassistant")
-    if not home.recall_user(config):
-        async with step("Making a user"):
-            adding = ("--script", "auth", "-c", config, "add", USER, PASSWORD)
-            await run("Making a user", (*hass, *adding), folder / "user.log")
-            home.remember_user(config)
     async with step("Starting Home Assistant"):
-        command = (*hass, "-c", config, "--skip-pip", "--log-no-color")
+        command = [sys.executable, "-m", "homeassistant", "-c", str(config)]
+        command += ["--skip-pip", "--log-no-color"]
         log = folder / LOG
         await stack.enter_async_context(child("Home Assistant", command, log))
         server = HomeAssistant(session, "Home Assistant", f"http://{home.HOST}:{port}")
-        if not await server.log_in_once_running(START_TIMEOUT):
+        if not await server.start(START_TIMEOUT):
             raise trouble("Home Assistant does not start.", log)
         if simulator is None:
             await open_by_default(server)
@@ -159,7 +152,7 @@ async def _start_home_assistant(
 
 
 async def _add_accounts(hass: HomeAssistant, simulator: SimulatorServer) -> None:
-    """Add all accounts, and have one drop before anything would repair it."""
+    """Add all accounts, and let one drop before the automation would repair it."""
     await hass.add_integration(simulator.token, simulator.url)
     await hass.wait_for(DOWN.is_on, SHOW_TIMEOUT)
     ids = await simulator.ids()

@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import os
 import sys
-from typing import Any
 
 import aiohttp
 
@@ -17,8 +16,9 @@ from custom_components.metaapi.api import (
     check_api_url,
 )
 
-from .examination import WRONG_TOKEN, Examination, forms
+from .examination import WRONG_TOKEN, LiveCheck
 from .options import Options, parse
+from .reconnects import forms
 from .report import Report
 
 PLAN = """\
@@ -30,7 +30,11 @@ The doctor will, one after the other:
  5. listen for {watch:g} s on a socket that subscribed it and on one that did not;
  6. subscribe what cannot work: an unknown id, an account that is not deployed, a foreign region;
  7. {reconnects}
-It deploys nothing, trades nothing and changes no setting."""
+It deploys nothing, trades nothing and changes no setting.
+"""
+ASKING = """
+Each of the up to {count} reconnects of step 7 restarts the account's terminal; what trades on it
+is cut off for that long."""
 
 
 class DoctorError(Exception):
@@ -38,20 +42,19 @@ class DoctorError(Exception):
 
 
 def main() -> int:
-    """Ask what is needed, examine, report."""
+    """Ask what is needed, check, report."""
     options = parse()
     try:
         if options.api_url is not None:
-            options = Options(
-                **{**vars(options), "api_url": check_api_url(options.api_url)}
-            )
+            options.api_url = check_api_url(options.api_url)
         token = _token()
         accounts = asyncio.run(_accounts(token, options))
         account_id = _choose(accounts, options)
-        return _examine(token, account_id, accounts, options)
     except (DoctorError, InvalidUrlError) as err:
         print(f"doctor: {err}", file=sys.stderr)
         return 2
+    _check(token, account_id, accounts, options)
+    return 0
 
 
 def _token() -> str:
@@ -72,9 +75,8 @@ async def _accounts(token: str, options: Options) -> list[Account]:
             return await Provisioning(session, token, endpoints).accounts()
         except MetaApiError as err:
             if options.account is None:
-                raise DoctorError(
-                    f"no list of accounts ({err}): name one with --account"
-                ) from None
+                reason = f"no list of accounts ({err}): name one with --account"
+                raise DoctorError(reason) from None
             return []
 
 
@@ -93,56 +95,43 @@ def _choose(accounts: list[Account], options: Options) -> str:
 
 
 def _may_reconnect(options: Options, count: int) -> bool:
-    """Ask leave for the reconnects."""
+    """Return whether a person allows the reconnects."""
     if options.no_reconnect or options.yes_reconnect:
         return options.yes_reconnect
     if not sys.stdin.isatty():
         return False
-    print(
-        f"\nEach of the up to {count} reconnects of step 7 restarts the account's terminal;"
-        " what trades on it is cut off for that long."
-    )
+    print(ASKING.format(count=count))
     return input('Type "yes" to allow them, anything else to leave them out: ') == "yes"
 
 
-def _examine(
+def _check(
     token: str, account_id: str, accounts: list[Account], options: Options
-) -> int:
-    """Say what will be done, do it, and report."""
+) -> None:
+    """Print what will be done, do it, and report."""
     limited = os.environ.get("METAAPI_TOKEN_WITHOUT_STREAMING", "").strip() or None
     places = ["base"] if options.api_url else ["zone", "region", "global"]
     count = len(forms(places, every=options.all_forms)) + 2
-    names = {
-        account.account_id: f"account {number}"
-        for number, account in enumerate(accounts, 2)
-    }
     report = Report(
         f"Account in question: account 1; of {options.api_url or 'the live service'}",
         [secret for secret in (token, limited) if secret],
-        names | {account_id: "account 1"},
+        {each.account_id: f"account {at}" for at, each in enumerate(accounts, 2)}
+        | {account_id: "account 1"},
     )
-    print(
-        PLAN.format(
-            limited=", then with the one that lacks permission" if limited else "",
-            watch=options.watch,
-            reconnects="send no reconnect."
-            if options.no_reconnect
-            else f"if you allow it, send up to {count} reconnects, in different forms.",
-        )
-    )
-    reconnect = _may_reconnect(options, count)
+    reconnects = f"if you allow it, send up to {count} reconnects, in different forms."
+    if options.no_reconnect:
+        reconnects = "send no reconnect."
+    lacking = ", then with the one that lacks permission" if limited else ""
+    print(PLAN.format(limited=lacking, watch=options.watch, reconnects=reconnects))
+    allowed = _may_reconnect(options, count)
     print(f'\nThe wrong token is "{WRONG_TOKEN}". Ctrl-C ends everything.\n')
+
+    async def run() -> None:
+        async with aiohttp.ClientSession() as session:
+            check = LiveCheck(session, account_id, options, report, token=token)
+            await check.run(reconnect=allowed, limited_token=limited)
+
     try:
-        asyncio.run(
-            _run(
-                account_id,
-                options,
-                report,
-                token=token,
-                limited_token=limited,
-                reconnect=reconnect,
-            )
-        )
+        asyncio.run(run())
     except KeyboardInterrupt:
         print("\nEnded early; this is what was found until then.")
     except Exception as err:  # noqa: BLE001 - its text may hold the token, and what was found counts
@@ -152,13 +141,6 @@ def _examine(
     if options.output is not None:
         options.output.write_text(text)
         print(f"Written to {options.output}.")
-    return 0
-
-
-async def _run(account_id: str, options: Options, report: Report, **given: Any) -> None:
-    """Examine over a session of its own."""
-    async with aiohttp.ClientSession() as session:
-        await Examination(session, account_id, options, report, **given).run()
 
 
 if __name__ == "__main__":

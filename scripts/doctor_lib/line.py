@@ -1,8 +1,8 @@
-"""Sockets that write down what they hear: the client's own, and bare ones for what it never does."""
+"""Sockets that record what they receive: the client's own, and bare ones for what it never does."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 import json
 from typing import Any, override
@@ -23,7 +23,7 @@ APPLICATION = "MetaApi"
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedEvent:
     """One event of a socket."""
 
     when: float
@@ -42,9 +42,19 @@ class Heard:
         """Return whose event it is."""
         return str(self.payload.get("accountId", ""))
 
+    @override
+    def __str__(self) -> str:
+        """Name the event, with the values of its flags."""
+        flags = ", ".join(
+            f"{key} {self.payload[key]}"
+            for key in ("connected", "authenticated")
+            if isinstance(self.payload.get(key), bool)
+        )
+        return f"`{self.kind}`" + (f" ({flags})" if flags else "")
 
-class Line(Channel):
-    """A socket of the client's, that writes down what it hears."""
+
+class RecordingChannel(Channel):
+    """One of the client's sockets, which records what it receives."""
 
     def __init__(
         self,
@@ -54,7 +64,7 @@ class Line(Channel):
         patience: float,
         instance: int | None = None,
     ) -> None:
-        """Prepare a socket."""
+        """Create a socket that is not open yet."""
         timing = Timing(response=patience, connect=min(patience, 60.0))
         super().__init__(
             make_socket(session, timing),
@@ -65,8 +75,9 @@ class Line(Channel):
             timing=timing,
             instance=instance,
         )
-        self.heard: list[Heard] = []
+        self.received: list[ReceivedEvent] = []
         self.forms: Counter[str] = Counter()
+        self._subscribed: set[str] = set()
         self._news = asyncio.Event()
         self._secret = token
 
@@ -81,46 +92,62 @@ class Line(Channel):
             params = socket_params(self._secret, client_id) | {"protocol": protocol}
             await self._socket.connect(url, params, socket_headers(client_id))
 
+    async def subscribe(self, account_id: str) -> MetaApiError | None:
+        """Subscribe an account; return the error if there is one."""
+        self._subscribed.add(account_id)
+        try:
+            await self.request("subscribe", account_id, sessionId=self.session_id)
+        except MetaApiError as err:
+            if isinstance(err, RequestError):
+                self._subscribed.discard(account_id)
+            return err
+        return None
+
+    async def leave(self) -> None:
+        """Give subscriptions back and close."""
+        try:
+            for account_id in self._subscribed if self.connected else ():
+                with suppress(MetaApiError):
+                    await self.request("unsubscribe", account_id, timeout=5.0)
+        finally:
+            await self.close()
+
     @override
     def _event(self, name: str, argument: object) -> None:
-        """Write an event down before the client takes it."""
+        """Record an event before the client handles it."""
         self.forms["a string" if isinstance(argument, str) else "an object"] += 1
-        payload = argument
-        if isinstance(argument, str):
-            try:
-                payload = json.loads(argument)
-            except ValueError:
-                payload = None
+        payload = _json(argument) if isinstance(argument, str) else argument
         if isinstance(payload, dict):
             now = asyncio.get_running_loop().time()
-            self.heard.append(Heard(now, name, payload))
+            self.received.append(ReceivedEvent(now, name, payload))
             self._news.set()
         super()._event(name, argument)
 
-    def events(self, account_id: str, kind: str, since: float = 0.0) -> list[Heard]:
+    def events(
+        self, account_id: str, kind: str, since: float = 0.0
+    ) -> list[ReceivedEvent]:
         """Return the events of a kind about an account."""
+        wanted = (account_id, kind)
         return [
-            heard
-            for heard in self.heard
-            if heard.account_id == account_id
-            and heard.kind == kind
-            and heard.when >= since
+            event
+            for event in self.received
+            if (event.account_id, event.kind) == wanted and event.when >= since
         ]
 
-    async def until[T](self, condition: Callable[[], T], patience: float) -> T:
-        """Wait for what an event brings about, and return it, or what there is at the end."""
-        try:
+    async def wait_for(
+        self, account_id: str, kind: str, patience: float, since: float = 0.0
+    ) -> list[ReceivedEvent]:
+        """Wait for an event of a kind about an account, and return those that came."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while not (found := condition()):
+                while not self.events(account_id, kind, since):
                     self._news.clear()
                     await self._news.wait()
-                return found
-        except TimeoutError:
-            return condition()
+        return self.events(account_id, kind, since)
 
 
 def describe(error: MetaApiError) -> str:
-    """Say what an error was, in MetaApi's own words where it had some."""
+    """Describe an error, in MetaApi's own words where it had some."""
     if isinstance(error, RequestError):
         details = f", details {error.details!r}" if error.details else ""
         extra = f", metadata {error.metadata!r}" if error.metadata else ""
@@ -129,89 +156,80 @@ def describe(error: MetaApiError) -> str:
 
 
 @dataclass
-class Bare:
-    """What a handshake by hand brought."""
+class Handshake:
+    """A handshake by hand, which sends nothing but the token, and what it led to."""
 
-    outcome: str
+    session: aiohttp.ClientSession
+    url: str
+    token: str
+    eio: int
+    outcome: str = "nothing came"
     opened: dict[str, Any] | None = None
     frames: list[tuple[float, str]] = field(default_factory=list)
 
+    async def shake(self, transport: str, patience: float) -> None:
+        """Shake hands by `websocket` or by `polling`."""
+        client_id = new_client_id()
+        params = socket_params(self.token, client_id)
+        params |= {"EIO": str(self.eio), "transport": transport}
+        try:
+            async with asyncio.timeout(patience):
+                if transport == "polling":
+                    await self._poll(f"{self.url}/{SOCKET_PATH}/", params)
+                else:
+                    await self._listen(params, socket_headers(client_id))
+        except TimeoutError:
+            self.outcome += ", and nothing more" if self.frames else ""
+        except aiohttp.WSServerHandshakeError as err:
+            self.outcome = f"HTTP {err.status}"
+        except (aiohttp.ClientError, OSError) as err:
+            self.outcome = type(err).__name__
 
-async def bare_websocket(
-    session: aiohttp.ClientSession, url: str, token: str, eio: int, patience: float
-) -> Bare:
-    """Open a websocket by hand, send nothing, and look at what comes until the namespace is connected."""
-    clock = asyncio.get_running_loop().time
-    client_id = new_client_id()
-    query = {"EIO": str(eio), "transport": "websocket"}
-    started = clock()
-    bare = Bare("nothing came")
-    try:
-        async with (
-            asyncio.timeout(patience),
-            session.ws_connect(
-                f"{url}/{SOCKET_PATH}/",
-                params=query | socket_params(token, client_id),
-                headers=socket_headers(client_id),
-            ) as ws,
-        ):
+    async def _listen(self, params: dict[str, str], headers: dict[str, str]) -> None:
+        """Record what comes until the namespace is connected."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        async with self.session.ws_connect(
+            f"{self.url}/{SOCKET_PATH}/", params=params, headers=headers
+        ) as ws:
             async for message in ws:
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     continue
-                bare.frames.append((clock() - started, message.data))
+                self.frames.append((clock() - started, message.data))
                 if message.data[:1] == "0":
-                    bare.opened = _json(message.data[1:])
-                    bare.outcome = "an open packet"
+                    self.opened = _json(message.data[1:])
+                    self.outcome = "an open packet"
                 if message.data[:2] == "40":
                     break
             if ws.close_code is not None:
-                bare.outcome += f", then closed with code {ws.close_code}"
-    except TimeoutError:
-        bare.outcome += ", and nothing more"
-    except aiohttp.WSServerHandshakeError as err:
-        bare.outcome = f"HTTP {err.status}"
-    except (aiohttp.ClientError, OSError) as err:
-        bare.outcome = type(err).__name__
-    return bare
+                self.outcome += f", then closed with code {ws.close_code}"
 
-
-async def bare_polling(
-    session: aiohttp.ClientSession, url: str, token: str, eio: int, patience: float
-) -> Bare:
-    """Begin a long-polling session by hand, and end it at once."""
-    query = {"EIO": str(eio), "transport": "polling"}
-    params = query | socket_params(token, new_client_id())
-    target = f"{url}/{SOCKET_PATH}/"
-    try:
-        async with asyncio.timeout(patience):
-            async with session.get(
-                target, params=params, allow_redirects=False
-            ) as response:
-                body = (await response.content.read(4096)).decode(errors="replace")
-                if response.status != 200:
-                    return Bare(f"HTTP {response.status}")
-            # Engine.IO 3 has a length before the packet, and may have more packets after it
-            start, end = body.find("{"), body.find("}")
-            opened = _json(body[start : end + 1]) if start >= 0 else None
-            if opened is None:
-                return Bare("HTTP 200 without an open packet")
-            if isinstance(sid := opened.get("sid"), str):
-                goodbye = "1:1" if ":" in body[:start] else "1"
-                for method, data in (("POST", goodbye), ("GET", None)):
-                    async with session.request(
-                        method,
-                        target,
-                        params=params | {"sid": sid},
-                        data=data,
-                        headers={"Content-Type": "text/plain;charset=UTF-8"},
-                        allow_redirects=False,
-                    ):
-                        pass
-            return Bare(f"an open packet, after {body[:start]!r}", opened)
-    except TimeoutError:
-        return Bare("nothing came")
-    except (aiohttp.ClientError, OSError) as err:
-        return Bare(type(err).__name__)
+    async def _poll(self, url: str, params: dict[str, str]) -> None:
+        """Begin a long-polling session, and end it at once."""
+        get = self.session.get(url, params=params, allow_redirects=False)
+        async with get as response:
+            body = (await response.content.read(4096)).decode(errors="replace")
+        self.outcome = f"HTTP {response.status}"
+        # Engine.IO 3 has a length before the packet, and may have more packets after it
+        start, end = body.find("{"), body.find("}")
+        self.opened = _json(body[start : end + 1]) if response.ok else None
+        if self.opened is None:
+            self.outcome += " without an open packet" if response.ok else ""
+            return
+        self.outcome = f"an open packet, after {body[:start]!r}"
+        params |= {"sid": str(self.opened.get("sid"))}
+        goodbye = "1:1" if ":" in body[:start] else "1"
+        for method, data in (("POST", goodbye), ("GET", None)):
+            headers = {"Content-Type": "text/plain;charset=UTF-8"}
+            async with self.session.request(
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+            ):
+                pass
 
 
 def _json(text: str) -> dict[str, Any] | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 DESCRIPTION = """\
 Ask MetaApi's live service what its documentation leaves open, with your token and one
-of your accounts, by the same client that the integration runs. What it will do is told
-before it is done. It changes nothing, except for the reconnects that it asks leave for:
-each restarts the account's terminal, as the button in Home Assistant does."""
+of your accounts, by the same client that the integration runs. It prints what it will
+do before it does it, and changes nothing, except for the reconnects that it asks leave
+for: each restarts the account's terminal, as the button in Home Assistant does."""
 
 EPILOG = """\
 The token is asked for, or taken from METAAPI_TOKEN. A second token that lacks the
@@ -17,7 +17,7 @@ permission for real-time streaming may stand in METAAPI_TOKEN_WITHOUT_STREAMING.
 Neither they nor the ids of accounts are part of the report."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Options:
     """What was asked for."""
 
@@ -41,54 +41,21 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--account",
-        metavar="ID",
-        help="the account to look at (default: the only deployed one)",
-    )
-    parser.add_argument(
-        "--region",
-        metavar="NAME",
-        help="the account's region, where the token may not read it",
-    )
-    parser.add_argument(
-        "--api-url",
-        metavar="URL",
-        help="one base URL that serves everything: the simulator, a proxy",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="write the report there too, as Markdown",
-    )
+    add = parser.add_argument
+    add("--account", metavar="ID", help="account to check (default: the deployed one)")
+    add("--region", metavar="NAME", help="its region, if the token may not read it")
+    add("--api-url", metavar="URL", help="base URL of everything: a simulator, a proxy")
+    add("--output", type=Path, metavar="FILE", help="write the report there as well")
     leave = parser.add_mutually_exclusive_group()
-    leave.add_argument(
-        "--yes-reconnect", action="store_true", help="reconnect without asking"
-    )
-    leave.add_argument(
-        "--no-reconnect", action="store_true", help="send no reconnect, and do not ask"
-    )
-    parser.add_argument(
-        "--all-forms",
-        action="store_true",
-        help="try every form of reconnect, not only those that matter most",
-    )
-    parser.add_argument(
-        "--watch",
-        type=_seconds,
-        default=Options.watch,
-        metavar="SECONDS",
-        help="how long to listen for statuses (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--patience",
-        type=_seconds,
-        default=Options.patience,
-        metavar="SECONDS",
-        help="how long to wait for an answer, and for a reconnect's outcome (default: %(default)g)",
-    )
-    return Options(**vars(parser.parse_args(arguments)))
+    flag = "store_true"
+    leave.add_argument("--yes-reconnect", action=flag, help="reconnect without asking")
+    leave.add_argument("--no-reconnect", action=flag, help="reconnect nothing")
+    add("--all-forms", action=flag, help="try every form of reconnect, not only five")
+    watch = "how long to listen for statuses (default: 90)"
+    add("--watch", type=_seconds, metavar="SECONDS", help=watch)
+    patience = "how long to wait for an answer or an outcome (default: 60)"
+    add("--patience", type=_seconds, metavar="SECONDS", help=patience)
+    return parser.parse_args(arguments, Options())
 
 
 def _seconds(text: str) -> float:
@@ -96,7 +63,3 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= 3600:
         raise argparse.ArgumentTypeError("must be more than 0 and at most 3600")
     return seconds
-
-
-if __name__ == "__main__":
-    parse()

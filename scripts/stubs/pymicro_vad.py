@@ -1,8 +1,8 @@
-"""Stand in for a voice library that has no wheel: the demo listens to nobody."""
+"""Stand in for a voice library that has no wheel: the demo has no microphone."""
 
 
 class MicroVad:
-    """Hear no speech, ever."""
+    """Detect no speech."""
 
     def Process10ms(self, audio: bytes) -> float:
         """Return the probability of speech."""

@@ -1,4 +1,4 @@
-"""Stand in for a voice library that has no wheel: the demo listens to nobody."""
+"""Stand in for a voice library that has no wheel: the demo has no microphone."""
 
 from dataclasses import dataclass
 

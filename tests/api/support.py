@@ -15,6 +15,14 @@ from simulator import Simulator
 
 FAST = Timing(
     silence=0.4,
+    silence_refuted=0.6,
+    grace=0.06,
+    limit_first=0.4,
+    deployed_lately=1.2,
+    rest_again=0.4,
+    rest_period=2.0,
+    rest_wait=0.1,
+    rest_believed=4.0,
     round=0.4,
     unknown=0.9,
     blind=0.4,
@@ -32,6 +40,14 @@ FAST = Timing(
     close=0.5,
     response=1.0,
     reconnect_response=0.3,
+    reconnect_socket=0.2,
+    reconnect_again=0.1,
+    reconnect_explained=0.3,
+    reconnect_confirmed=0.1,
+    reconnect_quiet=0.3,
+    token_again=0.2,
+    token_poll=5.0,
+    token_trial=0.1,
     subscribe_settle=0.05,
     sweep=0.01,
     jitter_per_account=0.0,
@@ -84,6 +100,11 @@ class Witness:
         self.monitor.listen(
             account_id, lambda: states.append(self.monitor.state(account_id))
         )
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether everything is stopped because of the token."""
+        return self.monitor._token_check.stopped
 
     def in_flight(self, account_id: str | None = None) -> list[str]:
         """Return the zones where a subscribe of an account waits for its answer."""

@@ -332,7 +332,7 @@ class Client:
         assert list(self.monitor._accounts) == [ACCOUNT]
         assert len(self.monitor._pool) <= 2
         assert len(self.channel._pending) <= 4
-        assert len(self.monitor.tasks) <= 8
+        assert len(self.monitor._shared.tasks) <= 8
         assert self.monitor.state(ACCOUNT) is not None
         (zone,) = self.monitor._accounts[ACCOUNT].terminal._places.values()
         assert len(zone.sight.hosts) <= 16

@@ -5,13 +5,17 @@ from dataclasses import replace
 from functools import partial
 import itertools
 import json
+from typing import Any
 
 from api.endpoints import Endpoints
-from api.model import Status
+from api.model import Replica, Status
 from api.terminal.terminal import AccountState
 from api.transport.channel import Channel
 import pytest
 
+from .faults.warp import current_loop, warped
+from .loopback import eventually
+from .scripted import ACCOUNT, REGION, Script, scripted
 from .support import FAST, watched
 
 
@@ -60,12 +64,23 @@ async def test_disconnected_shows_at_once() -> None:
 
 
 async def test_silence_shows() -> None:
-    """A terminal without status on a living socket goes off; a status brings it back."""
+    """A terminal that goes without a word goes off; its return brings it back."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.set_terminal(w.id, up=False, announce=False)
+        await w.until(lambda: Status.SILENT in [s.status for s in w.seen[w.id]])
+        assert False in w.terminals()
+        w.sim.set_terminal(w.id, up=True)
+        await w.terminal(True)
+
+
+async def test_rare_statuses_are_no_silence() -> None:
+    """A terminal that says nothing for long answers a subscribe, and stays on."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_silent(w.id)
-        await w.until(lambda: Status.SILENT in [s.status for s in w.seen[w.id]])
-        assert False in w.terminals()
+        await w.until(lambda: len(w.sim.requests_of("subscribe")) == 4)
+        assert w.terminals() == [None, True]
 
 
 async def test_broker_is_a_fact_of_its_own() -> None:
@@ -186,8 +201,7 @@ async def test_the_seed_pages_answers_turn_it_on(
         await w.until(
             lambda: (
                 w.monitor.state(account_id).status
-                in (Status.UNKNOWN, Status.NO_CONNECTION)
-                and not w.in_flight(account_id)
+                in (Status.NO_ANSWER, Status.NO_CONNECTION)
             ),
             timeout=3,
         )
@@ -394,3 +408,120 @@ async def test_a_host_with_an_endless_name_is_none() -> None:
         await w.until(lambda: w.monitor.ignored_events == before + 1)
         (zone,) = w.monitor.diagnostics()["accounts"][0]["zones"]
         assert len(zone["hosts"]) == 1
+
+
+# -- what a server, or a caller, makes up ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("instance", [True, 1.0])
+@warped
+async def test_an_instance_that_is_no_number_is_none(instance: Any) -> None:
+    """Though it equals one, even that of the zone."""
+    async with scripted() as script:
+        script.add()
+        await asyncio.sleep(1)
+        script.emit("b", "authenticated", host="x", instanceIndex=instance)
+        await eventually(lambda: script.monitor.ignored_events == 1)
+        assert script.monitor.state(ACCOUNT).terminal is None
+
+
+@warped
+async def test_an_account_is_watched_once() -> None:
+    """Who adds it again changes where it runs, and loses neither sockets nor listeners."""
+    async with scripted() as script:
+        script.add()
+        script.at(1.0, script.show, "a", "authenticated")
+        await asyncio.sleep(2)
+        script.monitor.add_account(ACCOUNT, REGION, deployed=True)
+        await asyncio.sleep(30)
+        assert script.monitor.sockets == (2, 2)
+        assert len(script.monitor.diagnostics()["accounts"]) == 1
+        assert len([one for one in script.requests if one.zone == "a"]) == 1
+        script.show("a", "disconnected")
+        await eventually(lambda: script.shown[-1][1] is False)
+
+
+@warped
+async def test_made_up_replicas_open_no_socket_each() -> None:
+    """300 of them, in as many regions: those that are deployed come first."""
+    async with scripted() as script:
+        replicas = [
+            Replica(
+                account_id=f"replica-{number}",
+                region=f"region-{number}",
+                state="DEPLOYED" if number >= 100 else "UNDEPLOYED",
+            )
+            for number in range(300)
+        ]
+        script.monitor.add_account(ACCOUNT, REGION, replicas=replicas)
+        (account,) = script.monitor.diagnostics()["accounts"]
+        assert len(account["replicas"]) == 16
+        assert account["replicas"][0]["account_id"] == "replica-100"
+        assert len(account["zones"]) <= 2 + 2 * 16
+        assert script.monitor.sockets[1] <= 2 + 2 * 16
+
+
+# -- our own loop stands still ---------------------------------------------------------------------
+
+
+def flood(script: Script, zone: str, frames: int = 3000) -> None:
+    """Push more than one read takes."""
+    for _ in range(frames):
+        script.emit(zone, "prices", host="x" * 40)
+
+
+@warped
+async def test_a_stall_does_not_judge_a_round_before_its_answer_was_read() -> None:
+    """It lies in the socket while our loop stands still for two minutes, behind many frames."""
+    async with scripted(zones="a") as script:
+
+        def stall() -> None:
+            flood(script, "a")
+            script.show("a", "authenticated")
+            current_loop().stand_still(120)
+
+        script.add()
+        script.at(1, script.show, "a", "authenticated")
+        script.at(2, script.cut, "a")
+        script.at(60, stall)
+        await asyncio.sleep(70)
+        await asyncio.sleep(5)
+        assert [value for _, value in script.shown] == [None, True]
+
+
+@warped
+async def test_a_stall_is_no_silence() -> None:
+    """The `status` that came meanwhile counts, though it is read late."""
+    async with scripted(zones="a") as script:
+        script.add()
+        script.at(1, script.show, "a", "authenticated")
+        for when in range(2, 100, 5):
+            script.at(when, script.status)
+
+        def stall() -> None:
+            flood(script, "a")
+            script.status()
+            current_loop().stand_still(120)
+
+        script.at(60, stall)
+        await asyncio.sleep(70)
+        await asyncio.sleep(5)
+        assert [value for _, value in script.shown] == [None, True]
+        assert script.now > 180
+
+
+@warped
+async def test_one_ping_at_a_time() -> None:
+    """However many accounts of a socket want to know at once."""
+    async with scripted(zones="a") as script:
+        script.add()
+        others = [f"account-{number}" for number in range(50)]
+        for other in others:
+            script.monitor.add_account(other, REGION)
+        await asyncio.sleep(10)
+        script.show("a", "authenticated")
+        for other in others:
+            script.show("a", "authenticated", accountId=other)
+        pings = script.pings["a"]
+        await asyncio.sleep(63)
+        assert 1 <= script.pings["a"] - pings <= 2 + 63 // 25

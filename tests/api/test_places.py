@@ -112,7 +112,7 @@ async def test_accounts_of_several_regions_have_sockets_of_their_own() -> None:
 
 
 async def test_region_that_changed_upstream_moves_without_touching_others() -> None:
-    """The moved account is back in its new region; its neighbour saw nothing."""
+    """The moved account is back in its new region; its neighbor saw nothing."""
     async with in_regions("london", "new-york", accounts=2) as w:
         one, two = w.sim.accounts
         w.add(one, "london")
@@ -246,6 +246,8 @@ async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
         w.monitor.place_account(one, "new-york")
         w.sim.unfreeze()
         await w.until(
-            lambda: not any("probe" in task.get_name() for task in w.monitor.tasks)
+            lambda: (
+                not any("probe" in task.get_name() for task in w.monitor._shared.tasks)
+            )
         )
         assert False not in w.terminals(one)

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 import gc
 import logging
+import re
 from typing import Any
 
 from api.endpoints import Endpoints
-from api.errors import NoResponseError, ValidationError
 from api.model import Outcome, Status
-from api.reconnect import SECOND_FORM
 import pytest
 
 from .support import Witness, watched
@@ -73,7 +72,9 @@ async def test_refused_says_what_metaapi_said(error: str) -> None:
         w.sim.set_reconnect_mode(w.id, "refuse", error=error)
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.REFUSED
-        assert result.error == "Refused by the simulator"
+        assert result.error is not None
+        # MetaApi ends its texts with the id of a trace.
+        assert re.fullmatch(r"Refused by the simulator \([0-9a-f]{32}\)", result.error)
         assert len(w.sim.requests_of("reconnect")) == 1
         assert w.state.status is Status.RECONNECT_FAILED
 
@@ -245,8 +246,8 @@ async def test_several_accounts_at_once() -> None:
         ]
 
 
-async def test_a_subscribe_in_flight_is_awaited_first() -> None:
-    """Its `authenticated` would prove no reconnect."""
+async def test_a_subscribe_in_flight_is_not_awaited() -> None:
+    """What it shows proves no reconnect by itself; a terminal that stays does."""
     async with watched(add=False, reply_delay=0.2) as w:
         w.add(w.id)
         await w.until(w.in_flight)
@@ -255,7 +256,7 @@ async def test_a_subscribe_in_flight_is_awaited_first() -> None:
         types = [request.type for request in w.sim.requests]
         assert types == ["subscribe", "reconnect"]
         subscribe, reconnect = w.sim.requests
-        assert reconnect.time - subscribe.time >= 0.2
+        assert reconnect.time - subscribe.time < 0.2
         assert w.sim.account.reconnecting.outcome is not None
 
 
@@ -268,8 +269,6 @@ async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> No
         await w.until(lambda: w.monitor._accounts[w.id].terminal.reconnecting)
         assert w.sim.inject_event(w.id, {"type": "authenticated", "host": "another"})
         assert (await attempt).outcome is Outcome.TIMED_OUT
-        (subscribe,) = w.sim.requests_of("subscribe")[:1]
-        assert w.sim.requests_of("reconnect")[0].time - subscribe.time >= 0.3
 
 
 @pytest.mark.parametrize(
@@ -416,22 +415,21 @@ async def test_a_token_that_is_refused_meanwhile_ends_the_attempt() -> None:
         assert w.monitor.token_refused
 
 
-async def test_a_socket_lost_before_the_request_is_no_connection() -> None:
-    """It went while a subscribe was awaited."""
+async def test_a_socket_lost_while_a_subscribe_is_unanswered() -> None:
+    """The request went out all the same, and may have arrived."""
     async with watched(add=False, timing={"response": 5.0}) as w:
         w.sim.set_subscribe_mode(w.id, "ignore")
         w.add(w.id)
         await w.until(lambda: w.sim.requests_of("subscribe"))
         reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
-        await w.until(lambda: w.monitor._accounts[w.id].terminal.reconnecting)
+        await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.refuse_sockets(502)
         w.sim.drop_sockets()
         result = await reconnect
-        assert result.outcome is Outcome.NO_CONNECTION
+        assert result.outcome is Outcome.CONNECTION_LOST
         assert result.error is None
-        assert not w.sim.requests_of("reconnect")
         assert result.seconds < 5
-        assert not w.sim.requests_of("reconnect")
+        assert len(w.sim.requests_of("reconnect")) == 1
 
 
 ACCEPTED = '42["response",{"type":"response","requestId":"%s"}]'
@@ -448,7 +446,7 @@ async def test_an_answer_after_the_authenticated(answer: str, form: str | None) 
         (request,) = await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
         attempt: Any = w.monitor._accounts[w.id].attempt
-        await w.until(attempt._authenticated.done)
+        await w.until(lambda: attempt._proof.complete)
         await asyncio.sleep(0)
         w.sim.inject(answer % request.payload["requestId"])
         result = await reconnect
@@ -467,7 +465,7 @@ async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
         await w.until(lambda: len(w.sim.requests_of("reconnect")) == 2)
         w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
         attempt: Any = w.monitor._accounts[w.id].attempt
-        await w.until(attempt._authenticated.done)
+        await w.until(lambda: attempt._proof.complete)
         for socket in w.sim.sockets:
             if socket is not first:
                 socket.drop()
@@ -475,8 +473,3 @@ async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
         assert result.outcome is Outcome.AUTHENTICATED
         assert result.seconds < 5
         assert w.monitor.reconnect_form is None
-
-
-def test_second_form() -> None:
-    """Two answers call for the seed page's form."""
-    assert set(SECOND_FORM) == {ValidationError, NoResponseError}

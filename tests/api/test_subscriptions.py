@@ -1,11 +1,17 @@
 """What goes out for a link, and what MetaApi's answers do to it and to the others: limits above all."""
 
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+import itertools
 from typing import Any
 
 from api.model import Status
 from api.terminal.terminal import AccountState
 import pytest
 
+from .faults.warp import warped
+from .scripted import ACCOUNT, REGION, Answer, Request, refuse, scripted
 from .support import watched
 
 
@@ -76,8 +82,7 @@ async def test_another_limit_is_told() -> None:
     """What the account shows stays, but why is news: it decides what a person can do."""
     async with watched(add=False, timing={"refused_floor": 0.1}) as w:
         w.sim.limit_subscriptions(
-            "LIMIT_OF_ANOTHER_KIND",  # type: ignore[arg-type]
-            retry_after=0.1,
+            "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER", retry_after=0.1
         )
         w.add(w.id)
         await w.until(lambda: w.state.status is Status.QUOTA_EXHAUSTED)
@@ -97,7 +102,7 @@ async def test_another_limit_is_told() -> None:
 
 async def test_user_quota_holds_every_subscribe_back() -> None:
     """What one account hears is true for all of them."""
-    async with watched(accounts=2, add=False, timing={"refused_floor": 0.6}) as w:
+    async with watched(accounts=2, add=False, timing={"limit_first": 0.6}) as w:
         one, two = w.sim.accounts
         w.sim.limit_subscriptions(
             "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER",
@@ -121,7 +126,7 @@ async def test_user_quota_holds_every_subscribe_back() -> None:
     ],
 )
 async def test_server_quota_uses_another_socket(limit: Any) -> None:
-    """Another Client-Id may reach another server; its neighbours stay where they are."""
+    """Another Client-Id may reach another server; its neighbors stay where they are."""
     async with watched(accounts=2, add=False, timing={"refused_floor": 5.0}) as w:
         one, two = w.sim.accounts
         w.add(one)
@@ -135,17 +140,95 @@ async def test_server_quota_uses_another_socket(limit: Any) -> None:
         assert w.terminals(one) == [None, True]
 
 
-async def test_server_quota_that_stays_is_not_asked_more_than_its_floor() -> None:
-    """Another socket is tried once; over time it is no more than one for each floor."""
-    async with watched(add=False, timing={"refused_floor": 0.5}) as w:
-        w.sim.limit_subscriptions(
-            "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER", retry_after=0.1
-        )
-        w.add(w.id)
-        await w.until(lambda: len(w.sim.requests_of("subscribe")) >= 5, 10)
-        first, second, third, fourth, fifth = w.sim.requests_of("subscribe")[:5]
-        assert second.time - first.time < 0.5
-        assert first.socket is not second.socket
-        assert third.time - first.time >= 1.0
-        assert fourth.time - third.time < 0.5
-        assert fifth.time - third.time >= 1.0
+PER_USER = "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"
+PER_SERVER = "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER"
+
+
+def limited(kind: str | None, seconds: float) -> Answer:
+    """Answer with a 429 that recommends to wait."""
+
+    def answer(request: Request) -> None:
+        retry_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        metadata = {"recommendedRetryTime": retry_at.isoformat()}
+        if kind is not None:
+            metadata["type"] = kind
+        request.refuse("TooManyRequestsError", metadata=metadata)
+
+    return answer
+
+
+@warped
+async def test_a_slot_that_comes_free_is_found_within_65_seconds() -> None:
+    """It does at the two seconds that MetaApi recommends."""
+    async with scripted(zones="a") as script:
+        script.answers["a", "subscribe"] = limited(PER_USER, 2)
+
+        def give(request: Request) -> None:
+            request.accept()
+            script.show("a", "authenticated")
+
+        script.at(2, script.answers.__setitem__, ("a", "subscribe"), give)
+        script.add()
+        await asyncio.sleep(1)
+        assert script.monitor.state(ACCOUNT).status is Status.QUOTA_EXHAUSTED
+        await asyncio.sleep(64)
+        assert script.monitor.state(ACCOUNT).terminal is True
+
+
+@warped
+async def test_a_limit_that_repeats_is_asked_ever_less() -> None:
+    """After one, two, four and five minutes."""
+    async with scripted(zones="a") as script:
+        script.answers["a", "subscribe"] = limited(PER_USER, 2)
+        script.add()
+        await asyncio.sleep(900)
+        times = [when for _, when in script.asked("subscribe")]
+        pauses = [b - a for a, b in itertools.pairwise(times)]
+        assert pauses == [pytest.approx(pause, abs=6) for pause in (60, 120, 240, 300)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refuse("ForbiddenError"),
+        refuse("NotFoundError"),
+        refuse("ValidationError", details={}),
+        refuse("ValidationError", details=[{"parameter": "accountId"}]),
+        refuse("UnauthorizedError"),
+        limited(PER_USER, 2),
+        limited(PER_SERVER, 2),
+        limited(None, 1),
+    ],
+    ids=[
+        "forbidden",
+        "not found",
+        "nothing deployed",
+        "not valid",
+        "unauthorized",
+        "user's limit",
+        "server's limit",
+        "rate limit",
+    ],
+)
+@warped
+async def test_a_refusal_that_stays_is_not_stormed(answer: Answer) -> None:
+    """At most 25 attempts in the first hour, and 12 in later ones."""
+    async with scripted(zones="a") as script:
+        script.answers["a", "subscribe"] = answer
+        script.add()
+        await asyncio.sleep(4 * 3600)
+        hours = Counter(int(when // 3600) for _, when in script.asked("subscribe"))
+        assert 1 <= hours[0] <= 25
+        assert all(1 <= hours[hour] <= 12 for hour in (1, 2, 3))
+
+
+@warped
+async def test_accounts_that_hear_of_one_limit_together_count_it_once() -> None:
+    """The pause is that of a first refusal."""
+    async with scripted(zones="a") as script:
+        script.answers["a", "subscribe"] = limited(PER_USER, 2)
+        script.add()
+        for number in range(10):
+            script.monitor.add_account(f"account-{number}", REGION)
+        await asyncio.sleep(30)
+        assert script.monitor.diagnostics()["subscribes_held_for"] <= 60

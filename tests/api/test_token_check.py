@@ -1,6 +1,7 @@
 """When a token counts as refused: a socket may say so, REST decides."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import aiohttp
@@ -9,12 +10,11 @@ from api.errors import (
     ForbiddenError,
     HandshakeRefusedError,
     MetaApiError,
-    NoResponseError,
     NotFoundError,
     UnauthorizedError,
     ValidationError,
 )
-from api.terminal.terminal import AccountState
+from api.model import AccountState, Status
 from api.timing import Timing
 from api.token_check import try_subscribe
 import pytest
@@ -22,6 +22,7 @@ import pytest
 from simulator import Simulator
 from simulator.tokens import make_jwt
 
+from .faults.rig import rigged
 from .faults.warp import warped
 from .loopback import TOKEN, eventually
 from .support import watched
@@ -46,7 +47,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
         await w.until(lambda: w.monitor.token_refused)
         await w.until(lambda: w.hub[-1] is False)
         assert w.hub.count(False) == 1
-        assert w.state == AccountState(available=False, status=None)
+        assert w.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
         attempts = len(w.sim.handshakes)
         result = await w.monitor.reconnect(w.id, 0.1)
         assert result.outcome == "token_refused"
@@ -184,8 +185,17 @@ async def test_a_refused_token_is_told(
     fake: None, name: str, error: type[MetaApiError]
 ) -> None:
     """As what MetaApi called it."""
+    details = [{"parameter": "accountId", "message": "Required"}]
     with pytest.raises(error):
-        await judge({"subscribe": {"error": name}})
+        await judge({"subscribe": {"error": name, "details": details}})
+
+
+@warped
+async def test_a_user_without_deployed_accounts_is_no_verdict_on_the_token(
+    fake: None,
+) -> None:
+    """MetaApi calls that a `ValidationError`, without details."""
+    await judge({"subscribe": {"error": "ValidationError", "details": {}}})
 
 
 @pytest.mark.parametrize(
@@ -209,10 +219,9 @@ async def test_a_goodbye_that_fails_is_no_verdict(
 
 @warped
 async def test_a_person_does_not_wait_for_long(fake: None) -> None:
-    """A subscribe that only judges has a patience of its own."""
+    """A subscribe that only judges has a patience of its own; silence after a good handshake is no verdict."""
     started = now()
-    with pytest.raises(NoResponseError):
-        await judge({}, timing=Timing(try_response=11.0))
+    await judge({}, timing=Timing(try_response=11.0))
     assert now() - started == pytest.approx(11, abs=0.1)
 
 
@@ -249,3 +258,112 @@ async def test_judging_over_a_real_socket(
             with pytest.raises(error):
                 await judged
         await eventually(lambda: not sim.sockets)
+
+
+# -- what passes, and what does not ----------------------------------------------------------------
+
+
+async def test_a_401_that_passes_changes_nothing() -> None:
+    """Socket and REST refuse the token for a moment."""
+    async with watched(timing={"blind": 1.0}) as w:
+        await w.terminal(True)
+        w.sim.revoke()
+        w.sim.drop_sockets()
+        await w.until(lambda: w.sim.rest_calls)
+        w.sim.grant(w.sim.token)
+        await w.until(lambda: len(w.sim.requests_of("subscribe")) == 2)
+        await w.until(lambda: not w.monitor._token_check.running)
+        assert not w.monitor.token_refused
+        assert w.terminals() == [None, True]
+        assert w.hub == [True]
+
+
+async def test_a_401_that_lasts_goes_by_itself_in_the_end() -> None:
+    """Everything stops, a new token is asked for; the slow poll finds the old one good again."""
+    async with watched(timing={"token_poll": 0.5}) as w:
+        await w.terminal(True)
+        asked: list[bool] = []
+        w.monitor.listen_link(lambda: asked.append(w.monitor.token_refused))
+        w.sim.revoke()
+        w.sim.drop_sockets()
+        await w.until(lambda: w.stopped)
+        await w.until(
+            lambda: w.monitor.diagnostics()["sockets"][0]["state"] == "closed"
+        )
+        handshakes, calls = len(w.sim.handshakes), len(w.sim.rest_calls)
+        await w.until(lambda: len(w.sim.rest_calls) == calls + 2)
+        assert len(w.sim.handshakes) == handshakes
+        assert w.monitor.token_refused
+        w.sim.grant(w.sim.token)
+        await w.until(lambda: not w.monitor.token_refused)
+        await w.terminal(True)
+        assert not w.stopped
+        assert True in asked
+        assert asked[-1] is False
+
+
+async def test_rests_401_closes_no_socket_that_shows_events() -> None:
+    """A new token is asked for, and until it is there all goes on."""
+    async with watched(timing={"token_poll": 0.5}) as w:
+        await w.until(lambda: w.state.broker)
+        asked: list[bool] = []
+        w.monitor.listen_link(lambda: asked.append(w.monitor.token_refused))
+        w.sim.fail_rest(401)
+        w.monitor.check_token()
+        await w.until(lambda: w.monitor.token_refused)
+        assert asked == [True]
+        assert not w.stopped
+        calls = len(w.sim.rest_calls)
+        await w.until(lambda: len(w.sim.rest_calls) > calls)
+        assert len(w.sim.handshakes) == 1
+        assert (await w.monitor.reconnect(w.id, 5)).outcome == "authenticated"
+        assert "unavailable" not in w.terminals()
+        w.sim.fail_rest(None)
+        await w.until(lambda: not w.monitor.token_refused)
+        assert asked == [True, False]
+        assert len(w.sim.handshakes) == 1
+
+
+async def test_what_rest_said_stops_a_socket_that_is_refused_later() -> None:
+    """It shows no events any more."""
+    async with watched() as w:
+        await w.terminal(True)
+        w.sim.fail_rest(401)
+        w.monitor.check_token()
+        await w.until(lambda: w.monitor.token_refused)
+        w.sim.revoke(drop=True)
+        await w.until(lambda: w.stopped)
+        assert w.state.available is False
+
+
+async def test_a_token_that_rest_cannot_judge_is_tried_on_a_socket() -> None:
+    """With the slow poll; nothing else goes out meanwhile."""
+    token = make_jwt(provisioning=False)
+    async with watched(token=token, timing={"token_poll": 0.3}, add=False) as w:
+        w.sim.grant(token, provisioning=False)
+        w.add(w.id)
+        await w.terminal(True)
+        w.sim.revoke(token, drop=True)
+        await w.until(lambda: w.stopped)
+        handshakes = len(w.sim.handshakes)
+        await w.until(lambda: len(w.sim.handshakes) == handshakes + 2)
+        assert w.stopped
+        w.sim.grant(token, provisioning=False)
+        await w.terminal(True)
+        assert not w.monitor.token_refused
+
+
+@warped
+async def test_sockets_that_refuse_a_good_token_for_ever_are_not_stormed() -> None:
+    """At most 25 attempts in the first hour, 12 in later ones."""
+    async with rigged(refuse_status=401) as rig:
+        started = rig.now
+        rig.add(rig.sim.account.id)
+        await asyncio.sleep(3 * 3600)
+        hours = Counter(int((when - started) // 3600) for when, _ in rig.attempts)
+        assert hours[0] <= 25
+        assert hours[1] <= 12
+        assert hours[2] <= 12
+        assert not rig.monitor.token_refused
+        rig.sim.refuse_sockets(None)
+        await rig.until(lambda: rig.shown(rig.sim.account.id), 330)

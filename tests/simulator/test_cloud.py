@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 import json
+import re
 from typing import Any
 
 import pytest
@@ -788,7 +789,7 @@ async def test_replica(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_text_beyond_ascii(sim: Simulator, connect: Clients) -> None:
-    """Goes as it is, but for what UTF-8 cannot carry."""
+    """It goes as it is, except what UTF-8 cannot carry."""
     client = await connect(sim)
     await client.request("subscribe", sim.account.id, sessionId="ä😀")
     assert (await client.until("authenticated"))["sessionId"] == "ä😀"
@@ -799,3 +800,63 @@ async def test_text_beyond_ascii(sim: Simulator, connect: Clients) -> None:
     }
     await client.ws.send_str("42" + json.dumps(["request", request]))
     assert (await client.until("response"))["requestId"] == "\ud800"
+
+
+async def test_nothing_is_deployed(sim: Simulator, connect: Clients) -> None:
+    """A user without any deployed account gets a validation error that is none, word for word."""
+    other = sim.add_account(SimAccount(owner="somebody else"))
+    for account in sim.accounts.values():
+        if account is not other:
+            sim.undeploy(account.id)
+    client = await connect(sim)
+    request_id = await client.request("subscribe", sim.account.id)
+    error = await client.until("processingError")
+    trace = error["traceId"]
+    assert error == {
+        "id": 1,
+        "error": "ValidationError",
+        "requestId": request_id,
+        "details": {},
+        "traceId": trace,
+        "message": "It seems like you are trying to subscribe to an account, however you have no "
+        f"accounts deployed yet. Please deploy an account first. ({trace})",
+    }
+    assert re.fullmatch("[0-9a-f]{32}", trace)
+    sim.deploy(sim.account.id)
+    await client.subscribe(sim.account.id)
+
+
+async def test_synchronize(sim: Simulator, connect: Clients) -> None:
+    """The whole state follows, in order, each packet with its number; a terminal that is down has none."""
+    client = await connect(sim)
+    await client.subscribe(sim.account.id)
+    host = sim.account.hosts[0].name
+    sim.set_silent(sim.account.id)
+    while await client.maybe_frame(0.1):
+        pass
+    request_id = await client.request(
+        "synchronize", sim.account.id, instanceIndex=0, host=host, version=2
+    )
+    name, answer = await client.event()
+    assert (name, answer["requestId"]) == ("response", request_id)
+    packets = [(await client.event())[1] for _ in range(9)]
+    assert [each["type"] for each in packets] == [
+        "synchronizationStarted",
+        "accountInformation",
+        "specifications",
+        "positions",
+        "orders",
+        "historyOrders",
+        "orderSynchronizationFinished",
+        "deals",
+        "dealSynchronizationFinished",
+    ]
+    assert [each["sequenceNumber"] for each in packets] == list(range(1, 10))
+    assert len({each["sequenceTimestamp"] for each in packets}) == 1
+    for each in packets:
+        assert each["synchronizationId"] == request_id
+        assert (each["host"], each["instanceIndex"]) == (host, 0)
+    assert packets[1]["accountInformation"]["login"] == int(sim.account.login or "")
+    sim.set_terminal(sim.account.id, False)
+    await client.request("synchronize", sim.account.id)
+    assert (await client.until("processingError"))["error"] == "NotAuthenticatedError"

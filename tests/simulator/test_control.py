@@ -142,7 +142,13 @@ CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] =
     (
         "rest",
         {"status": 500, "path": "/users", "count": 2, "retry_after": 1},
-        lambda sim: sim.rest_fault and (sim.rest_fault.status, sim.rest_fault.count),
+        lambda sim: (
+            sim.rest_fault
+            and (
+                sim.rest_fault.status,
+                sim.rest_fault.span.count,
+            )
+        ),
         (500, 2),
     ),
     ("rest", {"status": None}, lambda sim: sim.rest_fault, None),
@@ -155,6 +161,63 @@ CALLS: list[tuple[str, dict[str, Any], Callable[[Simulator], object], object]] =
         (PER_USER, 2, 1),
     ),
     ("limit", {"type": None}, lambda sim: sim.limit, None),
+    (
+        "requests/refuse",
+        {
+            "error": "InternalError",
+            "type": "reconnect",
+            "url": "u",
+            "accounts": ["a"],
+            "count": 2,
+            "message": "m",
+            "details": {},
+            "retry_after": 3,
+        },
+        lambda sim: [
+            (
+                each.error,
+                each.type,
+                each.url,
+                each.accounts,
+                each.span.count,
+                each.span.until,
+                each.message,
+                each.details,
+                each.retry_after,
+            )
+            for each in sim.box.cloud.faults
+        ],
+        [("InternalError", "reconnect", "u", {"a"}, 2, None, "m", {}, 3)],
+    ),
+    (
+        "requests/mute",
+        {"seconds": 60},
+        lambda sim: [
+            (each.error, each.type, each.span.count, each.span.until is None)
+            for each in sim.box.cloud.faults
+        ],
+        [(None, "subscribe", None, False)],
+    ),
+    ("requests/accept", {}, lambda sim: sim.box.cloud.faults, []),
+    (
+        "sockets/greet",
+        {"events": [{"type": "odd"}]},
+        lambda sim: sim.wire.greeting,
+        [{"type": "odd"}],
+    ),
+    (
+        "sockets/refuse",
+        {"status": 302, "location": "http://x/"},
+        lambda sim: (sim.wire.refuse_status, sim.wire.refuse_location),
+        (302, "http://x/"),
+    ),
+    (
+        "tokens/revoke",
+        {"seconds": 60},
+        lambda sim: sim.tokens[sim.token].revoked,
+        True,
+    ),
+    ("tokens/restore", {}, lambda sim: sim.tokens[sim.token].revoked, False),
     (
         "settings",
         {
@@ -213,7 +276,7 @@ async def test_calls(
 async def test_calls_that_end_sockets(
     sim: Simulator, connect: Clients, path: str, body: Any, frames: list[str]
 ) -> None:
-    """They say how many there were."""
+    """The answer says how many there were."""
     client = await connect(sim)
     assert await post(sim, connect.session, path, body) == (
         200,

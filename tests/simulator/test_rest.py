@@ -4,6 +4,7 @@ import asyncio
 from base64 import urlsafe_b64decode
 from datetime import UTC, datetime
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -209,7 +210,7 @@ async def test_bad_token(sim: Simulator, api: Api) -> None:
         api.headers = headers
         status, error = await api.get()
         assert (status, error["error"]) == (401, "UnauthorizedError")
-        assert {"id", "error", "message"} == set(error)
+        assert {"id", "error", "message", "traceId"} == set(error)
     assert [call.status for call in sim.rest_calls] == [401] * 3
 
 
@@ -367,3 +368,91 @@ def test_token_is_well_formed() -> None:
     ]
     assert make_jwt() == make_jwt()
     assert "=" not in token
+
+
+async def test_arrays_as_javascript_writes_them(sim: Simulator, api: Api) -> None:
+    """`state[]=…&state[]=…` means what `state=…&state=…` does."""
+    first, second = sim.accounts
+    sim.undeploy(second)
+    for query, expected in (
+        ("state[]=DEPLOYED&state[]=DRAFT", [first]),
+        ("state=UNDEPLOYED", [second]),
+        ("state[]=DEPLOYED&state[]=UNDEPLOYED", [first, second]),
+        ("region[]=nowhere", []),
+    ):
+        _, found = await api.get(f"{ACCOUNTS}?{query}")
+        assert [each["_id"] for each in found] == expected
+
+
+async def test_order(sim: Simulator, api: Api) -> None:
+    """By the last change of state, where it is asked for."""
+    first, second = sim.accounts
+    sim.set_state(first, "DEPLOYING")
+    for order, expected in (
+        ("asc", [second, first]),
+        ("desc", [first, second]),
+        ("odd", [first, second]),
+    ):
+        _, found = await api.get(f"{ACCOUNTS}?sortOrder={order}")
+        assert [each["_id"] for each in found] == expected
+    sim.deploy(second)
+    sim.undeploy(second)
+    _, found = await api.get(f"{ACCOUNTS}?sortOrder=asc")
+    assert [each["_id"] for each in found] == [first, second]
+
+
+async def test_ignored_field_lists(
+    sim: Simulator, session: aiohttp.ClientSession
+) -> None:
+    """Every server of the client API has them, for any good token."""
+    url = await sim.listen("london", None)
+    token = sim.grant(provisioning=False)
+    for base in (url, sim.url):
+        path = f"{base}/hashing-ignored-field-lists"
+        async with session.get(path, headers={"auth-token": token}) as response:
+            lists = await response.json()
+        for kind in ("g1", "g2"):
+            assert set(lists[kind]) == {"specification", "position", "order"}
+        async with session.get(path, headers={"auth-token": "bad"}) as response:
+            assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"), [(504, "TimeoutError"), (404, "NotFoundError")]
+)
+async def test_client_api_of_another_region(
+    sim: Simulator, session: aiohttp.ClientSession, setting: int, error: str
+) -> None:
+    """An account answers in its region only; elsewhere it times out, or is not found."""
+    sim.api.wrong_region = setting
+    here, elsewhere = [await sim.listen(each, None) for each in ("london", "new-york")]
+    path = f"{ACCOUNTS}/{sim.account.id}/account-information"
+    headers = {"auth-token": sim.token}
+    async with session.get(here + path, headers=headers) as response:
+        assert (await response.json())["server"] == sim.account.server
+    async with session.get(elsewhere + path, headers=headers) as response:
+        assert response.status == setting
+        body = await response.json()
+    assert body["error"] == error
+    assert ("london" in body["message"]) is (setting == 404)
+    sim.set_terminal(sim.account.id, False)
+    async with session.get(here + path, headers=headers) as response:
+        assert response.status == 504
+
+
+async def test_errors_name_their_trace(sim: Simulator, api: Api) -> None:
+    """In the body, and at the end of the text."""
+    _, body = await api.get(f"{ACCOUNTS}/nobody")
+    assert re.fullmatch("[0-9a-f]{32}", body["traceId"])
+    assert body["message"].endswith(f" ({body['traceId']})")
+
+
+async def test_missing_permission_is_named(
+    sim: Simulator, session: aiohttp.ClientSession
+) -> None:
+    """A 403 says which method it was."""
+    headers = {"auth-token": sim.grant(provisioning=False)}
+    async with session.get(sim.url + ACCOUNTS, headers=headers) as response:
+        assert response.status == 403
+        (method,) = (await response.json())["details"]["methodId"]
+    assert method.startswith("trading-account-management-api")

@@ -12,12 +12,15 @@ from math import inf
 from typing import Any, Protocol
 
 from .endpoints import Endpoints, Zone
-from .errors import MetaApiError, TooManyRequestsError
+from .errors import MetaApiError, RequestError, TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
 from .support import Journal, Listeners, Tasks
 from .terminal.terminal import Action, HostKey, Terminal
 from .timing import Timing
 from .transport.connection import Connection
+
+_REPLICAS_MAX = 16
+"""MetaApi has fewer regions than that, and an account one replica in each at most."""
 
 _HOST_MAX = 256
 """MetaApi names no host by more characters than this."""
@@ -37,10 +40,22 @@ class Place:
     """Whether the open socket may hold a subscription."""
     flight: asyncio.Task[None] | None = None
     """A subscribe that waits for its answer."""
-    accepted_at: float = -inf
-    """When a subscribe was last accepted."""
+    asked_at: float = -inf
+    """When the subscribe went out that may still explain an `authenticated`."""
+    shown: list[HostKey] = field(default_factory=list)
+    """The hosts that it showed already."""
+    shown_at: float = -inf
+    """When it showed the first."""
+    authenticated_at: float = -inf
+    """When the terminal was last authenticated here."""
+    terse: bool = True
+    """Whether the server has shown neither `status` nor `host`, like that of the seed page."""
+    moves: int = 0
+    """How often it was given another connection because of a limit, since a subscribe was accepted."""
     moved_at: float = -inf
-    """When it was last given another connection because of a limit."""
+    """When it was last."""
+    just_moved: bool = False
+    """Whether the other connection has not been asked yet."""
 
     def note(self, what: str, detail: str | None = None) -> None:
         """Write down what happened here."""
@@ -51,16 +66,42 @@ class Place:
     ) -> None:
         """Handle the answer to a subscribe; `retry_after` is what a 429 recommends, in seconds."""
         account = self.account
-        if error is None:
-            self.accepted_at = now
+        if error is not None:
+            # it found the terminal away, or nothing at all
+            self.asked_at = -inf
         shown = account.shown
         if isinstance(error, TooManyRequestsError):
             account.limit = error
         with account.change() as terminal:
             terminal.subscribe_answered(self, now, error, retry_after)
+            if isinstance(error, TooManyRequestsError) or (
+                isinstance(error, RequestError) and not error.retryable
+            ):
+                # what was there before may be there still
+                self.subscribed = terminal.subscribed(self)
         if isinstance(error, TooManyRequestsError) and account.shown == shown:
             # what the limit says of itself may be news all the same
             account.listeners.tell()
+
+    def subscribe_sent(self, now: float) -> None:
+        """Called when a subscribe goes out, which shows the terminals that are up already."""
+        self.subscribed = True
+        self.asked_at = now
+        self.shown.clear()
+
+    def authenticated(self, key: HostKey, now: float) -> bool:
+        """Note an `authenticated`; return whether the last subscribe may be all that caused it."""
+        timing = self.account.shared.timing
+        self.authenticated_at = now
+        if now >= self.asked_at + timing.reconnect_explained:
+            return False
+        if not self.shown:
+            self.shown_at = now
+        explained = key not in self.shown and (
+            now <= self.shown_at + timing.subscribe_settle
+        )
+        self.shown.append(key)
+        return explained
 
     def probe_answered(self, sent_at: float, now: float) -> None:
         """Handle the pong to a ping sent at `sent_at`."""
@@ -81,8 +122,16 @@ class Place:
 class Observer(Protocol):
     """Who is told what happens to an account while a reconnect is under way."""
 
-    def authenticated(self) -> None:
-        """Called when an `authenticated` of the account counted."""
+    def authenticated(
+        self, place: Place, key: HostKey, now: float, *, explained: bool
+    ) -> None:
+        """Called when an `authenticated` counted; `explained` when a subscribe of ours may have caused it."""
+
+    def disconnected(self, place: Place, key: HostKey) -> None:
+        """Called when a terminal has gone, or a `status` says that it is not authenticated."""
+
+    def status(self, place: Place, key: HostKey, now: float) -> None:
+        """Called with each `status` of a terminal."""
 
     def socket_lost(self, place: Place) -> None:
         """Called when the socket of a place is gone."""
@@ -119,6 +168,8 @@ class Shared:
     timing: Timing
     perform: Callable[[Action, Place], None]
     """Does what a terminal wants done in a place."""
+    want_facts: Callable[[str], None]
+    """Has the provisioning API asked about an account."""
     arm: Callable[[float], None]
     """Sees to it that the clock is looked at by a deadline."""
 
@@ -181,7 +232,10 @@ class WatchedAccount:
         if terminal.pending:
             pending, terminal.pending = terminal.pending, []
             for action, place in pending:
-                shared.perform(action, place)
+                if place is not None:
+                    shared.perform(action, place)
+                else:
+                    shared.want_facts(self.account_id)
         if terminal.deadline < inf:
             shared.arm(terminal.deadline)
         state, shown = terminal.state, self.shown
@@ -209,13 +263,21 @@ class WatchedAccount:
             host if isinstance(host, str) else None,
         )
         if kind == "status":
-            if self.terminal.status(
+            place.terse = False
+            authenticated = _flag(event.get("authenticated"))
+            news = self.terminal.status(
                 place,
                 key,
                 connected=_flag(event.get("connected")),
-                authenticated=_flag(event.get("authenticated")),
+                authenticated=authenticated,
                 now=now,
-            ):
+            )
+            if self.attempt is not None:
+                if authenticated is False:
+                    self.attempt.disconnected(place, key)
+                else:
+                    self.attempt.status(place, key, now)
+            if news:
                 self.settle()
             return False
         if kind == "authenticated":
@@ -224,6 +286,8 @@ class WatchedAccount:
             place.note(kind, key[1])
             with self.change() as terminal:
                 terminal.disconnected(place, key, now)
+                if self.attempt is not None:
+                    self.attempt.disconnected(place, key)
             return False
         return None
 
@@ -241,9 +305,13 @@ class WatchedAccount:
                 alone=event.get("replicas") == 1,
             )
             place.note("authenticated" if counted else "authenticated, stale", key[1])
-            if counted and self.attempt is not None:
-                self.attempt.authenticated()
-        return counted
+            if not counted:
+                return False
+            place.terse &= key[1] is None
+            explained = place.authenticated(key, now)
+            if self.attempt is not None:
+                self.attempt.authenticated(place, key, now, explained=explained)
+        return True
 
     # -- places and connections ----------------------------------------------------------------
 
@@ -255,6 +323,8 @@ class WatchedAccount:
         now: float,
     ) -> None:
         """Watch the account where it runs; what is known of the places that stay is kept."""
+        # a server that makes replicas up opens no socket for each
+        replicas = tuple(sorted(replicas, key=_is_not_deployed))[:_REPLICAS_MAX]
         placement = (endpoints, region, replicas)
         if self._ended or placement == self._placement:
             return
@@ -276,7 +346,11 @@ class WatchedAccount:
                     place.zone, place.account_id = zone, account_id
                     entered.append(place)
                 self.places[name] = place
-            terminal.set_places(self.places.values(), now)
+            # without a region the global URL may lead to another one than the account's
+            region_known = endpoints.api_url is not None or endpoints.zones(region) != (
+                endpoints.global_zone,
+            )
+            terminal.set_places(self.places.values(), now, region_known=region_known)
             for place in entered:
                 terminal.socket_down(place, now)
                 self.enter(place, now)
@@ -295,6 +369,7 @@ class WatchedAccount:
             place.flight.cancel()
             place.flight = None
         place.subscribed = False
+        place.asked_at = -inf
         if self.attempt is not None:
             self.attempt.socket_lost(place)
         unneeded = self.shared.pool.release(place.connection, place.account_id)
@@ -335,6 +410,7 @@ class WatchedAccount:
     def socket_lost(self, place: Place, now: float) -> None:
         """Called when the socket of a place is gone."""
         place.subscribed = False
+        place.asked_at = -inf
         with self.change() as terminal:
             terminal.socket_down(place, now)
             if self.attempt is not None:
@@ -354,6 +430,11 @@ class WatchedAccount:
             terminal.token_refused(now)
             if self.attempt is not None:
                 self.attempt.cancel()
+
+    def token_accepted(self, now: float) -> None:
+        """Called when MetaApi takes the token again."""
+        with self.change() as terminal:
+            terminal.token_accepted(now)
 
     def attempt_ended(self, outcome: Outcome) -> None:
         """Forget the reconnect, which has its outcome."""
@@ -422,6 +503,11 @@ def _find_places(
                 name = f"{zone.name} {replica.account_id}"
                 places[name] = (replica.account_id, zone)
     return places
+
+
+def _is_not_deployed(replica: Replica) -> bool:
+    """Return whether MetaApi runs no terminal for a replica."""
+    return not replica.deployed
 
 
 def _flag(value: object) -> bool | None:

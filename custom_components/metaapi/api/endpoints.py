@@ -1,6 +1,6 @@
 """Which URL serves which region and zone.
 
-Sources: the seed page (global URL), SDK behaviour (region and zone hosts).
+Sources: the seed page (global URL), SDK behavior (region and zone hosts).
 """
 
 from collections.abc import Mapping

@@ -88,11 +88,11 @@ class ValidationError(RequestError):
 
 
 class UnauthorizedError(RequestError):
-    """The token is not valid, or not any more (SDK behaviour; REST 401)."""
+    """The token is not valid, or not any more (SDK behavior; REST 401)."""
 
 
 class ForbiddenError(RequestError):
-    """The token lacks a permission for this call or account (SDK behaviour; REST 403)."""
+    """The token lacks a permission for this call or account (SDK behavior; REST 403)."""
 
 
 class NotFoundError(RequestError):
@@ -151,7 +151,7 @@ class TooManyRequestsError(RequestError):
 
     @property
     def limit(self) -> str | None:
-        """Return which subscription limit was hit: `metadata.type` (SDK behaviour)."""
+        """Return which subscription limit was hit: `metadata.type` (SDK behavior)."""
         kind = self.metadata.get("type")
         return kind if isinstance(kind, str) else None
 

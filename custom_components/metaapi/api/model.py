@@ -53,14 +53,14 @@ class AccountState:
     """Whether the terminal is authenticated; None until the first round decides."""
     broker: bool | None = None
     """Whether the terminal is connected to its broker; None while that is not known."""
-    status: Status | None = Status.UNKNOWN
-    """The reason; None while MetaApi refuses the token."""
+    status: Status = Status.UNKNOWN
+    """The reason."""
     timeouts: int = 0
     """How many subscribes in a row each open socket of the account saw answered `TimeoutError`, at least.
 
     0 as long as one of them shows a terminal, or answers anything else. With five in a row MetaApi's SDKs
-    read the account's facts again, since its region may be another one by now (SDK behaviour); listeners
-    hear of each step.
+    read the account's facts again, since its region may be another one by now (SDK behavior); listeners
+    are told of each step.
     """
 
 
@@ -127,12 +127,18 @@ class Account:
     region: str = ""
     state: str = ""
     connection_status: str = ""
+    reliability: str = ""
     replicas: tuple[Replica, ...] = ()
 
     @property
     def deployed(self) -> bool:
         """Tell whether MetaApi runs a terminal for this account."""
         return self.state == DEPLOYED
+
+    @property
+    def high_reliability(self) -> bool:
+        """Return whether MetaApi runs terminals for this account in both zones of its region."""
+        return self.reliability == "high"
 
     @property
     def title(self) -> str:
@@ -168,6 +174,7 @@ class Account:
             region=_string(data, "region"),
             state=_string(data, "state"),
             connection_status=_string(data, "connectionStatus"),
+            reliability=_string(data, "reliability"),
             replicas=tuple(
                 replica
                 for item in (replicas if isinstance(replicas, list) else ())[
@@ -180,7 +187,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Where the client API of this user runs (SDK behaviour: `/users/current/servers/mt-client-api`)."""
+    """Where the client API of this user runs (SDK behavior: `/users/current/servers/mt-client-api`)."""
 
     hostname: str = "mt-client-api-v1"
     domain: str = "agiliumtrade.ai"

@@ -1,8 +1,9 @@
 """All accounts of one token: brings terminals, connections and listeners together."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import batched
 import logging
 from math import inf
@@ -12,9 +13,9 @@ import aiohttp
 
 from .account import Place, Shared, WatchedAccount, give_back
 from .endpoints import Endpoints, Zone
-from .errors import TooManyRequestsError
+from .errors import HandshakeRefusedError, TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
-from .reconnect import Attempt
+from .reconnect import Attempt, Form
 from .subscriber import Subscriber
 from .support import Alarm, Journal, Listener, Tasks
 from .terminal.terminal import AccountState, Terminal
@@ -22,7 +23,12 @@ from .timing import Timing
 from .token import clean
 from .token_check import TokenCheck
 from .transport.channel import Channel
-from .transport.connection import Connection, ConnectionListener, make_channel
+from .transport.connection import (
+    Connection,
+    ConnectionListener,
+    ConnectionState,
+    make_channel,
+)
 from .transport.pool import Link, Pool
 
 _LOGGER = logging.getLogger(__name__)
@@ -68,6 +74,117 @@ class _Dialer:
         )
 
 
+class _TokenGuard:
+    """Stops what uses a token that is refused, and lets it go on."""
+
+    def __init__(
+        self,
+        accounts: Mapping[str, WatchedAccount],
+        pool: Pool[Place],
+        link: Link,
+        journal: Journal,
+    ) -> None:
+        """`accounts` are all of a monitor, those to come as well."""
+        self._accounts = accounts
+        self._pool = pool
+        self._link = link
+        self._journal = journal
+        self._clock = asyncio.get_running_loop().time
+
+    def find_zone(self) -> Zone | None:
+        """Return a zone in use."""
+        return next((connection.zone for connection in self._pool), None)
+
+    def shows_events(self) -> bool:
+        """Return whether an open socket shows a terminal: MetaApi takes the token there."""
+        return any(account.terminal.up for account in self._accounts.values())
+
+    def is_turned_away(self) -> bool:
+        """Return whether a socket was refused because of the token, and waits."""
+        return any(map(_is_turned_away, self._pool))
+
+    async def connect_again(self) -> None:
+        """Let the sockets that were refused because of the token connect at once."""
+        for connection in filter(_is_turned_away, self._pool):
+            await connection.close()
+            if connection in self._pool:
+                connection.start()
+
+    def token_doubted(self) -> None:
+        """Let listeners ask for a new token, while sockets still serve."""
+        self._journal.note("token refused by REST")
+        self._link.listeners.tell()
+
+    async def token_stopped(self) -> None:
+        """Stop everything."""
+        self._journal.note("token refused")
+        await self._change_all(WatchedAccount.token_refused)
+        await _close_all(self._pool)
+        self._link.show(self._clock(), token_refused=True)
+
+    async def token_accepted(self) -> None:
+        """Go on where everything was stopped, and let listeners close their question for a new token."""
+        self._journal.note("token accepted")
+        await self._change_all(WatchedAccount.token_accepted)
+        for connection in self._pool:
+            if connection.state is ConnectionState.CLOSED:
+                connection.start()
+        self._link.listeners.tell()
+
+    async def _change_all(
+        self, change: Callable[[WatchedAccount, float], None]
+    ) -> None:
+        """Change all accounts, some at a time."""
+        now = self._clock()
+        for some in batched(tuple(self._accounts.values()), _AT_ONCE, strict=False):
+            for account in some:
+                change(account, now)
+            await asyncio.sleep(0)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Means:
+    """What reconnects may use, and which forms of the request worked."""
+
+    timing: Timing
+    tasks: Tasks
+    dialer: _Dialer
+    link: Link
+    token_check: TokenCheck
+    find_endpoints: Callable[[], Endpoints]
+    forms: list[str] = field(default_factory=list)
+    """The forms of `reconnect` that MetaApi accepted, the last one at the end."""
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether all sockets are closed because MetaApi refuses the token."""
+        return self.token_check.stopped
+
+    @property
+    def seed_page_url(self) -> str:
+        """Return the base URL of the server that the documentation's example asks."""
+        return self.find_endpoints().global_zone.url
+
+    @property
+    def socket_form_works(self) -> bool:
+        """Return whether a socket that serves accounts ever accepted a `reconnect`."""
+        return Form.SOCKET.value in self.forms
+
+    async def next_socket(self) -> None:
+        """Return when the next socket has opened."""
+        await self.link.next_socket()
+
+    def new_channel(
+        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+    ) -> Channel:
+        """Return a socket of its own, not opened yet."""
+        return self.dialer.channel(on_synchronization)
+
+    def form_accepted(self, form: str) -> None:
+        """Remember which form of `reconnect` was accepted."""
+        self.forms = [*(one for one in self.forms if one != form), form]
+
+
 class Monitor(ConnectionListener):
     """Watches all accounts of one token and knows their state."""
 
@@ -84,12 +201,14 @@ class Monitor(ConnectionListener):
         timing = timing or Timing()
         tasks, journal = Tasks(), Journal()
         self.endpoints = endpoints or Endpoints()
-        self.token_refused = False
-        """Whether MetaApi refuses the token; final, a new token needs a new monitor."""
-        self.reconnect_form: str | None = None
-        """Which form of `reconnect` MetaApi accepted last."""
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
+        self.on_facts_wanted: Callable[[str], None] = _ignore
+        """Called with an id when what the provisioning API says of the account, read from now on, would decide.
+
+        The answer is `set_facts`; it may come late, or never. It may be wanted more often than MetaApi allows:
+        fold, and keep to its pace.
+        """
         self._dialer = _Dialer(session, token, application, timing)
         self._accounts: dict[str, WatchedAccount] = {}
         self._subscriber = Subscriber(
@@ -103,12 +222,22 @@ class Monitor(ConnectionListener):
             journal=journal,
             timing=timing,
             perform=self._subscriber.perform,
+            want_facts=self._want_facts,
             arm=self._alarm.set,
         )
         self._pool = pool
         self._link = Link(pool, timing)
+        guard = _TokenGuard(self._accounts, pool, self._link, journal)
         self._token_check = TokenCheck(
-            session, token, self._token_is_refused, tasks=tasks, timing=timing
+            session, token, guard, tasks=tasks, timing=timing
+        )
+        self._means = _Means(
+            timing=timing,
+            tasks=tasks,
+            dialer=self._dialer,
+            link=self._link,
+            token_check=self._token_check,
+            find_endpoints=lambda: self.endpoints,
         )
         self._clock = asyncio.get_running_loop().time
 
@@ -120,12 +249,25 @@ class Monitor(ConnectionListener):
         return self._shared.timing
 
     @property
+    def token_refused(self) -> bool:
+        """Return whether a new token is to be asked for.
+
+        Sockets that show events go on meanwhile; others are closed. It may become False again by itself.
+        """
+        return self._token_check.refused
+
+    @property
     def connected(self) -> bool | None:
         """Return whether the link to MetaApi is up: False after no socket was open for a minute.
 
         None while that is not decided yet, or no account needs a socket.
         """
         return self._link.connected
+
+    @property
+    def reconnect_form(self) -> str | None:
+        """Return which form of `reconnect` MetaApi accepted last: `socket` or `seed_page`."""
+        return self._means.forms[-1] if self._means.forms else None
 
     def state(self, account_id: str) -> AccountState:
         """Return what is known of an account."""
@@ -156,30 +298,44 @@ class Monitor(ConnectionListener):
         token nor an address. Times are seconds back or ahead from now, except those of `events`: the last
         50, the oldest first.
         """
-        now, pool = self._clock(), self._pool
+        return _assemble(self.diagnostics_parts())
+
+    def diagnostics_parts(self) -> Iterator[tuple[str, Any]]:
+        """Yield what `diagnostics` returns, bit by bit: a thousand accounts at once would keep others waiting.
+
+        Each entry of `sockets`, `accounts` and `events` is a part of its own, named like its list.
+        """
+        now = self._clock()
         held_for = max(self._subscriber.held_until - now, 0.0)
-        tree = {
-            "connected": self.connected,
-            "token_refused": self.token_refused,
-            "reconnect_form": self.reconnect_form,
-            "ignored_events": self.ignored_events,
-            "subscribes_held_for": round(held_for, 1),
-            "sockets": [
-                {
-                    "server": self.endpoints.kind(connection.zone),
-                    "accounts": len(pool.routes(connection)),
-                    **connection.diagnostics(now),
-                }
-                for connection in pool
-            ],
-            "accounts": [
-                account.diagnostics(now) for account in self._accounts.values()
-            ],
-            "events": self._shared.journal.diagnostics(),
-        }
-        # names of hosts are a server's words
-        redacted: dict[str, Any] = clean(tree, self._dialer.token, _DEPTH)
-        return redacted
+        yield "connected", self.connected
+        yield "token_refused", self.token_refused
+        yield "reconnect_form", self.reconnect_form
+        yield "ignored_events", self.ignored_events
+        yield "subscribes_held_for", round(held_for, 1)
+        for name, parts in (
+            (
+                "sockets",
+                (
+                    {
+                        "server": self.endpoints.kind(each.zone),
+                        "accounts": len(self._pool.routes(each)),
+                        **each.diagnostics(self._clock()),
+                    }
+                    for each in self._pool
+                ),
+            ),
+            (
+                "accounts",
+                (
+                    each.diagnostics(self._clock())
+                    for each in [*self._accounts.values()]
+                ),
+            ),
+            ("events", self._shared.journal.diagnostics()),
+        ):
+            for part in parts:
+                # names of hosts are a server's words
+                yield name, clean(part, self._dialer.token, _DEPTH)
 
     def add_account(
         self,
@@ -190,8 +346,16 @@ class Monitor(ConnectionListener):
         replicas: Iterable[Replica] = (),
     ) -> None:
         """Watch an account; a region of "" means that it is not known."""
+        if account_id in self._accounts:
+            # what it has already, sockets and listeners, stays
+            self.place_account(account_id, region, replicas)
+            if deployed is not None:
+                self.set_facts(account_id, deployed=deployed)
+            return
         now = self._clock()
-        terminal = Terminal[Place]((), now, timing=self.timing)
+        terminal = Terminal[Place](
+            (), now, timing=self.timing, id_of=lambda place: place.account_id
+        )
         terminal.facts(now, deployed=deployed)
         account = WatchedAccount(account_id, terminal, self._shared)
         self._accounts[account_id] = account
@@ -223,12 +387,30 @@ class Monitor(ConnectionListener):
             self._show_link()
 
     def set_facts(
-        self, account_id: str, *, deployed: bool | None = None, exists: bool = True
+        self,
+        account_id: str,
+        *,
+        deployed: bool | None = None,
+        exists: bool = True,
+        connection: str | None = None,
+        read_since: float | None = None,
+        high_reliability: bool | None = None,
     ) -> None:
-        """Take what the provisioning API says about an account."""
+        """Take what the provisioning API says about an account; `deployed` None means that it cannot be asked.
+
+        `connection` is the account's `connectionStatus`, `read_since` the loop's time when the read began (now,
+        if it is None), `high_reliability` whether its `reliability` is `high`.
+        """
         if (account := self._accounts.get(account_id)) is not None:
             with account.change() as terminal:
-                terminal.facts(self._clock(), deployed=deployed, exists=exists)
+                terminal.facts(
+                    self._clock(),
+                    deployed=deployed,
+                    exists=exists,
+                    connection=connection,
+                    read_since=read_since,
+                    high_reliability=high_reliability,
+                )
 
     async def reconnect(
         self, account_id: str, timeout: float = 60.0
@@ -238,14 +420,14 @@ class Monitor(ConnectionListener):
         `timeout` is in seconds. A second caller joins an attempt that is under way.
         Source: documentation, "Reconnect".
         """
-        if self.token_refused:
+        if self._means.stopped:
             return ReconnectResult(Outcome.TOKEN_REFUSED, 0.0)
         account = self._accounts.get(account_id)
         if account is None or self._alarm.stopped:
             return ReconnectResult(Outcome.NO_CONNECTION, 0.0)
         attempt = account.attempt
         if attempt is None:
-            attempt = account.attempt = Attempt(account, self)
+            attempt = account.attempt = Attempt(account, self._means)
         return await attempt.join(timeout)
 
     async def close(self) -> None:
@@ -263,7 +445,7 @@ class Monitor(ConnectionListener):
 
     def check_token(self, *, said: bool = False) -> None:
         """Let REST confirm that the token is refused; `said` when a socket was told so in words."""
-        if not (self.token_refused or self._alarm.stopped):
+        if not self._alarm.stopped:
             self._token_check.start(self.endpoints, said=said)
 
     # -- what connections report ---------------------------------------------------------------
@@ -306,14 +488,18 @@ class Monitor(ConnectionListener):
         )
         served = connection.zone.instance
         instance = event.get("instanceIndex")
-        if place is None or (
-            served is not None and isinstance(instance, int) and instance != served
+        if (
+            place is None
+            # `true` and 1.0 equal an instance number and are none
+            or isinstance(instance, (bool, float))
+            or (served is not None and isinstance(instance, int) and instance != served)
         ):
             self.ignored_events += 1
             return
         counted = place.account.take_event(place, event, self._clock())
         if counted:
             connection.prove()
+            self._token_check.served()
         elif counted is None:
             self.ignored_events += 1
 
@@ -322,49 +508,19 @@ class Monitor(ConnectionListener):
         """Let REST confirm that the token is refused."""
         self.check_token(said=said)
 
-    # -- what a reconnect may use --------------------------------------------------------------
-
-    @property
-    def tasks(self) -> Tasks:
-        """Return what is under way."""
-        return self._shared.tasks
-
-    @property
-    def seed_page_url(self) -> str:
-        """Return the base URL of the server that the documentation's example asks."""
-        return self.endpoints.global_zone.url
-
-    def new_channel(
-        self, on_synchronization: Callable[[Mapping[str, Any]], None]
-    ) -> Channel:
-        """Return a socket of its own, not opened yet."""
-        return self._dialer.channel(on_synchronization)
-
-    def form_accepted(self, form: str) -> None:
-        """Remember which form of `reconnect` was accepted."""
-        self.reconnect_form = form
-
-    async def next_socket(self) -> None:
-        """Return when the next socket has opened."""
-        await self._link.next_socket()
-
     # -- inside --------------------------------------------------------------------------------
-
-    async def _token_is_refused(self) -> None:
-        """Stop everything, once."""
-        self.token_refused = True
-        self._shared.journal.note("token refused")
-        now = self._clock()
-        for some in batched(tuple(self._accounts.values()), _AT_ONCE, strict=False):
-            for account in some:
-                account.token_refused(now)
-            await asyncio.sleep(0)
-        await _close_all(self._pool)
-        self._show_link()
 
     def _show_link(self) -> None:
         """Tell listeners whether the link to MetaApi is up, if that changed."""
-        self._link.show(self._clock(), token_refused=self.token_refused)
+        self._link.show(self._clock(), token_refused=self._means.stopped)
+
+    def _want_facts(self, account_id: str) -> None:
+        """Have the provisioning API asked about an account; a fault there must not cost a socket."""
+        self._shared.journal.note("facts wanted", account_id)
+        try:
+            self.on_facts_wanted(account_id)
+        except Exception:
+            _LOGGER.exception("Error in a listener")
 
     def _sweep(self) -> None:
         """Let the clock decide what is due."""
@@ -379,6 +535,31 @@ class Monitor(ConnectionListener):
         nearest = min(nearest, self._link.deadline)
         if nearest < inf:
             self._alarm.set(nearest)
+
+
+def _assemble(parts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return diagnostics as one tree."""
+    tree: dict[str, Any] = {"sockets": [], "accounts": [], "events": []}
+    for name, part in parts:
+        if isinstance(tree.get(name), list):
+            tree[name].append(part)
+        else:
+            tree[name] = part
+    return tree
+
+
+def _ignore(account_id: str) -> None:
+    """Have nobody to ask."""
+
+
+def _is_turned_away(connection: Connection) -> bool:
+    """Return whether a socket was refused because of the token, and waits."""
+    error = connection.statistics.last_error
+    return (
+        connection.state is ConnectionState.BACKING_OFF
+        and isinstance(error, HandshakeRefusedError)
+        and error.status == HTTPStatus.UNAUTHORIZED
+    )
 
 
 def _deadline(account: WatchedAccount) -> float:

@@ -5,47 +5,53 @@ that does not take it is asked once more in that page's own form.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterable, Mapping
+import contextlib
 from enum import Enum
 from math import inf
 from typing import Any, Protocol
 
 from .errors import (
-    CannotConnectError,
     ConnectionLostError,
     MetaApiError,
     NoResponseError,
     NotConnectedError,
+    NotFoundError,
     RequestError,
+    TerminalTimeoutError,
+    TooManyPendingError,
     ValidationError,
 )
 from .model import Outcome, ReconnectResult
 from .support import Tasks
-from .terminal.terminal import Terminal
+from .terminal.terminal import HostKey, Terminal
 from .timing import Timing
 from .transport.channel import Channel
 from .transport.connection import Connection
 
-SECOND_FORM: tuple[type[MetaApiError], ...] = (ValidationError, NoResponseError)
-"""Answers to `reconnect` that may mean that a server knows only the seed page's form of it."""
+_REPEATS_MAX = 5
+"""How often the place that showed the terminal last is asked again after a `TimeoutError` (SDK 16.2.0)."""
 
 
 class Phase(Enum):
     """What an attempt waits for."""
 
     SOCKET = "an open socket"
-    SUBSCRIBES = "answers to subscribes, whose `authenticated` would prove no reconnect"
     RESPONSE = "an answer to the request"
+    PAUSE = (
+        "the moment to ask again, since MetaApi says that the terminal did not answer"
+    )
     SEED_PAGE = "an answer to the request in the seed page's form"
     TERMINAL = "the new `authenticated`"
 
 
 class Form(Enum):
-    """Which form of the request MetaApi accepted."""
+    """A form of the request."""
 
     SOCKET = "socket"
+    """On a socket that serves the account."""
     SEED_PAGE = "seed_page"
+    """As the documentation's example sends it: on a socket of its own."""
 
 
 class Place(Hashable, Protocol):
@@ -60,12 +66,16 @@ class Place(Hashable, Protocol):
         """Return the id that the account has there."""
 
     @property
-    def flight(self) -> asyncio.Task[None] | None:
-        """Return the subscribe that waits for its answer."""
+    def subscribed(self) -> bool:
+        """Return whether the socket may hold a subscription."""
 
     @property
-    def accepted_at(self) -> float:
-        """Return when a subscribe was last accepted."""
+    def authenticated_at(self) -> float:
+        """Return when the terminal was last authenticated there."""
+
+    @property
+    def terse(self) -> bool:
+        """Return whether the server has shown neither `status` nor `host`, like the seed page's."""
 
 
 class Account[PlaceT: Place](Protocol):
@@ -83,7 +93,7 @@ class Account[PlaceT: Place](Protocol):
     def terminal(self) -> Terminal[PlaceT]:
         """Return what is known of the terminal."""
 
-    def change(self) -> AbstractContextManager[Terminal[PlaceT]]:
+    def change(self) -> contextlib.AbstractContextManager[Terminal[PlaceT]]:
         """Return a context in which the terminal may be told something."""
 
     def take_event(
@@ -98,7 +108,9 @@ class Account[PlaceT: Place](Protocol):
 class Means(Protocol):
     """What an attempt may use."""
 
-    token_refused: bool
+    @property
+    def stopped(self) -> bool:
+        """Return whether all sockets are closed because MetaApi refuses the token."""
 
     @property
     def timing(self) -> Timing:
@@ -112,6 +124,10 @@ class Means(Protocol):
     def seed_page_url(self) -> str:
         """Return the base URL of the server that the documentation's example asks."""
 
+    @property
+    def socket_form_works(self) -> bool:
+        """Return whether a socket that serves accounts ever accepted a `reconnect`."""
+
     async def next_socket(self) -> None:
         """Return when the next socket has opened."""
 
@@ -124,8 +140,85 @@ class Means(Protocol):
         """Called when MetaApi accepted a form of the request."""
 
 
-class _LostError(Exception):
-    """The sockets that the request went out on are gone."""
+class Proof[PlaceT: Place]:
+    """Decides whether an `authenticated` proves that the request worked.
+
+    Like the terminal it knows no clock but the one passed in, in seconds.
+    """
+
+    def __init__(self, timing: Timing) -> None:
+        """Nothing counts before a place is asked."""
+        self.complete = False
+        self.moved = False
+        """Whether a terminal of the account came or went since the request went out."""
+        self._timing = timing
+        self._asked: set[PlaceT] = set()
+        self._gone: list[tuple[PlaceT, HostKey]] = []
+        """Hosts that went since the request did."""
+        self._held: dict[tuple[PlaceT, HostKey], float] = {}
+        """Hosts that a subscribe of ours may have shown, and since when."""
+
+    @property
+    def ends(self) -> float:
+        """Return when the clock alone completes the proof."""
+        return min(
+            (
+                since + self._timing.reconnect_quiet
+                for (place, _), since in self._held.items()
+                if place.terse
+            ),
+            default=inf,
+        )
+
+    def asked(self, place: PlaceT) -> None:
+        """Called when the request goes out in a place."""
+        self._asked.add(place)
+
+    def not_asked(self, place: PlaceT) -> None:
+        """Called when the request did not go out after all."""
+        self._asked.discard(place)
+
+    def authenticated(
+        self, place: PlaceT, key: HostKey, now: float, *, explained: bool
+    ) -> None:
+        """Handle an `authenticated`; `explained` when a subscribe of ours may have caused it."""
+        if not self._asked:
+            return
+        self.moved = True
+        went = [host for where, host in self._gone if where == place]
+        if place not in self._asked and not went:
+            return
+        if not explained or any(_matches(host, key) for host in went):
+            self.complete = True
+        else:
+            self._held.setdefault((place, key), now)
+
+    def disconnected(self, place: PlaceT, key: HostKey) -> None:
+        """Handle a `disconnected`, or a `status` that says that the terminal is not authenticated."""
+        if not self._asked:
+            return
+        self.moved = True
+        self._gone.append((place, key))
+        self._held = {
+            (where, host): since
+            for (where, host), since in self._held.items()
+            if where != place or not _matches(host, key)
+        }
+
+    def status(self, place: PlaceT, key: HostKey, now: float) -> None:
+        """Handle a `status`: a terminal that was on its way out when it authenticated sends none any more."""
+        for (where, host), since in self._held.items():
+            if (
+                where == place
+                and _matches(host, key)
+                and now >= since + self._timing.reconnect_confirmed
+            ):
+                self.complete = True
+
+    def tick(self, now: float) -> None:
+        """Let the clock decide what is due."""
+        if now >= self.ends:
+            self.complete = True
 
 
 class Attempt[PlaceT: Place]:
@@ -133,17 +226,23 @@ class Attempt[PlaceT: Place]:
 
     def __init__(self, account: Account[PlaceT], means: Means) -> None:
         """Start the attempt, which its first caller is to join at once."""
-        loop = asyncio.get_running_loop()
         self._account = account
         self._means = means
-        self._clock = loop.time
+        self._clock = asyncio.get_running_loop().time
         self._deadline = 0.0
         self._phase = Phase.SOCKET
         self._form: Form | None = None
-        self._asked: set[PlaceT | Form] = set()
-        """Where the request went, as long as the socket is open."""
-        self._authenticated: asyncio.Future[None] = loop.create_future()
-        self._lost: asyncio.Future[None] = loop.create_future()
+        """Which form of the request was accepted."""
+        self._proof = Proof[PlaceT](means.timing)
+        self._open: set[PlaceT | Form] = set()
+        """The sockets that carry the request."""
+        self._lost = False
+        """Whether the last of them went."""
+        self._refusal: RequestError | None = None
+        """What the seed page's form was answered with, while the other is unanswered."""
+        self._answer: asyncio.Task[None] | None = None
+        """The request on a socket that serves the account."""
+        self._news = asyncio.Event()
         self._task = means.tasks.spawn(self._run(), "metaapi reconnect")
 
     async def join(self, timeout: float) -> ReconnectResult:
@@ -163,29 +262,37 @@ class Attempt[PlaceT: Place]:
                 outcome, error = self._task.result()
         return ReconnectResult(outcome, self._clock() - started, error)
 
-    # -- who tells it what happened ------------------------------------------------------------
-
-    def authenticated(self) -> None:
-        """Called when an `authenticated` of the account counted."""
-        if self._asking and not self._authenticated.done():
-            self._authenticated.set_result(None)
-
-    def socket_lost(self, place: PlaceT | Form) -> None:
-        """Called when the socket of a place, or that of the seed page's form, is gone."""
-        self._asked.discard(place)
-        if self._asking and not self._asked and not self._lost.done():
-            self._lost.set_result(None)
-
     def cancel(self) -> None:
         """Give up: the account or the whole monitor is going away, or the token is refused."""
         self._task.cancel()
 
-    # -- the phases ----------------------------------------------------------------------------
+    # -- what the account reports --------------------------------------------------------------
 
-    @property
-    def _asking(self) -> bool:
-        """Return whether the request may have reached MetaApi."""
-        return self._phase in (Phase.RESPONSE, Phase.SEED_PAGE, Phase.TERMINAL)
+    def authenticated(
+        self, place: PlaceT, key: HostKey, now: float, *, explained: bool
+    ) -> None:
+        """Called when an `authenticated` of the account counted."""
+        self._proof.authenticated(place, key, now, explained=explained)
+        self._news.set()
+
+    def disconnected(self, place: PlaceT, key: HostKey) -> None:
+        """Called when a terminal of the account has gone."""
+        self._proof.disconnected(place, key)
+
+    def status(self, place: PlaceT, key: HostKey, now: float) -> None:
+        """Called with each `status` of the account."""
+        self._proof.status(place, key, now)
+        if self._proof.complete:
+            self._news.set()
+
+    def socket_lost(self, place: PlaceT | Form) -> None:
+        """Called when the socket of a place, or that of the seed page's form, is gone."""
+        if place in self._open:
+            self._open.discard(place)
+            self._lost = not self._open
+            self._news.set()
+
+    # -- the outcome ---------------------------------------------------------------------------
 
     @property
     def _late(self) -> Outcome:
@@ -197,9 +304,11 @@ class Attempt[PlaceT: Place]:
     @property
     def _unconnected(self) -> Outcome:
         """Return the outcome of a loss of the connection."""
-        if self._means.token_refused:
+        if self._means.stopped:
             return Outcome.TOKEN_REFUSED
-        return Outcome.CONNECTION_LOST if self._asking else Outcome.NO_CONNECTION
+        if self._phase is Phase.SOCKET:
+            return Outcome.NO_CONNECTION
+        return Outcome.CONNECTION_LOST
 
     async def _run(self) -> tuple[Outcome, str | None]:
         """Make the attempt, tell the account how it ended, and return that with MetaApi's words."""
@@ -207,16 +316,7 @@ class Attempt[PlaceT: Place]:
         outcome, error = Outcome.NOT_DEPLOYED, None
         try:
             if account.terminal.deployed is not False:
-                places = await self._find_places()
-                await self._settle_subscribes()
-                await self._reconnect(places)
-                outcome = Outcome.AUTHENTICATED
-        except RequestError as err:
-            outcome, error = Outcome.REFUSED, err.message
-        except TimeoutError, NoResponseError:
-            outcome = self._unless_authenticated(self._late)
-        except _LostError, MetaApiError:
-            outcome = self._unless_authenticated(self._unconnected)
+                outcome, error = await self._decide()
         except asyncio.CancelledError:
             outcome = self._unconnected
             raise
@@ -231,132 +331,200 @@ class Attempt[PlaceT: Place]:
                     )
         return outcome, error
 
-    def _unless_authenticated(self, outcome: Outcome) -> Outcome:
-        """Return an outcome, except for a terminal that came back all the same."""
-        return Outcome.AUTHENTICATED if self._authenticated.done() else outcome
-
-    async def _find_places(self) -> list[PlaceT]:
-        """Return the places to ask in, once a socket is open: where the account was up, else all."""
-        places = self._account.places
-        for place in places.values():
-            place.connection.wake()
-        while not (opened := self._open(places.values())):
-            await self._within(self._means.next_socket())
-        return self._open(self._account.terminal.up_places) or opened
-
-    @staticmethod
-    def _open(places: Iterable[PlaceT]) -> list[PlaceT]:
-        """Return the places whose socket is open."""
-        return [place for place in places if place.connection.connected]
-
-    async def _settle_subscribes(self) -> None:
-        """Wait for a subscribe in flight: an `authenticated` that it causes proves no reconnect."""
-        self._phase = Phase.SUBSCRIBES
-        with self._account.change() as terminal:
-            terminal.reconnect_sent(self._clock())
-        places = self._account.places.values()
-        patience = (self._deadline - self._clock()) / 2
-        if flights := [place.flight for place in places if place.flight is not None]:
-            await asyncio.wait(flights, timeout=patience)
-        accepted_at = max((place.accepted_at for place in places), default=-inf)
-        settled = accepted_at + self._means.timing.subscribe_settle
-        if (pause := min(settled - self._clock(), patience)) > 0:
-            await asyncio.sleep(pause)
-
-    async def _reconnect(self, places: Iterable[PlaceT]) -> None:
-        """Send the request, in its second form if need be, and wait for the new `authenticated`."""
-        opened = self._open(places)
-        if not opened:
-            raise _LostError
-        self._account.terminal.reconnect_sent(self._clock())
-        self._phase = Phase.RESPONSE
-        self._asked.update(opened)
-        refusal = await self._ask(opened)
-        if refusal is None:
-            await self._accepted(Form.SOCKET)
-        elif not self._authenticated.done():
-            await self._ask_like_the_seed_page(refusal)
-
-    async def _ask(self, places: Iterable[PlaceT]) -> MetaApiError | None:
-        """Send the request on our sockets; return the error that calls for the second form."""
-        requests = {
-            self._means.tasks.spawn(self._request(place), "metaapi request")
-            for place in places
-        }
-        errors: list[MetaApiError] = []
+    async def _decide(self) -> tuple[Outcome, str | None]:
+        """Ask, and return the outcome: whichever comes first, proof, refusal, loss or the deadline."""
+        asking = self._means.tasks.spawn(self._ask_around(), "metaapi reconnect asks")
+        asking.add_done_callback(self._asking_ended)
         try:
-            while requests and not self._authenticated.done():
-                await self._within(self._first_of(*requests, self._authenticated))
-                done = {request for request in requests if request.done()}
-                if self._take_answers(done, errors):
-                    return None
-                requests -= done
-            if requests:
-                # it may come before the response, which then is on its way
-                done, _ = await asyncio.wait(
-                    requests, timeout=self._means.timing.subscribe_settle
-                )
-                if self._take_answers(done, errors):
-                    return None
+            while True:
+                now = self._clock()
+                self._proof.tick(now)
+                if self._proof.complete:
+                    await self._await_response()
+                    return Outcome.AUTHENTICATED, None
+                if asking.done() and (failure := asking.exception()) is not None:
+                    return self._fail(failure)
+                if self._lost:
+                    return self._unconnected, None
+                if now >= self._deadline:
+                    if self._refusal is not None and self._form is None:
+                        return self._fail(self._refusal)
+                    return self._late, None
+                self._news.clear()
+                await self._sleep(min(self._deadline, self._proof.ends) - now)
         finally:
-            for request in requests:
-                request.cancel()
-        second = [error for error in errors if isinstance(error, SECOND_FORM)]
-        if errors and not second:
-            raise errors[0]
-        refused = [error for error in second if isinstance(error, ValidationError)]
-        return next(iter(refused or second), None)
+            asking.cancel()
 
-    async def _request(self, place: PlaceT) -> MetaApiError | None:
-        """Send the request in one place and return what it was answered with, if not accepted."""
+    def _asking_ended(self, asking: asyncio.Task[None]) -> None:
+        """Wake whoever waits for the outcome."""
+        _retrieve(asking)
+        self._news.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for news, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+
+    def _fail(self, error: BaseException) -> tuple[Outcome, str | None]:
+        """Return the outcome of an error."""
+        if isinstance(error, RequestError):
+            return Outcome.REFUSED, error.message
+        if isinstance(error, MetaApiError):
+            return self._unconnected, None
+        raise error
+
+    async def _await_response(self) -> None:
+        """Give the response, which may come after the `authenticated`, a moment: it tells which form works."""
+        if self._answer is not None:
+            timeout = self._means.timing.subscribe_settle
+            await asyncio.wait((self._answer,), timeout=timeout)
+
+    # -- asking --------------------------------------------------------------------------------
+
+    async def _ask_around(self) -> None:
+        """Send the request in one place at a time until one takes it; raises the error that is the outcome."""
+        timing = self._means.timing
+        done: list[PlaceT] = []
+        repeats = 0
+        while not self._proof.complete:
+            place = await self._find_place(done)
+            with self._account.change() as terminal:
+                now = self._clock()
+                if not place.subscribed:
+                    terminal.subscribe_now(place, now)
+                if not terminal.reconnecting:
+                    terminal.reconnect_sent(now)
+            answer = self._means.tasks.spawn(self._request(place), "metaapi request")
+            self._answer = answer
+            answer.add_done_callback(_retrieve)
+            try:
+                await self._answered(answer)
+            except NotConnectedError, TooManyPendingError:
+                # nothing went out
+                await asyncio.sleep(timing.subscribe_settle)
+            except NotFoundError:
+                done.append(place)
+                if not self._candidates(done):
+                    raise
+            except TerminalTimeoutError:
+                self._phase = Phase.PAUSE
+                await asyncio.sleep(timing.reconnect_again)
+                if place is self._favorite() and repeats < _REPEATS_MAX:
+                    repeats += 1
+                else:
+                    done.append(place)
+                if self._proof.moved or not self._candidates(done):
+                    return
+            except ValidationError as refusal:
+                if not self._proof.complete:
+                    await self._ask_like_the_seed_page(refusal)
+                return
+            else:
+                return
+            finally:
+                answer.cancel()
+
+    def _favorite(self) -> PlaceT | None:
+        """Return the place where the terminal was last authenticated."""
+        places = self._account.places.values()
+        best = max(places, key=lambda place: place.authenticated_at, default=None)
+        return best if best is not None and best.authenticated_at > -inf else None
+
+    def _candidates(self, done: Iterable[PlaceT]) -> list[PlaceT]:
+        """Return the open places that are left, the best first."""
+        places = [
+            place
+            for place in self._account.places.values()
+            if place.connection.connected and place not in done
+        ]
+        return sorted(places, key=lambda place: -place.authenticated_at)
+
+    async def _find_place(self, done: Iterable[PlaceT]) -> PlaceT:
+        """Return where to ask next, once its socket is open; that of the favorite is waited for a while."""
+        for place in self._account.places.values():
+            place.connection.wake()
+        favorite = self._favorite()
+        if favorite is not None and favorite not in done:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._means.timing.reconnect_socket):
+                    while not favorite.connection.connected:
+                        await self._means.next_socket()
+        while not (candidates := self._candidates(done)):
+            await self._means.next_socket()
+        return candidates[0]
+
+    async def _request(self, place: PlaceT) -> None:
+        """Send the request in a place and handle its answer; raises what `Connection.request` raises."""
+        if not place.connection.connected:
+            raise NotConnectedError("The socket closed before the request")
+        self._phase = Phase.RESPONSE
+        self._open.add(place)
+        self._proof.asked(place)
         try:
-            await place.connection.request(
-                "reconnect",
-                place.account_id,
-                timeout=self._means.timing.reconnect_response,
-            )
-        except MetaApiError as err:
-            return err
-        return None
+            await place.connection.request("reconnect", place.account_id)
+        except NotConnectedError, TooManyPendingError:
+            self._open.discard(place)
+            self._proof.not_asked(place)
+            if not self._open:
+                self._phase = Phase.SOCKET
+            raise
+        except NotFoundError:
+            self._open.discard(place)
+            raise
+        self._accepted(Form.SOCKET, [place])
 
-    @staticmethod
-    def _take_answers(
-        answered: Iterable[asyncio.Task[MetaApiError | None]],
-        errors: list[MetaApiError],
-    ) -> bool:
-        """Collect errors; return whether anybody took the request."""
-        results = [request.result() for request in answered]
-        errors.extend(error for error in results if error is not None)
-        return None in results
+    async def _answered(self, answer: asyncio.Task[None]) -> None:
+        """Wait for the answer; silence where nothing moves calls for the second form."""
+        timing = self._means.timing
+        await asyncio.wait((answer,), timeout=timing.reconnect_response)
+        if not (answer.done() or self._proof.moved or self._means.socket_form_works):
+            try:
+                await self._ask_like_the_seed_page(None)
+            except RequestError as refusal:
+                self._refusal = refusal
+            except MetaApiError:
+                # not there; the first form may still be answered
+                self._phase = Phase.RESPONSE
+        with contextlib.suppress(NoResponseError):
+            await answer
 
-    async def _ask_like_the_seed_page(self, refusal: MetaApiError) -> None:
-        """Send the request as the documentation's example does, on a socket of its own."""
+    async def _ask_like_the_seed_page(self, refusal: RequestError | None) -> None:
+        """Send the request as the documentation's example does, on a socket of its own.
+
+        Raises `refusal`, the answer to the other form, where nobody answers; without one, what went wrong.
+        """
         means = self._means
         self._phase = Phase.SEED_PAGE
-        self._asked = {Form.SEED_PAGE}
-        self._lost = asyncio.get_running_loop().create_future()
-        channel = means.new_channel(self._take_event)
+        channel = means.new_channel(self._take_seed_page_event)
         try:
             try:
-                await self._within(channel.connect(means.seed_page_url, seed_page=True))
-                means.tasks.spawn(self._watch_channel(channel), "metaapi seed page")
-                await self._within(
-                    channel.request(
-                        "reconnect",
-                        self._account.account_id,
-                        timeout=means.timing.reconnect_response,
-                    )
-                )
-            except (
-                CannotConnectError,
-                ConnectionLostError,
-                NoResponseError,
-                NotConnectedError,
-            ):
-                if self._authenticated.done():
+                await channel.connect(means.seed_page_url, seed_page=True)
+                if self._form is not None:
                     return
-                raise refusal from None
-            await self._accepted(Form.SEED_PAGE)
+                self._open = (
+                    {*self._open, Form.SEED_PAGE}
+                    if refusal is None
+                    else {Form.SEED_PAGE}
+                )
+                means.tasks.spawn(self._watch_channel(channel), "metaapi seed page")
+                await channel.request("reconnect", self._account.account_id)
+            except ConnectionLostError:
+                # told by whoever watches the channel
+                await asyncio.Event().wait()
+            except RequestError:
+                raise
+            except MetaApiError:
+                self._open.discard(Form.SEED_PAGE)
+                if refusal is not None:
+                    raise refusal from None
+                raise
+            places = self._account.places.values()
+            own = self._account.account_id
+            self._accepted(
+                Form.SEED_PAGE, [one for one in places if one.account_id == own]
+            )
+            await asyncio.Event().wait()
         finally:
             means.tasks.say_goodbye(channel.close(), "metaapi seed page goodbye")
 
@@ -366,43 +534,35 @@ class Attempt[PlaceT: Place]:
         channel.fail_pending()
         self.socket_lost(Form.SEED_PAGE)
 
-    def _take_event(self, event: Mapping[str, Any]) -> None:
-        """Handle an event of the extra socket."""
+    def _take_seed_page_event(self, event: Mapping[str, Any]) -> None:
+        """Handle an event of the extra socket, on which every `authenticated` of the account counts."""
         account = self._account
         places = list(account.places.values())
         ids = {account.account_id, *(place.account_id for place in places)}
         if event.get("type") == "authenticated" and event.get("accountId") in ids:
-            place = next(iter(account.terminal.up_places or places))
+            place = self._favorite() or places[0]
             account.take_event(place, {**event, "sessionId": None}, self._clock())
+            self._proof.complete = True
+            self._news.set()
 
-    async def _accepted(self, form: Form) -> None:
-        """Wait for the `authenticated` that follows an accepted request.
-
-        Raises TimeoutError, or _LostError when every socket is lost.
-        """
+    def _accepted(self, form: Form, places: Iterable[PlaceT]) -> None:
+        """Note that MetaApi took the request, which takes down the terminals of some places."""
         self._phase = Phase.TERMINAL
         self._form = form
         self._means.form_accepted(form.value)
         with self._account.change() as terminal:
-            terminal.reconnect_accepted(self._clock())
-        await self._within(self._first_of(self._authenticated, self._lost))
-        if not self._authenticated.done():
-            raise _LostError
+            terminal.reconnect_accepted(self._clock(), places)
+        self._news.set()
 
-    @staticmethod
-    async def _first_of(*futures: asyncio.Future[Any]) -> None:
-        """Wait until the first of several things happened."""
-        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _within[ResultT](self, awaitable: Awaitable[ResultT]) -> ResultT:
-        """Await something until the deadline, which a later caller may move; raises TimeoutError."""
-        task = asyncio.ensure_future(awaitable)
-        try:
-            while not task.done():
-                left = self._deadline - self._clock()
-                if left <= 0:
-                    raise TimeoutError
-                await asyncio.wait((task,), timeout=left)
-            return task.result()
-        finally:
-            task.cancel()
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Look at a task's error, so that the loop does not log it where nobody waits any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _matches(one: HostKey, other: HostKey) -> bool:
+    """Return whether two keys can mean the same host; None matches any."""
+    return all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )

@@ -126,7 +126,7 @@ class Provisioning:
     async def server_settings(self) -> ServerSettings:
         """Return where the client API of this user runs; raises as `accounts` does.
 
-        Source: SDK behaviour.
+        Source: SDK behavior.
         """
         return ServerSettings.from_json(
             await self._get("/users/current/servers/mt-client-api")

@@ -139,7 +139,7 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
             after, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert len(monitor.tasks) < 10
+        assert len(monitor._shared.tasks) < 10
         connection._channel = None
         await monitor.close()
     tables.lines.append(

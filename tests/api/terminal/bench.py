@@ -1,6 +1,13 @@
 """A terminal with a clock of its own, for the tests of the state machine."""
 
-from api.errors import MetaApiError, TerminalTimeoutError
+from typing import Any
+
+from api.errors import (
+    MetaApiError,
+    TerminalTimeoutError,
+    TooManyRequestsError,
+    ValidationError,
+)
 from api.terminal.terminal import AccountState, Action, Terminal
 
 ANY = (None, None)
@@ -16,7 +23,9 @@ class Bench:
         self.now = 0.0
         self.away: set[str] = set()
         """Zones that answer every subscribe at once: the terminal is away."""
-        self.sent: list[tuple[float, Action, str]] = []
+        self.pongs = True
+        """Whether a ping is answered at once."""
+        self.sent: list[tuple[float, Action, str | None]] = []
         self.machine = Terminal(
             zones or ("a",), 0.0, jitter=lambda low, high: (low + high) / 2
         )
@@ -50,8 +59,12 @@ class Bench:
         actions, self.machine.pending = self.machine.pending, []
         for action, zone in actions:
             self.sent.append((self.now, action, zone))
+            if zone is None:
+                continue
             if action is Action.SUBSCRIBE and zone in self.away:
                 self.answer(TerminalTimeoutError("away"), zone)
+            if action is Action.PROBE and self.pongs:
+                self.pong(zone)
 
     def subscribes(self, zone: str = "a") -> list[float]:
         """Return when subscribes went out to a zone."""
@@ -64,6 +77,17 @@ class Bench:
     def probes(self) -> list[float]:
         """Return when pings of our own went out."""
         return [when for when, action, _ in self.sent if action is Action.PROBE]
+
+    def questions(self) -> list[float]:
+        """Return when REST was asked."""
+        return [when for when, action, _ in self.sent if action is Action.ASK_REST]
+
+    def pong(self, zone: str = "a", sent_at: float | None = None) -> None:
+        """Answer a ping, one that was sent just now if nothing else is said."""
+        self.machine.probe_answered(
+            zone, self.now if sent_at is None else sent_at, self.now
+        )
+        self._collect()
 
     def up(self, zone: str = "a", session: str = "s1") -> None:
         """Open a zone's socket; the subscribe goes out at once."""
@@ -117,10 +141,14 @@ class Bench:
         self.machine.disconnected(zone, key, self.now)
         self._collect()
 
-    def facts(self, *, deployed: bool | None = None, exists: bool = True) -> None:
+    def facts(self, **said: Any) -> None:
         """Let REST speak."""
-        self.machine.facts(self.now, deployed=deployed, exists=exists)
+        self.machine.facts(self.now, **said)
         self._collect()
+
+    def connection(self, status: str) -> None:
+        """Let REST say how a deployed account is connected, by a read that began just now."""
+        self.facts(deployed=True, connection=status, read_since=self.now)
 
     def come_up(self, zone: str = "a", session: str = "s1") -> None:
         """Go all the way to a terminal that is on."""
@@ -147,6 +175,11 @@ class Bench:
 
 
 AWAY = TerminalTimeoutError("away")
+QUOTA = TooManyRequestsError(
+    "enough", metadata={"type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"}
+)
+NONE_DEPLOYED = ValidationError("you have no accounts deployed yet", details={})
+BAD = ValidationError("what", details=[{"parameter": "accountId"}])
 
 
 def asked(bench: Bench, until: float) -> None:

@@ -10,6 +10,8 @@ from api.errors import (
     HandshakeRefusedError,
     InternalError,
     MetaApiError,
+    NoResponseError,
+    NotAuthenticatedError,
     NotFoundError,
     RequestError,
     TerminalTimeoutError,
@@ -19,14 +21,17 @@ from api.errors import (
 )
 from api.model import Status
 from api.terminal import rules
+from api.terminal.evidence import Evidence
 from api.terminal.rules import (
     SUBSCRIBE,
     Limit,
     Retry,
     Rule,
+    floor_after,
     limit_of,
     subscribe_rule,
 )
+from api.timing import Timing
 import pytest
 
 NO_ANSWER_TO_A_SUBSCRIBE = {
@@ -71,35 +76,91 @@ def test_an_error_without_a_rule_is_a_fault_of_metaapis() -> None:
     assert SUBSCRIBE[InternalError] == Rule(Retry.BACKOFF)
 
 
-def test_only_a_terminal_that_is_away_is_evidence() -> None:
+def test_what_is_evidence() -> None:
     """Every other error speaks of MetaApi, or of us."""
-    evidence = {cls for cls, rule in SUBSCRIBE.items() if rule.evidence}
-    assert evidence == {TerminalTimeoutError}
+    evidence = {
+        cls: rule.evidence
+        for cls, rule in SUBSCRIBE.items()
+        if rule.evidence is not Evidence.FAULT
+    }
+    assert evidence == {
+        TerminalTimeoutError: Evidence.AWAY,
+        NotAuthenticatedError: Evidence.ACCEPTED,
+        ValidationError: Evidence.INVALID,
+        NoResponseError: Evidence.NOTHING,
+    }
+    assert subscribe_rule(None).evidence is Evidence.ACCEPTED
 
 
 def test_refusals() -> None:
-    """What makes us blind, what has a floor, and what is not tried again."""
+    """What makes us blind, and what is tried again when: nothing is final."""
     assert {cls: rule.refusal for cls, rule in SUBSCRIBE.items() if rule.refusal} == {
-        TooManyRequestsError: Status.QUOTA_EXHAUSTED,
         ForbiddenError: Status.FORBIDDEN,
         NotFoundError: Status.NOT_FOUND,
     }
-    assert {cls for cls, rule in SUBSCRIBE.items() if rule.floor} == {
-        TooManyRequestsError,
+    assert {
+        cls: rule.retry
+        for cls, rule in SUBSCRIBE.items()
+        if rule.retry is not Retry.BACKOFF
+    } == {
+        TooManyRequestsError: Retry.RATE,
+        UnauthorizedError: Retry.LATER,
+        ForbiddenError: Retry.LATER,
+        NotFoundError: Retry.LATER,
+        ValidationError: Retry.LATER,
+    }
+    assert {cls for cls, rule in SUBSCRIBE.items() if rule.passing} == {
         UnauthorizedError,
         ForbiddenError,
         NotFoundError,
         ValidationError,
     }
-    assert {cls for cls, rule in SUBSCRIBE.items() if rule.retry is Retry.NEVER} == {
-        ForbiddenError,
-        NotFoundError,
-        ValidationError,
-    }
-    assert {cls for cls, rule in SUBSCRIBE.items() if rule.retry is Retry.LATER} == {
-        TooManyRequestsError,
-        UnauthorizedError,
-    }
+
+
+@pytest.mark.parametrize("kind", rules.LIMITS)
+def test_a_subscription_limit_is_a_refusal(kind: str) -> None:
+    """Of the user's, or of the server's."""
+    rule = subscribe_rule(make(TooManyRequestsError, type=kind))
+    assert rule == Rule(Retry.LIMIT, refusal=Status.QUOTA_EXHAUSTED)
+
+
+@pytest.mark.parametrize("details", [None, {}, [], ""])
+def test_a_validation_error_without_details_is_no_bad_request(details: object) -> None:
+    """It says that none of the user's accounts is deployed."""
+    error = ValidationError("no accounts deployed yet", details=details)
+    assert subscribe_rule(error) is SUBSCRIBE[ValidationError]
+
+
+def test_a_validation_error_with_details_is_a_fault_of_ours() -> None:
+    """It says nothing of the account, which is out of sight."""
+    error = ValidationError("what", details=[{"parameter": "accountId"}])
+    assert subscribe_rule(error) == Rule(Retry.LATER, refusal=Status.NO_ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("retry", "recommended", "floors"),
+    [
+        (Retry.BACKOFF, 9.0, [0, 0]),
+        (Retry.LATER, None, [300, 300]),
+        (Retry.LIMIT, None, [60, 120, 240, 300, 300]),
+        (Retry.LIMIT, 2.0, [60, 120, 240, 300, 300]),
+        (Retry.LIMIT, 100.0, [100, 120, 240, 300, 300]),
+        (Retry.LIMIT, 400.0, [400, 400]),
+        (Retry.RATE, 1.0, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]),
+        (Retry.RATE, 0.0, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]),
+        (Retry.RATE, None, [3, 6, 12, 24, 48, 96, 192, 300, 300]),
+        (Retry.RATE, 50.0, [50, 100, 200, 300, 300]),
+        (Retry.RATE, 3600.0, [3600, 3600]),
+    ],
+)
+def test_floors(retry: Retry, recommended: float | None, floors: list[float]) -> None:
+    """Twice as long each time the same comes again, up to 300 s, and never less than recommended."""
+    timing = Timing()
+    times = [*range(len(floors)), 10**6]
+    assert [floor_after(retry, recommended, each, timing) for each in times] == [
+        *floors,
+        floors[-1],
+    ]
 
 
 @pytest.mark.parametrize(

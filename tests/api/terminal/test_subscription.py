@@ -1,6 +1,7 @@
 """Subscribing: rounds, pauses, floors, refusals, and the quota that holds it back."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from api.errors import (
     ForbiddenError,
@@ -15,10 +16,16 @@ from api.model import Status
 from api.terminal.terminal import AccountState
 import pytest
 
-from .bench import ANY, AWAY, Bench, asked
+from .bench import ANY, AWAY, BAD, NONE_DEPLOYED, QUOTA, Bench, asked
 
-FINAL = [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
-"""Answers after which a socket is asked no more."""
+REFUSED = [
+    ForbiddenError("no"),
+    NotFoundError("who"),
+    NONE_DEPLOYED,
+    BAD,
+    UnauthorizedError("you"),
+]
+"""Answers after which nothing is asked for 300 s."""
 
 
 # -- subscribing ---------------------------------------------------------------------------------
@@ -32,7 +39,7 @@ def test_subscribe_repeats_three_seconds_doubling_to_three_hundred(
     bench.answer()
     while bench.now < 1300:
         bench.to(bench.now + 1)
-        if len(bench.sent) and bench.sent[-1][0] == bench.now:
+        if bench.subscribes()[-1] == bench.now:
             bench.answer()
     pauses = [
         b - a for a, b in zip(bench.subscribes(), bench.subscribes()[1:], strict=False)
@@ -41,67 +48,107 @@ def test_subscribe_repeats_three_seconds_doubling_to_three_hundred(
 
 
 def test_one_subscribe_at_a_time(bench: Bench) -> None:
-    """Nothing goes out while an answer is awaited."""
+    """Nothing goes out while an answer is awaited, but once where the server shows a terminal."""
     bench.up()
-    bench.status()
     bench.to(1000)
     assert bench.subscribes() == [0]
+    for now in range(1000, 1100):
+        bench.to(now)
+        bench.status()
+    assert bench.subscribes() == [0, 1000]
 
 
 @pytest.mark.parametrize("recommended", [None, 20.0, 400.0])
-def test_too_many_requests_waits_for_the_longer_of_time_and_floor(
+def test_a_limit_waits_for_the_longer_of_time_and_floor(
     bench: Bench, recommended: float | None
 ) -> None:
-    """A 429 is tried again at the recommended time, and never before 300 s."""
+    """It is tried again at the recommended time, and never before 60 s."""
     bench.up()
-    bench.answer(TooManyRequestsError("slow down"), retry_after=recommended)
+    bench.answer(QUOTA, retry_after=recommended)
     bench.status()
     bench.to(1000)
-    assert bench.subscribes() == [0, max(recommended or 0, 300)]
+    assert bench.subscribes() == [0, max(recommended or 0, 60)]
 
 
-@pytest.mark.parametrize("error", FINAL)
-def test_a_refusal_is_not_tried_again_on_the_same_socket(
+@pytest.mark.parametrize(
+    ("error", "first", "per_hour"),
+    [
+        (QUOTA, [0, 60, 180, 420, 720], 14),
+        (TooManyRequestsError("slow down"), [0, 2, 6, 14, 30, 62, 126], 19),
+    ],
+)
+def test_a_limit_that_repeats_is_given_more_and_more_time(
+    bench: Bench, error: MetaApiError, first: list[float], per_hour: int
+) -> None:
+    """Up to five minutes; another answer begins it anew."""
+    bench.up()
+    while bench.now < 3599:
+        if bench.subscribes()[-1] == bench.now:
+            bench.answer(error, retry_after=2)
+        bench.to(bench.now + 1)
+    assert bench.subscribes()[: len(first)] == first
+    assert len(bench.subscribes()) <= per_hour
+    sent = bench.subscribes()[-1]
+    bench.to(sent + 300)
+    bench.answer()
+    bench.to(bench.now + 3)
+    bench.answer(error, retry_after=2)
+    bench.to(bench.now + 60)
+    pauses = [b - a for a, b in pairwise(bench.subscribes())]
+    assert pauses[len(pauses) - pauses[::-1].index(3) :][:1] == [first[1]]
+
+
+@pytest.mark.parametrize("error", REFUSED)
+def test_a_refusal_is_tried_again_after_the_floor(
     bench: Bench, error: MetaApiError
 ) -> None:
-    """Forbidden, NotFound and Validation end the subscribing."""
+    """Nothing that a server says is final."""
     bench.up()
     bench.answer(error)
-    bench.to(5000)
-    assert bench.subscribes() == [0]
+    bench.to(299)
     bench.renew()
-    assert bench.subscribes() == [0, 5000]
+    assert bench.subscribes() == [0]
+    bench.to(300)
+    assert bench.subscribes() == [0, 300]
+    bench.answer()
+    bench.authenticated(session="s2")
+    assert bench.terminal is True
 
 
-@pytest.mark.parametrize("error", FINAL)
+@pytest.mark.parametrize("error", REFUSED)
 def test_a_refusal_is_asked_again_twelve_times_an_hour_at_most(
     bench: Bench, error: MetaApiError
 ) -> None:
     """However often the socket is a new one, facts are read, or a person presses."""
+    bench.facts(deployed=True, connection="CONNECTED")
+    bench.to(1000)
     bench.up()
     bench.answer(error)
-    for second in range(10, 3600, 10):
+    for second in range(1010, 4600, 10):
         bench.to(second)
         if bench.machine._places["a"].subscription.in_flight:
             bench.answer(error)
         bench.down()
         bench.up(session=str(second))
-        bench.facts(deployed=True)
+        bench.facts(deployed=True, connection="CONNECTED")
         bench.machine.reconnect_sent(bench.now)
         bench.machine.reconnect_ended(bench.now, authenticated=False)
-    assert bench.subscribes() == list(range(0, 3600, 300))
+    assert bench.subscribes() == list(range(1000, 4600, 300))
 
 
 def test_not_found_is_tried_again_when_rest_knows_the_account(bench: Bench) -> None:
-    """New evidence makes it a new question, after the floor."""
+    """News makes it a new question at once; what is known already does not."""
     bench.up()
     bench.answer(NotFoundError("who"))
     bench.to(10)
     bench.facts(deployed=True)
-    bench.to(299)
-    assert bench.subscribes() == [0]
-    bench.to(300)
-    assert bench.subscribes() == [0, 300]
+    bench.to(11)
+    assert bench.subscribes() == [0, 10]
+    bench.answer(NotFoundError("who"))
+    bench.to(20)
+    bench.facts(deployed=True)
+    bench.to(600)
+    assert bench.subscribes() == [0, 10]
 
 
 def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None:
@@ -139,12 +186,12 @@ def test_a_late_answer_of_a_lost_socket_is_ignored(bench: Bench) -> None:
 def test_another_server_is_not_bound_by_a_refusal(bench: Bench) -> None:
     """The floor and the refusal were the old one's."""
     bench.up()
-    bench.answer(TooManyRequestsError("enough"))
+    bench.answer(QUOTA)
     bench.to(1)
     bench.machine.forget_refusal("a")
     bench.renew()
     assert bench.subscribes() == [0, 1]
-    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
+    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
     bench.authenticated(session="s2")
     bench.to(2)
     assert bench.terminal is True
@@ -177,9 +224,9 @@ def test_a_refused_subscribe_is_not_urged(bench: Bench) -> None:
     """Not even by an event that came while it was in flight."""
     bench.up()
     bench.status()
-    bench.answer(ValidationError("what"))
+    bench.answer(BAD)
     bench.status()
-    bench.to(1000)
+    bench.to(299)
     assert bench.subscribes() == [0]
 
 
@@ -214,7 +261,7 @@ def test_hold(bench: Bench) -> None:
     assert bench.state == HELD
     assert bench.subscribes() == [400]
     bench.answer()
-    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
+    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
     bench.authenticated()
     assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
 
@@ -238,7 +285,7 @@ def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
         ([Bench.up, lambda b: b.authenticated(session="foreign")], Status.UNKNOWN),
         ([Bench.up, Bench.answer], Status.UNKNOWN),
         ([Bench.up, lambda b: b.answer(AWAY)], Status.UNKNOWN),
-        ([Bench.up, lambda b: b.answer(ValidationError("what"))], Status.UNKNOWN),
+        ([Bench.up, lambda b: b.answer(BAD)], Status.NO_ANSWER),
         ([Bench.up, lambda b: b.answer(ForbiddenError("no"))], Status.FORBIDDEN),
         ([Bench.up, lambda b: b.answer(NotFoundError("who"))], Status.NOT_FOUND),
         (
@@ -359,9 +406,9 @@ def test_a_reconnect_of_a_held_account(
     if heard:
         heard(bench)
     if silence:
-        bench.to(60)
+        bench.to(59.9)
         assert bench.terminal is True
-        bench.machine.probe_answered("a", 60, 60)
+        bench.to(69)
     assert bench.state == state
     bench.to(399)
     assert bench.subscribes() == []
@@ -374,7 +421,7 @@ REFUSALS = pytest.mark.parametrize(
     [
         (ForbiddenError("no"), Status.FORBIDDEN),
         (NotFoundError("who"), Status.NOT_FOUND),
-        (TooManyRequestsError("enough"), Status.QUOTA_EXHAUSTED),
+        (QUOTA, Status.QUOTA_EXHAUSTED),
     ],
 )
 
@@ -382,7 +429,7 @@ REFUSALS = pytest.mark.parametrize(
 def reconnect_refused(bench: Bench, error: MetaApiError) -> None:
     """Reconnect, after ten seconds, an account whose subscribe MetaApi refused."""
     bench.up()
-    bench.answer(error)
+    bench.answer(error, retry_after=300)
     bench.to(10)
     bench.machine.reconnect_sent(10)
     bench.machine.reconnect_accepted(10)
@@ -397,10 +444,10 @@ def test_a_reconnect_of_a_refused_account(
     """It is on, then out of sight for the same reason; MetaApi is asked for a subscription after the floor."""
     reconnect_refused(bench, error)
     assert bench.terminal is True
-    bench.to(70)
+    bench.to(69.9)
     assert bench.terminal is True
+    bench.to(70)
     assert bench.probes() == [70]
-    bench.machine.probe_answered("a", 70, 70)
     assert bench.state == AccountState(available=False, status=status)
     bench.to(299)
     assert bench.subscribes() == [0]
@@ -421,7 +468,7 @@ def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> N
     bench.answer(ForbiddenError("still no"))
     assert bench.terminal is True
     bench.to(400)
-    bench.machine.probe_answered("a", 400, 400)
+    bench.to(409)
     assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
 
 
@@ -443,7 +490,7 @@ def test_a_refusal_ends_a_subscription(
     bench.machine.reconnect_ended(120, authenticated=True)
     assert bench.terminal is True
     bench.to(180)
-    bench.machine.probe_answered("a", 180, 180)
+    bench.to(189)
     assert bench.state == AccountState(available=False, status=status)
 
 
@@ -467,8 +514,8 @@ def test_a_silence_without_a_subscription_is_no_evidence(
             bench.answer(error)
     assert bench.terminal is True
     bench.to(60)
-    bench.machine.probe_answered("a", 60, 60)
-    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
+    bench.to(69)
+    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
     asked = len(bench.subscribes())
     bench.to(400)
     assert len(bench.subscribes()) > asked
@@ -482,7 +529,7 @@ def test_a_silence_without_a_subscription_leaves_the_other_zone(pair: Bench) -> 
     pair.to(50)
     pair.status()
     pair.to(60)
-    pair.machine.probe_answered("b", 60, 60)
+    pair.to(60)
     assert pair.terminal is True
     assert pair.machine.up_places == ["a"]
 
@@ -512,16 +559,17 @@ def test_a_status_alone_lifts_no_refusal(bench: Bench) -> None:
     assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
 
 
-def test_a_second_refusal_is_the_last_word(bench: Bench) -> None:
-    """Until a new socket, new facts or a person make it a new question."""
+def test_a_second_refusal_is_asked_again_after_the_floor(bench: Bench) -> None:
+    """Also one that came while a terminal was shown."""
     bench.up()
     bench.authenticated()
     bench.answer(ForbiddenError("no"))
     bench.to(60)
-    bench.machine.probe_answered("a", 60, 60)
     assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
-    bench.to(4000)
+    bench.to(299)
     assert bench.subscribes() == [0]
+    bench.to(300)
+    assert bench.subscribes() == [0, 300]
 
 
 def test_a_status_makes_a_planned_subscribe_needless(bench: Bench) -> None:
@@ -543,7 +591,7 @@ def test_a_refusal_ends_with_a_subscription(bench: Bench) -> None:
         bench.authenticated(ANY, None)
     bench.answer()
     bench.to(400)
-    bench.machine.probe_answered("a", 400, 400)
+    bench.to(409)
     assert bench.state == AccountState(terminal=False, status=Status.SILENT)
 
 
@@ -588,7 +636,7 @@ def test_a_refused_account_that_is_heard_of_is_subscribed(
         return
     bench.status()
     bench.to(70)
-    bench.machine.probe_answered("a", 70, 70)
+    bench.to(79)
     assert bench.state == AccountState(terminal=False, status=Status.SILENT)
 
 
@@ -606,7 +654,7 @@ def test_timeouts_in_a_row_are_counted(bench: Bench) -> None:
     bench.to(100)
     bench.up(session="s2")
     assert bench.state == AccountState(
-        available=False, status=Status.UNKNOWN, timeouts=3
+        available=False, status=Status.NO_ANSWER, timeouts=3
     )
     bench.answer(AWAY)
     bench.to(103)

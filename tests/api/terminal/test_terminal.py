@@ -1,6 +1,7 @@
 """The state machine of one account: each rule of on, off, unavailable and unknown by name."""
 
 from api.errors import (
+    ConnectionLostError,
     ForbiddenError,
     InternalError,
     MetaApiError,
@@ -8,17 +9,13 @@ from api.errors import (
     NotFoundError,
     TerminalTimeoutError,
     TooManyRequestsError,
-    ValidationError,
+    UnauthorizedError,
 )
 from api.model import Status
 from api.terminal.terminal import AccountState
 import pytest
 
-from .bench import ANY, ONE, TWO, Bench
-
-FINAL = [ForbiddenError("no"), NotFoundError("who"), ValidationError("what")]
-"""Answers after which a socket is asked no more."""
-
+from .bench import ANY, BAD, ONE, QUOTA, TWO, Bench
 
 # -- on ------------------------------------------------------------------------------------------
 
@@ -125,44 +122,70 @@ def test_instances_on_one_socket_are_apart(bench: Bench) -> None:
 
 
 def test_off_after_silence_on_a_living_socket(bench: Bench) -> None:
-    """60 s without status and a ping that was answered afterwards are evidence."""
+    """60 s without status, then 9 s in which a subscribe brought nothing, with a pong after each."""
     bench.come_up()
     bench.to(5)
     bench.status()
     bench.to(64.9)
     assert bench.probes() == []
-    bench.to(66)
+    assert bench.subscribes() == [0]
+    bench.to(65)
     assert bench.probes() == [65]
+    assert bench.subscribes() == [0, 65]
+    bench.to(73.9)
     assert bench.terminal is True
-    bench.machine.probe_answered("a", 65, 66)
+    bench.to(74)
+    assert bench.probes() == [65, 74]
     assert bench.state == AccountState(terminal=False, status=Status.SILENT)
-    bench.to(66)
-    assert bench.subscribes()[-1] == 66
+    bench.answer(TerminalTimeoutError("away"))
+    bench.to(77)
+    assert bench.subscribes() == [0, 65, 77]
 
 
-def test_silence_without_an_answered_ping_is_no_evidence(bench: Bench) -> None:
+@pytest.mark.parametrize("answered", [[], [60]])
+def test_silence_without_an_answered_ping_is_no_evidence(
+    bench: Bench, answered: list[float]
+) -> None:
     """A network that goes silent as a whole says nothing about the terminal."""
     bench.come_up()
+    bench.pongs = False
+    for when in answered:
+        bench.to(when)
+        bench.pong()
     bench.to(300)
     assert bench.terminal is True
-    assert bench.probes() == [60]
+    assert bench.probes() == [60, 69][: 1 + len(answered)]
 
 
 def test_a_ping_answered_that_was_sent_too_early_is_no_evidence(bench: Bench) -> None:
-    """Only a ping sent after the 60 s counts."""
+    """Only pings sent after the 60 s and the 9 s count."""
     bench.come_up()
+    bench.pongs = False
     bench.to(61)
-    bench.machine.probe_answered("a", 59.9, 61)
+    bench.pong(sent_at=59.9)
+    assert bench.subscribes() == [0]
+    bench.pong(sent_at=61)
+    assert bench.subscribes() == [0, 61]
+    bench.to(71)
+    bench.pong(sent_at=69.9)
     assert bench.terminal is True
+    bench.pong(sent_at=70)
+    assert bench.terminal is False
 
 
-def test_status_during_the_ping_keeps_it_on(bench: Bench) -> None:
-    """A status that was on its way when we asked is a sign of life."""
+@pytest.mark.parametrize("when", [60.5, 68.9])
+def test_a_sign_of_life_during_the_ping_keeps_it_on(bench: Bench, when: float) -> None:
+    """One that was on its way when we asked, or one that a subscribe brought."""
     bench.come_up()
+    bench.pongs = False
     bench.to(60)
-    bench.to(60.5)
+    if when > 61:
+        bench.pong()
+    bench.to(when)
     bench.status()
-    bench.machine.probe_answered("a", 60, 60.6)
+    bench.to(when + 1)
+    bench.pong()
+    bench.to(when + 59)
     assert bench.terminal is True
 
 
@@ -242,7 +265,10 @@ def test_round_needs_an_answer(bench: Bench) -> None:
     assert bench.terminal == "unavailable"
 
 
-@pytest.mark.parametrize("error", [InternalError("fault"), NoResponseError("none")])
+@pytest.mark.parametrize(
+    "error",
+    [InternalError("fault"), TooManyRequestsError("slow"), ConnectionLostError("lost")],
+)
 def test_other_errors_break_a_round(bench: Bench, error: MetaApiError) -> None:
     """An error of MetaApi's own is no evidence about the terminal."""
     bench.come_up()
@@ -255,14 +281,31 @@ def test_other_errors_break_a_round(bench: Bench, error: MetaApiError) -> None:
 
 
 def test_a_subscribe_in_flight_keeps_a_round_open(bench: Bench) -> None:
-    """Every subscribe of the round must have been answered."""
+    """The last subscribe of the round may still be answered, but not for ever."""
+    bench.up()
+    bench.answer()
+    bench.to(57)
+    bench.answer(TooManyRequestsError("slow down"), retry_after=1)
+    bench.to(58)
+    bench.answer()
+    bench.to(115)
+    bench.authenticated(session="of another socket")
+    bench.to(123.9)
+    assert bench.terminal == "unavailable"
+    bench.to(124)
+    assert bench.terminal is False
+
+
+def test_a_subscribe_that_hangs_keeps_no_round_open(bench: Bench) -> None:
+    """It is overdue when the round ends."""
     bench.away = {"a"}
     bench.up()
     bench.to(40)
     bench.away = set()
-    bench.to(89)
+    bench.to(59.9)
+    assert bench.subscribes() == [0, 3, 9, 21, 45]
     assert bench.terminal is None
-    bench.answer(TerminalTimeoutError("away"))
+    bench.to(60)
     assert bench.terminal is False
 
 
@@ -280,10 +323,10 @@ def test_events_do_not_make_us_subscribe_at_the_servers_pace(bench: Bench) -> No
 
 
 def test_a_refusal_of_a_link_that_is_up_keeps_its_floor(bench: Bench) -> None:
-    """A 429 after the `authenticated` still means 300 s."""
+    """A 429 after the `authenticated` still means a pause."""
     bench.up()
     bench.authenticated()
-    bench.answer(TooManyRequestsError("slow down"))
+    bench.answer(TooManyRequestsError("slow down"), retry_after=300)
     bench.disconnected()
     bench.status()
     bench.to(299)
@@ -343,7 +386,13 @@ def test_a_zone_where_it_was_up_must_agree(pair: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [InternalError("fault"), NoResponseError("none"), ValidationError("what")]
+    "error",
+    [
+        InternalError("fault"),
+        NoResponseError("none"),
+        TooManyRequestsError("slow down"),
+        UnauthorizedError("you"),
+    ],
 )
 def test_on_is_not_believed_for_ever(bench: Bench, error: MetaApiError) -> None:
     """An on that no socket shows any more is out of sight after two minutes, whatever we hear."""
@@ -442,7 +491,7 @@ def test_unavailable_stays_until_the_round_decides(bench: Bench) -> None:
     bench.away = {"a"}
     bench.up(session="s2")
     assert bench.state == AccountState(
-        available=False, status=Status.UNKNOWN, timeouts=1
+        available=False, status=Status.NO_ANSWER, timeouts=1
     )
     bench.to(159)
     assert bench.terminal == "unavailable"
@@ -484,9 +533,10 @@ def test_status_after_a_gap_subscribes_but_proves_nothing(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (TooManyRequestsError("slow down"), Status.QUOTA_EXHAUSTED),
+        (QUOTA, Status.QUOTA_EXHAUSTED),
         (ForbiddenError("no"), Status.FORBIDDEN),
         (NotFoundError("who"), Status.NOT_FOUND),
+        (BAD, Status.NO_ANSWER),
     ],
 )
 def test_unavailable_while_the_subscribe_is_refused(
@@ -524,13 +574,40 @@ def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
 
 
 def test_unavailable_when_the_token_is_refused(bench: Bench) -> None:
-    """Nothing is known with a refused token, for good."""
+    """Nothing is known with a refused token, and nothing asked."""
+    refused = AccountState(available=False, status=Status.TOKEN_REFUSED)
     bench.come_up()
     bench.machine.token_refused(1)
-    assert bench.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
+    assert bench.state == refused
     bench.authenticated()
+    bench.renew()
     bench.to(1000)
-    assert bench.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
+    assert bench.state == refused
+    assert bench.subscribes() == [0]
+    assert bench.questions() == []
+
+
+def test_a_token_that_is_taken_again(bench: Bench) -> None:
+    """All goes on by itself."""
+    bench.come_up()
+    bench.machine.token_refused(1)
+    bench.down()
+    bench.to(400)
+    bench.machine.token_accepted(400)
+    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    bench.come_up(session="s2")
+    assert bench.terminal is True
+
+
+def test_a_token_that_is_taken_again_lifts_the_floor(bench: Bench) -> None:
+    """What a socket said of it was a mistake."""
+    bench.up()
+    bench.answer(UnauthorizedError("you"))
+    bench.to(10)
+    assert bench.subscribes() == [0]
+    bench.machine.token_accepted(10)
+    bench.to(10)
+    assert bench.subscribes() == [0, 10]
 
 
 def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
@@ -563,7 +640,7 @@ def test_unknown_for_ninety_seconds_at_most(bench: Bench) -> None:
     bench.to(89.9)
     assert bench.terminal is None
     bench.to(90)
-    assert bench.state == AccountState(available=False, status=Status.UNKNOWN)
+    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
 
 
 def test_unknown_becomes_unavailable_when_no_socket_ever_opens(bench: Bench) -> None:
@@ -649,9 +726,9 @@ def test_a_reconnect_that_succeeded_elsewhere_renews_the_subscription(
 
 
 def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None:
-    """However often a person asks, a quota is not asked more than 12 times an hour."""
+    """However often a person asks, what is refused is not asked more than 12 times an hour."""
     bench.up()
-    bench.answer(TooManyRequestsError("slow down"))
+    bench.answer(ForbiddenError("no"))
     for now in range(10, 300, 10):
         bench.to(now)
         bench.machine.reconnect_sent(now)

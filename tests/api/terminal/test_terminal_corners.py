@@ -7,10 +7,10 @@ from unittest.mock import patch
 
 from api.errors import (
     ForbiddenError,
+    InternalError,
     MetaApiError,
     NotFoundError,
     TooManyRequestsError,
-    ValidationError,
 )
 from api.model import Status
 from api.terminal.terminal import AccountState, Action, Terminal
@@ -85,9 +85,7 @@ def test_a_status_of_an_unknown_host_that_denies_is_evidence(bench: Bench) -> No
 def test_the_first_reason_stays(bench: Bench) -> None:
     """A round that gets nowhere afterwards is no news."""
     bench.come_up()
-    bench.to(60)
-    bench.machine.probe_answered("a", 60, 60)
-    bench._collect()
+    bench.to(69)
     assert bench.state.status is Status.SILENT
     asked(bench, 300)
     assert bench.state == AccountState(terminal=False, status=Status.SILENT, timeouts=6)
@@ -110,19 +108,20 @@ def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
 
 
 def test_a_probe_can_be_sent_again(bench: Bench) -> None:
-    """A terminal that spoke meanwhile may fall silent later."""
+    """A terminal that spoke meanwhile may fall silent later; it is given more time then."""
     bench.come_up()
-    bench.to(60)
+    bench.to(61)
     bench.status()
-    bench.machine.probe_answered("a", 60, 60)
-    bench.to(119)
+    bench.to(150)
     assert bench.probes() == [60]
-    bench.to(120)
-    assert bench.probes() == [60, 120]
+    bench.to(151)
+    assert bench.probes() == [60, 151]
+    bench.to(160)
+    assert bench.state.status is Status.SILENT
 
 
 def test_a_zone_that_lost_its_host_begins_a_new_round(pair: Bench) -> None:
-    """Its old one is long over, and says nothing about now."""
+    """Its old one says nothing about now; the other zone's round decides."""
     pair.renew("s2", "b")
     pair.away = {"b"}
     pair.answer(zone="b")
@@ -130,9 +129,9 @@ def test_a_zone_that_lost_its_host_begins_a_new_round(pair: Bench) -> None:
     pair.to(59)
     pair.disconnected(zone="a")
     assert pair.terminal is True
-    asked(pair, 121)
+    asked(pair, 59.9)
     assert pair.terminal is True
-    pair.to(122)
+    pair.to(60)
     assert pair.terminal is False
 
 
@@ -223,8 +222,7 @@ def test_facts_that_change_nothing_subscribe_nothing(bench: Bench) -> None:
 def test_deployed_again_keeps_the_reason_that_was(bench: Bench) -> None:
     """Only the reason that REST gave is taken back."""
     bench.come_up()
-    bench.to(60)
-    bench.machine.probe_answered("a", 60, 60)
+    bench.to(69)
     bench.facts(deployed=False)
     assert bench.state.status is Status.NOT_DEPLOYED
     bench.facts(deployed=False)
@@ -331,17 +329,21 @@ def test_a_floor_that_is_over_needs_no_lifting(bench: Bench) -> None:
     ("error", "deployed"),
     [
         (NotFoundError("who"), None),
-        (ForbiddenError("no"), True),
+        (
+            TooManyRequestsError(
+                "full", metadata={"type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER"}
+            ),
+            True,
+        ),
         (TooManyRequestsError("slow down"), True),
-        (ValidationError("what"), True),
     ],
 )
 def test_what_lifts_no_floor(
     bench: Bench, error: MetaApiError, deployed: bool | None
 ) -> None:
-    """A terminal that is there now explains NotFound alone; no news are none."""
+    """A terminal that is there now explains no limit; no news are none."""
     bench.up()
-    bench.answer(error)
+    bench.answer(error, retry_after=300)
     bench.to(10)
     bench.facts(deployed=False)
     bench.facts(deployed=deployed)
@@ -488,15 +490,20 @@ def test_a_terminal_that_is_believed_counts_timeouts(bench: Bench) -> None:
 def test_when_the_clock_is_looked_at_again(bench: Bench) -> None:
     """Not before it can change something, and not after it."""
     bench.up()
+    assert bench.machine.deadline == 30  # REST is asked about a zone that is mute
+    bench.to(30)
+    assert bench.questions() == [30]
+    assert bench.machine.deadline == 45  # REST has not answered
+    bench.to(45)
     assert bench.machine.deadline == 60  # the round
-    bench.machine.hold(50.0, 0.0)
+    bench.machine.hold(50.0, 45.0)
     bench.authenticated(session="of another socket")
-    assert bench.machine.deadline == 60  # a subscribe is in flight
+    assert bench.machine.deadline == 50  # another subscribe, at once but for the hold
     bench.answer(AWAY)
     assert bench.machine.deadline == 50
-    bench.machine.reconnect_sent(1.0)
+    bench.machine.reconnect_sent(46.0)
     assert bench.machine.deadline == 60  # nothing subscribes now
-    bench.machine.reconnect_ended(2.0, authenticated=False)
+    bench.machine.reconnect_ended(47.0, authenticated=False)
     assert bench.machine.deadline == 50
 
 
@@ -506,9 +513,9 @@ def test_when_an_on_that_nothing_shows_is_given_up(bench: Bench) -> None:
     bench.down()
     bench.to(1)
     bench.up(session="s2")
-    bench.answer(ValidationError("what"))
-    assert bench.machine.deadline == 120
+    bench.answer(InternalError("fault"))
     bench.to(119)
+    assert bench.machine.deadline == 120
     assert bench.terminal is True
     bench.to(120)
     assert bench.terminal == "unavailable"
@@ -572,12 +579,14 @@ def test_what_is_told_of_hosts_and_refusals() -> None:
     one = {"instance": None, "host": "ps-1", "session": "ours", "broker": None}
     two = {"instance": 1, "host": "ps-2", "session": "ours", "broker": False}
     up = NOTHING | {"socket": True, "subscribe_pause": 3.0}
-    refused = up | {"refusal": Status.FORBIDDEN}
+    refused = up | {"refusal": Status.FORBIDDEN, "next_subscribe_in": 289.9}
     assert bench.machine.diagnostics(20.06) == {
         "a": up | {"hosts": [one | {"last_sign": 20.1}, two | {"last_sign": 10.1}]},
         "b": refused | {"refused_for": 289.9},
     }
+    bench.pongs = False
     bench.to(61)
+    refused["next_subscribe_in"] = 249.0
     hosts = [one | {"last_sign": 61.0}, two | {"last_sign": 51.0}]
     assert bench.machine.diagnostics(61.0) == {
         "a": up | {"hosts": hosts, "probing": True},
@@ -585,9 +594,10 @@ def test_what_is_told_of_hosts_and_refusals() -> None:
     }
     bench.status(ONE, connected=None)
     bench.status((1, "ps-2"), connected=None)
-    bench.machine.probe_answered("a", 61.0, 61.0)
+    bench.pong()
     assert bench.machine.diagnostics(61.0)["a"]["probing"] is False
     bench.down("a")
+    refused["next_subscribe_in"] = -90.0
     earlier = {"last_sign": 339.0, "session": "earlier"}
     hosts = [one | earlier, two | earlier]
     assert bench.machine.diagnostics(400.0) == {

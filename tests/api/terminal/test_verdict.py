@@ -16,6 +16,7 @@ ALL: dict[str, Any] = {
     "socket_open": True,
     "terminal": True,
     "broker": False,
+    "broker_away": True,
     "deployed": False,
     "reason": Status.SILENT,
     "timeouts": 3,
@@ -38,7 +39,7 @@ TABLE: tuple[tuple[dict[str, Any], AccountState], ...] = (
     ),
     (
         {"refusal": None},
-        AccountState(available=False, status=Status.UNKNOWN, timeouts=3),
+        AccountState(available=False, status=Status.NO_ANSWER, timeouts=3),
     ),
     (
         {"socket_open": False},
@@ -64,6 +65,10 @@ TABLE: tuple[tuple[dict[str, Any], AccountState], ...] = (
     ),
     (
         {"deployed": None},
+        AccountState(terminal=False, status=Status.BROKER_DISCONNECTED, timeouts=3),
+    ),
+    (
+        {"broker_away": False},
         AccountState(terminal=False, status=Status.SILENT, timeouts=3),
     ),
 )

@@ -4,6 +4,15 @@ from dataclasses import dataclass
 from math import inf
 
 
+def soonest(now: float, *moments: float) -> float:
+    """Return the first moment that is still to come; infinity if none is."""
+    first = inf
+    for moment in moments:
+        if now < moment < first:
+            first = moment
+    return first
+
+
 @dataclass(slots=True)
 class Clock:
     """Runs from a moment on, for so many seconds; times are those of a monotonic clock."""
@@ -11,6 +20,16 @@ class Clock:
     lasts: float
     since: float | None = None
     """When it was started; None while it does not run."""
+
+    @property
+    def running(self) -> bool:
+        """Return whether it was started and not stopped; it may be over."""
+        return self.since is not None
+
+    @property
+    def began(self) -> float:
+        """Return when it was started; long ago while it does not run."""
+        return -inf if self.since is None else self.since
 
     @property
     def ends(self) -> float:

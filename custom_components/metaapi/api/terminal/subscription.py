@@ -1,43 +1,55 @@
 """Subscribing to an account in one place: the round, the pause, the floor, the refusal, what is in flight."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 from typing import Any
 
 from ..model import Status
-from ..timing import Timing
+from ..timing import FLOORS_PER_HOUR, Timing
 from .clock import Clock
+from .evidence import Evidence
 
-_FLOORS_PER_HOUR = 12
+
+class Urge(Enum):
+    """Whether an event makes us subscribe at once, though a subscribe may be unanswered."""
+
+    NONE = "no event did since the last subscribe that was planned"
+    WANTED = "that subscribe is still to go out"
+    SPENT = "it went out: the next planned one comes first"
 
 
 @dataclass(slots=True)
 class Floor:
     """The least delay that follows a refusal; like the refusal itself, it outlives the socket."""
 
-    lasts: float
-    """In seconds, when nobody recommends more."""
+    hour: float
+    """The time within which news lift it once, in seconds."""
     until: float = -inf
+    passing: bool = False
+    """Whether news of REST lift it."""
     lifted: Clock = field(init=False)
-    """Runs for an hour after news of REST lifted the floor."""
+    """Runs for an hour after news lifted it."""
     skipped: float = 0.0
     """What was left of it then, in seconds: the next one is longer by that."""
 
     def __post_init__(self) -> None:
         """Set the clock: no more attempts in an hour for being lifted."""
-        self.lifted = Clock(_FLOORS_PER_HOUR * self.lasts, -inf)
+        self.lifted = Clock(self.hour, -inf)
 
-    def set(self, now: float, recommended: float | None) -> None:
-        """Delay the next subscribe, by what the server recommends if that is longer."""
-        self.until = now + max(recommended or 0.0, self.lasts) + self.skipped
+    def set(self, now: float, lasts: float, *, passing: bool) -> None:
+        """Delay the next subscribe."""
+        self.until = now + lasts + self.skipped
+        self.passing = passing
 
-    def lift(self, now: float) -> None:
+    def lift(self, now: float) -> bool:
         """Let the next subscribe go out at once, unless that was done within the last hour."""
-        if self.until > now and self.lifted.over(now):
-            self.lifted.start(now)
-            self.skipped = self.until - now
-            self.until = now
+        if not (self.passing and self.until > now and self.lifted.over(now)):
+            return False
+        self.lifted.start(now)
+        self.skipped = self.until - now
+        self.until = now
+        return True
 
 
 @dataclass(slots=True)
@@ -46,48 +58,63 @@ class Subscription:
 
     timing: Timing
     round: Clock = field(init=False)
-    """Runs from the first subscribe of a round: 60 s without `authenticated` have got nowhere."""
+    """Runs from the first subscribe of a round."""
+    heard: set[Evidence] = field(default_factory=set)
+    """What was answered in the round; empty while the place is mute."""
     floor: Floor = field(init=False)
     refusal: Status | None = None
     """Why the place lets us see nothing; None if it does not refuse."""
     subscribed: bool = False
     """Whether the account's events come on this very socket."""
-    in_flight: bool = False
+    asking: Clock = field(init=False)
+    """Runs while a subscribe is in flight; over, the judge of the round waits for it no longer."""
     sent_at: float = -inf
-    """When the last subscribe went out."""
+    """When the last subscribe went out on this socket."""
     wanted_at: float | None = None
     """When the next one is wanted; None if none is."""
     pause: float = 0.0
     """How long to wait after the next answer, in seconds."""
     timeouts: int = 0
     """Subscribes in a row that were answered `TimeoutError`; sockets may come and go between them."""
-    urged: bool = False
-    """Whether an event made us subscribe at once; it does so only once."""
+    limits: int = 0
+    """Subscribes in a row that were answered with a 429."""
+    urge: Urge = Urge.NONE
 
     def __post_init__(self) -> None:
         """Set the clocks."""
         self.round = Clock(self.timing.round)
-        self.floor = Floor(self.timing.refused_floor)
+        self.asking = Clock(self.timing.grace)
+        self.floor = Floor(FLOORS_PER_HOUR * self.timing.refused_floor)
+
+    @property
+    def in_flight(self) -> bool:
+        """Return whether a subscribe waits for its answer."""
+        return self.asking.running
 
     # -- what goes out -------------------------------------------------------------------------
 
+    def earliest(self, held_until: float) -> float:
+        """Return before when nothing goes out, whatever the server makes us want."""
+        apart = self.timing.subscribe_first / 3
+        return max(self.floor.until, self.sent_at + apart, held_until)
+
     def due(self, held_until: float) -> float:
-        """Return when the next subscribe may go out, whatever the server makes us want."""
-        if self.in_flight:
+        """Return when the next subscribe goes out; infinity if none does."""
+        if self.wanted_at is None or (
+            self.asking.since is not None and self.urge is not Urge.WANTED
+        ):
             return inf
-        return max(
-            inf if self.wanted_at is None else self.wanted_at,
-            self.floor.until,
-            self.sent_at + self.timing.subscribe_first / 3,
-            held_until,
-        )
+        return max(self.wanted_at, self.earliest(held_until))
 
     def send(self, now: float) -> None:
-        """Note that a subscribe goes out."""
-        self.in_flight = True
+        """Note that a subscribe goes out; it takes the place of one that is still unanswered."""
+        self.asking.start(now)
         self.sent_at = now
         self.wanted_at = None
-        self.round.run_while(True, now)
+        self.urge = Urge.SPENT if self.urge is Urge.WANTED else Urge.NONE
+        if not self.round.running:
+            self.round.start(now)
+            self.heard.clear()
 
     def want(self, when: float) -> None:
         """Subscribe at a moment, and with short pauses again."""
@@ -98,10 +125,17 @@ class Subscription:
         """Subscribe at a moment at the latest, and with short pauses again."""
         self.want(when if self.wanted_at is None else min(self.wanted_at, when))
 
-    def urge(self, now: float) -> None:
-        """Subscribe at once where MetaApi shows a terminal that is not ours (any longer), but only once."""
-        if not self.urged:
-            self.urged = True
+    def want_once(self, now: float) -> None:
+        """Subscribe at once, with pauses as they are."""
+        self.wanted_at = now
+
+    def be_urged(self, now: float) -> None:
+        """Subscribe at once where MetaApi shows a terminal that is not ours (any longer).
+
+        Once only between two subscribes that were planned, so that no event sets the pace.
+        """
+        if self.urge is Urge.NONE:
+            self.urge = Urge.WANTED
             self.wanted_at = now
 
     # -- what comes in -------------------------------------------------------------------------
@@ -109,46 +143,50 @@ class Subscription:
     def answered(
         self,
         now: float,
-        *,
-        evidence: bool,
+        evidence: Evidence,
         refusal: Status | None,
-        again: bool,
-        backs_off: bool,
-        floor: bool,
-        recommended: float | None,
-        timed_out: bool,
+        *,
+        floor: float,
+        passing: bool,
+        limited: bool,
         up: bool,
     ) -> None:
-        """Take the answer to a subscribe.
+        """Take the answer to a subscribe, or that none came.
 
-        `evidence`: it speaks about the terminal; `again`: the same socket may be asked again, and where that
-        `backs_off` after a pause that doubles; `floor`: nothing goes out before it, nor before `recommended`
-        seconds have passed; `up`: the terminal authenticated before the answer came.
+        `floor`: nothing goes out for so many seconds, which end sooner for news if it is `passing`; 0 leaves
+        that to the pause, which doubles. `limited`: it was a 429. `up`: the terminal authenticated before.
         """
-        if evidence:
-            self.subscribed = True
-        else:
-            self.round.stop()
-            self.subscribed &= refusal is None
+        self.asking.stop()
+        match evidence:
+            case Evidence.ACCEPTED | Evidence.AWAY:
+                self.heard.add(evidence)
+                self.subscribed = True
+            case Evidence.INVALID:
+                self.heard.add(evidence)
+            case Evidence.FAULT:
+                self.round.stop()
+        self.subscribed &= refusal is None
         pause = 0.0
-        if backs_off:
+        if floor:
+            self.floor.set(now, floor, passing=passing)
+        else:
             pause = self.pause
             self.pause = min(pause * 2, self.timing.subscribe_max)
-        if floor:
-            self.floor.set(now, recommended)
         self.floor.skipped = 0.0
+        self.limits = self.limits + 1 if limited else 0
         if up and self.subscribed:
             self.refusal = None
         else:
-            self.timeouts = self.timeouts + 1 if timed_out else 0
+            self.timeouts = self.timeouts + 1 if evidence is Evidence.AWAY else 0
             self.refusal = refusal
-            self.wanted_at = now + pause if again else None
-        self.urged |= not again
+            if self.urge is not Urge.WANTED:
+                self.wanted_at = now + pause
 
     def authenticated(self, now: float, *, socket_open: bool) -> None:
         """Take an `authenticated`: there is nothing to ask for, unless it came without a subscription."""
         self.timeouts = 0
-        self.urged = False
+        self.limits = 0
+        self.urge = Urge.NONE
         if self.subscribed:
             self.pause = self.timing.subscribe_first
         if self.subscribed or self.in_flight or not socket_open:
@@ -167,7 +205,7 @@ class Subscription:
 
     def lost(self, when: float, *, last: bool) -> None:
         """Subscribe soon, as the socket shows no terminal any more; `last`: nor did an earlier one."""
-        self.urged = False
+        self.urge = Urge.NONE
         self.want_by(when)
         if last:
             self.round.stop()
@@ -175,25 +213,60 @@ class Subscription:
     def forget_socket(self) -> None:
         """Stop what runs on the socket."""
         self.round.stop()
-        self.in_flight = False
+        self.asking.stop()
         self.subscribed = False
         self.sent_at = -inf
-        self.urged = False
+        self.urge = Urge.NONE
 
     def forget_refusal(self) -> None:
         """Take back a refusal and its floor."""
         self.refusal = None
         self.floor.until = -inf
 
+    def hold(self) -> None:
+        """Take the user's limit for the answer to a subscribe that it holds back, until one comes.
+
+        A socket on which the account's events come, or an answer of its own, says more.
+        """
+        if (
+            self.refusal is None
+            and self.wanted_at is not None
+            and not (self.subscribed or self.in_flight)
+        ):
+            self.refusal = Status.QUOTA_EXHAUSTED
+
     # -- what it comes to ----------------------------------------------------------------------
 
-    def got_nowhere(self, now: float) -> bool:
-        """Return whether a round lasted its time and every subscribe of it was answered."""
-        return self.round.over(now) and not self.in_flight
+    def is_under_way(self, now: float) -> bool:
+        """Return whether a round is running, or is to begin on this socket without a floor."""
+        return self.round.running or (
+            self.sent_at == -inf
+            and self.wanted_at is not None
+            and now >= self.floor.until
+        )
 
-    def ends(self) -> Iterator[float]:
-        """Yield when its clocks are over."""
-        yield self.round.ends
+    @property
+    def settles_at(self) -> float:
+        """Return when the round can be judged: it lasted its time, and no answer is to be awaited."""
+        if self.asking.since is None:
+            return self.round.ends
+        return max(self.round.ends, self.asking.ends)
+
+    @property
+    def is_away(self) -> bool:
+        """Return whether all that the round says is that the terminal, or its broker, did not answer."""
+        return (
+            self.round.running
+            and Evidence.AWAY in self.heard
+            and Evidence.ACCEPTED not in self.heard
+        )
+
+    @property
+    def doubtful_at(self) -> float:
+        """Return from when on REST is to be asked, as the round alone does not say enough."""
+        if self.round.since is None or Evidence.ACCEPTED in self.heard:
+            return inf
+        return self.round.since + (0.0 if self.heard else self.timing.round / 2)
 
     def describe(self, now: float, due: float) -> dict[str, Any]:
         """Return what is known, for a person; `due` is when the next subscribe goes out."""

@@ -23,6 +23,8 @@ class Facts:
     deployed: bool | None = None
     terminal: bool | None = None
     broker: bool | None = None
+    broker_away: bool = False
+    """REST says that the terminal runs, but is not connected to its broker."""
     reason: Status = Status.UNKNOWN
     """Why the terminal is not on."""
     timeouts: int = 0
@@ -32,11 +34,11 @@ class Row(NamedTuple):
     """A row of the table: if it holds, this is the status."""
 
     holds: Callable[[Facts], bool]
-    status: Callable[[Facts], Status | None]
+    status: Callable[[Facts], Status]
     available: bool = False
 
 
-def _always(status: Status | None) -> Callable[[Facts], Status | None]:
+def _always(status: Status) -> Callable[[Facts], Status]:
     """Return a status whatever the facts are."""
     return lambda facts: status
 
@@ -45,8 +47,11 @@ ROWS = (
     Row(lambda f: f.token_refused, _always(Status.TOKEN_REFUSED)),
     Row(lambda f: f.gone, _always(Status.NOT_FOUND)),
     Row(lambda f: f.out_of_sight and f.reconnecting, _always(Status.RECONNECTING)),
-    Row(lambda f: f.out_of_sight and f.refusal is not None, lambda f: f.refusal),
-    Row(lambda f: f.out_of_sight and f.socket_open, _always(Status.UNKNOWN)),
+    Row(
+        lambda f: f.out_of_sight and f.refusal is not None,
+        lambda f: f.refusal or Status.NO_ANSWER,
+    ),
+    Row(lambda f: f.out_of_sight and f.socket_open, _always(Status.NO_ANSWER)),
     Row(lambda f: f.out_of_sight, _always(Status.NO_CONNECTION)),
     Row(
         lambda f: f.terminal is True and f.broker is False,
@@ -56,6 +61,11 @@ ROWS = (
     Row(lambda f: f.terminal is True, _always(Status.CONNECTED), available=True),
     Row(lambda f: f.reconnecting, _always(Status.RECONNECTING), available=True),
     Row(lambda f: f.deployed is False, _always(Status.NOT_DEPLOYED), available=True),
+    Row(
+        lambda f: f.terminal is False and f.broker_away,
+        _always(Status.BROKER_DISCONNECTED),
+        available=True,
+    ),
     Row(lambda f: True, lambda f: f.reason, available=True),
 )
 

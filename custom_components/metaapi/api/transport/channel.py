@@ -75,17 +75,17 @@ class SocketFactory(Protocol):
 
 
 def new_client_id() -> str:
-    """Return a new client id: a random decimal between 0 and 1, as text (SDK behaviour)."""
+    """Return a new client id: a random decimal between 0 and 1, as text (SDK behavior)."""
     return f"{random.random():.17f}"
 
 
 def socket_params(token: str, client_id: str) -> dict[str, str]:
-    """Return the query of a socket's URL, as today's clients send it (SDK behaviour)."""
+    """Return the query of a socket's URL, as today's clients send it (SDK behavior)."""
     return {"auth-token": token, "clientId": client_id, "protocol": PROTOCOL}
 
 
 def socket_headers(client_id: str) -> dict[str, str]:
-    """Return the headers of a socket's upgrade request (SDK behaviour)."""
+    """Return the headers of a socket's upgrade request (SDK behavior)."""
     return {"Client-Id": client_id}
 
 
@@ -95,7 +95,7 @@ def seed_page_params(token: str) -> dict[str, str]:
 
 
 def new_request_id() -> str:
-    """Return a new request id: 32 random characters (SDK behaviour)."""
+    """Return a new request id: 32 random characters (SDK behavior)."""
     return secrets.token_hex(16)
 
 
@@ -113,7 +113,7 @@ class Channel:
         timing: Timing,
         instance: int | None = None,
     ) -> None:
-        """Make a socket; `instance` goes into every request (SDK behaviour)."""
+        """Make a socket; `instance` goes into every request (SDK behavior)."""
         self.session_id = secrets.token_urlsafe(24)
         self.unexpected = 0
         """Answers nobody waits for, and events that cannot be read."""
@@ -156,7 +156,7 @@ class Channel:
 
         `timeout` is in seconds. Raises a RequestError when MetaApi answers with `processingError`,
         NoResponseError, ConnectionLostError, NotConnectedError or TooManyPendingError.
-        Source: documentation, websocket API; `instanceIndex` and `sessionId`: SDK behaviour.
+        Source: documentation, websocket API; `instanceIndex` and `sessionId`: SDK behavior.
         """
         if len(self._pending) >= MAX_PENDING:
             raise TooManyPendingError("Too many requests wait for an answer")

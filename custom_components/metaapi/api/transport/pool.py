@@ -11,7 +11,7 @@ from ..timing import Timing
 from .connection import Connection
 
 ACCOUNTS_PER_SOCKET = 100
-"""SDK behaviour; not documented as a limit of the server."""
+"""SDK behavior; not documented as a limit of the server."""
 
 
 class Pool[RouteT]:

@@ -1,0 +1,266 @@
+"""Send `reconnect` in each form, and record what follows; what all of the doctor's checks share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+import itertools
+from math import inf
+from typing import override
+
+import aiohttp
+
+from custom_components.metaapi.api import (
+    Account,
+    Endpoints,
+    MetaApiError,
+    TooManyRequestsError,
+    Zone,
+)
+
+from .line import ReceivedEvent, RecordingChannel, describe
+from .options import Options
+from .report import Report
+
+PROTOCOLS = ("3", "2", None)
+SETTLE = 3.0
+"""How long events that follow an `authenticated` are still waited for."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A URL that may serve the account."""
+
+    name: str
+    zone: Zone
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to send `reconnect`."""
+
+    place: str
+    protocol: str | None
+    subscribed: bool
+
+    @override
+    def __str__(self) -> str:
+        """Name the form."""
+        protocol = "absent" if self.protocol is None else self.protocol
+        subscribed = "with" if self.subscribed else "without"
+        return f"{self.place} URL, protocol {protocol}, {subscribed} subscribe"
+
+
+def forms(places: Iterable[str], *, every: bool) -> list[Form]:
+    """Return the forms of `reconnect` to try: the client's two, the last SDKs', and what shows why."""
+    home, *others = places
+    if every:
+        product = itertools.product((home, *others), PROTOCOLS, (True, False))
+        return [Form(*each) for each in product]
+    old = "global" if "global" in others else home
+    middle = "region" if "region" in others else home
+    wanted = [
+        Form(home, "3", subscribed=True),
+        Form(old, None, subscribed=False),
+        Form(middle, "2", subscribed=True),
+        Form(home, "3", subscribed=False),
+        Form(old, "3", subscribed=True),
+    ]
+    return list(dict.fromkeys(wanted))
+
+
+class Check:
+    """Opens sockets to the places that may serve one account, and notes what comes."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        account_id: str,
+        options: Options,
+        report: Report,
+        token: str,
+    ) -> None:
+        """Prepare a check."""
+        self._session = session
+        self._token = token
+        self._account_id = account_id
+        self._options = options
+        self._report = report
+        self._endpoints = Endpoints(api_url=options.api_url)
+        self._region = options.region or ""
+        self._account: Account | None = None
+        self._others: list[Account] = []
+        self._regions: list[str] = []
+        self._home: Place | None = None
+        self._settle = min(SETTLE, options.patience)
+
+    @asynccontextmanager
+    async def _open(
+        self, place: Place, token: str | None = None, protocol: str | None = "3"
+    ) -> AsyncIterator[RecordingChannel]:
+        """Open a socket; in the end, give its subscriptions back and close it."""
+        # A form without protocol has no instance either: it is as old as the documentation's page
+        instance = None if protocol is None else place.zone.instance
+        channel = RecordingChannel(
+            self._session,
+            token or self._token,
+            patience=self._options.patience,
+            instance=instance,
+        )
+        try:
+            await channel.open(place.zone.url, protocol)
+            yield channel
+        finally:
+            await channel.leave()
+
+    async def _authenticated(
+        self, channel: RecordingChannel, patience: float, since: float = 0.0
+    ) -> ReceivedEvent | None:
+        """Wait for an `authenticated` of the account, and return the first."""
+        came = await channel.wait_for(
+            self._account_id, "authenticated", patience, since
+        )
+        return came[0] if came else None
+
+    @property
+    def _places(self) -> list[Place]:
+        """Return the URLs to ask, the likeliest first."""
+        if self._endpoints.api_url:
+            return [Place("base", self._endpoints.global_zone)]
+        places = []
+        if self._region:
+            letters = zip("ab", self._endpoints.zones(self._region), strict=True)
+            places = [Place(f"zone {letter}", zone) for letter, zone in letters]
+            settings = self._endpoints.settings
+            url = f"https://{settings.hostname}.{self._region}.{settings.domain}"
+            places.append(Place("region", Zone(url, self._region)))
+        return [*places, Place("global", self._endpoints.global_zone)]
+
+    def _look_at_authenticated(
+        self, channel: RecordingChannel, event: ReceivedEvent
+    ) -> None:
+        """Note the fields of an `authenticated`."""
+        fields = dict(event.payload)
+        session_id = fields.pop("sessionId", None)
+        for key in ("accountId", "type"):
+            del fields[key]
+        whose = "ours" if session_id == channel.session_id else "foreign"
+        whose = "missing" if session_id is None else whose
+        self._report.note(
+            "authenticated-fields",
+            f"type, accountId, sessionId {whose}, other fields {fields}",
+        )
+        self._report.judge("authenticated-fields", expected=whose != "foreign")
+
+
+class ReconnectCheck(Check):
+    """Sends `reconnect` in each form."""
+
+    async def _reconnect(self, *, allowed: bool) -> None:
+        """Send `reconnect` in each form, and record what follows."""
+        if not allowed:
+            self._report.note("reconnect-forms", "not asked: no leave was given")
+            return
+        if self._account is not None and not self._account.deployed:
+            self._report.note("reconnect-forms", "not asked: it is not deployed")
+            return
+        home = self._home or self._places[0]
+        old = [place for place in self._places if place.name in ("region", "global")]
+        by_name = {place.name: place for place in (home, *old)}
+        accepted: list[Form] = []
+        for form in forms(by_name, every=self._options.all_forms):
+            error = await self._reconnect_in(form, by_name[form.place])
+            if isinstance(error, TooManyRequestsError):
+                return
+            if error is None:
+                accepted.append(form)
+        taken = {(form.protocol, form.subscribed) for form in accepted}
+        sufficient = {("3", True), (None, False)}
+        self._report.judge("reconnect-forms", expected=bool(taken & sufficient))
+        if accepted:
+            await self._reconnect_twice(accepted[0], by_name[accepted[0].place])
+
+    async def _reconnect_in(self, form: Form, place: Place) -> MetaApiError | None:
+        """Send one `reconnect`; return the error if there was one."""
+        clock = asyncio.get_running_loop().time
+        patience = self._options.patience
+        answer = "no socket: "
+        try:
+            async with self._open(place, protocol=form.protocol) as channel:
+                if form.subscribed:
+                    await channel.subscribe(self._account_id)
+                    await self._authenticated(channel, self._settle)
+                answer = ""
+                sent = clock()
+                await channel.request("reconnect", self._account_id)
+                answer = f"accepted after {clock() - sent:.2f} s, "
+                came = await self._authenticated(channel, patience, since=sent)
+                await asyncio.sleep(self._settle)
+                if came is None:
+                    answer += f"no `authenticated` within {patience:g} s"
+                else:
+                    answer += f"`authenticated` after {came.when - sent:.2f} s"
+        except MetaApiError as err:
+            self._report.note("reconnect-forms", f"{form}: {answer}{describe(err)}")
+            return err
+        self._report.note("reconnect-forms", f"{form}: {answer}")
+        self._look_at_order(form, channel, sent, came)
+        return None
+
+    def _look_at_order(
+        self,
+        form: Form,
+        channel: RecordingChannel,
+        sent: float,
+        came: ReceivedEvent | None,
+    ) -> None:
+        """Note what came after a `reconnect`, and in which order."""
+        note, judge = self._report.note, self._report.judge
+        events = [
+            event
+            for event in channel.received
+            if event.when >= sent and event.account_id in ("", self._account_id)
+        ]
+        end = came.when if came else inf
+        order = ", ".join(
+            f"{event} {event.when - sent:.2f} s"
+            for event in events[:20]
+            if event.when <= end or event.kind != "status"
+        )
+        note("reconnect-order", f"{form}: {order}")
+        answered = [each.when - sent for each in events if each.kind == "response"]
+        in_time = bool(answered) and answered[0] < 20 and end - sent < 60
+        judge("reconnect-order", expected=in_time)
+        if came is None:
+            return
+        self._look_at_authenticated(channel, came)
+        before = ", ".join(
+            str(event)
+            for event in events
+            if event.when < end
+            and (
+                event.kind == "disconnected"
+                or event.payload.get("authenticated") is False
+            )
+        )
+        note("reconnect-disconnected", f"{form}: {before or 'nothing'}")
+        judge("reconnect-disconnected", expected=True)
+
+    async def _reconnect_twice(self, form: Form, place: Place) -> None:
+        """Send two at once."""
+        self._report.tell("  two at once")
+        try:
+            async with self._open(place, protocol=form.protocol) as channel:
+                answers = await asyncio.gather(
+                    *(channel.request("reconnect", self._account_id) for _ in range(2)),
+                    return_exceptions=True,
+                )
+                await self._authenticated(channel, self._options.patience)
+        except MetaApiError as err:
+            self._report.note("reconnect-rapid", f"no socket: {describe(err)}")
+            return
+        said = [
+            describe(answer) if isinstance(answer, MetaApiError) else "accepted"
+            for answer in answers
+        ]
+        self._report.note("reconnect-rapid", "; ".join(said))

@@ -1,0 +1,1 @@
+"""Mutation testing: mutmut, configured in pyproject.toml, and what it leaves out."""

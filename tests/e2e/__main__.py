@@ -1,0 +1,73 @@
+"""Walk through all that people do with the integration, in a real browser."""
+
+from pathlib import Path
+import sys
+
+from scripts.demo_lib.options import Options
+from scripts.demo_lib.runner import INTERRUPTED, run
+from scripts.demo_lib.stage import bare
+from scripts.setup_env.steps import ROOT
+
+from .actions import use_the_action
+from .automation import build_an_automation, see_it_run
+from .blueprints import use_the_blueprints
+from .browser import open_page
+from .dashboard import (
+    add_the_dashboard,
+    be_asked_first,
+    be_told_why_not,
+    find_no_button,
+    look_at_it_on_a_phone,
+    reconnect_on_the_dashboard,
+)
+from .diagnostics import download_the_diagnostics
+from .options import parse
+from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
+from .token import replace_a_refused_token, replace_a_token_in_time
+from .walk import Walk
+
+IMAGES = ROOT / "docs" / "images"
+
+STEPS = (
+    log_in,
+    add_the_integration,
+    look_at_the_device,
+    add_an_account,
+    add_the_dashboard,
+    reconnect_on_the_dashboard,
+    be_asked_first,
+    find_no_button,
+    look_at_it_on_a_phone,
+    be_told_why_not,
+    use_the_action,
+    replace_a_refused_token,
+    replace_a_token_in_time,
+    download_the_diagnostics,
+    build_an_automation,
+    see_it_run,
+    use_the_blueprints,
+)
+
+
+def main() -> int:
+    """Run; return 0 unless something went wrong."""
+    options = parse()
+    folder = options.to.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    return run(walk(folder, IMAGES if options.images else None), INTERRUPTED)
+
+
+async def walk(folder: Path, images: Path | None) -> None:
+    """Start from a Home Assistant that does not know the integration."""
+    async with bare(Options()) as demo, open_page() as page:
+        walk = Walk(demo, page, folder, images)
+        await walk.begin()
+        for step in STEPS:
+            await step(walk)
+        walk.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

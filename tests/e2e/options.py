@@ -1,0 +1,30 @@
+"""The command line of the end-to-end check. Runs before the set-up too, so on Python 3.11 and alone."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.setup_env.steps import VENVS
+
+DESCRIPTION = "Walk through all that people do with the integration, in a real browser."
+
+
+@dataclass
+class Options:
+    """What was asked for."""
+
+    to: Path = VENVS / "e2e"
+    images: bool = False
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/e2e", description=DESCRIPTION, allow_abbrev=False
+    )
+    to = f"where the screenshots go (default: {Options.to})"
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help=to)
+    images = "write those that the documentation shows to docs/images as well"
+    parser.add_argument("--images", action="store_true", help=images)
+    return parser.parse_args(arguments, Options())

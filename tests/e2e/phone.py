@@ -1,0 +1,81 @@
+"""A phone with the app of Home Assistant, as far as notifications go."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from scripts.demo_lib.client import HomeAssistant
+from scripts.demo_lib.progress import DemoError, until
+
+from .browser import TIMEOUT
+from .web import serving
+
+NAME = "Pocket Phone"
+
+
+class Phone:
+    """Gets messages, and presses the buttons that they have."""
+
+    def __init__(self, home: HomeAssistant) -> None:
+        """Begin without a message."""
+        self._home = home
+        self._messages: list[dict[str, Any]] = []
+        self._webhook = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def registered(cls, home: HomeAssistant) -> AsyncIterator[Phone]:
+        """Register it, as the app does."""
+        phone = cls(home)
+        app = web.Application()
+        app.router.add_post("/push", phone._receive)
+        async with serving(app) as url:
+            answer = await home.post(
+                "/api/mobile_app/registrations",
+                {
+                    "app_data": {"push_token": "phone", "push_url": f"{url}/push"},
+                    "app_id": "phone",
+                    "app_name": "Phone",
+                    "app_version": "1",
+                    "device_id": "phone",
+                    "device_name": NAME,
+                    "manufacturer": "Nobody",
+                    "model": "None",
+                    "os_name": "None",
+                    "os_version": "1",
+                    "supports_encryption": False,
+                },
+            )
+            phone._webhook = f"/api/webhook/{answer['webhook_id']}"
+            yield phone
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        self._messages.append(await request.json())
+        return web.json_response({}, status=201)
+
+    async def wait_for(self, text: str) -> dict[str, Any]:
+        """Return the message that begins with a text, once it is there."""
+        found = await until(lambda: self._find(text), bool, TIMEOUT / 1000)
+        if not found:
+            raise DemoError(f"The phone has {self._messages}, and not {text!r}")
+        return found
+
+    async def _find(self, text: str) -> dict[str, Any]:
+        return next(
+            (each for each in self._messages if each["message"].startswith(text)), {}
+        )
+
+    async def press(self, message: dict[str, Any], title: str) -> None:
+        """Press a button of a message."""
+        (action,) = [
+            each["action"]
+            for each in message["data"]["actions"]
+            if each["title"] == title
+        ]
+        event = {
+            "event_type": "mobile_app_notification_action",
+            "event_data": {"action": action},
+        }
+        await self._home.post(self._webhook, {"type": "fire_event", "data": event})
