@@ -1,47 +1,58 @@
-"""What the tests of the blueprints share: a home with a pager, in which an hour takes no time."""
+"""What the tests of the alarm share: a home with phones, in which an hour takes no time."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+import logging
 from pathlib import Path
 import shutil
 from typing import Any, override
+from unittest.mock import patch
 
+from aiohttp import web
 from freezegun.api import FrozenDateTimeFactory
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
     async_fire_time_changed,
-    async_mock_service,
 )
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.metaapi.api import Outcome, ReconnectResult
 from custom_components.metaapi.const import DOMAIN
 from homeassistant.components import automation, notify
 from homeassistant.components.notify import DATA_COMPONENT, NotifyEntity
-from homeassistant.core import Event, HomeAssistant, ServiceCall
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.components.persistent_notification import (
+    _async_get_or_create_notifications,
+)
+from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
-from homeassistant.util import slugify
+from homeassistant.util.yaml import load_yaml_dict
 
+from .compat import voice  # noqa: F401
 from .conftest import CONNECTED, SCALP, SWING, FakeMonitor, device_of, value
 
-BLUEPRINTS = Path(__file__).parent.parent / "blueprints" / "automation" / DOMAIN
+FOLDER = Path(__file__).parent.parent / "blueprints" / "automation" / DOMAIN
+NAME = "watch_my_terminals"
+BLUEPRINT = FOLDER / f"{NAME}.yaml"
 PAGER = "notify.pager"
-WEDNESDAY = datetime(2026, 11, 18, 12, tzinfo=UTC)
+WEDNESDAY = datetime(2026, 11, 18, 2, 12, tzinfo=UTC)
+"""In Berlin it is 03:12."""
 ACCOUNTS = {"swing": SWING, "scalp": SCALP}
-
+ACTION = f"{DOMAIN}.notify"
 
 ALSO_DO = {
     "event": "did",
     "event_data": {
-        "event": "{{ event }}",
+        "phase": "{{ trigger.phase | default('test') }}",
+        "title": "{{ title }}",
         "message": "{{ message }}",
-        "account": "{{ account }}",
-        "device": "{{ device }}",
     },
 }
-"""Actions that a person adds to a blueprint."""
+"""Actions that a person adds to the blueprint."""
 
 
 class Pager(NotifyEntity):
@@ -57,120 +68,262 @@ class Pager(NotifyEntity):
     @override
     async def async_send_message(self, message: str, title: str | None = None) -> None:
         """Read a message."""
-        self.messages.append(message)
+        self.messages.append(f"{title}: {message}")
 
 
 async def add_pager(hass: HomeAssistant) -> Pager:
     """Add a pager to the home."""
     pager = Pager()
+    # Home Assistant never runs without
+    assert await async_setup_component(hass, "persistent_notification", {})
     assert await async_setup_component(hass, notify.DOMAIN, {})
     await hass.data[DATA_COMPONENT].async_add_entities([pager])
     assert value(hass, PAGER) == "unknown"
     return pager
 
 
-def blueprint_config(
-    hass: HomeAssistant, blueprint: str, **inputs: Any
-) -> dict[str, Any]:
-    """Put a blueprint where Home Assistant looks for it; return an automation made from it."""
-    folder = Path(hass.config.path("blueprints", "automation", DOMAIN))
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(BLUEPRINTS / f"{blueprint}.yaml", folder)
-    return {
-        "id": "one",
-        "alias": "One",
-        "use_blueprint": {"path": f"{DOMAIN}/{blueprint}.yaml", "input": inputs},
-    }
+class PushServer:
+    """What Google and Apple are to phones: keeps what each of them gets."""
+
+    def __init__(self) -> None:
+        """Start without messages."""
+        self.messages: dict[str, list[dict[str, Any]]] = {}
+        self.refused: set[str] = set()
+        """Phones whose messages are refused."""
+        self.url = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls) -> AsyncIterator[PushServer]:
+        """Run one on loopback."""
+        server = cls()
+        app = web.Application()
+        app.router.add_post("/push", server._receive)
+        # aiohttp's log of accesses cannot bear a clock that stands still
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/push"
+        try:
+            yield server
+        finally:
+            await runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        """Keep a message, as a phone would get it."""
+        body = await request.json()
+        token = body.pop("push_token")
+        del body["registration_info"]
+        if token in self.refused:
+            return web.json_response({"message": "Unregistered"}, status=403)
+        self.messages.setdefault(token, []).append(body)
+        return web.json_response({}, status=201)
+
+    def received(self, token: str) -> list[dict[str, Any]]:
+        """Return what a phone got since the last call."""
+        return self.messages.pop(token, [])
+
+    def titles(self, token: str) -> list[str]:
+        """Return the titles of what a phone got since the last call."""
+        return [message["title"] for message in self.received(token)]
 
 
-def add_phone(
-    hass: HomeAssistant, name: str, *, broken: bool = False
-) -> tuple[str, list[ServiceCall]]:
-    """Add a phone to the home, as Home Assistant's app does; return its device's id, and its messages."""
-    entry = MockConfigEntry(domain="mobile_app", title="Somebody")
-    entry.add_to_hass(hass)
-    device = dr.async_get(hass).async_get_or_create(
-        config_entry_id=entry.entry_id, identifiers={("mobile_app", name)}, name=name
-    )
-    # What the person calls it is not what the app calls it
-    dr.async_get(hass).async_update_device(device.id, name_by_user="Mine")
-    messages = async_mock_service(
-        hass,
-        notify.DOMAIN,
-        f"mobile_app_{slugify(name)}",
-        raise_exception=HomeAssistantError("no push") if broken else None,
-    )
-    return device.id, messages
+@dataclass(frozen=True)
+class Phone:
+    """A phone with the app."""
+
+    token: str
+    device_id: str
+    webhook: str
+
+
+class Phones:
+    """The phones of a home, registered as the app does it."""
+
+    def __init__(self, hass: HomeAssistant, client: Any, server: PushServer) -> None:
+        """Take where they register, and who delivers to them."""
+        self._hass = hass
+        self._client = client
+        self._server = server
+
+    @classmethod
+    async def of(
+        cls,
+        hass: HomeAssistant,
+        hass_client: ClientSessionGenerator,
+        server: PushServer,
+    ) -> Phones:
+        """Set up what the app talks to."""
+        assert await async_setup_component(hass, "mobile_app", {})
+        assert await async_setup_component(hass, notify.DOMAIN, {})
+        await hass.async_block_till_done()
+        logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
+        return cls(hass, await hass_client(), server)
+
+    async def add(
+        self, name: str, *, token: str = "", apple: bool = False, push: bool = True
+    ) -> Phone:
+        """Register a phone."""
+        token = token or name
+        app_data = {"push_token": token, "push_url": self._server.url}
+        answer = await self._client.post(
+            "/api/mobile_app/registrations",
+            json={
+                "app_data": app_data if push else {},
+                "app_id": "io.robbie.HomeAssistant" if apple else "io.homeassistant",
+                "app_name": "Home Assistant",
+                "app_version": "2026.11",
+                "device_id": token,
+                "device_name": name,
+                "manufacturer": "Apple" if apple else "Google",
+                "model": "iPhone" if apple else "Pixel",
+                "os_name": "iOS" if apple else "Android",
+                "os_version": "19",
+                "supports_encryption": False,
+            },
+        )
+        assert answer.status == 201
+        webhook: str = (await answer.json())["webhook_id"]
+        await self._hass.async_block_till_done()
+        (entry,) = [
+            entry
+            for entry in self._hass.config_entries.async_entries("mobile_app")
+            if entry.data["webhook_id"] == webhook
+        ]
+        (device,) = dr.async_entries_for_config_entry(
+            dr.async_get(self._hass), entry.entry_id
+        )
+        return Phone(token, device.id, webhook)
+
+    async def press(self, phone: Phone, message: dict[str, Any]) -> None:
+        """Press the only button of a message."""
+        (action,) = message["data"]["actions"]
+        answer = await self._client.post(
+            f"/api/webhook/{phone.webhook}",
+            json={
+                "type": "fire_event",
+                "data": {
+                    "event_type": "mobile_app_notification_action",
+                    "event_data": {"action": action["action"]},
+                },
+            },
+        )
+        assert answer.status == 200
+        await self._hass.async_block_till_done()
 
 
 async def settle(hass: HomeAssistant) -> None:
-    """Wait until there is nothing to do but to wait, which automations that wait do as well."""
+    """Wait until there is nothing to do but to wait."""
     await asyncio.sleep(0)
     while hass.loop._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
+def blueprint_config(hass: HomeAssistant, **inputs: Any) -> dict[str, Any]:
+    """Put the blueprint where Home Assistant looks for it; return an automation made from it."""
+    folder = Path(hass.config.path("blueprints", "automation", DOMAIN))
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(BLUEPRINT, folder)
+    return {
+        "id": "one",
+        "alias": "One",
+        "use_blueprint": {"path": f"{DOMAIN}/{NAME}.yaml", "input": inputs},
+    }
+
+
+def blueprint() -> dict[str, Any]:
+    """Return the blueprint as it is read."""
+    return load_yaml_dict(str(BLUEPRINT))
+
+
 class Home:
-    """A home with an automation made from a blueprint."""
+    """A home with an automation made from the blueprint."""
 
     def __init__(
         self,
         hass: HomeAssistant,
         freezer: FrozenDateTimeFactory,
-        monitor: FakeMonitor,
+        monitors: list[FakeMonitor],
         pager: Pager,
-        blueprint: str,
     ) -> None:
         """Take what there is in the home."""
         self.hass = hass
         self.freezer = freezer
-        self.monitor = monitor
+        self._monitors = monitors
         self.pager = pager
-        self.blueprint = blueprint
         self.did: list[Event] = async_capture_events(hass, "did")
+
+    @property
+    def monitor(self) -> FakeMonitor:
+        """Return the monitor in use: a reload makes another one."""
+        return self._monitors[-1]
+
+    @property
+    def entry(self) -> MockConfigEntry:
+        """Return the entry of the accounts."""
+        (entry,) = self.hass.config_entries.async_entries(DOMAIN)
+        assert isinstance(entry, MockConfigEntry)
+        return entry
 
     def device(self, account: str) -> str:
         """Return the id of an account's device."""
-        (entry,) = self.hass.config_entries.async_entries(DOMAIN)
-        return device_of(self.hass, entry, ACCOUNTS[account].account_id).id
+        return device_of(self.hass, self.entry, ACCOUNTS[account].account_id).id
+
+    @property
+    def hub(self) -> str:
+        """Return the id of the hub's device."""
+        return device_of(self.hass, self.entry, self.entry.entry_id).id
+
+    def config(self, *accounts: str, **inputs: Any) -> dict[str, Any]:
+        """Return an automation made from the blueprint."""
+        inputs.setdefault("accounts", [self.device(account) for account in accounts])
+        return blueprint_config(self.hass, **inputs)
 
     async def automate(self, *accounts: str, **inputs: Any) -> None:
         """Make an automation from the blueprint."""
-        config = blueprint_config(
-            self.hass,
-            self.blueprint,
-            accounts=[self.device(account) for account in accounts],
-            **inputs,
-        )
+        config = self.config(*accounts, **inputs)
         assert await async_setup_component(
             self.hass, automation.DOMAIN, {automation.DOMAIN: [config]}
         )
         await self.hass.async_block_till_done()
         assert value(self.hass, "automation.one") == "on"
 
-    async def close(self) -> None:
-        """Stop what the automation still waits for."""
+    async def save(self, *accounts: str, **inputs: Any) -> None:
+        """Save the automation, which loads it anew."""
+        config = self.config(*accounts, **inputs)
+        with patch(
+            "homeassistant.config.async_hass_config_yaml",
+            return_value={automation.DOMAIN: [config]},
+        ):
+            await self.hass.services.async_call(
+                automation.DOMAIN, "reload", blocking=True
+            )
+        await self.hass.async_block_till_done()
+
+    async def run_by_hand(self) -> None:
+        """Run the automation as its menu does."""
         await self.hass.services.async_call(
-            automation.DOMAIN, "turn_off", {"entity_id": "all"}, blocking=True
+            automation.DOMAIN, "trigger", {"entity_id": "automation.one"}, blocking=True
         )
         await self.hass.async_block_till_done()
 
     async def show(self, account: str, link: Any) -> None:
         """Show another state of an account."""
         self.monitor.push(ACCOUNTS[account].account_id, link)
-        await settle(self.hass)
+        await self.hass.async_block_till_done()
 
     async def lasts(self, *, minutes: float = 0, hours: float = 0) -> None:
-        """Let time pass: by the minute, since templates look at the clock that often."""
+        """Let time pass, by the half minute."""
         end = self.now + timedelta(minutes=minutes, hours=hours)
         while self.now < end:
-            await self.until(min(end, self.now + timedelta(minutes=1)))
+            await self.until(min(end, self.now + timedelta(seconds=30)))
 
     async def until(self, moment: datetime) -> None:
         """Let it be a moment."""
         self.freezer.move_to(moment)
-        async_fire_time_changed(self.hass)
-        await settle(self.hass)
+        async_fire_time_changed(self.hass, moment)
+        await self.hass.async_block_till_done()
 
     @property
     def now(self) -> datetime:
@@ -178,29 +331,42 @@ class Home:
         return datetime.now(UTC)
 
     def messages(self) -> list[str]:
-        """Return the messages since the last call."""
+        """Return what the pager got since the last call."""
         messages = self.pager.messages[:]
         self.pager.messages.clear()
         return messages
 
-    def events(self) -> list[str]:
+    def phases(self) -> list[str]:
         """Return what the actions that a person added were told of since the last call."""
-        events = [event.data["event"] for event in self.did]
+        phases = [event.data["phase"] for event in self.did]
         self.did.clear()
-        return events
+        return phases
+
+    def shown(self) -> dict[str, str]:
+        """Return the notifications that Home Assistant shows itself: titles by id."""
+        notifications = _async_get_or_create_notifications(self.hass)
+        return {
+            key: str(notification["title"])
+            for key, notification in notifications.items()
+        }
 
     def reconnects(self) -> list[str]:
         """Return the accounts that were reconnected since the last call."""
         names = {account.account_id: name for name, account in ACCOUNTS.items()}
-        reconnects = [names[account_id] for account_id, _ in self.monitor.reconnects]
+        reconnects = [
+            names.get(account_id, account_id)
+            for account_id, _ in self.monitor.reconnects
+        ]
         self.monitor.reconnects.clear()
         return reconnects
 
-    def reconnects_fail(self, outcome: Outcome = Outcome.TIMED_OUT) -> None:
+    def reconnects_fail(
+        self, outcome: Outcome = Outcome.TIMED_OUT, error: str | None = None
+    ) -> None:
         """Let no reconnect bring a terminal back."""
         for account in ACCOUNTS.values():
             self.monitor.reconnect_results[account.account_id] = [
-                ReconnectResult(outcome, 60.0)
+                ReconnectResult(outcome, 60.0, error)
             ] * 20
 
     def reconnects_work(self) -> None:

@@ -1,10 +1,11 @@
-"""The blueprints, made into automations of a home with the integration's own entities."""
+"""The blueprint, made into an automation of a home with the app's own phones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+import time
 from typing import Any
 from unittest.mock import MagicMock, patch
 
@@ -12,24 +13,35 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.test_util.aiohttp import AiohttpClientMocker
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
+from custom_components.metaapi.api import (
+    AccountState,
+    Outcome,
+    ReconnectResult,
+    Status,
+)
 from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.outages import STORAGE_KEY
 from homeassistant.components import automation
 from homeassistant.components.blueprint.importer import fetch_blueprint_from_url
-from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.components.trace.util import async_get_trace, async_list_traces
+from homeassistant.core import HomeAssistant, ServiceCall, SupportsResponse
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers.translation import async_get_translations
 
 from .blueprint_support import (
     ALSO_DO,
-    BLUEPRINTS,
+    BLUEPRINT,
+    NAME,
     PAGER,
     WEDNESDAY,
     Home,
+    Phones,
+    PushServer,
     add_pager,
-    add_phone,
-    settle,
+    blueprint,
 )
 from .conftest import (
     CONNECTED,
@@ -37,29 +49,20 @@ from .conftest import (
     NO_CONNECTION,
     SWING,
     FakeMonitor,
+    make_entry,
+    setup_entry,
 )
-from .test_trigger import (
-    BROKER,
-    BROKER_AWAY,
-    LINK,
-    RECONNECT_FAILED,
-    RECONNECTING,
-    SWING_TERMINAL,
-    register,
-    remember,
-)
+from .test_outages import stored
+from .test_trigger import BROKER_AWAY, SWING_TERMINAL
 
+ANDROID = "Pixel"
+IOS = "iPhone"
+QUIET = "input_boolean.holidays"
 NOT_DEPLOYED = AccountState(terminal=False, status=Status.NOT_DEPLOYED)
-TOKEN_REFUSED = AccountState(available=False, status=Status.TOKEN_REFUSED)
-
 FRIDAY = datetime(2026, 11, 20, tzinfo=UTC)
 SUNDAY = datetime(2026, 11, 22, tzinfo=UTC)
-
-GAVE_UP = (
-    "Swing is still disconnected after 35 min; 3 attempts to reconnect it did not help"
-    " (Terminal disconnected)."
-)
-QUIET = "input_boolean.holidays"
+"""New York is five hours behind."""
+DOWN = "Terminal lost at 03:12 (MT5, cloud-g2)."
 
 
 @pytest.fixture(autouse=True)
@@ -68,1175 +71,987 @@ def config_folder(hass: HomeAssistant, tmp_path: Path) -> None:
     hass.config.config_dir = str(tmp_path)
 
 
-@asynccontextmanager
-async def open_home(
+@pytest.fixture
+async def home(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     monitor: FakeMonitor,
-    blueprint: str,
-) -> AsyncIterator[Home]:
+    monitors: list[FakeMonitor],
+) -> Home:
     """Make a home in which no reconnect brings a terminal back."""
+    await hass.config.async_set_time_zone("Europe/Berlin")
     freezer.move_to(WEDNESDAY)
-    home = Home(hass, freezer, monitor, await add_pager(hass), blueprint)
+    home = Home(hass, freezer, monitors, await add_pager(hass))
     home.reconnects_fail()
-    yield home
-    await home.close()
-
-
-@pytest.fixture(params=["keep_connected", "tell_me"])
-async def either(
-    request: pytest.FixtureRequest,
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    monitor: FakeMonitor,
-) -> AsyncIterator[Home]:
-    """Make a home with one of the blueprints."""
-    async with open_home(hass, freezer, monitor, request.param) as home:
-        yield home
+    return home
 
 
 @pytest.fixture
-async def keep(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, monitor: FakeMonitor
-) -> AsyncIterator[Home]:
-    """Make a home that keeps terminals connected."""
-    async with open_home(hass, freezer, monitor, "keep_connected") as home:
-        yield home
+async def push(socket_enabled: None) -> AsyncIterator[PushServer]:
+    """Run what delivers to phones."""
+    async with PushServer.running() as server:
+        yield server
 
 
 @pytest.fixture
-async def tell(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, monitor: FakeMonitor
-) -> AsyncIterator[Home]:
-    """Make a home that tells of terminals."""
-    async with open_home(hass, freezer, monitor, "tell_me") as home:
-        yield home
+async def phones(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, push: PushServer
+) -> Phones:
+    """Let phones register."""
+    return await Phones.of(hass, hass_client, push)
 
 
-def hour(day: datetime, hour: int, minute: int = 0, second: int = 0) -> datetime:
-    """Return a moment of a day."""
-    return day.replace(hour=hour, minute=minute, second=second)
+async def deliveries(hass: HomeAssistant) -> list[dict[str, Any]]:
+    """Return what the traces of the automation say of each delivery, the oldest first."""
+    await hass.async_block_till_done()
+    found: list[dict[str, Any]] = []
+    for listed in await async_list_traces(hass, automation.DOMAIN, "automation.one"):
+        trace: Any = await async_get_trace(hass, "automation.one", listed["run_id"])
+        found += [
+            step["changed_variables"]["delivery"]
+            for steps in trace["trace"].values()
+            for step in steps
+            if "delivery" in step.get("changed_variables", {})
+        ][:1]
+    return found
 
 
-# -- both ------------------------------------------------------------------------------
+# -- the blueprint itself --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["keep_connected", "tell_me"])
-async def test_import(
-    hass: HomeAssistant, aioclient_mock: AiohttpClientMocker, name: str
-) -> None:
-    """Home Assistant takes a blueprint from its link, which is the one that it names itself."""
-    path = f"blueprints/automation/{DOMAIN}/{name}.yaml"
-    text = (BLUEPRINTS / f"{name}.yaml").read_text(encoding="utf-8")
+async def test_import(hass: HomeAssistant, aioclient_mock: AiohttpClientMocker) -> None:
+    """Home Assistant takes the blueprint from its link, which is the one that it names itself."""
+    path = f"blueprints/automation/{DOMAIN}/{NAME}.yaml"
     aioclient_mock.get(
         f"https://raw.githubusercontent.com/ha-metaapi/ha-metaapi/main/{path}",
-        text=text,
+        text=BLUEPRINT.read_text(encoding="utf-8"),
     )
     url = f"https://github.com/ha-metaapi/ha-metaapi/blob/main/{path}"
     imported = await fetch_blueprint_from_url(hass, url)
-    assert imported.suggested_filename == f"ha-metaapi/{name}"
+    assert imported.suggested_filename == f"ha-metaapi/{NAME}"
     assert imported.blueprint.domain == automation.DOMAIN
     assert imported.blueprint.metadata["source_url"] == url
     assert imported.blueprint.metadata["homeassistant"] == {"min_version": "2026.9.0"}
     assert imported.blueprint.validate() is None
 
 
-async def test_run_by_hand(
-    hass: HomeAssistant, either: Home, caplog: pytest.LogCaptureFixture
+def test_only_delivers() -> None:
+    """It is short, and waits for nothing: state and waiting are the triggers'."""
+    text = BLUEPRINT.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 200
+    for waiting in ("wait_template", "wait_for_trigger", "delay:", "while:", "until:"):
+        assert waiting not in text
+    assert [path.name for path in BLUEPRINT.parent.iterdir()] == [BLUEPRINT.name]
+
+
+# -- one outage, as phones get it ------------------------------------------------------
+
+TEXTS = {
+    "en": {
+        "down": "Swing is down",
+        "still": "Swing is still down",
+        "back": "Swing is back",
+        "button": "Reconnect",
+        "first": f"{DOWN} Reconnecting at 03:17.",
+        "due": f"{DOWN} Reconnecting now, attempt 1.",
+        "failed": f"{DOWN} Reconnecting at 03:17 failed: Refused by MetaApi (no such terminal). Reconnecting at 03:27.",
+        "gave_up": (
+            f"{DOWN} Reconnecting at 03:47 failed: Refused by MetaApi (no such terminal)."
+            " Home Assistant will not try again by itself. Look at the account at MetaApi."
+        ),
+        "over": "It was down for 1 h 0 min, since 03:12. Attempts to reconnect: 3.",
+    },
+    "de": {
+        "down": "Swing ist ausgefallen",
+        "still": "Swing ist immer noch ausgefallen",
+        "back": "Swing ist wieder da",
+        "button": "Neu verbinden",
+        "first": "Terminal verloren um 03:12 (MT5, cloud-g2). Wird um 03:17 neu verbunden.",
+        "due": "Terminal verloren um 03:12 (MT5, cloud-g2). Wird jetzt neu verbunden, Versuch 1.",
+        "failed": (
+            "Terminal verloren um 03:12 (MT5, cloud-g2). Neu verbinden um 03:17 fehlgeschlagen: Von MetaApi abgelehnt"
+            " (no such terminal). Wird um 03:27 neu verbunden."
+        ),
+        "gave_up": (
+            "Terminal verloren um 03:12 (MT5, cloud-g2). Neu verbinden um 03:47 fehlgeschlagen: Von MetaApi abgelehnt"
+            " (no such terminal). Home Assistant versucht es nicht mehr von selbst. Sieh dir das Konto bei MetaApi an."
+        ),
+        "over": "Der Ausfall dauerte 1 Std. 0 min, ab 03:12. Versuche, neu zu verbinden: 3.",
+    },
+}
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("wake", ["normal", "time_sensitive", "critical"])
+async def test_story(
+    hass: HomeAssistant,
+    home: Home,
+    phones: Phones,
+    push: PushServer,
+    language: str,
+    wake: str,
 ) -> None:
-    """Run by hand, an automation has nothing to do, and no error."""
-    await either.automate("swing", actions=[ALSO_DO])
-    await either.show("swing", DISCONNECTED)
-    await hass.services.async_call(
-        automation.DOMAIN, "trigger", {"entity_id": "automation.one"}, blocking=True
-    )
-    await settle(hass)
-    assert either.events() == []
-    assert either.reconnects() == []
-    assert "Error" not in caplog.text
-
-
-# -- keep my terminal connected --------------------------------------------------------
-
-
-async def test_keep_gives_up(keep: Home) -> None:
-    """Three attempts after 5, 10 and 20 minutes, then one message; one more when it is back."""
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", DISCONNECTED)
-    for minutes in (5, 10, 20):
-        await keep.lasts(minutes=minutes - 1)
-        assert keep.reconnects() == []
-        assert keep.messages() == []
-        await keep.lasts(minutes=1)
-        assert keep.reconnects() == ["swing"]
-    assert keep.messages() == [GAVE_UP]
-    await keep.lasts(hours=2)
-    assert keep.reconnects() == []
-    assert keep.messages() == []
-    await keep.show("swing", CONNECTED)
-    assert keep.messages() == [
-        "Swing is connected again. It was disconnected for 2 h 35 min."
-    ]
-
-
-async def test_keep_succeeds(keep: Home) -> None:
-    """An attempt that works is the last one, and told; the next outage has attempts of its own."""
-    await keep.automate("swing", notify=[PAGER])
-    keep.reconnects_work()
-    for _ in range(2):
-        await keep.show("swing", DISCONNECTED)
-        await keep.lasts(minutes=5)
-        assert keep.reconnects() == ["swing"]
-        assert keep.messages() == [
-            "Swing is connected again. It was disconnected for 5 min."
-        ]
-        await keep.lasts(minutes=60)
-        assert keep.reconnects() == []
-        assert keep.messages() == []
-
-
-async def test_keep_back_by_itself(keep: Home) -> None:
-    """A terminal that comes back before an attempt is no news."""
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=4)
-    await keep.show("swing", CONNECTED)
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    assert keep.messages() == []
-
-
-async def test_keep_back_between_attempts(keep: Home) -> None:
-    """A terminal that comes back between attempts is told of, and left alone."""
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=5)
-    assert keep.reconnects() == ["swing"]
-    await keep.show("swing", RECONNECT_FAILED)
-    await keep.lasts(minutes=3)
-    await keep.show("swing", CONNECTED)
-    assert keep.messages() == [
-        "Swing is connected again. It was disconnected for 8 min."
-    ]
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-
-
-async def test_keep_durations(keep: Home) -> None:
-    """The three pauses are inputs."""
-    await keep.automate(
+    """From the drop to the all-clear, as an Android phone and an iPhone get it."""
+    await hass.config.async_update(language=language)
+    # as Home Assistant does when its language changes
+    await async_get_translations(hass, language, "common", {DOMAIN})
+    android = await phones.add(ANDROID)
+    ios = await phones.add(IOS, apple=True)
+    home.reconnects_fail(Outcome.REFUSED, "no such terminal")
+    await home.automate(
         "swing",
-        notify=[PAGER],
-        first_attempt={"seconds": 10},
-        second_attempt={"seconds": 20},
-        third_attempt={"seconds": 15},
+        phones=[android.device_id, ios.device_id],
+        wake=wake,
+        url="/lovelace/trading",
     )
-    await keep.show("swing", DISCONNECTED)
-    for seconds in (10, 20, 15):
-        await keep.lasts(minutes=(seconds - 1) / 60)
-        assert keep.reconnects() == []
-        await keep.lasts(minutes=1 / 60)
-        assert keep.reconnects() == ["swing"]
-    assert len(keep.messages()) == 1
-    await keep.show("swing", CONNECTED)
-    assert keep.messages() == [
-        "Swing is connected again. It was disconnected for 45 s."
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    assert list(home.shown().values()) == [TEXTS[language]["down"]]
+    await home.lasts(minutes=59)
+    await home.show("swing", CONNECTED)
+    assert home.shown() == {}
+
+    texts = TEXTS[language]
+    button = {
+        "action": f"METAAPI_RECONNECT_{home.device('swing')}",
+        "title": texts["button"],
+    }
+    common = {
+        "tag": f"metaapi_{SWING.account_id}",
+        "group": "metaapi",
+        "url": "/lovelace/trading",
+        "clickAction": "/lovelace/trading",
+    }
+    woken: dict[str, dict[str, Any]] = {
+        "normal": common,
+        "time_sensitive": common
+        | {
+            "ttl": 0,
+            "priority": "high",
+            "push": {"interruption-level": "time-sensitive"},
+        },
+        "critical": common
+        | {
+            "ttl": 0,
+            "priority": "high",
+            "channel": "alarm_stream",
+            "push": {
+                "interruption-level": "critical",
+                "sound": {"name": "default", "critical": 1, "volume": 1.0},
+            },
+        },
+    }
+    urgent = woken[wake]
+    silent = common | {"alert_once": True, "push": {"interruption-level": "passive"}}
+    received = push.received(ANDROID)
+    assert received == push.received(IOS)
+    assert received[:3] == [
+        {
+            "title": texts["down"],
+            "message": texts["first"],
+            "data": {**urgent, "actions": [button]},
+        },
+        {"title": texts["still"], "message": texts["due"], "data": silent},
+        {
+            "title": texts["still"],
+            "message": texts["failed"],
+            "data": {**silent, "actions": [button]},
+        },
     ]
-
-
-@pytest.mark.parametrize("hidden", [NO_CONNECTION, AccountState(), TOKEN_REFUSED])
-async def test_keep_out_of_sight(keep: Home, hidden: AccountState) -> None:
-    """Out of sight nothing is reconnected; what is still off when it is seen again is."""
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", hidden)
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=5)
-    assert keep.reconnects() == ["swing"]
-    await keep.show("swing", hidden)
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    await keep.show("swing", DISCONNECTED)
-    assert keep.reconnects() == ["swing"]
-    await keep.show("swing", hidden)
-    await keep.lasts(minutes=60)
-    assert keep.messages() == []
-    await keep.show("swing", CONNECTED)
-    assert keep.reconnects() == []
-    assert keep.messages() == [
-        "Swing is connected again. It was disconnected for 2 h 5 min."
+    assert received[-2:] == [
+        {
+            "title": texts["still"],
+            "message": texts["gave_up"],
+            "data": {**urgent, "actions": [button]},
+        },
+        {"title": texts["back"], "message": texts["over"], "data": common},
     ]
+    assert len(received) == 8
 
 
-async def test_keep_not_deployed(keep: Home) -> None:
-    """An account that is not deployed is left alone until it is deployed."""
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", NOT_DEPLOYED)
-    await keep.lasts(minutes=60)
-    await keep.show("swing", CONNECTED)
-    assert keep.messages() == []
-    await keep.show("swing", NOT_DEPLOYED)
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    await keep.show("swing", DISCONNECTED)
-    assert keep.reconnects() == ["swing"]
-    await keep.show("swing", NOT_DEPLOYED)
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    assert keep.messages() == []
+async def test_button(home: Home, phones: Phones, push: PushServer) -> None:
+    """The button of a message reconnects; what comes of it is told."""
+    phone = await phones.add(ANDROID)
+    await home.automate("swing", phones=[phone.device_id], reconnect=False)
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    (message,) = push.received(ANDROID)
+    home.reconnects_fail(Outcome.REFUSED, "no such terminal")
+    await phones.press(phone, message)
+    assert home.reconnects() == ["swing"]
+    (message,) = push.received(ANDROID)
+    assert message["title"] == "Swing is still down"
+    assert "Refused by MetaApi (no such terminal)" in message["message"]
+    home.reconnects_work()
+    await phones.press(phone, message)
+    assert home.reconnects() == ["swing"]
+    assert push.titles(ANDROID) == ["Swing is back"]
 
 
-async def test_keep_in_other_languages(hass: HomeAssistant, keep: Home) -> None:
-    """Entities are found by what they are, whatever they are called and whatever else the device has."""
+async def test_button_of_another_account(
+    home: Home, phones: Phones, push: PushServer
+) -> None:
+    """An automation answers for its own accounts; with MetaApi itself, for all."""
+    phone = await phones.add(ANDROID)
+    button = {
+        "data": {"actions": [{"action": f"METAAPI_RECONNECT_{home.device('scalp')}"}]}
+    }
+    foreign = {"data": {"actions": [{"action": "OPEN_THE_DOOR"}]}}
+    await home.automate("swing")
+    for message in (button, foreign):
+        await phones.press(phone, message)
+        assert home.reconnects() == []
+    await home.save(accounts=home.hub)
+    await phones.press(phone, foreign)
+    assert home.reconnects() == []
+    await phones.press(phone, button)
+    assert home.reconnects() == ["scalp"]
+
+
+async def test_button_that_cannot_do_anything(
+    hass: HomeAssistant, home: Home, phones: Phones
+) -> None:
+    """A button whose action raises does not pass over it in silence."""
+    phone = await phones.add(ANDROID)
+    await home.automate("swing")
+
+    async def fail(call: ServiceCall) -> None:
+        raise HomeAssistantError("not permitted")
+
+    hass.services.async_register(
+        DOMAIN, "reconnect", fail, supports_response=SupportsResponse.OPTIONAL
+    )
+    action = f"METAAPI_RECONNECT_{home.device('swing')}"
+    await phones.press(phone, {"data": {"actions": [{"action": action}]}})
+    assert list(home.shown().values()) == ["Swing"]
+
+
+# -- row by row ------------------------------------------------------------------------
+
+
+async def test_row_1_who_cannot_be_reached(
+    hass: HomeAssistant, home: Home, phones: Phones, push: PushServer
+) -> None:
+    """A phone without push, one that was deleted, one called 📱, a missing action: all others are told."""
+    mute = await phones.add("Mute", push=False)
+    emoji = await phones.add("📱", token="emoji")
+    good = await phones.add(ANDROID)
+    gone = "0123456789abcdef"
+    also = [{"action": "siren.no_such_action"}]
+    await home.automate(
+        "swing",
+        phones=[mute.device_id, gone, emoji.device_id, good.device_id],
+        notifiers=["notify.nobody", PAGER],
+        actions=also,
+    )
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    assert push.titles(ANDROID) == push.titles("emoji") == ["Swing is down"]
+    assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:17."]
+    assert list(home.shown().values()) == ["Swing is down"]
+    (delivery,) = await deliveries(hass)
+    assert set(delivery["sent"]) == {emoji.device_id, good.device_id, PAGER}
+    assert {one["target"]: one["error"] for one in delivery["failed"]} == {
+        mute.device_id: "There is no action notify.mobile_app_mute",
+        gone: f"There is no device {gone}",
+        "notify.nobody": "notify.nobody does not exist",
+    }
+    await home.lasts(minutes=4)
+    assert home.reconnects() == ["swing"]
+    for token in (ANDROID, "emoji"):
+        push.received(token)
+    home.messages()
+    await home.show("swing", CONNECTED)
+    assert push.titles(ANDROID) == push.titles("emoji") == ["Swing is back"]
+    assert home.messages() == [
+        "Swing is back: It was down for 5 min, since 03:12. Attempts to reconnect: 1."
+    ]
+    assert home.shown() == {}
+
+
+async def test_row_1_hand_written_action_that_vanished(home: Home) -> None:
+    """Nobody to tell: Home Assistant's own notification comes, and goes at the all-clear."""
+    await home.automate("swing")
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    assert list(home.shown()) == [f"metaapi_{SWING.account_id}"]
+    await home.show("swing", CONNECTED)
+    assert home.shown() == {}
+
+
+@pytest.mark.parametrize("how", ["made", "saved", "switched on", "reloaded"])
+async def test_row_2_down_already(hass: HomeAssistant, home: Home, how: str) -> None:
+    """Being attached is like a start: told, and repaired."""
+    inputs: dict[str, Any] = {"notifiers": [PAGER]}
+    if how != "made":
+        await home.automate("swing", **inputs)
+    if how == "switched on":
+        await hass.services.async_call(
+            automation.DOMAIN, "turn_off", {"entity_id": "all"}, blocking=True
+        )
+    await home.show("swing", DISCONNECTED)
+    if how in ("saved", "reloaded"):
+        await home.lasts(minutes=3)
+        home.messages()
+    if how == "made":
+        await home.lasts(minutes=3)
+        await home.automate("swing", **inputs)
+    elif how == "saved":
+        await home.save("swing", disconnected_for={"minutes": 2}, **inputs)
+    elif how == "switched on":
+        await home.lasts(minutes=3)
+        await hass.services.async_call(
+            automation.DOMAIN, "turn_on", {"entity_id": "all"}, blocking=True
+        )
+    else:
+        assert await hass.config_entries.async_reload(home.entry.entry_id)
+        home.reconnects_fail()
+        await home.show("swing", DISCONNECTED)
+    if how != "reloaded":
+        await home.lasts(minutes=0.5)
+        assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:17."]
+    await home.lasts(minutes=2)
+    assert home.reconnects() == ["swing"]
+
+
+async def test_row_2_saved_amid_a_repair(home: Home) -> None:
+    """Saving the automation between two attempts ends nothing, and repeats none."""
+    await home.automate("swing")
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=6)
+    assert home.reconnects() == ["swing"]
+    await home.save("swing")
+    await home.lasts(minutes=8)
+    assert home.reconnects() == []
+    await home.lasts(minutes=2)
+    assert home.reconnects() == ["swing"]
+    await home.save("swing")
+    await home.lasts(minutes=18)
+    assert home.reconnects() == []
+    await home.lasts(minutes=3)
+    assert home.reconnects() == ["swing"]
+    await home.lasts(minutes=120)
+    assert home.reconnects() == []
+
+
+async def test_row_2_late_attempts_are_one(home: Home) -> None:
+    """Where two attempts were due before the automation was made, one is made."""
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=20)
+    await home.automate("swing")
+    await home.lasts(minutes=1)
+    assert home.reconnects() == ["swing"]
+    await home.lasts(minutes=13)
+    assert home.reconnects() == []
+    await home.lasts(minutes=2)
+    assert home.reconnects() == ["swing"]
+
+
+@pytest.mark.parametrize("change", ["hidden", "disabled", "renamed", "removed"])
+async def test_row_3_whatever_its_entities_look_like(
+    hass: HomeAssistant, home: Home, change: str
+) -> None:
+    """What a person made of the entity *Terminal* keeps nobody from being told."""
+    await home.automate("swing", notifiers=[PAGER])
     registry = er.async_get(hass)
-    other = MockConfigEntry(domain="other")
-    other.add_to_hass(hass)
-    registry.async_get_or_create(
-        "sensor",
-        "other",
-        "1",
-        suggested_object_id="aaa",
-        config_entry=other,
-        device_id=keep.device("swing"),
+    changes: dict[str, dict[str, Any]] = {
+        "hidden": {"hidden_by": er.RegistryEntryHider.USER},
+        "disabled": {"disabled_by": er.RegistryEntryDisabler.USER},
+        "renamed": {"new_entity_id": "binary_sensor.other"},
+    }
+    if change == "removed":
+        registry.async_remove(SWING_TERMINAL)
+    else:
+        registry.async_update_entity(SWING_TERMINAL, **changes[change])
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:17."]
+    await home.show("swing", CONNECTED)
+    assert len(home.messages()) == 1
+
+
+async def test_row_5_renamed_during_an_outage(hass: HomeAssistant, home: Home) -> None:
+    """An account that is renamed amid an outage goes on, under its new name."""
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=2)
+    home.messages()
+    dr.async_get(hass).async_update_device(home.device("swing"), name_by_user="Trend")
+    er.async_get(hass).async_update_entity(
+        SWING_TERMINAL, new_entity_id="binary_sensor.trend"
     )
-    hass.states.async_set("sensor.aaa", "not_deployed")
-    for old, new in (
-        ("sensor.swing_status", "sensor.schaukel_zustand"),
-        ("binary_sensor.swing_terminal", "binary_sensor.schaukel_endstelle"),
-        ("binary_sensor.swing_broker", "binary_sensor.a"),
-        ("button.swing_reconnect", "button.schaukel_neu"),
-    ):
-        registry.async_update_entity(old, new_entity_id=new)
+    await home.lasts(minutes=3)
+    assert home.reconnects() == ["swing"]
+    home.messages()
+    await home.show("swing", CONNECTED)
+    assert [message.split(":")[0] for message in home.messages()] == ["Trend is back"]
+
+
+async def test_row_5_removed_during_an_outage(hass: HomeAssistant, home: Home) -> None:
+    """An account that is removed amid an outage is told of no more, nor shown."""
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=2)
+    assert home.shown()
+    home.messages()
+    subentry = next(iter(home.entry.subentries))
+    hass.config_entries.async_remove_subentry(home.entry, subentry)
     await hass.async_block_till_done()
-    await keep.automate("swing")
-    await keep.show("swing", NOT_DEPLOYED)
-    await keep.lasts(minutes=10)
-    assert keep.reconnects() == []
-    await keep.show("swing", DISCONNECTED)
-    assert keep.reconnects() == ["swing"]
+    assert home.shown() == {}
+    await home.lasts(minutes=60)
+    assert (home.messages(), home.reconnects()) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("moment", "waits_until"),
-    [
-        (hour(FRIDAY, 21, 54, 59), None),
-        (hour(FRIDAY, 21, 55), hour(SUNDAY, 21)),
-        (hour(SUNDAY, 20, 54, 59), hour(SUNDAY, 21)),
-        (hour(SUNDAY, 20, 55), None),
-    ],
-)
-async def test_keep_weekend(
-    keep: Home, moment: datetime, waits_until: datetime | None
+async def test_row_8_one_value_in_place_of_a_list(
+    home: Home, phones: Phones, push: PushServer
 ) -> None:
-    """From Friday 22:00 to Sunday 21:00 UTC nothing is reconnected; afterwards it is."""
-    await keep.until(moment)
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=5)
-    if waits_until:
-        assert keep.reconnects() == []
-        await keep.until(waits_until.replace(hour=20, minute=59, second=59))
-        assert keep.reconnects() == []
-        await keep.until(waits_until)
-    assert keep.reconnects() == ["swing"]
-    assert keep.messages() == []
-
-
-async def test_keep_back_at_the_weekend(keep: Home) -> None:
-    """What is back at the weekend is not told."""
-    await keep.until(hour(FRIDAY, 21, 50))
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=15)
-    assert keep.reconnects() == ["swing"]
-    await keep.show("swing", CONNECTED)
-    await keep.until(hour(SUNDAY, 22))
-    assert keep.messages() == []
-
-
-async def test_keep_without_weekend(keep: Home) -> None:
-    """Where markets do not close, no day is quiet."""
-    await keep.until(hour(SUNDAY, 3))
-    await keep.automate("swing", weekend=False)
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=5)
-    assert keep.reconnects() == ["swing"]
-
-
-@pytest.mark.parametrize(
-    ("moment", "quiet"),
-    [
-        (hour(WEDNESDAY, 23, 25), True),
-        (hour(WEDNESDAY, 23, 24), False),
-        (hour(FRIDAY, 1, 9), True),
-        (hour(FRIDAY, 1, 10), False),
-    ],
-)
-async def test_keep_other_weekend(keep: Home, moment: datetime, quiet: bool) -> None:
-    """The weekend is an input: any two moments of a week, over midnight of any day."""
-    await keep.until(moment)
-    await keep.automate(
-        "swing",
-        weekend_start_day="2",
-        weekend_start_time="23:30:00",
-        weekend_end_day="4",
-        weekend_end_time="01:15:00",
+    """What a person writes by hand need not be a list."""
+    phone = await phones.add(ANDROID)
+    await home.automate(
+        accounts=home.device("swing"),
+        phones=phone.device_id,
+        notifiers=PAGER,
+        actions=ALSO_DO,
+        quiet_entities=QUIET,
     )
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=5)
-    assert keep.reconnects() == ([] if quiet else ["swing"])
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    (message,) = push.received(ANDROID)
+    assert len(home.messages()) == 1
+    assert home.phases() == ["lost"]
+    home.reconnects_work()
+    await phones.press(phone, message)
+    assert push.titles(ANDROID) == ["Swing is back"]
 
 
-async def test_keep_quiet_entity(hass: HomeAssistant, keep: Home) -> None:
-    """While one of some entities is on, nothing is reconnected or told."""
-    hass.states.async_set(QUIET, "on")
-    hass.states.async_set("calendar.other", "off")
-    await keep.automate(
-        "swing", notify=[PAGER], quiet_entities=["calendar.other", QUIET]
+async def test_row_9_clock_set_back(home: Home) -> None:
+    """A clock that is set back makes no outage shorter than nothing, and no alarm late."""
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=2)
+    assert len(home.messages()) == 1
+    home.freezer.move_to(WEDNESDAY - timedelta(hours=1))
+    await home.show("swing", CONNECTED)
+    assert home.messages() == []
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    home.freezer.move_to(WEDNESDAY - timedelta(hours=2))
+    home.messages()
+    await home.save("swing", notifiers=[PAGER], disconnected_for={"seconds": 0})
+    home.messages()
+    await home.show("swing", CONNECTED)
+    assert home.messages() == ["Swing is back: It was down for 0 s, since 02:12."]
+
+
+async def test_row_10_out_of_sight(home: Home) -> None:
+    """Out of sight is told after a while, and so is that it is in sight again."""
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", NO_CONNECTION)
+    await home.lasts(minutes=14)
+    assert home.messages() == []
+    await home.lasts(minutes=1)
+    (message,) = home.messages()
+    assert message == (
+        "Swing is out of sight: Home Assistant has not seen it since 03:12 (MT5, cloud-g2). Status: No connection to"
+        " MetaApi. Check the network of your home, or whether MetaApi has a fault."
     )
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    hass.states.async_set(QUIET, "off")
-    await settle(hass)
-    assert keep.reconnects() == ["swing"]
-
-    # It gives up when it is not quiet any more
-    await keep.lasts(minutes=15)
-    assert keep.reconnects() == ["swing"]
-    await keep.lasts(minutes=10)
-    hass.states.async_set("calendar.other", "on")
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    assert keep.messages() == []
-    hass.states.async_set("calendar.other", "off")
-    await settle(hass)
-    assert keep.reconnects() == ["swing"]
-    assert len(keep.messages()) == 1
-
-    # What is back while it is quiet is not told
-    hass.states.async_set(QUIET, "on")
-    await keep.show("swing", CONNECTED)
-    assert keep.messages() == []
-    hass.states.async_set(QUIET, "off")
-    await keep.lasts(minutes=5)
-    assert keep.messages() == []
-
-
-async def test_keep_two_accounts(keep: Home) -> None:
-    """Two accounts that drop at once are reconnected at once, each for itself and each but once."""
-    await keep.automate("swing", "scalp", notify=[PAGER])
-    answers: dict[str, asyncio.Future[None]] = {}
-    ask = keep.monitor.reconnect
-
-    async def reconnect(account_id: str, timeout: float = 60.0) -> ReconnectResult:
-        result = await ask(account_id, timeout)
-        if account_id == SWING.account_id:
-            answers[account_id] = keep.hass.loop.create_future()
-            await answers[account_id]
-        return result
-
-    with patch.object(keep.monitor, "reconnect", reconnect):
-        await keep.show("swing", DISCONNECTED)
-        await keep.show("scalp", DISCONNECTED)
-        await keep.lasts(minutes=5)
-        assert sorted(keep.reconnects()) == ["scalp", "swing"]
-        # One that takes its time holds nobody up
-        await keep.lasts(minutes=10)
-        assert keep.reconnects() == ["scalp"]
-        answers[SWING.account_id].set_result(None)
-        await settle(keep.hass)
-        await keep.lasts(minutes=10)
-    assert keep.reconnects() == ["swing"]
-    await keep.show("scalp", CONNECTED)
-    assert keep.messages() == [
-        "Scalp is connected again. It was disconnected for 25 min."
+    await home.lasts(minutes=15)
+    await home.show("swing", CONNECTED)
+    assert home.messages() == [
+        "Swing is in sight again: Home Assistant could not see it for 30 min, since 03:12. Status: Connected."
     ]
-    answers[SWING.account_id].cancel()
+    assert home.shown() == {}
+    await home.show("swing", NO_CONNECTION)
+    await home.lasts(minutes=10)
+    await home.show("swing", CONNECTED)
+    assert home.messages() == []
 
 
-async def test_keep_only_what_was_chosen(keep: Home) -> None:
-    """An account that was not chosen is left alone."""
-    await keep.automate("swing")
-    await keep.show("scalp", DISCONNECTED)
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-
-
-async def test_keep_reconnect_by_hand(keep: Home) -> None:
-    """A reconnect by hand that works is no outage."""
-    await keep.automate("swing", first_attempt={"seconds": 5}, notify=[PAGER])
-    await keep.show("swing", RECONNECTING)
-    await keep.lasts(minutes=1)
-    await keep.show("swing", CONNECTED)
-    await keep.lasts(minutes=5)
-    assert keep.reconnects() == []
-    assert keep.messages() == []
-
-
-async def test_keep_reload_of_the_entry(
-    keep: Home, mock_config_entry: MockConfigEntry, monitors: list[FakeMonitor]
-) -> None:
-    """A reload amid an outage changes nothing: the outage goes on, with its attempts counted."""
-    await keep.automate("swing", notify=[PAGER])
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=6)
-    assert keep.reconnects() == ["swing"]
-    await keep.hass.config_entries.async_unload(mock_config_entry.entry_id)
-    await keep.hass.config_entries.async_setup(mock_config_entry.entry_id)
-    keep.monitor = monitors[-1]
-    keep.reconnects_fail()
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=9)
-    assert keep.reconnects() == ["swing"]
-    await keep.lasts(minutes=20)
-    assert keep.reconnects() == ["swing"]
-    assert keep.messages() == [GAVE_UP]
-    await keep.lasts(minutes=60)
-    assert keep.reconnects() == []
-    assert keep.messages() == []
-
-
-async def test_status_disabled(
-    either: Home, mock_config_entry: MockConfigEntry, monitors: list[FakeMonitor]
-) -> None:
-    """Without the sensor that says why, a message does not say why."""
-    er.async_get(either.hass).async_update_entity(
-        "sensor.swing_status", disabled_by=er.RegistryEntryDisabler.USER
-    )
-    await either.hass.config_entries.async_unload(mock_config_entry.entry_id)
-    await either.hass.config_entries.async_setup(mock_config_entry.entry_id)
-    either.monitor = monitors[-1]
-    either.reconnects_fail()
-    await either.automate("swing", actions=[ALSO_DO])
-    await either.show("swing", CONNECTED)
-    await either.show("swing", DISCONNECTED)
-    await either.lasts(minutes=35)
-    assert either.did[0].data["message"] in {
-        "Swing is disconnected.",
-        GAVE_UP.replace(" (Terminal disconnected)", ""),
-    }
-
-
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NO_CONNECTION])
-async def test_keep_goes_on_after_a_refusal(keep: Home, outcome: Outcome) -> None:
-    """Whatever is the matter with an attempt, the next one follows."""
-    await keep.automate("swing")
-    keep.reconnects_fail(outcome)
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=35)
-    assert keep.reconnects() == ["swing"] * 3
-
-
-async def test_keep_also_does(keep: Home) -> None:
-    """A person's own actions get the message, what it is about, and the account."""
-    await keep.automate("swing", actions=[ALSO_DO])
-    await keep.show("swing", DISCONNECTED)
-    await keep.lasts(minutes=35)
-    await keep.show("swing", CONNECTED)
-    device = keep.device("swing")
-    assert [event.data for event in keep.did] == [
-        {"event": "gave_up", "message": GAVE_UP, "account": "Swing", "device": device},
-        {
-            "event": "back",
-            "message": "Swing is connected again. It was disconnected for 35 min.",
-            "account": "Swing",
-            "device": device,
-        },
+async def test_row_10_set_up_that_fails(hass: HomeAssistant, home: Home) -> None:
+    """An entry that cannot be set up is out of sight as well."""
+    await home.automate("swing", notifiers=[PAGER])
+    with patch(
+        "custom_components.metaapi.async_setup_entry",
+        side_effect=HomeAssistantError("broken"),
+    ):
+        await hass.config_entries.async_reload(home.entry.entry_id)
+    await home.lasts(minutes=15)
+    assert [message.split(":")[0] for message in home.messages()] == [
+        "Swing is out of sight"
     ]
 
 
-async def test_keep_messages_that_fail(keep: Home) -> None:
-    """A message that cannot be sent keeps nobody from the rest."""
-    refuse = [{"action": "homeassistant.nowhere"}]
-    fail = [{"condition": "template", "value_template": "{{ false }}"}]
-    with patch.object(keep.pager, "async_send_message", side_effect=HomeAssistantError):
-        await keep.automate("swing", notify=[PAGER], actions=[ALSO_DO, *fail, *refuse])
-        await keep.show("swing", DISCONNECTED)
-        await keep.lasts(minutes=35)
-        await keep.show("swing", CONNECTED)
-    assert keep.events() == ["gave_up", "back"]
+@pytest.mark.parametrize(
+    ("drops", "back", "told"),
+    [
+        pytest.param(
+            FRIDAY.replace(hour=21, minute=58),
+            None,
+            FRIDAY.replace(hour=21, minute=59),
+            id="before",
+        ),
+        pytest.param(
+            FRIDAY.replace(hour=21, minute=59, second=30),
+            None,
+            SUNDAY.replace(hour=22),
+            id="not long enough before",
+        ),
+        pytest.param(
+            FRIDAY.replace(hour=23), None, SUNDAY.replace(hour=22), id="amid it"
+        ),
+        pytest.param(
+            FRIDAY.replace(hour=23), SUNDAY.replace(hour=21), None, id="back before"
+        ),
+        pytest.param(
+            datetime(2026, 7, 10, 20, 58, tzinfo=UTC),
+            None,
+            datetime(2026, 7, 10, 20, 59, tzinfo=UTC),
+            id="before, in summer",
+        ),
+        pytest.param(
+            datetime(2026, 7, 10, 21, tzinfo=UTC),
+            None,
+            datetime(2026, 7, 12, 21, tzinfo=UTC),
+            id="amid it, in summer",
+        ),
+        pytest.param(
+            datetime(2027, 3, 12, 23, tzinfo=UTC),
+            None,
+            datetime(2027, 3, 14, 21, tzinfo=UTC),
+            id="the clocks change meanwhile",
+        ),
+    ],
+)
+async def test_row_12_weekend(
+    home: Home, drops: datetime, back: datetime | None, told: datetime | None
+) -> None:
+    """The weekend is New York's; what is still down when it ends is told then."""
+    await home.until(drops - timedelta(minutes=1))
+    await home.automate("swing", notifiers=[PAGER])
+    await home.until(drops)
+    await home.show("swing", DISCONNECTED)
+    if back is not None:
+        await home.until(back)
+        await home.show("swing", CONNECTED)
+        await home.until(back + timedelta(days=1))
+        assert home.messages() == []
+        return
+    assert told is not None
+    if told - drops > timedelta(hours=1):
+        await home.until(drops + timedelta(minutes=1))
+        await home.until(drops + timedelta(minutes=40))
+        await home.until(told - timedelta(seconds=1))
+        assert (home.messages(), home.reconnects(), home.shown()) == ([], [], {})
+    else:
+        await home.until(told - timedelta(seconds=1))
+        assert home.messages() == []
+    await home.until(told)
+    assert home.messages()[0].startswith("Swing is down: Terminal lost at")
 
 
-# -- tell me when my terminal drops ----------------------------------------------------
+async def test_row_12_told_before_the_weekend(home: Home) -> None:
+    """What was told before is told again when it is still down afterwards; that it is back is told at once."""
+    await home.until(FRIDAY.replace(hour=21))
+    await home.automate("swing", "scalp", notifiers=[PAGER])
+    for account in ("swing", "scalp"):
+        await home.show(account, DISCONNECTED)
+    await home.lasts(minutes=50)
+    home.messages()
+    await home.until(FRIDAY.replace(hour=23))
+    await home.show("scalp", CONNECTED)
+    assert [message.split(":")[0] for message in home.messages()] == ["Scalp is back"]
+    await home.until(SUNDAY.replace(hour=22))
+    assert home.messages()[0].startswith("Swing is down")
 
 
-def out_of_sight(minutes: int, names: str) -> str:
-    """Return the message about accounts that nobody sees."""
-    return (
-        f"Home Assistant has had no connection to MetaApi for {minutes} min,"
-        f" so it cannot see {names}."
-    )
+async def test_row_12_entity(hass: HomeAssistant, home: Home) -> None:
+    """Any schedule, calendar or switch makes it quiet, for reconnects too."""
+    hass.states.async_set(QUIET, "on")
+    await home.automate("swing", "scalp", notifiers=[PAGER], quiet_entities=[QUIET])
+    for account in ("swing", "scalp"):
+        await home.show(account, DISCONNECTED)
+    await home.lasts(minutes=30)
+    assert (home.messages(), home.reconnects()) == ([], [])
+    await home.show("scalp", CONNECTED)
+    hass.states.async_set(QUIET, "off")
+    await hass.async_block_till_done()
+    await home.lasts(minutes=0.5)
+    assert home.messages()[0].startswith("Swing is down")
+    assert home.reconnects() == ["swing"]
 
 
-async def test_tell(hass: HomeAssistant, tell: Home) -> None:
-    """One message a minute after it dropped, with a button; one when it is back, in its place."""
-    phone, messages = add_phone(hass, "Änne's Phone 12")
-    await tell.automate("swing", phones=[phone])
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=59 / 60)
-    assert messages == []
-    await tell.lasts(minutes=1 / 60)
-    (message,) = messages
-    tag = f"metaapi_{tell.device('swing')}"
-    assert message.data == {
-        "message": "Swing is disconnected (Terminal disconnected).",
-        "data": {
-            "tag": tag,
-            "actions": [
-                {
-                    "action": f"METAAPI_RECONNECT_{tell.device('swing')}",
-                    "title": "Reconnect",
-                }
-            ],
-        },
-    }
-    await tell.lasts(hours=3)
-    assert len(messages) == 1
-    await tell.show("swing", CONNECTED)
-    assert messages[1].data == {
-        "message": "Swing is connected again. It was disconnected for 3 h 1 min.",
-        "data": {"tag": tag, "actions": []},
-    }
-    await tell.lasts(hours=3)
-    assert len(messages) == 2
-    assert tell.reconnects() == []
+async def test_row_13_another_entity_on_the_device(
+    hass: HomeAssistant, home: Home
+) -> None:
+    """What others put onto the account's device changes nothing."""
+    for domain in ("sensor", "binary_sensor"):
+        er.async_get(hass).async_get_or_create(
+            domain,
+            "other",
+            "1",
+            suggested_object_id="a_first_one",
+            device_id=home.device("swing"),
+        )
+        hass.states.async_set(f"{domain}.a_first_one", "no_connection")
+    await home.automate("swing", notifiers=[PAGER])
+    await home.lasts(minutes=20)
+    assert home.messages() == []
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    assert [message.split(":")[0] for message in home.messages()] == ["Swing is down"]
 
 
-async def test_tell_short_outage(tell: Home) -> None:
-    """What is back within the minute is no news."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=59 / 60)
-    await tell.show("swing", CONNECTED)
-    await tell.lasts(minutes=60)
-    assert tell.events() == []
+# -- the rest of what it promises ------------------------------------------------------
 
 
-async def test_tell_durations(tell: Home) -> None:
-    """Both durations are inputs."""
-    await tell.automate(
+async def test_broker(home: Home) -> None:
+    """A lost broker is told after a while, and so is that it is back; it can be turned off."""
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", BROKER_AWAY)
+    await home.lasts(minutes=5)
+    assert home.messages() == [
+        "Swing has lost its broker: Broker lost at 03:12 (MT5, cloud-g2). The terminal itself is connected."
+    ]
+    await home.lasts(minutes=5)
+    await home.show("swing", CONNECTED)
+    assert home.messages() == [
+        "Swing has its broker again: It was without its broker for 10 min, since 03:12."
+    ]
+    assert home.reconnects() == []
+    await home.save("swing", notifiers=[PAGER], broker=False)
+    await home.show("swing", BROKER_AWAY)
+    await home.lasts(minutes=10)
+    assert home.messages() == []
+
+
+async def test_short_drop(home: Home) -> None:
+    """What is back in time is told neither as lost nor as back."""
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=0.5)
+    await home.show("swing", CONNECTED)
+    await home.lasts(minutes=10)
+    assert (home.messages(), home.reconnects()) == ([], [])
+
+
+async def test_not_deployed(home: Home) -> None:
+    """An account that is not deployed is told, and left alone."""
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", NOT_DEPLOYED)
+    await home.lasts(minutes=60)
+    assert home.messages() == [
+        f"Swing is down: {DOWN} Status: Not deployed. Deploy it at MetaApi."
+    ]
+    assert home.reconnects() == []
+
+
+async def test_attempt_that_works(home: Home) -> None:
+    """An attempt that works is told as the end of the outage."""
+    await home.automate("swing", notifiers=[PAGER])
+    home.reconnects_work()
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=60)
+    assert home.reconnects() == ["swing"]
+    assert [message.split(":")[0] for message in home.messages()] == [
+        "Swing is down",
+        "Swing is still down",
+        "Swing is back",
+    ]
+
+
+async def test_run_by_hand(
+    hass: HomeAssistant, home: Home, phones: Phones, push: PushServer
+) -> None:
+    """Run by hand, it sends a test message to everybody and shows who could not be reached."""
+    good = await phones.add(ANDROID)
+    refused = await phones.add("Old phone")
+    push.refused.add("Old phone")
+    await home.automate(
         "swing",
+        phones=[good.device_id, refused.device_id],
+        notifiers=[PAGER, "notify.nobody"],
         actions=[ALSO_DO],
-        disconnected_for={"seconds": 10},
-        out_of_sight_for={"seconds": 20},
     )
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=9 / 60)
-    assert tell.events() == []
-    await tell.lasts(minutes=1 / 60)
-    assert tell.events() == ["disconnected"]
-    await tell.show("swing", NO_CONNECTION)
-    await tell.lasts(minutes=19 / 60)
-    assert tell.events() == []
-    await tell.lasts(minutes=1 / 60)
-    assert tell.events() == ["out_of_sight"]
-
-
-async def test_tell_also_does(tell: Home) -> None:
-    """A person's own actions get the message, what it is about, and the account."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=5)
-    await tell.show("swing", CONNECTED)
-    await tell.show("swing", NO_CONNECTION)
-    await tell.lasts(minutes=15)
-    await press(tell, "swing")
-    device = tell.device("swing")
-    assert [event.data for event in tell.did] == [
-        {
-            "event": "disconnected",
-            "message": "Swing is disconnected (Terminal disconnected).",
-            "account": "Swing",
-            "device": device,
-        },
-        {
-            "event": "back",
-            "message": "Swing is connected again. It was disconnected for 5 min.",
-            "account": "Swing",
-            "device": device,
-        },
-        {
-            "event": "out_of_sight",
-            "message": out_of_sight(15, "Swing"),
-            "account": "Swing",
-            "device": "",
-        },
-        {
-            "event": "reconnect_failed",
-            "message": "Swing did not come back: the terminal did not answer in time.",
-            "account": "Swing",
-            "device": device,
-        },
+    await home.run_by_hand()
+    assert push.titles(ANDROID) == ["Test of your MetaApi alarm"] * 2
+    assert home.messages() == [
+        "Test of your MetaApi alarm: You will be told here when one of your terminals drops, and when it is back."
     ]
-
-
-async def test_tell_messages_that_fail(hass: HomeAssistant, tell: Home) -> None:
-    """A phone that cannot be reached keeps nobody from the rest."""
-    broken, tried = add_phone(hass, "Broken", broken=True)
-    phone, messages = add_phone(hass, "Fine")
-    await tell.automate("swing", phones=[broken, phone], actions=[ALSO_DO])
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=1)
-    await tell.show("swing", CONNECTED)
-    assert len(tried) == len(messages) == 2
-    assert tell.events() == ["disconnected", "back"]
-
-
-async def test_tell_two_accounts(tell: Home) -> None:
-    """Accounts that drop at once are told of each for itself."""
-    await tell.automate("swing", "scalp", actions=[ALSO_DO])
-    for account in ("swing", "scalp"):
-        await tell.show(account, DISCONNECTED)
-    await tell.lasts(minutes=1)
-    assert sorted(event.data["account"] for event in tell.did) == ["Scalp", "Swing"]
-    assert tell.events() == ["disconnected"] * 2
-    await tell.show("scalp", CONNECTED)
-    assert [event.data["account"] for event in tell.did] == ["Scalp"]
-    assert tell.events() == ["back"]
-
-
-async def test_tell_only_what_was_chosen(tell: Home) -> None:
-    """An account that was not chosen is not told of."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.show("scalp", DISCONNECTED)
-    await tell.lasts(minutes=60)
-    await tell.show("scalp", NO_CONNECTION)
-    await tell.lasts(minutes=60)
-    await press(tell, "scalp")
-    assert tell.events() == []
-    assert tell.reconnects() == []
-
-
-# -- the button
-
-
-async def press(home: Home, account: str) -> None:
-    """Press the button of a message about an account."""
-    home.hass.bus.async_fire(
-        "mobile_app_notification_action",
-        {"action": f"METAAPI_RECONNECT_{home.device(account)}"},
-    )
-    await settle(home.hass)
-
-
-async def test_tell_button(tell: Home) -> None:
-    """The button reconnects its account; that it is back is told as ever."""
-    await tell.automate("swing", "scalp", actions=[ALSO_DO])
-    await tell.show("scalp", DISCONNECTED)
-    await tell.lasts(minutes=1)
-    assert tell.events() == ["disconnected"]
-    tell.reconnects_work()
-    await press(tell, "scalp")
-    assert tell.reconnects() == ["scalp"]
-    assert tell.events() == ["back"]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "reason"),
-    [
-        (Outcome.TIMED_OUT, "the terminal did not answer in time"),
-        (Outcome.REFUSED, "MetaApi refused to reconnect it"),
-        (Outcome.NOT_DEPLOYED, "it is not deployed"),
-        (Outcome.NO_CONNECTION, "Home Assistant has no connection to MetaApi"),
-        (Outcome.CONNECTION_LOST, "the connection to MetaApi was lost on the way"),
-        (Outcome.TOKEN_REFUSED, "MetaApi refuses the token"),
-    ],
-)
-async def test_tell_button_that_fails(
-    hass: HomeAssistant, tell: Home, outcome: Outcome, reason: str
-) -> None:
-    """A reconnect that fails is answered with the reason, and the button again."""
-    phone, messages = add_phone(hass, "Phone")
-    await tell.automate("swing", phones=[phone])
-    tell.reconnects_fail(outcome)
-    await press(tell, "swing")
-    assert messages[0].data["message"] == f"Swing did not come back: {reason}."
-    assert messages[0].data["data"]["actions"][0]["title"] == "Reconnect"
-
-
-async def test_tell_button_when_not_loaded(
-    tell: Home, mock_config_entry: MockConfigEntry
-) -> None:
-    """A reconnect that cannot even be asked for is answered as well."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.hass.config_entries.async_unload(mock_config_entry.entry_id)
-    await press(tell, "swing")
-    assert tell.did[0].data["message"] == (
-        "Swing did not come back: Home Assistant has no connection to MetaApi."
-    )
-
-
-@pytest.mark.parametrize(
-    "data", [{}, {"action": "METAAPI_RECONNECT_"}, {"action": "X"}]
-)
-async def test_tell_other_buttons(tell: Home, data: dict[str, str]) -> None:
-    """Buttons of other messages do nothing."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    tell.hass.bus.async_fire("mobile_app_notification_action", data)
-    await settle(tell.hass)
-    assert tell.reconnects() == []
-    assert tell.events() == []
-
-
-# -- out of sight
-
-
-@pytest.mark.parametrize("hidden", [NO_CONNECTION, TOKEN_REFUSED])
-async def test_tell_out_of_sight(
-    hass: HomeAssistant, tell: Home, hidden: AccountState
-) -> None:
-    """One message for all accounts that were out of sight for 15 minutes, and never that they dropped."""
-    phone, messages = add_phone(hass, "Phone")
-    await tell.automate("swing", "scalp", phones=[phone])
-    for _ in range(2):
-        for account in ("swing", "scalp"):
-            await tell.show(account, hidden)
-        await tell.lasts(minutes=14)
-        assert messages == []
-        await tell.lasts(minutes=1)
-        (message,) = messages
-        assert message.data == {
-            "message": out_of_sight(15, "Swing, Scalp"),
-            "data": {"tag": "metaapi_out_of_sight", "actions": []},
-        }
-        await tell.lasts(hours=2)
-        for account in ("swing", "scalp"):
-            await tell.show(account, CONNECTED)
-        await tell.lasts(hours=2)
-        assert len(messages) == 1
-        messages.clear()
-
-
-@pytest.mark.parametrize(
-    ("status", "shown"),
-    [
-        (Status.FORBIDDEN, "Not permitted"),
-        (Status.NOT_FOUND, "Not found"),
-        (Status.QUOTA_EXHAUSTED, "Quota exhausted"),
-    ],
-)
-async def test_tell_refused(tell: Home, status: Status, shown: str) -> None:
-    """An account that MetaApi does not show is out of sight as well, and the message says why."""
-    await tell.automate("swing", "scalp", actions=[ALSO_DO])
-    await tell.show("scalp", AccountState(available=False, status=status))
-    await tell.lasts(minutes=15)
-    (event,) = tell.did
-    assert event.data["message"] == (
-        f"MetaApi has not shown Scalp to Home Assistant for 15 min: {shown}."
-    )
-    await tell.show("scalp", CONNECTED)
-    await tell.lasts(hours=2)
-    assert tell.events() == ["out_of_sight"]
-
-
-async def test_tell_briefly_out_of_sight(tell: Home) -> None:
-    """What is seen again within the 15 minutes is no news."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    for _ in range(3):
-        await tell.show("swing", NO_CONNECTION)
-        await tell.lasts(minutes=14)
-        await tell.show("swing", CONNECTED)
-        await tell.lasts(minutes=2)
-    assert tell.events() == []
-
-
-async def test_tell_not_loaded(tell: Home, mock_config_entry: MockConfigEntry) -> None:
-    """An entry that is not loaded is out of sight as well, whatever its entities are called."""
-    er.async_get(tell.hass).async_update_entity(
-        "sensor.swing_status", new_entity_id="sensor.schaukel_zustand"
-    )
-    await tell.hass.async_block_till_done()
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.hass.config_entries.async_unload(mock_config_entry.entry_id)
-    await tell.lasts(minutes=15)
-    assert [event.data["message"] for event in tell.did] == [out_of_sight(15, "Swing")]
-
-
-async def test_tell_other_sensors_of_the_device(
-    hass: HomeAssistant, tell: Home
-) -> None:
-    """A sensor that somebody else adds to the device is nobody's concern."""
-    other = MockConfigEntry(domain="other")
-    other.add_to_hass(hass)
-    er.async_get(hass).async_get_or_create(
-        "sensor",
-        "other",
-        "1",
-        suggested_object_id="aaa",
-        config_entry=other,
-        device_id=tell.device("swing"),
-    )
-    hass.states.async_set("sensor.aaa", "on")
-    await tell.automate("swing", actions=[ALSO_DO])
-    hass.states.async_set("sensor.aaa", "unavailable")
-    await tell.lasts(minutes=20)
-    assert tell.events() == []
-
-    # Not even while there is something to tell
-    await tell.show("swing", NO_CONNECTION)
-    await tell.lasts(minutes=14)
-    await tell.show("swing", CONNECTED)
-    await tell.lasts(minutes=20)
-    assert tell.events() == []
-    await tell.show("swing", NO_CONNECTION)
-    await tell.lasts(minutes=15)
-    assert tell.did[0].data["message"] == out_of_sight(15, "Swing")
-    assert tell.events() == ["out_of_sight"]
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=1)
-    assert tell.did[0].data["message"] == (
-        "Swing is disconnected (Terminal disconnected)."
-    )
-
-
-async def test_tell_dropped_out_of_sight(tell: Home) -> None:
-    """What dropped while out of sight is told once it is seen."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.show("swing", NO_CONNECTION)
-    await tell.lasts(minutes=10)
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=1)
-    assert tell.events() == ["disconnected"]
-    await tell.show("swing", NO_CONNECTION)
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=20)
-    assert tell.events() == []
-
-
-# -- the broker
-
-
-async def test_tell_broker(hass: HomeAssistant, tell: Home) -> None:
-    """Chosen, a broker that is lost is told after 5 minutes, and once more when it is back."""
-    phone, messages = add_phone(hass, "Phone")
-    await tell.automate("swing", phones=[phone], brokers=[BROKER])
-    for _ in range(2):
-        await tell.show("swing", BROKER_AWAY)
-        await tell.lasts(minutes=4)
-        assert messages == []
-        await tell.lasts(minutes=1)
-        data = {"tag": f"metaapi_{tell.device('swing')}_broker", "actions": []}
-        (message,) = messages
-        assert message.data == {
-            "message": "Swing has lost its broker. The terminal itself is connected.",
-            "data": data,
-        }
-        await tell.lasts(hours=2)
-        assert len(messages) == 1
-        await tell.show("swing", CONNECTED)
-        assert messages[1].data == {
-            "message": "Swing has its broker again. It was without for 2 h 5 min.",
-            "data": data,
-        }
-        await tell.lasts(hours=2)
-        assert len(messages) == 2
-        messages.clear()
-
-
-async def test_tell_broker_is_off_by_default(tell: Home) -> None:
-    """Unless a sensor of theirs was chosen, brokers are no news."""
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.show("swing", BROKER_AWAY)
-    await tell.lasts(hours=2)
-    await tell.show("swing", CONNECTED)
-    await tell.lasts(hours=2)
-    assert tell.events() == []
-
-
-async def test_tell_broker_for(tell: Home) -> None:
-    """How long it must be lost is an input; what is back before is no news."""
-    await tell.automate(
-        "swing", actions=[ALSO_DO], brokers=[BROKER], broker_lost_for={"seconds": 10}
-    )
-    await tell.show("swing", BROKER_AWAY)
-    await tell.lasts(minutes=9 / 60)
-    await tell.show("swing", CONNECTED)
-    await tell.lasts(hours=2)
-    assert tell.events() == []
-    await tell.show("swing", BROKER_AWAY)
-    await tell.lasts(minutes=10 / 60)
-    assert tell.events() == ["broker_lost"]
-
-
-async def test_tell_broker_of_an_account_that_was_not_chosen(tell: Home) -> None:
-    """The sensors that are chosen decide, not the accounts."""
-    await tell.automate(
-        "swing", actions=[ALSO_DO], brokers=["binary_sensor.scalp_broker"]
-    )
-    for account in ("swing", "scalp"):
-        await tell.show(account, BROKER_AWAY)
-    await tell.lasts(minutes=5)
-    assert [event.data for event in tell.did] == [
-        {
-            "event": "broker_lost",
-            "message": "Scalp has lost its broker. The terminal itself is connected.",
-            "account": "Scalp",
-            "device": tell.device("scalp"),
-        }
+    assert home.phases() == ["test"]
+    (shown,) = [
+        notification["message"]
+        for notification in hass.data["persistent_notification"].values()
     ]
+    assert "notify.old_phone" in shown
+    assert "notify.nobody" in shown
+    assert home.reconnects() == []
 
 
-async def test_tell_broker_and_terminal(tell: Home) -> None:
-    """A terminal that drops meanwhile is told as that; the broker that is still lost is not told again."""
-    await tell.automate("swing", actions=[ALSO_DO], brokers=[BROKER])
-    await tell.show("swing", BROKER_AWAY)
-    await tell.lasts(minutes=5)
-    assert tell.events() == ["broker_lost"]
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=10)
-    assert tell.events() == ["disconnected"]
-    await tell.show("swing", BROKER_AWAY)
-    await tell.lasts(minutes=10)
-    assert tell.events() == ["back"]
-    await tell.show("swing", CONNECTED)
-    assert tell.did[0].data["message"] == (
-        "Swing has its broker again. It was without for 25 min."
-    )
-    assert tell.events() == ["broker_back"]
+async def test_phones_of_one_name(home: Home, phones: Phones, push: PushServer) -> None:
+    """Two phones of one name get one message each."""
+    both = [await phones.add(ANDROID, token=token) for token in ("first", "second")]
+    await home.automate("swing", phones=[phone.device_id for phone in both])
+    await home.show("swing", DISCONNECTED)
+    await home.lasts(minutes=1)
+    assert push.titles("first") == push.titles("second") == ["Swing is down"]
 
 
-async def test_tell_broker_while_quiet(hass: HomeAssistant, tell: Home) -> None:
-    """While it is quiet brokers are not told; afterwards those are that are lost while the terminal is up."""
-    await tell.automate(
-        "swing", actions=[ALSO_DO], brokers=[BROKER], quiet_entities=[QUIET]
-    )
-    hass.states.async_set(QUIET, "on")
-    await tell.show("swing", BROKER_AWAY)
-    await tell.lasts(minutes=10)
-    await tell.show("swing", DISCONNECTED)
-    hass.states.async_set(QUIET, "off")
-    await tell.lasts(minutes=1)
-    assert tell.events() == ["disconnected"]
-    await tell.show("swing", BROKER_AWAY)
-    assert sorted(tell.events()) == ["back", "broker_lost"]
-
-    # What is back while it is quiet is not told, whether or not it was told before
-    for _ in range(2):
-        hass.states.async_set(QUIET, "on")
-        await tell.show("swing", CONNECTED)
-        await tell.show("swing", BROKER_AWAY)
-        await tell.lasts(minutes=10)
-    await tell.show("swing", CONNECTED)
-    hass.states.async_set(QUIET, "off")
-    await tell.lasts(minutes=10)
-    assert tell.events() == []
+# -- many ------------------------------------------------------------------------------
 
 
-async def test_tell_broker_that_is_none(tell: Home) -> None:
-    """Other sensors of ours that were chosen by mistake are not told as brokers."""
-    await tell.automate("swing", actions=[ALSO_DO], brokers=[SWING_TERMINAL, LINK])
-    await tell.show("swing", DISCONNECTED)
-    tell.monitor.push_link(False)
-    await tell.lasts(minutes=10)
-    await tell.show("swing", CONNECTED)
-    tell.monitor.push_link(True)
-    await tell.lasts(minutes=10)
-    assert tell.events() == ["disconnected", "back"]
+@pytest.fixture
+def many(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, monitors: list[FakeMonitor]
+) -> Callable[[int], Any]:
+    """Return what makes a home with many accounts, all connected."""
+
+    async def make(count: int) -> tuple[Home, list[str]]:
+        freezer.move_to(WEDNESDAY)
+        accounts = [
+            replace(SWING, account_id=f"account-{number}", name=f"Account {number:03}")
+            for number in range(count)
+        ]
+        with patch("custom_components.metaapi.Provisioning") as client:
+            client.return_value.accounts = _answer(accounts)
+            client.return_value.server_settings = _answer(MagicMock())
+            entry = make_entry(*accounts)
+            await setup_entry(hass, entry)
+        home = Home(hass, freezer, monitors, await add_pager(hass))
+        ids = [account.account_id for account in accounts]
+        for account_id in ids:
+            home.monitor.push(account_id, CONNECTED)
+            home.monitor.reconnect_results[account_id] = [
+                ReconnectResult(Outcome.TIMED_OUT, 60.0)
+            ] * 9
+        await hass.async_block_till_done()
+        return home, ids
+
+    return make
 
 
-# -- quiet
+def _answer(answer: object) -> Any:
+    """Return a request that is answered."""
+
+    async def answered(*args: object, **kwargs: object) -> object:
+        return answer
+
+    return answered
 
 
+@pytest.mark.parametrize("count", [5, 6, 130])
+async def test_row_6_many_at_once(
+    hass: HomeAssistant, many: Callable[[int], Any], count: int
+) -> None:
+    """Where more than five drop within a minute, one message names them, and all of them."""
+    home, ids = await many(count)
+    await home.automate(accounts=[home.hub], notifiers=[PAGER])
+    for number, account_id in enumerate(ids):
+        home.monitor.push(account_id, DISCONNECTED)
+        if number % 50 == 49:
+            home.freezer.tick(10)
+    await home.lasts(minutes=1.5)
+    messages = home.messages()
+    if count == 5:
+        assert len(messages) == 5
+    else:
+        assert len(messages) == 1
+        assert messages[0].startswith(f"{count} accounts are down: Account 000, ")
+        assert list(home.shown()) == ["metaapi_many"]
+    await home.lasts(minutes=5)
+    assert sorted(home.reconnects()) == sorted(ids)
+    assert len(home.messages()) == (10 if count == 5 else 2)
+    for account_id in ids:
+        home.monitor.push(account_id, CONNECTED)
+    await home.lasts(minutes=0.5)
+    messages = home.messages()
+    assert len(messages) == (5 if count == 5 else 1)
+    if count > 5:
+        assert messages[0].startswith(f"{count} accounts are back: Account 000, ")
+    assert home.shown() == {}
+
+
+async def test_row_6_back_one_by_one(many: Callable[[int], Any]) -> None:
+    """What came as one message goes when the last is back, though they come back one by one."""
+    home, ids = await many(7)
+    await home.automate(accounts=[home.hub], notifiers=[PAGER], reconnect=False)
+    for account_id in ids:
+        home.monitor.push(account_id, DISCONNECTED)
+    await home.lasts(minutes=2)
+    assert len(home.messages()) == 1
+    for account_id in ids[:4]:
+        home.monitor.push(account_id, CONNECTED)
+        await home.lasts(minutes=0.5)
+    await home.lasts(minutes=1)
+    assert len(home.messages()) == 4
+    assert list(home.shown()) == ["metaapi_many"]
+    for account_id in ids[4:]:
+        home.monitor.push(account_id, CONNECTED)
+        await home.lasts(minutes=0.5)
+    assert len(home.messages()) == 3
+    assert home.shown() == {}
+
+
+async def test_row_6_a_thousand(
+    hass: HomeAssistant,
+    many: Callable[[int], Any],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """A thousand accounts that drop at once make one message, and cost seconds at most."""
+    home, ids = await many(1000)
+    await home.automate(accounts=[home.hub], notifiers=[PAGER])
+    began = time.process_time()
+    for account_id in ids:
+        home.monitor.push(account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    states = time.process_time() - began
+    await home.lasts(minutes=1.5)
+    told = time.process_time() - began - states
+    (message,) = home.messages()
+    assert message.startswith("1000 accounts are down: Account 000, ")
+    assert len(message) < 1000
+    for account_id in ids:
+        home.monitor.push(account_id, CONNECTED)
+    await home.lasts(minutes=0.5)
+    back = time.process_time() - began - states - told
+    assert len(home.messages()) == 1
+    record_property("seconds", f"{states:.2f}, {told:.2f}, {back:.2f}")
+    assert told < 20
+
+
+# -- whatever fails, something arrives -------------------------------------------------
+
+PATHS: dict[str, Any] = {
+    "lost": ["persistent_notification.create", "metaapi.notify"],
+    "back": ["persistent_notification.dismiss", "metaapi.notify"],
+    "reconnect_due": [
+        "persistent_notification.create",
+        "metaapi.notify",
+        "metaapi.reconnect",
+    ],
+    "reconnect_failed": ["persistent_notification.create", "metaapi.notify"],
+}
+
+
+@pytest.mark.parametrize("how", ["no such action", "error", "crash", "timeout"])
 @pytest.mark.parametrize(
-    ("moment", "quiet"),
+    ("path", "action"),
     [
-        (hour(FRIDAY, 21, 58, 59), False),
-        (hour(FRIDAY, 21, 59), True),
-        (hour(SUNDAY, 20, 58, 59), True),
-        (hour(SUNDAY, 20, 59), False),
+        (path, action)
+        for path, actions in PATHS.items()
+        for action in [*actions, "also.do"]
     ],
 )
-async def test_tell_weekend(tell: Home, moment: datetime, quiet: bool) -> None:
-    """At the weekend nothing is told; what is still disconnected afterwards is."""
-    await tell.until(moment)
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=1)
-    assert tell.events() == ([] if quiet else ["disconnected"])
-    await tell.until(hour(SUNDAY, 21))
-    assert tell.events() == (["disconnected"] if quiet else [])
+async def test_something_always_arrives(
+    hass: HomeAssistant, home: Home, path: str, action: str, how: str
+) -> None:
+    """Each action of each path may fail in each way: something arrives, and a reconnect is made."""
+    also: list[dict[str, Any]] = [{"action": "also.do"}, ALSO_DO]
+    if action != "also.do":
+        also = [ALSO_DO]
+    hanging: list[asyncio.Event] = []
+    await home.automate("swing", notifiers=[PAGER], actions=also)
+    if path == "back":
+        await home.show("swing", DISCONNECTED)
+        await home.lasts(minutes=2)
+    elif path.startswith("reconnect"):
+        await home.show("swing", DISCONNECTED)
+        await home.lasts(minutes=4.5)
+    home.messages()
+    home.phases()
+    shown = home.shown()
 
+    async def fail(call: ServiceCall) -> None:
+        if how == "error":
+            raise HomeAssistantError("broken")
+        if how == "crash":
+            raise ValueError("broken")
+        hanging.append(asyncio.Event())
+        await hanging[-1].wait()
 
-async def test_tell_over_at_the_weekend(tell: Home) -> None:
-    """An outage of a weekend is not told when it is over by then."""
-    await tell.until(hour(SUNDAY, 3))
-    await tell.automate("swing", actions=[ALSO_DO])
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=60)
-    await tell.show("swing", CONNECTED)
-    await tell.until(hour(SUNDAY, 22))
-    assert tell.events() == []
+    domain, service = action.split(".")
+    if how == "no such action":
+        hass.services.async_remove(domain, service)
+    else:
+        hass.services.async_register(
+            domain, service, fail, supports_response=SupportsResponse.OPTIONAL
+        )
 
+    async def go() -> None:
+        if path == "lost":
+            await home.show("swing", DISCONNECTED)
+            await home.lasts(minutes=1)
+        elif path == "back":
+            await home.show("swing", CONNECTED)
+        else:
+            await home.lasts(minutes=1)
 
-async def test_tell_without_weekend(tell: Home) -> None:
-    """Where markets do not close, no day is quiet."""
-    await tell.until(hour(SUNDAY, 3))
-    await tell.automate("swing", actions=[ALSO_DO], weekend=False)
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=1)
-    await tell.show("swing", CONNECTED)
-    assert tell.events() == ["disconnected", "back"]
-
-
-async def test_tell_quiet_entity(hass: HomeAssistant, tell: Home) -> None:
-    """While an entity is on, nothing is told; what is so afterwards is."""
-    hass.states.async_set(QUIET, "on")
-    await tell.automate("swing", actions=[ALSO_DO], quiet_entities=[QUIET])
-    await tell.show("swing", DISCONNECTED)
-    await tell.lasts(minutes=30)
-    assert tell.events() == []
-    hass.states.async_set(QUIET, "off")
-    await settle(hass)
-    assert tell.events() == ["disconnected"]
-
-    hass.states.async_set(QUIET, "on")
-    await tell.show("swing", CONNECTED)
-    await tell.show("swing", NO_CONNECTION)
-    await tell.lasts(minutes=30)
-    assert tell.events() == []
-    hass.states.async_set(QUIET, "off")
-    await settle(hass)
-    assert tell.did[0].data["message"] == out_of_sight(30, "Swing")
-    assert tell.events() == ["out_of_sight"]
-
-    hass.states.async_set(QUIET, "on")
-    await tell.show("swing", CONNECTED)
-    await tell.show("swing", NO_CONNECTION)
-    await tell.lasts(minutes=30)
-    await tell.show("swing", CONNECTED)
-    hass.states.async_set(QUIET, "off")
-    await settle(hass)
-    assert tell.events() == []
+    going = hass.async_create_background_task(go(), "goes on")
+    for _ in range(2000):
+        await asyncio.sleep(0)
+        if going.done() or hanging:
+            break
+    for _ in range(2000):
+        await asyncio.sleep(0)
+    arrived = home.messages()
+    assert arrived or home.shown() != shown
+    if action not in ("also.do", "metaapi.notify"):
+        assert arrived
+    if action != "also.do":
+        assert path in home.phases()
+    if path == "reconnect_due" and action != "metaapi.reconnect":
+        assert home.reconnects() == ["swing"]
+    for event in hanging:
+        event.set()
+    await going
+    for event in hanging:
+        event.set()
+    await hass.async_block_till_done()
 
 
 # -- restarts --------------------------------------------------------------------------
 
-type Start = Callable[..., Awaitable[Home]]
 
-
-@pytest.fixture
-async def start(
+@pytest.mark.parametrize("end", [DISCONNECTED, CONNECTED])
+async def test_restart_amid_an_outage(
     hass: HomeAssistant,
     hass_storage: dict[str, Any],
     freezer: FrozenDateTimeFactory,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
-) -> AsyncIterator[Start]:
-    """Start a Home Assistant that knew an account before, with an automation from a blueprint."""
-    freezer.move_to(WEDNESDAY)
-    homes: list[Home] = []
-
-    async def start_home(
-        blueprint: str, known: bool, link: AccountState | None, **inputs: Any
-    ) -> Home:
-        remember(hass_storage, swing=known)
-        register(hass, mock_config_entry)
-        hass.set_state(CoreState.not_running)
-        pager = await add_pager(hass)
-        assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
-        await hass.async_block_till_done()
-        home = Home(hass, freezer, monitors[-1], pager, blueprint)
-        homes.append(home)
-        home.reconnects_fail()
-        await home.automate("swing", **inputs)
-        if link is not None:
-            await home.show("swing", link)
-        else:
-            await hass.config_entries.async_unload(mock_config_entry.entry_id)
-        await hass.async_start()
-        await settle(hass)
-        return home
-
-    yield start_home
-    for home in homes:
-        await home.close()
-
-
-@pytest.mark.parametrize("seen_late", [True, False])
-@pytest.mark.parametrize("known", [True, False])
-async def test_keep_start(start: Start, known: bool, seen_late: bool) -> None:
-    """An account that is off at a start is looked after, once, whenever the outage began."""
-    home = await start(
-        "keep_connected",
-        known,
-        AccountState() if seen_late else DISCONNECTED,
-        notify=[PAGER],
+    end: AccountState,
+) -> None:
+    """After a restart an outage is told and repaired as before it; one that ended meanwhile is told as over."""
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    freezer.move_to(WEDNESDAY + timedelta(minutes=12))
+    hass_storage[STORAGE_KEY] = stored(
+        terminal={"last": False, "since": WEDNESDAY.isoformat(), "ended": None},
+        attempts=1,
+        attempted_at=(WEDNESDAY + timedelta(minutes=5)).isoformat(),
     )
-    await home.show("swing", DISCONNECTED)
-    for minutes in (5, 10, 20):
-        await home.lasts(minutes=minutes - 1)
-        assert home.reconnects() == []
-        await home.lasts(minutes=1)
-        assert home.reconnects() == ["swing"]
-    await home.show("swing", CONNECTED)
-    assert home.messages() == [
-        GAVE_UP.replace("after 35", "after at least 35"),
-        "Swing is connected again. It was disconnected for at least 35 min.",
-    ]
-
-
-@pytest.mark.parametrize("known", [True, False])
-async def test_keep_connected_at_the_start(start: Start, known: bool) -> None:
-    """An account that is well at a start is left alone."""
-    home = await start("keep_connected", known, CONNECTED, notify=[PAGER])
-    await home.lasts(minutes=60)
+    await setup_entry(hass, mock_config_entry)
+    home = Home(hass, freezer, monitors, await add_pager(hass))
+    home.reconnects_fail()
+    await home.automate("swing", notifiers=[PAGER])
+    await home.show("swing", end)
+    await home.lasts(minutes=1)
+    if end is CONNECTED:
+        assert home.messages() == [
+            "Swing is back: It was down for 12 min, since 03:12. Attempts to reconnect: 1."
+        ]
+        return
+    assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:27."]
     assert home.reconnects() == []
-    assert home.messages() == []
-
-
-@pytest.mark.parametrize(
-    ("known", "expected"), [(True, ["disconnected", "back"]), (False, ["back"])]
-)
-async def test_tell_start(start: Start, known: bool, expected: list[str]) -> None:
-    """An outage is told once, before a restart or after it; its end is told after it as well."""
-    home = await start("tell_me", known, DISCONNECTED, actions=[ALSO_DO])
-    await home.lasts(minutes=10)
-    await home.show("swing", CONNECTED)
-    assert home.did[-1].data["message"] == (
-        "Swing is connected again. It was disconnected for at least 10 min."
-    )
-    assert home.events() == expected
-
-
-async def test_tell_broker_lost_before_the_start(start: Start) -> None:
-    """A broker that was lost before a restart is told when it is back."""
-    home = await start(
-        "tell_me", True, BROKER_AWAY, actions=[ALSO_DO], brokers=[BROKER]
-    )
-    await home.lasts(minutes=10)
-    assert home.events() == []
-    await home.show("swing", CONNECTED)
-    assert [event.data["message"] for event in home.did] == [
-        "Swing has its broker again. It was without for at least 10 min."
-    ]
-
-
-async def test_tell_out_of_sight_from_the_start(start: Start) -> None:
-    """What nobody sees from the start is told like what gets out of sight later."""
-    home = await start("tell_me", True, None, actions=[ALSO_DO])
-    await home.lasts(minutes=14)
-    assert home.events() == []
-    await home.lasts(minutes=1)
-    assert home.events() == ["out_of_sight"]
-
-
-async def test_tell_seen_soon_after_the_start(start: Start) -> None:
-    """What is seen soon after a start is no news, and what gets out of sight then is, once."""
-    home = await start("tell_me", True, NO_CONNECTION, actions=[ALSO_DO])
-    await home.lasts(minutes=14)
-    await home.show("swing", CONNECTED)
-    await home.show("swing", NO_CONNECTION)
-    await home.lasts(minutes=14)
-    assert home.events() == []
-    await home.lasts(minutes=1)
-    assert home.events() == ["out_of_sight"]
-
-
-async def test_tell_button_after_a_start(start: Start) -> None:
-    """The button of a message from before a restart works after it."""
-    home = await start("tell_me", False, DISCONNECTED, actions=[ALSO_DO])
-    await press(home, "swing")
+    await home.lasts(minutes=2)
     assert home.reconnects() == ["swing"]
+
+
+def test_inputs() -> None:
+    """Everything but the accounts has a default, and every input its selector."""
+    inputs: dict[str, Any] = {}
+    for key, one in blueprint()["blueprint"]["input"].items():
+        inputs |= one.get("input", {key: one})
+    assert {key for key, one in inputs.items() if "default" not in one} == {"accounts"}
+    assert all("selector" in one and "name" in one for one in inputs.values())
+    assert inputs["reconnect"]["default"] is True
+    assert inputs["broker"]["default"] is True

@@ -26,7 +26,6 @@ from .test_trigger import (
     BOTH,
     BROKER,
     BROKER_AWAY,
-    LINK,
     SCALP_TERMINAL,
     SWING_TERMINAL,
     UNKNOWN,
@@ -84,9 +83,9 @@ async def test_state(
         ("floor", BOTH),
         ("label of devices", BOTH),
         ("label of sensors", BOTH),
-        ("hub", []),
+        ("hub", BOTH),
         ("foreign", []),
-        ("other platform", []),
+        ("another entity", [SWING_TERMINAL]),
     ],
 )
 async def test_targets(
@@ -96,7 +95,7 @@ async def test_targets(
     place: str,
     means: list[str],
 ) -> None:
-    """A place means its terminals: no broker, no link, nothing of others."""
+    """A place means its accounts: no broker, no link, nothing of others."""
     target = places[place]
     monitor.push_link(False)
     hass.states.async_set("binary_sensor.other", "off")
@@ -109,12 +108,34 @@ async def test_targets(
         monitor.push(account.account_id, CONNECTED)
 
 
-async def test_named_diagnostics(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A broker or the link counts where it is named as an entity."""
-    assert await check(hass, "is_disconnected", {"entity_id": [BROKER, LINK]}) is False
+async def test_named_by_another_entity(
+    hass: HomeAssistant, monitor: FakeMonitor
+) -> None:
+    """Whichever entity of an account is named, the condition is about its terminal."""
+    target = {"entity_id": BROKER}
     monitor.push(SWING.account_id, BROKER_AWAY)
-    assert await check(hass, "is_disconnected", {"entity_id": [BROKER, LINK]}) is True
-    assert await check(hass, "is_connected", {"entity_id": LINK}) is True
+    assert await check(hass, "is_disconnected", target) is False
+    assert await check(hass, "is_connected", target) is True
+
+
+@pytest.mark.parametrize("key", ["is_connected", "is_disconnected"])
+@pytest.mark.parametrize("behavior", ["any", "all"])
+@pytest.mark.parametrize("link", [NO_CONNECTION, UNKNOWN, None])
+async def test_nothing_known(
+    hass: HomeAssistant, monitor: FakeMonitor, key: str, behavior: str, link: Any
+) -> None:
+    """Where nothing is known, or nothing is in the target, an account is neither."""
+    target = {"entity_id": SWING_TERMINAL if link else "binary_sensor.nothing"}
+    if link:
+        monitor.push(SWING.account_id, link)
+    assert await check(hass, key, target, behavior=behavior) is False
+
+
+async def test_all_that_are_known(hass: HomeAssistant, monitor: FakeMonitor) -> None:
+    """Those that cannot be seen do not keep all others from being so."""
+    monitor.push(SCALP.account_id, NO_CONNECTION)
+    target = {"entity_id": BOTH}
+    assert await check(hass, "is_connected", target, behavior="all") is True
 
 
 @pytest.mark.parametrize(("behavior", "expected"), [("any", True), ("all", False)])

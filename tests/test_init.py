@@ -587,7 +587,7 @@ async def test_nothing_noisy(
     entities = er.async_entries_for_config_entry(
         er.async_get(hass), mock_config_entry.entry_id
     )
-    assert len(entities) == 2 * 4 + 1
+    assert len(entities) == 2 * 7 + 1
     assert not [entity for entity in entities if entity.disabled_by]
 
 
@@ -630,6 +630,9 @@ async def test_account_added(
         "gold_broker",
         "gold_status",
         "gold_reconnect",
+        "gold_disconnected_since",
+        "gold_downtime",
+        "gold_reconnect_result",
     }
     assert monitor.facts[-1] == (GOLD.account_id, False, True)
     provisioning.accounts.assert_not_called()
@@ -764,7 +767,7 @@ async def test_account_removed(
         )
         is None
     )
-    assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 5
+    assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 8
 
 
 async def remove_device(

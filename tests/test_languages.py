@@ -72,6 +72,9 @@ SHAPE = vol.Schema(
                 str: {
                     vol.Optional("name"): TEXT,
                     vol.Optional("state"): TEXTS_BY_KEY,
+                    vol.Optional("state_attributes"): {
+                        str: {vol.Required("state"): TEXTS_BY_KEY}
+                    },
                 }
             }
         },

@@ -9,11 +9,14 @@ from custom_components.metaapi import (
     binary_sensor,
     button,
     condition,
+    delivery,
+    event,
+    messages,
     sensor,
     services,
     trigger,
 )
-from custom_components.metaapi.api import Status
+from custom_components.metaapi.api import Outcome, Status
 from homeassistant.core import HomeAssistant
 import homeassistant.helpers.service
 
@@ -140,7 +143,11 @@ def test_entities_have_names() -> None:
             for description in (*binary_sensor.BINARY_SENSORS, binary_sensor.LINK)
         },
         "button": {description.translation_key for description in button.BUTTONS},
-        "sensor": {description.translation_key for description in sensor.SENSORS},
+        "event": {description.translation_key for description in event.EVENTS},
+        "sensor": {
+            description.translation_key
+            for description in (*sensor.SENSORS, *sensor.OUTAGE_SENSORS)
+        },
     }
     assert {
         platform: set(entities) for platform, entities in TEXTS["entity"].items()
@@ -161,7 +168,32 @@ def test_states_have_texts() -> None:
         path.rsplit(".", 1)[0]
         for path, _ in strings(TEXTS["entity"])
         if not path.endswith(".name")
-    } == {"sensor.status.state"}
+    } == {
+        "sensor.status.state",
+        "event.reconnect_result.state_attributes.event_type.state",
+    }
+    outcomes = TEXTS["entity"]["event"]["reconnect_result"]["state_attributes"]
+    assert set(outcomes["event_type"]["state"]) >= {one.value for one in Outcome}
+
+
+# -- messages ----------------------------------------------------------------------------
+
+
+def test_messages_have_texts() -> None:
+    """Each text that a message is composed of exists, with what it needs, and none is left over."""
+    used: set[str] = set()
+    for name, call in calls():
+        if name != "text" or not call.args:
+            continue
+        if key := literal(call.args[0]):
+            given = {keyword.arg for keyword in call.keywords}
+            assert placeholders(TEXTS["common"][key]) <= given, key
+            used.add(key)
+    used |= {key for keys in messages.TITLES.values() for key in keys}
+    used |= {*messages.LOST_AT.values(), *messages.WAS_LOST.values()}
+    used |= {f"advice_{about}" for about in (*messages.ADVICE, "not_running")}
+    # the dashboard's own texts are held by its tests
+    assert used == {key for key in TEXTS["common"] if not key.startswith("dashboard_")}
 
 
 # -- exceptions, issues, system health -----------------------------------------------------
@@ -262,6 +294,7 @@ def test_system_health_has_texts() -> None:
 async def test_descriptions_are_of_what_exists(hass: HomeAssistant) -> None:
     """Each action, trigger and condition is described, and nothing else is."""
     services.async_setup_services(hass)
+    delivery.async_setup_delivery(hass)
     assert {category: set(shapes) for category, shapes in DESCRIPTIONS.items()} == {
         "services": set(hass.services.async_services_for_domain("metaapi")),
         "triggers": set(await trigger.async_get_triggers(hass)),
@@ -306,10 +339,11 @@ def test_selectors_have_texts() -> None:
 async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:
     """What the editor of actions gets is our own texts."""
     services.async_setup_services(hass)
+    delivery.async_setup_delivery(hass)
     descriptions = await homeassistant.helpers.service.async_get_all_descriptions(hass)
     for key, shown in descriptions["metaapi"].items():
         assert set(shown["fields"]) == set(TEXTS["services"][key]["fields"])
-        assert shown["target"]
+    assert descriptions["metaapi"]["reconnect"]["target"]
 
 
 def test_every_category_is_checked() -> None:

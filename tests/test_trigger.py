@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.metaapi.api import Account, AccountState, Status
 from custom_components.metaapi.const import DOMAIN
-from custom_components.metaapi.last_known import STORAGE_KEY
+from custom_components.metaapi.outages import STORAGE_KEY, Facet
 from homeassistant.components import automation
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import CoreState, Event, HomeAssistant
@@ -79,8 +79,15 @@ def automation_config(
             "event_data": {
                 "by": name,
                 "entity_id": "{{ trigger.entity_id }}",
-                "from": "{{ trigger.from_state.state if trigger.from_state else '' }}",
-                "to": "{{ trigger.to_state.state if trigger.to_state else '' }}",
+                "device_id": "{{ trigger.device_id }}",
+                "account": "{{ trigger.account }}",
+                "phase": "{{ trigger.phase }}",
+                "status": "{{ trigger.status }}",
+                "duration": "{{ trigger.duration }}",
+                "since": "{{ trigger.since }}",
+                "attempts": "{{ trigger.attempts }}",
+                "title": "{{ trigger.title }}",
+                "message": "{{ trigger.message }}",
                 "for": "{{ trigger.for }}",
                 "description": "{{ trigger.description }}",
                 "at_start": "{{ trigger.at_start }}",
@@ -238,20 +245,35 @@ async def test_first_ever(
     assert await told() == []
 
 
-async def test_variables(hass: HomeAssistant, monitor: FakeMonitor, told: Told) -> None:
-    """An automation hears what core's own triggers tell it as well."""
-    await arm(hass, lasting=0)
+async def test_variables(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An automation is told which account it is, since when, why, and the whole in sentences."""
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    freezer.move_to("2026-11-18T02:12:00+00:00")
+    await arm(hass, lasting=60)
     monitor.push(SWING.account_id, NO_CONNECTION)
     monitor.push(SWING.account_id, DISCONNECTED)
-    await hass.async_block_till_done()
+    await pass_time(hass, freezer, 60)
     (event,) = told.events
     assert event.data == {
         "by": "one",
         "entity_id": SWING_TERMINAL,
-        "from": "unavailable",
-        "to": "off",
-        "for": "0:00:00",
-        "description": f"state of {SWING_TERMINAL}",
+        "device_id": device_of(hass, mock_config_entry, SWING.account_id).id,
+        "account": "Swing",
+        "phase": "lost",
+        "status": "disconnected",
+        "duration": "0:01:00",
+        "since": "2026-11-18 02:12:00+00:00",
+        "attempts": 0,
+        "title": "Swing is down",
+        "message": "Terminal lost at 03:12 (MT5, cloud-g2).",
+        "for": "0:01:00",
+        "description": "Swing is down",
         "at_start": False,
         "already": False,
     }
@@ -327,7 +349,7 @@ def places(hass: HomeAssistant, monitor: FakeMonitor) -> dict[str, dict[str, str
         "label of devices": {"label_id": on_device.label_id},
         "label of sensors": {"label_id": on_sensor.label_id},
         "foreign": {"entity_id": "binary_sensor.other"},
-        "other platform": {"entity_id": "sensor.swing_status"},
+        "another entity": {"entity_id": "sensor.swing_status"},
     }
 
 
@@ -335,13 +357,13 @@ def places(hass: HomeAssistant, monitor: FakeMonitor) -> dict[str, dict[str, str
     ("place", "expected"),
     [
         ("device", [SWING_TERMINAL]),
-        ("hub", []),
+        ("hub", BOTH),
         ("area", BOTH),
         ("floor", BOTH),
         ("label of devices", BOTH),
         ("label of sensors", BOTH),
         ("foreign", []),
-        ("other platform", []),
+        ("another entity", [SWING_TERMINAL]),
     ],
 )
 async def test_targets(
@@ -352,7 +374,7 @@ async def test_targets(
     place: str,
     expected: list[str],
 ) -> None:
-    """A place means its terminals: no broker, no link, nothing of others."""
+    """A place means its accounts: no broker, no link, nothing of others."""
     await arm(hass, target=places[place])
     for account in (SWING, SCALP):
         monitor.push(account.account_id, BROKER_AWAY)
@@ -362,15 +384,17 @@ async def test_targets(
     assert await told() == expected
 
 
-async def test_named_diagnostics(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+@pytest.mark.parametrize("entity_id", [BROKER, "button.swing_reconnect"])
+async def test_named_by_another_entity(
+    hass: HomeAssistant, monitor: FakeMonitor, told: Told, entity_id: str
 ) -> None:
-    """A broker or the link counts where it is named as an entity."""
-    await arm(hass, target={"entity_id": [BROKER, LINK]})
+    """Whichever entity of an account is named, the trigger is about its terminal: the picker offers several."""
+    await arm(hass, target={"entity_id": entity_id})
     monitor.push(SWING.account_id, BROKER_AWAY)
-    assert await told() == [BROKER]
     monitor.push_link(False)
-    assert await told() == [LINK]
+    assert await told() == []
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert await told() == [SWING_TERMINAL]
 
 
 async def test_target_follows_the_registry(
@@ -433,48 +457,43 @@ async def test_renamed_while_it_lasts(
     await pass_time(hass, freezer, 199)
     assert await told() == []
     await pass_time(hass, freezer, 2)
-    assert [event.data["description"] for event in told.events] == [
-        "state of binary_sensor.my_swing"
-    ]
     assert await told() == ["binary_sensor.my_swing"]
 
 
-@pytest.mark.parametrize(
-    ("behavior", "scalp"), [("first", DISCONNECTED), ("all", CONNECTED)]
-)
+@pytest.mark.parametrize("change", ["hidden", "disabled", "renamed"])
 @pytest.mark.parametrize("place", ["entity", "device", "label"])
-async def test_disabled(
+async def test_an_account_whatever_its_entities_look_like(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     told: Told,
-    behavior: str,
-    scalp: AccountState,
+    change: str,
     place: str,
 ) -> None:
-    """A terminal that is disabled does not count, whatever was last known of it."""
+    """A terminal that is hidden, disabled or renamed while an automation is attached is still watched."""
+    registry = er.async_get(hass)
     label = lr.async_get(hass).async_create("Trading").label_id
-    for entity_id in BOTH:
-        er.async_get(hass).async_update_entity(entity_id, labels={label})
+    registry.async_update_entity(SWING_TERMINAL, labels={label})
+    device = device_of(hass, mock_config_entry, SWING.account_id)
     targets: dict[str, dict[str, Any]] = {
-        "entity": {"entity_id": BOTH},
-        "device": {
-            "device_id": [
-                device_of(hass, mock_config_entry, account.account_id).id
-                for account in (SWING, SCALP)
-            ]
-        },
+        "entity": {"entity_id": SWING_TERMINAL},
+        "device": {"device_id": device.id},
         "label": {"label_id": label},
     }
-    monitor.push(SCALP.account_id, scalp)
-    er.async_get(hass).async_update_entity(
-        SCALP_TERMINAL, disabled_by=er.RegistryEntryDisabler.USER
-    )
+    await arm(hass, target=targets[place])
+    changes: dict[str, dict[str, Any]] = {
+        "hidden": {"hidden_by": er.RegistryEntryHider.USER},
+        "disabled": {"disabled_by": er.RegistryEntryDisabler.USER},
+        "renamed": {"new_entity_id": "binary_sensor.my_swing"},
+    }
+    registry.async_update_entity(SWING_TERMINAL, **changes[change])
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
-    await arm(hass, target=targets[place], behavior=behavior)
+    monitors[-1].push(SWING.account_id, CONNECTED)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await told() == [
+        "binary_sensor.my_swing" if change == "renamed" else SWING_TERMINAL
+    ]
 
 
 async def test_leaves_the_target_while_it_lasts(
@@ -810,9 +829,8 @@ async def test_account_removed_during_a_reconnect(
     monitors[-1].push(SWING.account_id, DISCONNECTED)
     await hass.async_block_till_done()
     assert [
-        (event.data["from"], event.data["at_start"], event.data["already"])
-        for event in told.events
-    ] == [("unknown", True, True)]
+        (event.data["at_start"], event.data["already"]) for event in told.events
+    ] == [(True, True)]
 
 
 async def test_account_removed_from_the_file(
@@ -825,11 +843,12 @@ async def test_account_removed_from_the_file(
 ) -> None:
     """A restart between the removal and the return brings no past either."""
     await pass_time(hass, freezer, 11)
-    assert f"{SWING.account_id}_terminal" in hass_storage[STORAGE_KEY]["data"]
+    assert stored_terminals(hass_storage)[SWING.account_id] is True
     await remove_and_add(hass, mock_config_entry)
     await pass_time(hass, freezer, 11)
-    assert f"{SWING.account_id}_terminal" not in hass_storage[STORAGE_KEY]["data"]
-    assert f"{SCALP.account_id}_terminal" in hass_storage[STORAGE_KEY]["data"]
+    known = stored_terminals(hass_storage)
+    assert known.get(SWING.account_id) is None
+    assert known[SCALP.account_id] is True
 
 
 # -- our own reconnect -----------------------------------------------------------------
@@ -858,8 +877,6 @@ async def test_reconnect_that_fails(
     assert await told() == []
     monitor.push(SWING.account_id, end)
     await hass.async_block_till_done()
-    assert [event.data["from"] for event in told.events] == ["on"]
-    assert [event.data["to"] for event in told.events] == ["off"]
     assert await told() == [SWING_TERMINAL]
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, RECONNECTING)
@@ -924,9 +941,7 @@ async def test_reload_during_a_reconnect(
 ) -> None:
     """When the entry reloads on the way, what is seen next decides, and the old monitor is let go."""
     await arm(hass)
-    listeners = len(monitor.listeners[SWING.account_id])
     monitor.push(SWING.account_id, RECONNECTING)
-    assert len(monitor.listeners[SWING.account_id]) == listeners + 1
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
     assert monitor.listeners[SWING.account_id] == []
     monitors[-1].push(SWING.account_id, end)
@@ -968,11 +983,11 @@ async def test_off_that_someone_else_wrote(
     mock_config_entry: MockConfigEntry,
     told: Told,
 ) -> None:
-    """A state written by hand while the entry is not loaded is told of like any other."""
+    """A state written by hand says nothing of the account."""
     await arm(hass)
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
     hass.states.async_set(SWING_TERMINAL, "off")
-    assert await told() == [SWING_TERMINAL]
+    assert await told() == []
 
 
 # -- restarts --------------------------------------------------------------------------
@@ -986,8 +1001,31 @@ def remember(hass_storage: dict[str, Any], **known: bool) -> None:
         "minor_version": 1,
         "key": STORAGE_KEY,
         "data": {
-            f"{accounts[name].account_id}_terminal": one for name, one in known.items()
+            accounts[name].account_id: stored_account(terminal=one)
+            for name, one in known.items()
         },
+    }
+
+
+def stored_account(**last: bool) -> dict[str, Any]:
+    """Return what is stored of an account of which some last values are known."""
+    return {
+        **{
+            facet.value: {"last": last.get(facet), "since": None, "ended": None}
+            for facet in Facet
+        },
+        "downtime": 0.0,
+        "counted_to": None,
+        "attempts": 0,
+        "attempted_at": None,
+    }
+
+
+def stored_terminals(hass_storage: dict[str, Any]) -> dict[str, bool | None]:
+    """Return the last values of terminals that are stored, by account."""
+    return {
+        account_id: data["terminal"]["last"]
+        for account_id, data in hass_storage[STORAGE_KEY]["data"].items()
     }
 
 
@@ -1044,10 +1082,9 @@ class Boot:
         await self.hass.async_block_till_done()
 
     @property
-    def stored(self) -> dict[str, bool]:
+    def stored(self) -> dict[str, bool | None]:
         """Return what is known after the next start."""
-        known: dict[str, bool] = self._hass_storage[STORAGE_KEY]["data"]
-        return known
+        return stored_terminals(self._hass_storage)
 
 
 @pytest.fixture
@@ -1269,11 +1306,11 @@ async def test_stop_before_the_start(
     await arm(hass)
     boot.show(SWING, DISCONNECTED)
     await pass_time(hass, freezer, 11)
-    assert boot.stored[f"{SWING.account_id}_terminal"] is True
+    assert boot.stored[SWING.account_id] is True
     await boot.start()
     assert await told() == [SWING_TERMINAL]
     await pass_time(hass, freezer, 11)
-    assert boot.stored[f"{SWING.account_id}_terminal"] is False
+    assert boot.stored[SWING.account_id] is False
 
 
 async def test_gone_before_the_start(
@@ -1320,9 +1357,9 @@ async def test_out_of_sight_at_the_stop(
         monitor.push(account.account_id, NO_CONNECTION)
     await hass.async_block_till_done()
     await hass.async_stop(force=True)
-    known = hass_storage[STORAGE_KEY]["data"]
-    assert known[f"{SWING.account_id}_terminal"] is True
-    assert known[f"{SCALP.account_id}_terminal"] is False
+    known = stored_terminals(hass_storage)
+    assert known[SWING.account_id] is True
+    assert known[SCALP.account_id] is False
 
 
 async def test_kept_without_a_stop(
@@ -1334,9 +1371,9 @@ async def test_kept_without_a_stop(
     """What is known is written soon, for a Home Assistant that has no time to stop."""
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 11)
-    known = hass_storage[STORAGE_KEY]["data"]
-    assert known[f"{SWING.account_id}_terminal"] is False
-    assert known[f"{SCALP.account_id}_terminal"] is True
+    known = stored_terminals(hass_storage)
+    assert known[SWING.account_id] is False
+    assert known[SCALP.account_id] is True
 
 
 async def test_stop_during_a_reconnect(
@@ -1349,7 +1386,7 @@ async def test_stop_during_a_reconnect(
     monitor.push(SWING.account_id, RECONNECTING)
     await pass_time(hass, freezer, 11)
     await hass.async_stop(force=True)
-    assert hass_storage[STORAGE_KEY]["data"][f"{SWING.account_id}_terminal"] is True
+    assert stored_terminals(hass_storage)[SWING.account_id] is True
 
 
 async def test_forgets_what_is_gone(
@@ -1367,7 +1404,7 @@ async def test_forgets_what_is_gone(
     await setup_entry(hass, entry)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 11)
-    assert f"{SCALP.account_id}_terminal" not in hass_storage[STORAGE_KEY]["data"]
+    assert SCALP.account_id not in stored_terminals(hass_storage)
 
 
 async def test_leaves_no_file_behind(
@@ -1399,11 +1436,27 @@ async def test_leaves_no_file_behind(
 
 
 async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The editor offers both triggers, with their target and fields, name, description and icon."""
+    """The editor offers the triggers, with their target and fields, name, description and icon."""
     descriptions = await async_get_all_descriptions(hass)
     texts = await async_get_translations(hass, "en", "triggers", {DOMAIN})
     icons = (await async_get_icons(hass, "triggers", {DOMAIN}))[DOMAIN]
-    keys = {"connected", "disconnected"}
+    common = {
+        "at_start",
+        "behavior",
+        "for",
+        "quiet_entities",
+        "quiet_weekend",
+        "together",
+    }
+    fields = {
+        "broker_connected": common | {"lasted"},
+        "broker_disconnected": common,
+        "connected": common | {"lasted"},
+        "disconnected": common | {"attempts", "reconnect"},
+        "in_sight": common | {"lasted"},
+        "out_of_sight": common,
+    }
+    keys = set(fields)
     assert set(icons) == keys
     assert {
         key.removeprefix(f"{DOMAIN}.") for key in descriptions if DOMAIN in key
@@ -1411,7 +1464,7 @@ async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     for key in keys:
         description = descriptions[f"{DOMAIN}.{key}"]
         assert description is not None
-        assert set(description["fields"]) == {"at_start", "behavior", "for"}
+        assert set(description["fields"]) == fields[key]
         assert description["target"] == {
             "entity": [
                 {
@@ -1461,7 +1514,8 @@ async def test_unreadable_file(
     with patch.object(Store, "async_load", side_effect=HomeAssistantError("worn out")):
         await setup_entry(hass, mock_config_entry)
     assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
-    assert "last known of the terminals: worn out" in caplog.text
+    assert "last known of the accounts" in caplog.text
+    assert "worn out" in caplog.text
     await arm(hass)
     monitors[-1].push(SWING.account_id, CONNECTED)
     monitors[-1].push(SWING.account_id, DISCONNECTED)

@@ -14,21 +14,30 @@ from .api import Monitor, Provisioning, Timing
 from .const import CONF_APPLICATION, DEFAULT_APPLICATION, DOMAIN
 from .dashboard import async_setup_dashboard
 from .data import MetaApiConfigEntry, MetaApiData
+from .delivery import async_setup_delivery
 from .device import async_update_hub
 from .facts import Facts, stored_endpoints
 from .issues import ExpiryIssue, async_setup_issues
+from .outages import async_get_outages, async_remove_last_known
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.SENSOR]
+PLATFORMS = [
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.EVENT,
+    Platform.SENSOR,
+]
 TIMING = Timing()
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what all entries share."""
+    await async_get_outages(hass)
     async_setup_issues(hass)
     async_setup_services(hass)
     await async_setup_dashboard(hass)
+    async_setup_delivery(hass)
     return True
 
 
@@ -77,6 +86,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> b
 async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> bool:
     """Unload an entry; its sockets close by what set-up registered."""
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
+    """Leave nothing behind when the last entry goes."""
+    await async_remove_last_known(hass)
 
 
 async def async_remove_config_entry_device(

@@ -22,6 +22,7 @@ from .const import CONF_ACCOUNT_ID, CONF_REGION, DOMAIN, REREAD_DELAY
 from .device import account_subentries, async_follow_account
 from .facts import SINGLE_READS, Facts
 from .issues import async_account_deleted, async_account_not_deleted
+from .outages import DATA_OUTAGES
 from .watcher import Watcher, async_close_token_forms
 
 
@@ -117,10 +118,16 @@ class Accounts:
         await self.async_take_facts()
 
     async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
-        """Reconnect an account; one that was not deployed is read again before saying so.
+        """Reconnect an account, and record the attempt; `timeout` and the result's time are in seconds."""
+        with self._hass.data[DATA_OUTAGES].attempt(account_id) as ended:
+            result = await self._async_reconnect(account_id, timeout)
+            ended(result)
+        return result
 
-        `timeout` and the result's time are in seconds.
-        """
+    async def _async_reconnect(
+        self, account_id: str, timeout: float
+    ) -> ReconnectResult:
+        """Reconnect an account; one that was not deployed is read again before saying so."""
         clock = self._hass.loop.time
         started = clock()
         result = await self._monitor.reconnect(account_id, timeout)
@@ -153,6 +160,8 @@ class Accounts:
             # found, or nothing proves any more that it is gone
             async_account_not_deleted(self._hass, subentry)
         self._watcher.async_add(subentry)
+        outages = self._hass.data[DATA_OUTAGES]
+        outages.async_follow(self._entry, self._monitor, account_id)
 
     @callback
     def _async_add(self, subentry: ConfigSubentry) -> None:

@@ -20,6 +20,7 @@ MAX_TIMEOUT = 300
 MIN_TIMEOUT = 1
 SETUP_TIMEOUT = 10
 
+SERVICE_NOTIFY = "notify"
 SERVICE_RECONNECT = "reconnect"
 
 SUBENTRY_ACCOUNT = "account"
@@ -34,3 +35,6 @@ REFUSED_PAUSE = timedelta(minutes=5)
 WEB_APP_URL = "https://app.metaapi.cloud"
 ACCOUNT_URL = f"{WEB_APP_URL}/accounts"
 TOKEN_URL = f"{WEB_APP_URL}/token"
+
+RECONNECT_ACTION = "METAAPI_RECONNECT_"
+"""What stands before a device's id in the action of a message's button."""

@@ -1,21 +1,30 @@
-"""Sensors: why an account's terminal is on, off or out of sight."""
+"""Sensors: why an account's terminal is on, off or out of sight, since when, and how long in all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
     SensorEntity,
     SensorEntityDescription,
+    SensorStateClass,
 )
 from homeassistant.config_entries import ConfigSubentry
+from homeassistant.const import UnitOfTime
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import AccountState, Status
 from .data import MetaApiConfigEntry
-from .entity import MetaApiStateEntity, MetaApiStateEntityDescription
+from .entity import (
+    MetaApiAccountEntity,
+    MetaApiStateEntity,
+    MetaApiStateEntityDescription,
+)
+from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, AccountRecord
 
 PARALLEL_UPDATES = 0
 
@@ -43,6 +52,37 @@ SENSORS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class MetaApiOutageSensorEntityDescription(SensorEntityDescription):
+    """Describes a sensor of an account's outages."""
+
+    value_fn: Callable[[AccountRecord], datetime | float | None]
+
+
+def _disconnected_since(record: AccountRecord) -> datetime | None:
+    """Return when the running outage began."""
+    return record.terminal.since if record.terminal.last is False else None
+
+
+OUTAGE_SENSORS = (
+    MetaApiOutageSensorEntityDescription(
+        key="disconnected_since",
+        translation_key="disconnected_since",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        value_fn=_disconnected_since,
+    ),
+    MetaApiOutageSensorEntityDescription(
+        key="downtime",
+        translation_key="downtime",
+        device_class=SensorDeviceClass.DURATION,
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        native_unit_of_measurement=UnitOfTime.HOURS,
+        suggested_display_precision=2,
+        value_fn=lambda record: round(record.downtime / 3600, 4),
+    ),
+)
+
+
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: MetaApiConfigEntry,
@@ -55,8 +95,11 @@ async def async_setup_entry(
         """Add those of an account."""
         async_add_entities(
             [
-                MetaApiSensor(hass, entry, subentry, description)
-                for description in SENSORS
+                *(MetaApiSensor(hass, entry, subentry, one) for one in SENSORS),
+                *(
+                    MetaApiOutageSensor(hass, entry, subentry, one)
+                    for one in OUTAGE_SENSORS
+                ),
             ],
             config_subentry_id=subentry.subentry_id,
         )
@@ -74,3 +117,34 @@ class MetaApiSensor(MetaApiStateEntity, SensorEntity):
     def native_value(self) -> str | None:
         """Return the reason."""
         return self.entity_description.value_fn(self.account_state)
+
+
+class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
+    """A sensor of an account's outages: always available, whatever can be seen of the account."""
+
+    entity_description: MetaApiOutageSensorEntityDescription
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen to what is recorded of this account only."""
+        await super().async_added_to_hass()
+        self._attr_native_value = self._read()
+        self.async_on_remove(
+            async_dispatcher_connect(
+                self.hass,
+                SIGNAL_ACCOUNT.format(self.account_id),
+                self._async_recorded,
+            )
+        )
+
+    @callback
+    def _async_recorded(self) -> None:
+        """Write the state when it changed."""
+        if (now := self._read()) != self._attr_native_value:
+            self._attr_native_value = now
+            self.async_write_ha_state()
+
+    def _read(self) -> datetime | float | None:
+        """Return what there is to show."""
+        outages = self.hass.data[DATA_OUTAGES]
+        return self.entity_description.value_fn(outages.record(self.account_id))

@@ -1,57 +1,81 @@
-"""Triggers: a terminal connected, or disconnected."""
+"""Triggers: an account lost its terminal, its broker or our sight, or has it again."""
 
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any, ClassVar, cast, override
 
 import voluptuous as vol
 
-from homeassistant.const import ATTR_ENTITY_ID, CONF_FOR, CONF_OPTIONS
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, State, callback
+from homeassistant.const import CONF_FOR, CONF_OPTIONS
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers.event import async_call_later
-from homeassistant.helpers.target import (
-    TargetSelection,
-    async_extract_referenced_entity_ids,
-)
 from homeassistant.helpers.trigger import (
     ATTR_BEHAVIOR,
-    BEHAVIOR_ALL,
-    BEHAVIOR_EACH,
-    BEHAVIOR_FIRST,
     ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR,
-    NotTriggeredInfo,
     Trigger,
     TriggerActionRunner,
     TriggerConfig,
     TriggerNotTriggeredReporter,
 )
 from homeassistant.helpers.typing import ConfigType
+from homeassistant.util import dt as dt_util
 
-from .last_known import VALUES, Change, LastKnown, async_get_last_known
-from .targets import async_targeted_sensors
+from .outages import Facet, async_get_outages
+from .quiet import FX_ZONE, Quiet
+from .targets import TrackedTarget
+from .trigger_runner import TriggerRunner
+from .trigger_subject import Options, Subject
 
 CONF_AT_START = "at_start"
+CONF_ATTEMPTS = "attempts"
+CONF_LASTED = "lasted"
+CONF_QUIET_ENTITIES = "quiet_entities"
+CONF_QUIET_WEEKEND = "quiet_weekend"
+CONF_RECONNECT = "reconnect"
+CONF_RECONNECT_AFTER = "reconnect_after"
+CONF_TOGETHER = "together"
 
-SCHEMA = ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR.extend(
+RECONNECT_AFTER = [timedelta(minutes=minutes) for minutes in (5, 15, 35)]
+
+LOST_SCHEMA = ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR.extend(
     {
         vol.Required(CONF_OPTIONS, default={}): {
             vol.Optional(CONF_AT_START, default=False): cv.boolean,
+            vol.Optional(CONF_TOGETHER, default=False): cv.boolean,
+            vol.Optional(CONF_QUIET_WEEKEND, default=False): cv.boolean,
+            vol.Optional(CONF_QUIET_ENTITIES, default=[]): cv.entity_ids,
+        },
+    }
+)
+BACK_SCHEMA = LOST_SCHEMA.extend(
+    {
+        vol.Required(CONF_OPTIONS, default={}): {
+            vol.Optional(CONF_LASTED, default=timedelta): cv.positive_time_period,
+        },
+    }
+)
+DISCONNECTED_SCHEMA = LOST_SCHEMA.extend(
+    {
+        vol.Required(CONF_OPTIONS, default={}): {
+            vol.Optional(CONF_ATTEMPTS, default=False): cv.boolean,
+            vol.Optional(CONF_RECONNECT, default=False): cv.boolean,
+            vol.Optional(CONF_RECONNECT_AFTER, default=RECONNECT_AFTER): vol.All(
+                cv.ensure_list, [cv.positive_time_period]
+            ),
         },
     }
 )
 
 
 class MetaApiTrigger(Trigger):
-    """Fires when binary sensors of a target turn, compared with what was last known of them.
+    """Fires when accounts of a target turn, compared with what was last known of them.
 
     Home Assistant's own entity triggers compare with the state before, so that an outage which begins
     out of sight is lost to them.
     """
 
-    _schema = SCHEMA
-    _turned: ClassVar[bool]
+    _schema: ClassVar[vol.Schema]
+    _facet: ClassVar[Facet]
+    _wanted: ClassVar[bool]
 
     @classmethod
     @override
@@ -64,7 +88,7 @@ class MetaApiTrigger(Trigger):
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
         """Take the target and the options."""
         super().__init__(hass, config)
-        self._target = TargetSelection(config.target or {})
+        self._target = config.target or {}
         self._options: dict[str, Any] = config.options or {}
 
     @override
@@ -74,238 +98,93 @@ class MetaApiTrigger(Trigger):
         did_not_trigger: TriggerNotTriggeredReporter | None = None,
     ) -> CALLBACK_TYPE:
         """Attach the trigger to what it runs."""
-        runner = _Runner(
-            self._hass,
-            await async_get_last_known(self._hass),
-            self._target,
-            self._turned,
-            self._options,
-            run_action,
-            did_not_trigger,
+        options = self._options
+        reconnects = options.get(CONF_RECONNECT, False)
+        subject = Subject(
+            hass=self._hass,
+            outages=await async_get_outages(self._hass),
+            target=TrackedTarget(self._hass, self._target),
+            facet=self._facet,
+            wanted=self._wanted,
+            options=Options(
+                behavior=options[ATTR_BEHAVIOR],
+                duration=options.get(CONF_FOR),
+                at_start=options[CONF_AT_START],
+                together=options[CONF_TOGETHER],
+                attempts=options.get(CONF_ATTEMPTS, False),
+                reconnect_after=tuple(
+                    sorted(options[CONF_RECONNECT_AFTER] if reconnects else ())
+                ),
+                lasted=options.get(CONF_LASTED, timedelta()),
+            ),
         )
+        zone = None
+        if options[CONF_QUIET_WEEKEND]:
+            zone = await dt_util.async_get_time_zone(FX_ZONE)
+        quiet = Quiet(self._hass, zone, options[CONF_QUIET_ENTITIES])
+        runner = TriggerRunner(subject, quiet, run_action, did_not_trigger)
         return runner.async_attach()
-
-
-class ConnectedTrigger(MetaApiTrigger):
-    """Fires when terminals connected."""
-
-    _turned = True
 
 
 class DisconnectedTrigger(MetaApiTrigger):
     """Fires when terminals disconnected."""
 
-    _turned = False
+    _schema = DISCONNECTED_SCHEMA
+    _facet = Facet.TERMINAL
+    _wanted = False
 
 
-class _Runner:
-    """One trigger of one automation.
+class ConnectedTrigger(MetaApiTrigger):
+    """Fires when terminals connected."""
 
-    What turned waits until it has been so, in sight, for the duration; it fires at once without one.
-    """
-
-    def __init__(
-        self,
-        hass: HomeAssistant,
-        last_known: LastKnown,
-        target: TargetSelection,
-        turned: bool,
-        options: dict[str, Any],
-        run_action: TriggerActionRunner,
-        did_not_trigger: TriggerNotTriggeredReporter | None,
-    ) -> None:
-        """Prepare."""
-        self._hass = hass
-        self._last_known = last_known
-        self._target = target
-        self._turned = turned
-        self._behavior: str = options[ATTR_BEHAVIOR]
-        self._duration: timedelta | None = options.get(CONF_FOR)
-        self._at_start: bool = options[CONF_AT_START]
-        self._run_action = run_action
-        self._did_not_trigger = did_not_trigger
-        self._explained: State | None = None
-        # By unique id where each counts, else one for all
-        self._waiting: dict[str, Change] = {}
-        self._timers: dict[str, CALLBACK_TYPE] = {}
-
-    @callback
-    def async_attach(self) -> CALLBACK_TYPE:
-        """Listen; returns what ends it."""
-        unsubscribe = self._last_known.async_listen(self._async_changed)
-
-        @callback
-        def async_remove() -> None:
-            """Stop to listen."""
-            unsubscribe()
-            for cancel in self._timers.values():
-                cancel()
-
-        return async_remove
-
-    @callback
-    def _async_changed(self, change: Change) -> None:
-        """Begin to wait, go on or give up."""
-        targeted = self._async_targeted()
-        key = change.unique_id if self._behavior == BEHAVIOR_EACH else self._behavior
-        is_targeted = change.unique_id in targeted
-        counts = is_targeted and self._counts(change, targeted)
-        if counts:
-            self._waiting[key] = change
-        if key not in self._waiting:
-            if is_targeted:
-                self._async_explain(change, targeted)
-            return
-        if not self._async_holds(key, targeted, self._last_known.known):
-            del self._waiting[key]
-            if counts:
-                others = _others(
-                    change, targeted, self._last_known.known, not self._turned
-                )
-                self._async_report(change, "not_all", others=others)
-            elif is_targeted and change.turned is not None:
-                lasting = str(self._duration) if self._duration else None
-                self._async_report(change, "entity_state_not_held", lasting=lasting)
-        elif self._async_holds(key, targeted, self._last_known.seen):
-            if not self._duration:
-                self._async_fire(key, targeted)
-            elif key not in self._timers:
-                self._timers[key] = async_call_later(
-                    self._hass, self._duration, partial(self._async_held, key)
-                )
-            return
-        if key in self._timers:
-            self._timers.pop(key)()
-
-    def _value_of(self, unique_id: str) -> bool | None:
-        """Return what is known; at a start it is as if nothing had been known before, of any terminal."""
-        if self._at_start:
-            return self._last_known.met(unique_id)
-        return self._last_known.known(unique_id)
-
-    def _counts(self, change: Change, targeted: Iterable[str]) -> bool:
-        """Tell whether a change is what the trigger is for."""
-        turned = change.turned
-        if self._at_start and change.first:
-            turned = self._value_of(change.unique_id)
-        if turned is not self._turned:
-            return False
-        if self._behavior == BEHAVIOR_FIRST or (
-            # Another that was so already has spoken for all
-            self._behavior == BEHAVIOR_ALL and change.turned is None
-        ):
-            return [*map(self._value_of, targeted)].count(self._turned) == 1
-        return True
-
-    @callback
-    def _async_explain(self, change: Change, targeted: dict[str, str]) -> None:
-        """Report why a change to what the trigger is for does not count."""
-        state = change.to_state
-        if (
-            state is None
-            or VALUES.get(state.state) is not self._turned
-            or state.last_changed != state.last_updated
-        ):
-            return
-        if self._last_known.known(change.unique_id) is not self._turned:
-            self._async_report(change, "entity_reconnecting")
-        elif change.turned is not None or (self._at_start and change.first):
-            others = _others(change, targeted, self._value_of, self._turned)
-            self._async_report(change, "not_first", others=others)
-        elif change.first:
-            self._async_report(change, "entity_first_seen", at_start=False)
-        else:
-            self._async_report(change, "entity_state_not_new", state=state.state)
-
-    @callback
-    def _async_report(self, change: Change, reason: str, **data: Any) -> None:
-        """Leave in the traces of the automation why it did not run, not twice in a row for a state."""
-        state = change.to_state
-        if self._did_not_trigger is None or state is None or state is self._explained:
-            return
-        self._explained = state
-        self._did_not_trigger(
-            NotTriggeredInfo(reason, {ATTR_ENTITY_ID: change.entity_id, **data}),
-            state.context,
-        )
-
-    @callback
-    def _async_held(self, key: str, _now: datetime) -> None:
-        """Fire, unless the target means something else by now."""
-        del self._timers[key]
-        targeted = self._async_targeted()
-        if self._async_holds(key, targeted, self._last_known.seen):
-            self._async_fire(key, targeted)
-
-    @callback
-    def _async_fire(self, key: str, targeted: dict[str, str]) -> None:
-        """Run the action."""
-        change = self._waiting.pop(key)
-        entity_id = targeted.get(change.unique_id, change.entity_id)
-        self._run_action(
-            {
-                ATTR_ENTITY_ID: entity_id,
-                "from_state": change.from_state,
-                "to_state": change.to_state,
-                "for": self._duration,
-                "at_start": change.first,
-                "already": change.turned is None,
-            },
-            f"state of {entity_id}",
-            change.to_state.context if change.to_state else None,
-        )
-
-    @callback
-    def _async_holds(
-        self,
-        key: str,
-        targeted: Iterable[str],
-        value_of: Callable[[str], bool | None],
-    ) -> bool:
-        """Tell whether what turned is still so; what has no value does not count."""
-        values = [
-            value
-            for unique_id in targeted
-            if key in (unique_id, self._behavior)
-            and (value := value_of(unique_id)) is not None
-        ]
-        count = values.count(self._turned)
-        return count > 0 and (self._behavior != BEHAVIOR_ALL or count == len(values))
-
-    @callback
-    def _async_targeted(self) -> dict[str, str]:
-        """Return what the target means now: entity ids, by unique id."""
-        selected = async_extract_referenced_entity_ids(
-            self._hass, self._target, expand_group=False
-        )
-        return async_targeted_sensors(
-            self._hass,
-            self._target,
-            selected.referenced | selected.indirectly_referenced,
-        )
+    _schema = BACK_SCHEMA
+    _facet = Facet.TERMINAL
+    _wanted = True
 
 
-def _others(
-    change: Change,
-    targeted: dict[str, str],
-    value_of: Callable[[str], bool | None],
-    value: bool,
-) -> list[str]:
-    """Return the other entities of the target that have a value."""
-    return sorted(
-        entity_id
-        for unique_id, entity_id in targeted.items()
-        if unique_id != change.unique_id and value_of(unique_id) is value
-    )
+class BrokerDisconnectedTrigger(MetaApiTrigger):
+    """Fires when terminals lost their broker."""
+
+    _schema = LOST_SCHEMA
+    _facet = Facet.BROKER
+    _wanted = False
+
+
+class BrokerConnectedTrigger(MetaApiTrigger):
+    """Fires when terminals have their broker again."""
+
+    _schema = BACK_SCHEMA
+    _facet = Facet.BROKER
+    _wanted = True
+
+
+class OutOfSightTrigger(MetaApiTrigger):
+    """Fires when accounts cannot be seen any more."""
+
+    _schema = LOST_SCHEMA
+    _facet = Facet.SIGHT
+    _wanted = False
+
+
+class InSightTrigger(MetaApiTrigger):
+    """Fires when accounts can be seen again."""
+
+    _schema = BACK_SCHEMA
+    _facet = Facet.SIGHT
+    _wanted = True
 
 
 TRIGGERS: dict[str, type[Trigger]] = {
+    "broker_connected": BrokerConnectedTrigger,
+    "broker_disconnected": BrokerDisconnectedTrigger,
     "connected": ConnectedTrigger,
     "disconnected": DisconnectedTrigger,
+    "in_sight": InSightTrigger,
+    "out_of_sight": OutOfSightTrigger,
 }
 
 
 async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:
-    """Return the triggers; what they need is remembered from now on."""
-    await async_get_last_known(hass)
+    """Return the triggers; what they need is recorded from now on."""
+    await async_get_outages(hass)
     return TRIGGERS

@@ -727,7 +727,7 @@ class Model:
         first = LIMIT
         if said.floor == "rate":
             first = FIRST_PAUSE if recommended is None else max(recommended, APART)
-        pauses = [min(FLOOR, first * 2**times) for times in range(12)]
+        pauses = [min(FLOOR, first * 2.0**times) for times in range(12)]
         doubled = pauses[min(zone.row_of_limits, 11)]
         return max(doubled, recommended or 0.0)
 

@@ -1,0 +1,395 @@
+"""What is recorded of accounts and their outages, and what of it outlives what."""
+
+from datetime import UTC, datetime, timedelta
+import json
+from typing import Any
+from unittest.mock import MagicMock
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+
+from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
+from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.outages import STORAGE_KEY
+from homeassistant.components import automation
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.const import (
+    EVENT_HOMEASSISTANT_FINAL_WRITE,
+    EVENT_HOMEASSISTANT_STOP,
+    EVENT_STATE_CHANGED,
+    STATE_UNKNOWN,
+)
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.setup import async_setup_component
+
+from .conftest import (
+    CONNECTED,
+    DISCONNECTED,
+    NO_CONNECTION,
+    SWING,
+    FakeMonitor,
+    setup_entry,
+    value,
+)
+
+SINCE = "sensor.swing_disconnected_since"
+DOWNTIME = "sensor.swing_downtime"
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+
+RECONNECTING = AccountState(terminal=False, status=Status.RECONNECTING)
+RECONNECT_FAILED = AccountState(terminal=False, status=Status.RECONNECT_FAILED)
+
+
+def stored(**changes: Any) -> dict[str, Any]:
+    """Return the file that a home has whose account dropped at noon."""
+    facet = {"last": True, "since": None, "ended": None}
+    return {
+        "version": 1,
+        "minor_version": 1,
+        "key": STORAGE_KEY,
+        "data": {
+            SWING.account_id: {
+                "terminal": {"last": False, "since": NOON.isoformat(), "ended": None},
+                "broker": facet,
+                "sight": facet,
+                "downtime": 1800.0,
+                "counted_to": None,
+                "attempts": 2,
+                "attempted_at": NOON.isoformat(),
+                **changes,
+            }
+        },
+    }
+
+
+async def lasts(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, minutes: float
+) -> None:
+    """Let time pass, by half minutes."""
+    for _ in range(int(minutes * 2)):
+        freezer.tick(timedelta(seconds=30))
+        async_fire_time_changed(hass)
+        await hass.async_block_till_done()
+
+
+def hours(hass: HomeAssistant) -> float:
+    """Return the downtime that is shown."""
+    return float(value(hass, DOWNTIME))
+
+
+# -- disconnected since ----------------------------------------------------------------
+
+
+async def test_since(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """It is unknown while connected, and outlives a gap in sight and a reload."""
+    assert value(hass, SINCE) == STATE_UNKNOWN
+    freezer.move_to(NOON)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert value(hass, SINCE) == NOON.isoformat()
+    freezer.tick(60)
+    for state in (NO_CONNECTION, DISCONNECTED):
+        monitor.push(SWING.account_id, state)
+        assert value(hass, SINCE) == NOON.isoformat()
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert value(hass, SINCE) == NOON.isoformat()
+
+
+async def test_since_attempts(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """An attempt that fails changes nothing; one that works ends it."""
+    freezer.move_to(NOON)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    freezer.tick(300)
+    for state in (RECONNECTING, RECONNECT_FAILED, RECONNECTING):
+        monitor.push(SWING.account_id, state)
+        assert value(hass, SINCE) == NOON.isoformat()
+    monitor.push(SWING.account_id, CONNECTED)
+    assert value(hass, SINCE) == STATE_UNKNOWN
+
+
+async def test_since_own_reconnect(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """A reconnect of a terminal that was up is an outage only if it fails, then from its start on."""
+    freezer.move_to(NOON)
+    monitor.push(SWING.account_id, RECONNECTING)
+    assert value(hass, SINCE) == STATE_UNKNOWN
+    freezer.tick(10)
+    monitor.push(SWING.account_id, CONNECTED)
+    assert (value(hass, SINCE), hours(hass)) == (STATE_UNKNOWN, 0)
+
+    freezer.move_to(NOON)
+    monitor.push(SWING.account_id, RECONNECTING)
+    freezer.tick(60)
+    monitor.push(SWING.account_id, RECONNECT_FAILED)
+    assert value(hass, SINCE) == NOON.isoformat()
+
+
+# -- downtime --------------------------------------------------------------------------
+
+
+async def test_downtime(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """It grows while the terminal is seen to be down: a state a minute at most, none while it is up."""
+    freezer.move_to(NOON)
+    states: list[Event[Any]] = []
+
+    @callback
+    def take(event: Event[Any]) -> None:
+        if event.data["entity_id"] == DOWNTIME:
+            states.append(event)
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, take)
+    await lasts(hass, freezer, 30)
+    assert (states, hours(hass)) == ([], 0)
+
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await lasts(hass, freezer, 30)
+    assert 29 <= len(states) <= 30
+    assert hours(hass) == pytest.approx(0.5, abs=0.02)
+
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    await lasts(hass, freezer, 60)
+    assert hours(hass) == pytest.approx(0.5, abs=0.02)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await lasts(hass, freezer, 30)
+    monitor.push(SWING.account_id, CONNECTED)
+    assert hours(hass) == pytest.approx(1, abs=0.001)
+
+    states.clear()
+    await lasts(hass, freezer, 60)
+    assert states == []
+
+
+async def test_downtime_clock_set_back(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """A clock that is set back takes nothing away."""
+    freezer.move_to(NOON)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await lasts(hass, freezer, 30)
+    before = hours(hass)
+    freezer.move_to(NOON - timedelta(hours=1))
+    monitor.push(SWING.account_id, NO_CONNECTION)
+    assert hours(hass) == before
+    monitor.push(SWING.account_id, DISCONNECTED)
+    freezer.tick(timedelta(minutes=30))
+    monitor.push(SWING.account_id, CONNECTED)
+    assert hours(hass) == pytest.approx(before + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("counted_to", "expected"),
+    [
+        pytest.param(None, 0.5, id="stopped"),
+        pytest.param(NOON.isoformat(), 1.5, id="crashed"),
+        pytest.param(
+            (NOON + timedelta(hours=3)).isoformat(), 0.5, id="clock behind the file"
+        ),
+    ],
+)
+async def test_downtime_restart(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    freezer: FrozenDateTimeFactory,
+    counted_to: str | None,
+    expected: float,
+) -> None:
+    """It never falls: what ran when Home Assistant crashed has run until now."""
+    freezer.move_to(NOON + timedelta(hours=1))
+    hass_storage[STORAGE_KEY] = stored(counted_to=counted_to)
+    await setup_entry(hass, mock_config_entry)
+    assert hours(hass) == expected
+    assert value(hass, SINCE) == NOON.isoformat()
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    assert hours(hass) == expected
+    assert value(hass, SINCE) == STATE_UNKNOWN
+
+
+async def test_stop(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    monitor: FakeMonitor,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A stop closes the books; what an account shows after it is not recorded."""
+    freezer.move_to(NOON)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.services.async_call(
+        DOMAIN, "reconnect", {"entity_id": SINCE}, blocking=True
+    )
+    freezer.tick(3600)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await hass.async_block_till_done()
+    monitor.push(SWING.account_id, CONNECTED)
+    freezer.tick(3600)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+    await hass.async_block_till_done()
+    data = hass_storage[STORAGE_KEY]["data"][SWING.account_id]
+    assert data["terminal"] == {
+        "last": False,
+        "since": NOON.isoformat(),
+        "ended": None,
+    }
+    assert (data["downtime"], data["counted_to"]) == (3600, None)
+    assert (data["attempts"], data["attempted_at"]) == (1, NOON.isoformat())
+
+
+# -- the file --------------------------------------------------------------------------
+
+
+def changed(key: str, value: object) -> str:
+    """Return a file with one field that is something else."""
+    return json.dumps(stored(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "null",
+        '"x"',
+        "1",
+        "{}",
+        '{"version": 1}',
+        '{"version": "1", "data": {}}',
+        '{"version": 99, "minor_version": 1, "key": "x", "data": {}}',
+        '{"version": 1, "minor_version": 1, "key": "x", "data": []}',
+        '{"version": 1, "minor_version": 1, "key": "x", "data": [1]}',
+        '{"version": 1, "minor_version": 1, "key": "x", "data": "x"}',
+        '{"version": 1, "minor_version": 1, "key": "x", "data": {"x": true}}',
+        changed("terminal", True),
+        changed("terminal", {"last": 1, "since": None, "ended": None}),
+        changed("terminal", {"last": True}),
+        changed("broker", {"last": True, "since": "yesterday", "ended": None}),
+        changed("broker", {"last": True, "since": "2026-11-18T12:00:00", "ended": 1}),
+        changed("sight", None),
+        changed("downtime", "long"),
+        changed("downtime", None),
+        changed("counted_to", 5),
+        changed("attempts", []),
+    ],
+)
+async def test_hostile_file(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+    content: str,
+) -> None:
+    """Whatever is in the file: one warning at most, an empty memory, and automations work."""
+    hass_storage[STORAGE_KEY] = json.loads(content)
+    told = async_capture_events(hass, "told")
+    assert await async_setup_component(
+        hass,
+        automation.DOMAIN,
+        {
+            automation.DOMAIN: {
+                "id": "one",
+                "alias": "One",
+                "triggers": {
+                    "trigger": "metaapi.disconnected",
+                    "target": {"entity_id": "binary_sensor.swing_terminal"},
+                },
+                "actions": {"event": "told"},
+            }
+        },
+    )
+    await setup_entry(hass, mock_config_entry)
+    assert value(hass, "automation.one") == "on"
+    assert value(hass, SINCE) == STATE_UNKNOWN
+    assert hours(hass) == 0
+    assert caplog.text.count("Could not read what was last known") <= 1
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    monitors[-1].push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    assert len(told) == 1
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+    await hass.async_block_till_done()
+    assert hass_storage[STORAGE_KEY]["data"][SWING.account_id]["terminal"]["last"] is (
+        False
+    )
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+async def test_gone_with_the_last_entry(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    disabled: bool,
+) -> None:
+    """No file with ids of accounts stays behind, not even if the entry was disabled all along."""
+    hass_storage[STORAGE_KEY] = stored()
+    mock_config_entry.add_to_hass(hass)
+    if disabled:
+        await hass.config_entries.async_set_disabled_by(
+            mock_config_entry.entry_id, ConfigEntryDisabler.USER
+        )
+    else:
+        await hass.config_entries.async_setup(mock_config_entry.entry_id)
+        monitors[-1].push(SWING.account_id, CONNECTED)
+    await hass.config_entries.async_remove(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+    # a real store then drops what it was to write; that of the tests does not
+    assert STORAGE_KEY not in hass_storage
+
+
+async def test_account_removed(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+) -> None:
+    """Nothing is kept of an account that was removed; the others keep theirs."""
+    monitor.push(SWING.account_id, DISCONNECTED)
+    (subentry, _) = mock_config_entry.subentries.values()
+    assert hass.config_entries.async_remove_subentry(
+        mock_config_entry, subentry.subentry_id
+    )
+    await hass.async_block_till_done()
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+    await hass.async_block_till_done()
+    data = hass_storage[STORAGE_KEY]["data"]
+    assert SWING.account_id not in data
+    assert len(data) == 1
+
+
+async def test_attempt_of_a_connected_terminal(
+    hass: HomeAssistant, hass_storage: dict[str, Any], monitor: FakeMonitor
+) -> None:
+    """An attempt that takes a terminal down and fails counts as one of the outage."""
+
+    async def reconnect(account_id: str, timeout: float = 60.0) -> ReconnectResult:
+        monitor.push(account_id, RECONNECTING)
+        monitor.push(account_id, RECONNECT_FAILED)
+        return ReconnectResult(Outcome.TIMED_OUT, 1.0)
+
+    monitor.reconnect = reconnect  # type: ignore[method-assign]
+    await hass.services.async_call(
+        DOMAIN,
+        "reconnect",
+        {"entity_id": SINCE},
+        blocking=True,
+        return_response=True,
+    )
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+    await hass.async_block_till_done()
+    assert hass_storage[STORAGE_KEY]["data"][SWING.account_id]["attempts"] == 1
