@@ -625,6 +625,9 @@ async def test_account_added(
         "gold_broker",
         "gold_status",
         "gold_reconnect",
+        "gold_disconnected_since",
+        "gold_downtime",
+        "gold_reconnect_result",
     }
     assert monitor.facts[-1] == (GOLD.account_id, False, True)
     provisioning.accounts.assert_not_called()
