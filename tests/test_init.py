@@ -131,7 +131,8 @@ async def test_devices(
     assert hub.config_subentry_id is None
     assert device.name == "Swing"
     assert device.manufacturer == "MetaApi"
-    assert device.model == "MT5 · cloud-g2"
+    assert device.model == "MetaTrader 5 · Broker-Live"
+    assert device.serial_number == "90210"
     assert device.entry_type is dr.DeviceEntryType.SERVICE
     assert device.configuration_url == (
         f"https://app.metaapi.cloud/accounts/{SWING.account_id}"
@@ -291,7 +292,9 @@ async def test_rest_away_at_start(
 
     getattr(provisioning, method).side_effect = None
     await pass_time(hass, REREAD_PAUSE if error.retryable else REREAD_INTERVAL)
-    assert device_of(hass, entry, SWING.account_id).model == "MT5 · cloud-g2"
+    assert (
+        device_of(hass, entry, SWING.account_id).model == "MetaTrader 5 · Broker-Live"
+    )
     assert monitors[0].facts[-1] == (SWING.account_id, True, True)
     assert len(monitors) == 1
 
@@ -637,7 +640,7 @@ async def test_account_added(
     assert monitor.facts[-1] == (GOLD.account_id, False, True)
     provisioning.accounts.assert_not_called()
     device = device_of(hass, mock_config_entry, GOLD.account_id)
-    assert (device.name, device.model) == ("Gold", "MT5 · cloud-g2")
+    assert (device.name, device.model) == ("Gold", "MetaTrader 5 · Broker-Live")
 
     monitor.push(GOLD.account_id, CONNECTED)
     assert value(hass, "binary_sensor.gold_terminal") == "on"

@@ -126,6 +126,10 @@ def test_account_has_texts() -> None:
 def test_fields_have_texts(texts: dict[str, Any]) -> None:
     """Each field has a name and a description."""
     for holder in (texts, *texts.get("sections", {}).values()):
+        # the form that shows what is known of an account has no fields, and its own word to close it
+        if "submit" in holder:
+            assert not {"data", "data_description"} & set(holder)
+            continue
         assert set(holder["data"]) == set(holder["data_description"])
     assert texts["title"]
     assert texts["description"]

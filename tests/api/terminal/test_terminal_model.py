@@ -488,7 +488,7 @@ class Model:
             zone.up and zone.ours and all(host.suspected is None for host in zone.ours)
         ):
             self.alone = None
-            self.ask_everywhere(lambda other: not other.ours)
+            self.ask_everywhere(lambda other: other is not zone and not other.ours)
 
     def is_held_back(self, zone: Zone) -> bool:
         """Tell whether a subscribe that wants to go out has nothing to say but that it may not."""

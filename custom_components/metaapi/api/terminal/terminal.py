@@ -360,7 +360,8 @@ class _Judge[PlaceT: Hashable]:
         if only is None or not only.sight.is_well or self.belief.high_reliability:
             self.belief.alone = None
             for one in self.belief.places.values():
-                if one.sight.socket_open and not one.sight.up:
+                # its own place has a pause of its own
+                if one is not only and one.sight.socket_open and not one.sight.up:
                     one.subscription.want(now)
 
     def _forget_stale(self, now: float) -> None:
