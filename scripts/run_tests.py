@@ -166,6 +166,9 @@ def run(job: Job, output: int | None = None) -> bool:
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     # Compiled once, and outside of the sources
     env["PYTHONPYCACHEPREFIX"] = str(VENVS / "pycache")
+    if output is not None:
+        # As wide as an assertion: pytest cuts the lines of its summary off
+        env["COLUMNS"] = "160"
     return all(
         subprocess.run(
             command, cwd=ROOT, env=env, stdout=output, stderr=output, check=False

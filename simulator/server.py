@@ -88,12 +88,12 @@ class Simulator:
             self.add_account(account)
 
     async def __aenter__(self) -> Self:
-        """Start."""
+        """Start serving."""
         await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop."""
+        """Stop serving."""
         await self.close()
 
     async def start(self) -> None:

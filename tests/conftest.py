@@ -111,9 +111,13 @@ class FakeMonitor:
         """Return the limit that a test laid out."""
         return self.limits.get(account_id)
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Return what a test laid out."""
-        return self.described
+    def diagnostics_parts(self) -> Iterator[tuple[str, Any]]:
+        """Yield what a test laid out, bit by bit."""
+        for name, parts in self.described.items():
+            if isinstance(parts, list):
+                yield from ((name, part) for part in parts)
+            else:
+                yield name, parts
 
     def listen(
         self, account_id: str, listener: Callable[[], None]
@@ -338,7 +342,7 @@ def provisioning() -> Iterator[MagicMock]:
         listed: list[Account] = client.accounts.return_value
         for one in listed:
             if one.account_id == account_id:
-                return replace(one)
+                return one
         raise CannotConnectError("down")
 
     # A test that lays out another answer overrides it

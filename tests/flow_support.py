@@ -96,9 +96,10 @@ def _check(result: Any) -> None:
         assert placeholders(text) <= set(result["description_placeholders"] or ())
     elif result["type"] is FlowResultType.FORM:
         # As the views for the frontend do
-        assert to_field_list(
+        shown_fields = to_field_list(
             result["data_schema"], custom_serializer=cv.custom_serializer
         )
+        assert len(shown_fields) == len(result["data_schema"].schema)
         step = texts["step"][result["step_id"]]
         shown = [step["title"], step["description"]]
         for path, name in fields(result["data_schema"]):

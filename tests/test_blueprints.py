@@ -62,7 +62,7 @@ NOT_DEPLOYED = AccountState(terminal=False, status=Status.NOT_DEPLOYED)
 FRIDAY = datetime(2026, 11, 20, tzinfo=UTC)
 SUNDAY = datetime(2026, 11, 22, tzinfo=UTC)
 """New York is five hours behind."""
-DOWN = "Terminal lost at 03:12 (MT5, cloud-g2)."
+DOWN = "Terminal lost at 03:12 (MetaTrader 5, 90210, Broker-Live)."
 
 
 @pytest.fixture(autouse=True)
@@ -166,14 +166,14 @@ TEXTS = {
         "still": "Swing ist immer noch ausgefallen",
         "back": "Swing ist wieder da",
         "button": "Neu verbinden",
-        "first": "Terminal verloren um 03:12 (MT5, cloud-g2). Wird um 03:17 neu verbunden.",
-        "due": "Terminal verloren um 03:12 (MT5, cloud-g2). Wird jetzt neu verbunden, Versuch 1.",
+        "first": "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Wird um 03:17 neu verbunden.",
+        "due": "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Wird jetzt neu verbunden, Versuch 1.",
         "failed": (
-            "Terminal verloren um 03:12 (MT5, cloud-g2). Neu verbinden um 03:17 fehlgeschlagen: Von MetaApi abgelehnt"
+            "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Neu verbinden um 03:17 fehlgeschlagen: Von MetaApi abgelehnt"
             " (no such terminal). Wird um 03:27 neu verbunden."
         ),
         "gave_up": (
-            "Terminal verloren um 03:12 (MT5, cloud-g2). Neu verbinden um 03:47 fehlgeschlagen: Von MetaApi abgelehnt"
+            "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Neu verbinden um 03:47 fehlgeschlagen: Von MetaApi abgelehnt"
             " (no such terminal). Home Assistant versucht es nicht mehr von selbst. Sieh dir das Konto bei MetaApi an."
         ),
         "over": "Der Ausfall dauerte 1 Std. 0 min, ab 03:12. Versuche, neu zu verbinden: 3.",
@@ -552,7 +552,7 @@ async def test_row_10_out_of_sight(home: Home) -> None:
     await home.lasts(minutes=1)
     (message,) = home.messages()
     assert message == (
-        "Swing is out of sight: Home Assistant has not seen it since 03:12 (MT5, cloud-g2). Status: No connection to"
+        "Swing is out of sight: Home Assistant has not seen it since 03:12 (MetaTrader 5, 90210, Broker-Live). Status: No connection to"
         " MetaApi. Check the network of your home, or whether MetaApi has a fault."
     )
     await home.lasts(minutes=15)
@@ -710,7 +710,7 @@ async def test_broker(home: Home) -> None:
     await home.show("swing", BROKER_AWAY)
     await home.lasts(minutes=5)
     assert home.messages() == [
-        "Swing has lost its broker: Broker lost at 03:12 (MT5, cloud-g2). The terminal itself is connected."
+        "Swing has lost its broker: Broker lost at 03:12 (MetaTrader 5, 90210, Broker-Live). The terminal itself is connected."
     ]
     await home.lasts(minutes=5)
     await home.show("swing", CONNECTED)

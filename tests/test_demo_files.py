@@ -22,7 +22,7 @@ from homeassistant.util import slugify
 from homeassistant.util.yaml import Secrets, load_yaml
 from scripts.demo_lib import home, processes, stage
 from scripts.demo_lib.accounts import ACCOUNTS, AUTOMATION
-from scripts.demo_lib.dashboard import SECTIONS, URL_PATH
+from scripts.demo_lib.dashboard import TOOLS, URL_PATH
 from scripts.demo_lib.options import Options, parse
 from scripts.demo_lib.progress import DemoError, until
 from scripts.demo_lib.runner import leaves
@@ -31,7 +31,6 @@ from simulator.__main__ import parse as parse_simulator
 
 HTTP_META = {"created_at", "error", "error_message"}
 PAGE = "http://127.0.0.1:1"
-ENTITIES = {each for account in ACCOUNTS for each in account.entity_ids} | {AUTOMATION}
 
 
 @pytest.fixture(name="live")
@@ -81,9 +80,9 @@ def test_the_live_demo_names_its_dashboard(live: Path) -> None:
 
 def test_what_only_the_demo_shows(simulated: Path) -> None:
     """The page on which accounts are broken is one press away, and all that is named exists."""
-    sections = read(simulated, SECTIONS)
-    assert f"{PAGE}/" in set(texts(sections))
-    assert named_entities(sections) < ENTITIES
+    tools = read(simulated, TOOLS)
+    assert f"{PAGE}/" in set(texts(tools))
+    assert named_entities(tools) == {AUTOMATION}
 
 
 @pytest.mark.usefixtures("hass")

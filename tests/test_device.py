@@ -85,7 +85,7 @@ async def test_names_outlive_a_set_up_without_facts(
         provisioning.accounts.return_value = accounts
         await data_of(mock_config_entry).facts.async_read()
         device = device_of(hass, mock_config_entry, SWING.account_id)
-        assert (device.name, device.model) == ("Swing", "MT5 · cloud-g2")
+        assert (device.name, device.model) == ("Swing", "MetaTrader 5 · Broker-Live")
         assert subentry.title == "My own"
 
 
@@ -158,10 +158,11 @@ async def test_region_not_told(
 @pytest.mark.parametrize(
     ("account", "model"),
     [
-        (SWING, "MT5 · cloud-g2"),
-        (replace(SWING, version=None), "cloud-g2"),
-        (replace(SWING, type=""), "MT5"),
-        (replace(SWING, type="", version=None), None),
+        (SWING, "MetaTrader 5 · Broker-Live"),
+        (SCALP, "MetaTrader 4 · Broker-Live"),
+        (replace(SWING, version=None), "Broker-Live"),
+        (replace(SWING, server=""), "MetaTrader 5"),
+        (replace(SWING, server="", version=None), None),
     ],
 )
 async def test_model(
@@ -171,10 +172,31 @@ async def test_model(
     account: Account,
     model: str | None,
 ) -> None:
-    """The device says what kind of account it is, as far as that is known."""
+    """The device says what platform and server an account has, as far as they are known."""
     provisioning.accounts.return_value = [account]
     entry = make_entry(account)
 
     await setup_entry(hass, entry)
 
-    assert device_of(hass, entry, SWING.account_id).model == model
+    assert device_of(hass, entry, account.account_id).model == model
+
+
+@pytest.mark.parametrize(("login", "serial"), [("90210", "90210"), ("", None)])
+async def test_serial_number(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    login: str,
+    serial: str | None,
+) -> None:
+    """The login is the serial number from the set-up on, and follows what MetaApi says."""
+    provisioning.accounts.return_value = [replace(SWING, login=login)]
+    entry = make_entry(SWING)
+
+    await setup_entry(hass, entry)
+
+    assert device_of(hass, entry, SWING.account_id).serial_number == serial
+    for changed, now in (("777", "777"), ("", None)):
+        provisioning.accounts.return_value = [replace(SWING, login=changed)]
+        await data_of(entry).facts.async_read()
+        assert device_of(hass, entry, SWING.account_id).serial_number == now

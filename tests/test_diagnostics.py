@@ -1,9 +1,11 @@
 """Diagnostics tell what happened, and nothing of whom it happened to."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import replace
 from html import escape
 import json
+import time
 from typing import Any
 from unittest.mock import MagicMock, patch
 from urllib.parse import quote, quote_plus
@@ -27,6 +29,7 @@ from custom_components.metaapi.const import (
     CONF_APPLICATION,
     REREAD_INTERVAL,
 )
+from custom_components.metaapi.diagnostics import async_get_config_entry_diagnostics
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
@@ -299,6 +302,76 @@ async def test_account_without_facts(
             "facts": None,
         }
     ]
+
+
+async def longest_turn(work: Awaitable[Any]) -> tuple[float, float]:
+    """Return how many seconds the longest turn of some work took on the processor, and all of it."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(False)
+    longest = 0.0
+    done = False
+
+    async def watch() -> None:
+        nonlocal longest
+        before = time.thread_time()
+        while not done:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, before = max(longest, now - before), now
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    started = time.thread_time()
+    await work
+    took = time.thread_time() - started
+    done = True
+    await watching
+    return longest, took
+
+
+async def test_a_thousand_accounts(
+    hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
+) -> None:
+    """Nothing else in the home waits for longer than 50 ms, and the person for no second."""
+    accounts = [
+        replace(
+            FIRST,
+            account_id=f"{number:08x}-aaaa-4bbb-8ccc-{number:012x}",
+            name=f"Account {number}",
+            login=str(7_000_000 + number),
+            replicas=(),
+        )
+        for number in range(1000)
+    ]
+    provisioning.accounts.return_value = accounts
+    entry = make_entry(*accounts)
+    with patch("custom_components.metaapi.PLATFORMS", []):
+        await setup_entry(hass, entry)
+    monitors[0].described = {
+        "accounts": [
+            {
+                "account_id": account.account_id,
+                "replicas": [],
+                "status": "connected",
+                "zones": [
+                    {
+                        "zone": f"london-{zone}",
+                        "account_id": account.account_id,
+                        "hosts": [{"host": f"ps-mpa-{number % 9}", "seen": 1.5}],
+                    }
+                    for zone in "ab"
+                ],
+            }
+            for number, account in enumerate(accounts)
+        ],
+        "events": [],
+    }
+
+    longest, took = await longest_turn(async_get_config_entry_diagnostics(hass, entry))
+
+    assert longest < 0.05
+    assert took < 1
+    await hass.config_entries.async_unload(entry.entry_id)
 
 
 def test_the_search_finds_it() -> None:

@@ -78,7 +78,8 @@ async def test_account_that_only_the_single_read_knows(
 
     assert (SCALP.account_id, True, True) in monitors[0].facts
     assert (
-        device_of(hass, mock_config_entry, SCALP.account_id).model == "MT4 · cloud-g1"
+        device_of(hass, mock_config_entry, SCALP.account_id).model
+        == "MetaTrader 4 · Broker-Live"
     )
 
 

@@ -13,6 +13,10 @@ from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
 )
+from pytest_homeassistant_custom_component.typing import (
+    MockHAClientWebSocket,
+    WebSocketGenerator,
+)
 
 from custom_components.metaapi.api import (
     Account,
@@ -42,6 +46,7 @@ from homeassistant.const import (
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.setup import async_setup_component
 from simulator import make_jwt
 
 from .conftest import (
@@ -126,7 +131,8 @@ async def test_devices(
     assert hub.config_subentry_id is None
     assert device.name == "Swing"
     assert device.manufacturer == "MetaApi"
-    assert device.model == "MT5 · cloud-g2"
+    assert device.model == "MetaTrader 5 · Broker-Live"
+    assert device.serial_number == "90210"
     assert device.entry_type is dr.DeviceEntryType.SERVICE
     assert device.configuration_url == (
         f"https://app.metaapi.cloud/accounts/{SWING.account_id}"
@@ -286,7 +292,9 @@ async def test_rest_away_at_start(
 
     getattr(provisioning, method).side_effect = None
     await pass_time(hass, REREAD_PAUSE if error.retryable else REREAD_INTERVAL)
-    assert device_of(hass, entry, SWING.account_id).model == "MT5 · cloud-g2"
+    assert (
+        device_of(hass, entry, SWING.account_id).model == "MetaTrader 5 · Broker-Live"
+    )
     assert monitors[0].facts[-1] == (SWING.account_id, True, True)
     assert len(monitors) == 1
 
@@ -632,7 +640,7 @@ async def test_account_added(
     assert monitor.facts[-1] == (GOLD.account_id, False, True)
     provisioning.accounts.assert_not_called()
     device = device_of(hass, mock_config_entry, GOLD.account_id)
-    assert (device.name, device.model) == ("Gold", "MT5 · cloud-g2")
+    assert (device.name, device.model) == ("Gold", "MetaTrader 5 · Broker-Live")
 
     monitor.push(GOLD.account_id, CONNECTED)
     assert value(hass, "binary_sensor.gold_terminal") == "on"
@@ -763,6 +771,58 @@ async def test_account_removed(
         is None
     )
     assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 8
+
+
+async def remove_device(
+    hass: HomeAssistant, client: MockHAClientWebSocket, device: dr.DeviceEntry
+) -> bool:
+    """Delete a device as the frontend does; return whether that was allowed."""
+    await client.send_json_auto_id(
+        {"type": "config/device_registry/remove", "device_id": device.id}
+    )
+    response = await client.receive_json()
+    await hass.async_block_till_done()
+    return bool(response["success"])
+
+
+async def test_device_removed(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """With the device of an account goes the account; the hub stays with its entry."""
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_ws_client(hass)
+    entry = mock_config_entry
+
+    swing = device_of(hass, entry, SWING.account_id)
+    assert await remove_device(hass, client, swing)
+    assert [one.unique_id for one in entry.subentries.values()] == [SCALP.account_id]
+    assert monitor.removed == [SWING.account_id]
+    assert hass.states.get("binary_sensor.swing_terminal") is None
+
+    assert not await remove_device(hass, client, device_of(hass, entry, entry.entry_id))
+    assert value(hass, "binary_sensor.metaapi_link") == "on"
+
+
+async def test_device_left_behind(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    mock_config_entry: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """A device without an account can be deleted, and takes nothing else with it."""
+    assert await async_setup_component(hass, "config", {})
+    registry = dr.async_get(hass)
+    stale = registry.async_get_or_create(
+        config_entry_id=mock_config_entry.entry_id, identifiers={(DOMAIN, "long ago")}
+    )
+
+    assert await remove_device(hass, await hass_ws_client(hass), stale)
+
+    assert registry.async_get(stale.id) is None
+    assert len(mock_config_entry.subentries) == 2
 
 
 async def test_account_removed_and_added_again(

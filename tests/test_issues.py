@@ -74,7 +74,10 @@ def issues(hass: HomeAssistant) -> dict[str, ir.IssueEntry]:
             shown[issue.translation_key] = issue
             texts = TEXTS["issues"][issue.translation_key]
             given = set(issue.translation_placeholders or {})
-            assert set(_placeholders(texts)) == given
+            # those of errors and of ends are the form's own
+            flow = texts.get("fix_flow", {})
+            shown_first = {**texts, "fix_flow": flow.get("step", {})}
+            assert set(_placeholders(shown_first)) == given
             assert ("fix_flow" in texts) is issue.is_fixable
     return shown
 

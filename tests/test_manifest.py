@@ -70,6 +70,7 @@ def generated(name: str) -> set[str] | None:
 def test_keys() -> None:
     """The manifest has what a custom integration needs and no key that nobody knows."""
     assert set(MANIFEST) == {
+        "after_dependencies",
         "categories",
         "codeowners",
         "config_flow",

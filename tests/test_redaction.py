@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from html import escape
 import json
+import time
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -134,6 +135,60 @@ def test_data(redactor: Redactor) -> None:
         "numbers": [1, 2.5, True, None],
         "when": "2026-11-22T09:02:10.902+00:00",
     }
+
+
+@pytest.mark.parametrize("name", ["Account", "account", "status", "Connected", "what"])
+def test_keys_of_our_own(name: str) -> None:
+    """Whatever an account is called, the data keeps its own keys."""
+    redactor = Redactor()
+    redactor.add(name, "name 1")
+    data = {
+        "account_id": name,
+        "status": "off",
+        "connected": None,
+        "what": f"no {name}",
+    }
+    assert redactor.redact(data) == {
+        "account_id": "name 1",
+        "status": "off",
+        "connected": None,
+        "what": "no name 1",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 40_000,
+        "a@" * 20_000,
+        "@" + "a." * 20_000,
+        "a%25" * 10_000,
+        "%40" * 13_000,
+        "eyJ" * 13_000,
+        "0123456-" * 5_000,
+        "deadbeef-" * 5_000,
+        "a.b@c." * 7_000,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_long_texts(redactor: Redactor, text: str) -> None:
+    """No text takes long, whatever it is made of."""
+    started = time.process_time()
+    redactor.redact(text)
+    assert time.process_time() - started < 0.5
+
+
+def test_a_thousand_accounts() -> None:
+    """What is looked for in a text hardly matters, whether names begin alike or not."""
+    redactor = Redactor()
+    started = time.process_time()
+    for number in range(1000):
+        redactor.add(f"Account {number}", f"name {number}")
+        redactor.add(f"{number:08x}-aaaa-4bbb-8ccc-{number:012x}", f"account {number}")
+    for number in range(1000):
+        text = f"Accounts: Account {number}, or Accou"
+        assert redactor.redact(text) == f"Accounts: name {number}, or Accou"
+    assert time.process_time() - started < 1
 
 
 def test_digits_of_a_time_are_no_login() -> None:

@@ -9,9 +9,14 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.metaapi.api import NotFoundError
+from custom_components.metaapi.api import (
+    CannotConnectError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.repairs import MetaApiRepairFlow
+from custom_components.metaapi.texts import expiry_text
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
@@ -144,6 +149,35 @@ async def test_account_is_back_while_the_form_is_open(
     assert len(deleted.subentries) == 2
 
 
+HOSTILE = "[Free money](https://evil.example) **now**\nERROR forged <script>"
+SHOWN = r"\[Free money\]\(https\://evil\.example\) \*\*now\*\* ERROR forged \<script\>"
+
+
+async def test_name_is_text(
+    hass: HomeAssistant,
+    client: Client,
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """The name of an account is no link, no markup and no second line, in the repair and in the list."""
+    provisioning.accounts.return_value = [SCALP]
+    provisioning.account.side_effect = NotFoundError("gone")
+    mock_config_entry.add_to_hass(hass)
+    hass.config_entries.async_update_subentry(
+        mock_config_entry,
+        next(iter(mock_config_entry.subentries.values())),
+        title=HOSTILE,
+    )
+    await hass.config_entries.async_setup(mock_config_entry.entry_id)
+    await hass.async_block_till_done()
+
+    result = await open_form(hass, client, "account_deleted")
+
+    assert result["description_placeholders"]["account"] == SHOWN
+    assert result["description_placeholders"]["name"] == HOSTILE.replace("\n", " ")
+
+
 @pytest.mark.parametrize("what", ["account", "entry"])
 async def test_removed_while_the_form_is_open(
     hass: HomeAssistant, client: Client, deleted: MockConfigEntry, what: str
@@ -164,77 +198,115 @@ async def test_removed_while_the_form_is_open(
     assert aborts("account_deleted")["already_solved"]
 
 
+@pytest.fixture
+def flow_client(provisioning: MagicMock, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """Let the repair ask the same MetaApi as the entry."""
+    monkeypatch.setattr(
+        "custom_components.metaapi.access.Provisioning", lambda *_: provisioning
+    )
+    return provisioning
+
+
 async def test_new_token(
     hass: HomeAssistant,
     client: Client,
     expiring: MockConfigEntry,
     monitors: list[FakeMonitor],
-    provisioning: MagicMock,
-    monkeypatch: pytest.MonkeyPatch,
+    flow_client: MagicMock,
 ) -> None:
-    """The repair leads to the form for a new token; once it is in, the issue is gone."""
-    monkeypatch.setattr(
-        "custom_components.metaapi.access.Provisioning",
-        lambda *_: provisioning,
-    )
+    """The repair takes the token itself, and leaves no other form open; then the issue is gone."""
     result = await open_form(hass, client, "token_expiring")
-    assert result["description_placeholders"]["entry"] == "MetaApi"
-
-    result = await post(client, f"/{result['flow_id']}", {})
-
-    assert (result["type"], result["reason"]) == ("abort", "reconfigure")
-    assert aborts("token_expiring")["reconfigure"]
-    kind, flow_id = result["next_flow"]
-    assert kind == "config_flow"
-    assert set(issues(hass)) == {"token_expiring"}
-    (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
-    assert flow["flow_id"] == flow_id
-    assert flow["step_id"] == "reconfigure"
-    assert flow["context"]["entry_id"] == expiring.entry_id
+    assert result["description_placeholders"]["name"] == "MetaApi"
+    assert [field["name"] for field in result["data_schema"]] == [CONF_TOKEN]
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
 
     new = make_jwt()
-    response = await client.post(
-        f"/api/config/config_entries/flow/{flow_id}", json={CONF_TOKEN: new}
-    )
-    assert (await response.json())["reason"] == "reconfigure_successful"
+    result = await post(client, f"/{result['flow_id']}", {CONF_TOKEN: f" {new}\n"})
     await hass.async_block_till_done()
 
+    assert (result["type"], result["reason"]) == ("abort", "token_replaced")
+    assert placeholders(aborts("token_expiring")["token_replaced"]) == {"expires"}
+    assert result["description_placeholders"]["expires"] == expiry_text(new)
     assert expiring.data[CONF_TOKEN] == new
+    assert len(monitors) == 2
     assert monitors[-1].token == new
     assert issues(hass) == {}
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
 
 
-async def test_new_token_asked_for_twice(
-    hass: HomeAssistant, client: Client, expiring: MockConfigEntry
+async def test_new_token_that_expires_soon_as_well(
+    hass: HomeAssistant,
+    client: Client,
+    expiring: MockConfigEntry,
+    flow_client: MagicMock,
 ) -> None:
-    """A form that was left open is opened again; there is never a second one."""
-    opened = set()
-    for _ in range(2):
-        result = await open_form(hass, client, "token_expiring")
-        result = await post(client, f"/{result['flow_id']}", {})
-        opened.add(result["next_flow"][1])
+    """It is used, and its end is told as well."""
+    result = await open_form(hass, client, "token_expiring")
+    soon = int((dt_util.utcnow() + timedelta(days=2)).timestamp())
+    new = make_jwt(expires=soon)
+
+    result = await post(client, f"/{result['flow_id']}", {CONF_TOKEN: new})
+    await hass.async_block_till_done()
+
+    assert result["reason"] == "token_replaced"
+    assert expiring.data[CONF_TOKEN] == new
+    assert set(issues(hass)) == {"token_expiring"}
+
+
+@pytest.mark.parametrize(
+    ("token", "error", "field", "key"),
+    [
+        (make_jwt(), UnauthorizedError("no"), "base", "invalid_auth"),
+        (make_jwt(), CannotConnectError("no"), "base", "cannot_connect"),
+        ("", None, "base", "invalid_auth"),
+        (make_jwt(expires=1), None, CONF_TOKEN, "token_expired"),
+        (make_jwt(owner="somebody else"), None, CONF_TOKEN, "wrong_account"),
+    ],
+)
+async def test_new_token_that_is_not_good(
+    hass: HomeAssistant,
+    client: Client,
+    expiring: MockConfigEntry,
+    flow_client: MagicMock,
+    token: str,
+    error: Exception | None,
+    field: str,
+    key: str,
+) -> None:
+    """The form says why, keeps nothing of it, and takes the next one."""
+    result = await open_form(hass, client, "token_expiring")
+    flow_client.accounts.side_effect = error
+
+    result = await post(client, f"/{result['flow_id']}", {CONF_TOKEN: token})
+
+    assert (result["type"], result["errors"]) == ("form", {field: key})
+    text = TEXTS["issues"]["token_expiring"]["fix_flow"]["error"][key]
+    assert placeholders(text) <= set(result["description_placeholders"])
+    assert token not in str(result) or not token
+    assert set(issues(hass)) == {"token_expiring"}
+
+    flow_client.accounts.side_effect = None
+    result = await post(client, f"/{result['flow_id']}", {CONF_TOKEN: make_jwt()})
+    await hass.async_block_till_done()
+    assert result["reason"] == "token_replaced"
+
+
+async def test_token_refused_after_the_repair_was_left(
+    hass: HomeAssistant,
+    client: Client,
+    expiring: MockConfigEntry,
+    monitors: list[FakeMonitor],
+) -> None:
+    """A repair that is opened, submitted and left does not swallow the request for a new token."""
+    result = await open_form(hass, client, "token_expiring")
+    await post(client, f"/{result['flow_id']}", {CONF_TOKEN: ""})
+
+    monitors[-1].push_link(False, token_refused=True)
+    await hass.async_block_till_done()
 
     (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
-    assert opened == {flow["flow_id"]}
-
-
-async def test_new_token_while_other_forms_are_open(
-    hass: HomeAssistant, client: Client, expiring: MockConfigEntry
-) -> None:
-    """The form of another entry, and one that asks for something else, are left alone."""
-    other = make_entry(title="Other", unique_id="other")
-    other.add_to_hass(hass)
-    opened = {
-        (await entry.start_reauth_flow(hass))["flow_id"] for entry in (expiring, other)
-    } | {(await other.start_reconfigure_flow(hass))["flow_id"]}
-
-    result = await open_form(hass, client, "token_expiring")
-    result = await post(client, f"/{result['flow_id']}", {})
-
-    flow = hass.config_entries.flow.async_get(result["next_flow"][1])
-    assert flow["flow_id"] not in opened
+    assert flow["context"]["source"] == "reauth"
     assert flow["context"]["entry_id"] == expiring.entry_id
-    assert flow["context"]["source"] == "reconfigure"
 
 
 async def test_another_issue_about_an_account(
@@ -276,7 +348,7 @@ async def test_new_token_was_entered_while_the_form_was_open(
     hass.config_entries.async_update_entry(expiring, data={CONF_TOKEN: make_jwt()})
     await hass.config_entries.async_reload(expiring.entry_id)
 
-    result = await post(client, f"/{result['flow_id']}", {})
+    result = await post(client, f"/{result['flow_id']}", {CONF_TOKEN: make_jwt()})
 
     assert (result["type"], result["reason"]) == ("abort", "already_solved")
     assert aborts("token_expiring")["already_solved"]

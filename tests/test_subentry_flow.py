@@ -476,15 +476,42 @@ async def test_region_on_the_same_server(
 async def test_region_that_metaapi_tells(
     hass: HomeAssistant, entry: MockConfigEntry, provisioning: MagicMock
 ) -> None:
-    """The next listing would undo a change, so none is offered, but while nothing is known."""
+    """The next listing would undo a change, so what is known is shown; else a region can be typed."""
     provisioning.accounts.return_value = [SWING]
     await entry.runtime_data.facts.async_read()
     subentry = subentry_of(entry, SWING.account_id)
 
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "facts"
+    assert result["data_schema"].schema == {}
+    assert result["description_placeholders"] == {
+        "name": "Swing",
+        "login": "90210",
+        "platform": "MetaTrader 5",
+        "server": r"Broker\-Live",
+        "region": "london",
+        "state": "deployed",
+        "type": r"cloud\-g2",
+    }
+    result = await submit(hass, result)
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "region_is_known"
-    assert result["description_placeholders"]["name"] == "Swing"
+    assert result["reason"] == "nothing_changed"
+
+    provisioning.accounts.return_value = [
+        Account(account_id=SWING.account_id, region="[london](x)")
+    ]
+    await entry.runtime_data.facts.async_read()
+    result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
+    assert result["description_placeholders"] == {
+        "name": "Swing",
+        "login": "—",
+        "platform": "—",
+        "server": "—",
+        "region": r"\[london\]\(x\)",
+        "state": "—",
+        "type": "—",
+    }
 
     assert await hass.config_entries.async_unload(entry.entry_id)
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)

@@ -271,7 +271,7 @@ async def test_variables(
         "since": "2026-11-18 02:12:00+00:00",
         "attempts": 0,
         "title": "Swing is down",
-        "message": "Terminal lost at 03:12 (MT5, cloud-g2).",
+        "message": "Terminal lost at 03:12 (MetaTrader 5, 90210, Broker-Live).",
         "for": "0:01:00",
         "description": "Swing is down",
         "at_start": False,

@@ -7,7 +7,7 @@ from unittest.mock import MagicMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.metaapi.api import AccountState, Status
+from custom_components.metaapi.api import AccountState, CannotConnectError, Status
 from custom_components.metaapi.const import (
     DOMAIN,
     REREAD_DELAY,
@@ -194,6 +194,31 @@ async def test_log(
         assert link_lines(caplog) == ["MetaApi: the connection to MetaApi is back"]
 
 
+async def test_log_of_a_title_of_two_lines(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What an entry is called forges no line of the log."""
+    provisioning.accounts.side_effect = CannotConnectError("down")
+    entry = make_entry(SWING, title="Home\nERROR (MainThread) [forged] line")
+    with caplog.at_level(logging.INFO, "custom_components.metaapi"):
+        await setup_entry(hass, entry)
+        monitors[0].push_link(False)
+        monitors[0].push_link(False, token_refused=True)
+        monitors[0].push_link(True)
+
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("custom_components.metaapi")
+        and record.levelno > logging.DEBUG
+    ]
+    assert len(lines) == 5
+    assert not [line for line in lines if "\n" in line]
+
+
 async def test_log_of_a_link_that_never_came_up(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
@@ -321,6 +346,19 @@ async def test_token_accepted_again(
     monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     assert reauth_flow(hass)
+
+
+async def test_form_that_something_else_opened(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """A form for a new token closes with the next listing for which MetaApi takes the old one."""
+    mock_config_entry.async_start_reauth(hass)
+    await hass.async_block_till_done()
+    assert reauth_flow(hass)
+
+    await pass_time(hass, REREAD_INTERVAL)
+
+    assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
 
 
 async def test_unload_ends_asking_for_a_token(

@@ -2,7 +2,7 @@
 
 from homeassistant.const import CONF_TOKEN, EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.aiohttp_client import (
     async_create_clientsession,
     async_get_clientsession,
@@ -12,6 +12,7 @@ from homeassistant.helpers.typing import ConfigType
 from .accounts import Accounts
 from .api import Monitor, Provisioning, Timing
 from .const import CONF_APPLICATION, DEFAULT_APPLICATION, DOMAIN
+from .dashboard import async_setup_dashboard
 from .data import MetaApiConfigEntry, MetaApiData
 from .delivery import async_setup_delivery
 from .device import async_update_hub
@@ -35,6 +36,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     await async_get_outages(hass)
     async_setup_issues(hass)
     async_setup_services(hass)
+    await async_setup_dashboard(hass)
     async_setup_delivery(hass)
     return True
 
@@ -89,6 +91,17 @@ async def async_unload_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> 
 async def async_remove_entry(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:
     """Leave nothing behind when the last entry goes."""
     await async_remove_last_known(hass)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: MetaApiConfigEntry, device: dr.AnyDeviceEntry
+) -> bool:
+    """Remove an account with its device, or a device that was left behind; the hub stays with its entry."""
+    if (DOMAIN, entry.entry_id) in device.identifiers:
+        return False
+    if (subentry_id := device.config_subentry_id or "") in entry.subentries:
+        hass.config_entries.async_remove_subentry(entry, subentry_id)
+    return True
 
 
 async def _async_updated(hass: HomeAssistant, entry: MetaApiConfigEntry) -> None:

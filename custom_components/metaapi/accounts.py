@@ -23,7 +23,7 @@ from .device import account_subentries, async_follow_account
 from .facts import SINGLE_READS, Facts
 from .issues import async_account_deleted, async_account_not_deleted
 from .outages import DATA_OUTAGES
-from .watcher import Watcher
+from .watcher import Watcher, async_close_token_forms
 
 
 class Accounts:
@@ -78,7 +78,7 @@ class Accounts:
         self._monitor.on_facts_wanted = self._async_facts_wanted
         for subentry in account_subentries(self._entry):
             self._async_watch(subentry)
-        self._facts.async_start(self.async_take_facts)
+        self._facts.async_start(self._async_listed)
 
     @callback
     def async_on_account(self, add: Callable[[ConfigSubentry], None]) -> None:
@@ -111,6 +111,11 @@ class Accounts:
                     account = self._facts.accounts.get(subentry.data[CONF_ACCOUNT_ID])
                     self._async_take(subentry, account)
             await asyncio.sleep(0)
+
+    async def _async_listed(self) -> None:
+        """Apply a listing. MetaApi took the token for it, so that no form has to ask for another."""
+        async_close_token_forms(self._hass, self._entry)
+        await self.async_take_facts()
 
     async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
         """Reconnect an account, and record the attempt; `timeout` and the result's time are in seconds."""

@@ -65,8 +65,8 @@ def account_subentry(entry: ConfigEntry, account_id: str) -> ConfigSubentry | No
 
 
 def account_model(account: Account) -> str | None:
-    """Return what kind of account it is, as far as it is known."""
-    return " · ".join(filter(None, (account.platform, account.type))) or None
+    """Return the platform and the server of an account, as far as they are known."""
+    return " · ".join(filter(None, (account.platform, account.server))) or None
 
 
 @callback
@@ -81,7 +81,10 @@ def async_follow_account(
         if title == device.name:
             title = name
         dr.async_get(hass).async_update_device(
-            device.id, name=name, model=account_model(account)
+            device.id,
+            name=name,
+            model=account_model(account),
+            serial_number=account.login or None,
         )
     hass.config_entries.async_update_subentry(
         entry,

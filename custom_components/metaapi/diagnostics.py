@@ -1,21 +1,25 @@
 """Diagnostics of an entry and of an account, which a person can publish."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
+from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_TOKEN
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
-from .api import STREAMING, TokenClaims, read_claims
+from .api import STREAMING, Monitor, TokenClaims, read_claims
 from .const import (
     CONF_ACCOUNT_ID,
     CONF_API_URL,
     CONF_APPLICATION,
     CONF_REGION,
+    CONF_SERVER,
     MANUFACTURER,
 )
 from .data import MetaApiConfigEntry
@@ -24,6 +28,15 @@ from .redaction import REDACTED, Redactor
 
 _PART_MIN = 16
 """A part of a token that is shorter may be a word."""
+
+ENTRY_SECRETS = frozenset({CONF_TOKEN, CONF_API_URL, CONF_APPLICATION, CONF_SERVER})
+"""What of the entry nobody else should read; the rest is redacted by value."""
+
+TURN = 0.01
+"""Seconds for which others wait at most, and a little more."""
+
+LISTS = ("sockets", "accounts", "events")
+"""What the monitor says of itself bit by bit."""
 
 LIBRARIES = ("aiohttp", "python-engineio", "python-socketio")
 
@@ -48,8 +61,13 @@ async def async_get_device_diagnostics(
 async def _async_diagnostics(
     hass: HomeAssistant, entry: MetaApiConfigEntry, account_id: str | None = None
 ) -> dict[str, Any]:
-    """Return the diagnostics of an entry, or of one of its accounts."""
+    """Return the diagnostics of an entry, or of one of its accounts.
+
+    Of a thousand accounts it takes a while, so that others get their turn again and again.
+    """
     claims = read_claims(entry.data[CONF_TOKEN])
+    turns = Turns(hass)
+    redactor = await _async_redactor(hass, entry, claims, turns)
     diagnostics: dict[str, Any] = {
         "versions": await hass.async_add_executor_job(_versions),
         "entry": {
@@ -57,8 +75,7 @@ async def _async_diagnostics(
             "state": entry.state.value,
             "reason": entry.reason,
             "disabled_by": entry.disabled_by,
-            "own_server": CONF_API_URL in entry.data,
-            "own_application": CONF_APPLICATION in entry.data,
+            "data": async_redact_data(entry.data, ENTRY_SECRETS),
         },
         "token": _describe_token(claims),
         "accounts": [
@@ -68,20 +85,64 @@ async def _async_diagnostics(
                 "region": subentry.data[CONF_REGION],
                 **_facts(entry, subentry.data[CONF_ACCOUNT_ID]),
             }
-            for subentry in account_subentries(entry)
+            async for subentry in turns.over(account_subentries(entry))
             if account_id in (None, subentry.data[CONF_ACCOUNT_ID])
         ],
     }
     if entry.state is ConfigEntryState.LOADED:
         facts = entry.runtime_data.facts
-        links = entry.runtime_data.monitor.diagnostics()
+        links = await _async_links(entry.runtime_data.monitor, turns)
         diagnostics["rest"] = {
             "lists_accounts": facts.can_list,
             "last_error": facts.last_error,
         }
         diagnostics["links"] = links if account_id is None else _only(links, account_id)
-    redacted: dict[str, Any] = _async_redactor(hass, entry, claims).redact(diagnostics)
+    redacted: dict[str, Any] = await _async_redact(redactor, diagnostics, turns)
     return redacted
+
+
+class Turns:
+    """Lets others have their turn while something takes long."""
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        """Start with a turn of ours."""
+        self._hass = hass
+        self._since = hass.loop.time()
+
+    async def async_share(self) -> None:
+        """Let others have theirs if ours has lasted for a while."""
+        if self._hass.loop.time() - self._since > TURN:
+            await asyncio.sleep(0)
+            self._since = self._hass.loop.time()
+
+    async def over[ItemT](self, items: Iterable[ItemT]) -> AsyncIterator[ItemT]:
+        """Yield items, and share between them."""
+        for item in items:
+            yield item
+            await self.async_share()
+
+
+async def _async_links(monitor: Monitor, turns: Turns) -> dict[str, Any]:
+    """Return what the monitor says of itself."""
+    links: dict[str, Any] = {name: [] for name in LISTS}
+    async for name, part in turns.over(monitor.diagnostics_parts()):
+        if name in LISTS:
+            links[name].append(part)
+        else:
+            links[name] = part
+    return links
+
+
+async def _async_redact(redactor: Redactor, value: Any, turns: Turns) -> Any:
+    """Redact data; the lists in it, which may be long, item by item."""
+    if isinstance(value, dict):
+        return {
+            redactor.redact_key(key): await _async_redact(redactor, one, turns)
+            for key, one in value.items()
+        }
+    if isinstance(value, list):
+        return [redactor.redact(one) async for one in turns.over(value)]
+    return redactor.redact(value)
 
 
 def _versions() -> dict[str, str]:
@@ -125,9 +186,8 @@ def _only(links: dict[str, Any], account_id: str) -> dict[str, Any]:
     }
 
 
-@callback
-def _async_redactor(
-    hass: HomeAssistant, entry: MetaApiConfigEntry, claims: TokenClaims
+async def _async_redactor(
+    hass: HomeAssistant, entry: MetaApiConfigEntry, claims: TokenClaims, turns: Turns
 ) -> Redactor:
     """Return what takes out all that we know of the user."""
     redactor = Redactor()
@@ -142,7 +202,8 @@ def _async_redactor(
         redactor.add(api_url, "own server")
         redactor.add(urlsplit(api_url).netloc, "own server")
         redactor.add(urlsplit(api_url).hostname, "own server")
-    for number, subentry in enumerate(account_subentries(entry), 1):
+    numbered = enumerate(account_subentries(entry), 1)
+    async for number, subentry in turns.over(numbered):
         account_id: str = subentry.data[CONF_ACCOUNT_ID]
         redactor.add(account_id, f"account {number}")
         facts = _facts(entry, account_id).get("facts") or {}

@@ -69,6 +69,7 @@ class MetaApiAccountEntity(MetaApiEntity):
         if account is not None:
             self._attr_device_info["name"] = account.title
             self._attr_device_info["model"] = account_model(account)
+            self._attr_device_info["serial_number"] = account.login or None
         elif async_get_device(hass, entry, self.account_id) is None:
             # A device that exists keeps what was known: the user may have given the title
             self._attr_device_info["name"] = subentry.title

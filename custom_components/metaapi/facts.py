@@ -106,7 +106,6 @@ class Facts:
         """By id: when the read of an account began, in the time of the loop."""
         self.gone: set[str] = set()
         """The accounts that MetaApi said it does not know, since the last listing."""
-        self.can_list = read_claims(token).can_list_accounts is not False
         self.last_error: str | None = None
         """Why the last listing failed, if it did."""
         self._hass = hass
@@ -121,6 +120,12 @@ class Facts:
         self._started = False
         self._reading = False
         self._on_read: Callable[[], Awaitable[None]]
+
+    @property
+    def can_list(self) -> bool:
+        """Return whether the token's own rules leave hope that it may list accounts."""
+        claims = read_claims(self._entry.data[CONF_TOKEN])
+        return claims.can_list_accounts is not False
 
     @property
     def may_list(self) -> bool:

@@ -18,9 +18,23 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
-from .api import Limit, Status, TokenClaims, TooManyRequestsError, limit_of, read_claims
+from .api import (
+    Limit,
+    Status,
+    TokenClaims,
+    TooManyRequestsError,
+    clean_text,
+    limit_of,
+    read_claims,
+)
 from .const import ACCOUNT_URL, DOMAIN, TOKEN_URL, WEB_APP_URL
-from .texts import NOT_KNOWN, PLACEHOLDERS, enumerate_names, expiry_text
+from .texts import (
+    NOT_KNOWN,
+    PLACEHOLDERS,
+    enumerate_names,
+    escape_markdown,
+    expiry_text,
+)
 
 # What the ids of the issues begin with
 ACCOUNT_DELETED = "account_deleted_"
@@ -78,8 +92,9 @@ def async_account_deleted(
         severity=ir.IssueSeverity.WARNING,
         translation_key="account_deleted",
         translation_placeholders={
-            "account": subentry.title,
+            "account": _shown(subentry.title),
             "accounts_url": ACCOUNT_URL,
+            "name": clean_text(subentry.title),
         },
     )
 
@@ -147,7 +162,7 @@ class QuotaIssue:
             severity=ir.IssueSeverity.WARNING,
             translation_key="quota_exhausted",
             translation_placeholders={
-                "accounts": enumerate_names(list(self._names.values())),
+                "accounts": enumerate_names(list(map(_shown, self._names.values()))),
                 "allowed": _number(self._numbers.get("maxAccountsPerUser")),
                 "used": _number(self._numbers.get("accountsCount")),
                 "web_app_url": WEB_APP_URL,
@@ -212,8 +227,9 @@ class ExpiryIssue:
             severity=ir.IssueSeverity.WARNING,
             translation_key="token_expiring",
             translation_placeholders={
-                "entry": self._entry.title,
+                "entry": _shown(self._entry.title),
                 "expires": expiry_text(self._entry.data[CONF_TOKEN]),
+                "name": clean_text(self._entry.title),
                 "provisioning": PLACEHOLDERS["provisioning"],
                 "streaming": PLACEHOLDERS["streaming"],
                 "token_url": TOKEN_URL,
@@ -251,3 +267,8 @@ def _number(value: object) -> str:
     """Return a number from a server as text."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number else NOT_KNOWN
+
+
+def _shown(name: str) -> str:
+    """Return a name for the description of an issue, where it is text and nothing else."""
+    return escape_markdown(clean_text(name))

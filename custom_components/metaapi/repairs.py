@@ -1,25 +1,33 @@
 """Fix flows of the repair issues."""
 
 from abc import ABC, abstractmethod
-from typing import override
+from typing import Any, override
 
 from homeassistant.components.repairs import (
     ConfirmRepairFlow,
-    FlowType,
     RepairsFlow,
     RepairsFlowResult,
 )
-from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigFlowContext
+from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 
+from .access import async_renew
 from .const import DOMAIN
+from .forms import (
+    REAUTH_SCHEMA,
+    FormError,
+    form,
+    read_credentials,
+    suggest_credentials,
+)
 from .issues import (
     ACCOUNT_DELETED,
     DATA_ENTRY_ID,
     DATA_SUBENTRY_ID,
     TOKEN_EXPIRING,
 )
+from .texts import expiry_text
 
 
 class MetaApiRepairFlow(ConfirmRepairFlow, ABC):
@@ -31,18 +39,22 @@ class MetaApiRepairFlow(ConfirmRepairFlow, ABC):
 
     @override
     async def async_step_confirm(
-        self, user_input: dict[str, str] | None = None
+        self, user_input: dict[str, Any] | None = None
     ) -> RepairsFlowResult:
         """Show what will happen, then do it."""
         if ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id) is None:
             # Its cause is gone, or what it was about is
             return self.async_abort(reason="already_solved")
         if user_input is not None:
-            return await self._async_fix()
+            return await self._async_fix(user_input)
+        return await self._async_show()
+
+    async def _async_show(self) -> RepairsFlowResult:
+        """Show what will happen."""
         return await super().async_step_confirm()
 
     @abstractmethod
-    async def _async_fix(self) -> RepairsFlowResult:
+    async def _async_fix(self, user_input: dict[str, Any]) -> RepairsFlowResult:
         """Fix it."""
 
 
@@ -55,7 +67,7 @@ class AccountDeletedRepairFlow(MetaApiRepairFlow):
         self._subentry_id = subentry_id
 
     @override
-    async def _async_fix(self) -> RepairsFlowResult:
+    async def _async_fix(self, user_input: dict[str, Any]) -> RepairsFlowResult:
         """Remove the account, with its device and its entities."""
         entry = self.hass.config_entries.async_get_known_entry(self._entry_id)
         self.hass.config_entries.async_remove_subentry(entry, self._subentry_id)
@@ -63,20 +75,34 @@ class AccountDeletedRepairFlow(MetaApiRepairFlow):
 
 
 class TokenExpiringRepairFlow(MetaApiRepairFlow):
-    """Leads to the form that takes a new token."""
+    """Takes a new token in its own dialog.
+
+    The form to reconfigure the entry would do, too; but a person who leaves that one open keeps Home
+    Assistant from asking for a token when this one is refused.
+    """
 
     @override
-    async def _async_fix(self) -> RepairsFlowResult:
-        """Go on with that form; the issue stays until a token is in that lives longer."""
-        flows = self.hass.config_entries.flow
-        context = ConfigFlowContext(source=SOURCE_RECONFIGURE, entry_id=self._entry_id)
-        opened = flows.async_progress_by_handler(DOMAIN, match_context={**context})
-        result = (
-            opened[0] if opened else await flows.async_init(DOMAIN, context=context)
+    async def _async_show(self, error: FormError | None = None) -> RepairsFlowResult:
+        """Ask for the token."""
+        issue = ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id)
+        placeholders = (issue and issue.translation_placeholders) or {}
+        return self.async_show_form(
+            **form("confirm", REAUTH_SCHEMA, error, **placeholders)
         )
+
+    @override
+    async def _async_fix(self, user_input: dict[str, Any]) -> RepairsFlowResult:
+        """Test the token and use it; the issue goes with the old one, unless the new one expires soon as well."""
+        entry = self.hass.config_entries.async_get_known_entry(self._entry_id)
+        try:
+            # The server and the application stay what they are
+            data = read_credentials({**suggest_credentials(entry.data), **user_input})
+            await async_renew(self.hass, entry, data)
+        except FormError as error:
+            return await self._async_show(error)
         return self.async_abort(
-            reason="reconfigure",
-            next_flow=(FlowType.CONFIG_FLOW, result["flow_id"]),
+            reason="token_replaced",
+            description_placeholders={"expires": expiry_text(data[CONF_TOKEN])},
         )
 
 

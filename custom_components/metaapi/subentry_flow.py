@@ -1,6 +1,8 @@
-"""Flow of one account: add it to an entry, change its region."""
+"""Flow of one account: add it to an entry, show what MetaApi says of it, change its region."""
 
 from typing import Any
+
+import voluptuous as vol
 
 from homeassistant.config_entries import (
     ConfigEntryState,
@@ -9,6 +11,7 @@ from homeassistant.config_entries import (
 )
 
 from .access import Access, Listing, offered_accounts
+from .api import Account, clean_text
 from .const import CONF_ACCOUNT_ID, CONF_REGION
 from .forms import (
     REGION_SCHEMA,
@@ -19,10 +22,11 @@ from .forms import (
     form,
     read_region,
 )
+from .texts import NOT_KNOWN, account_state, escape_markdown
 
 
 class AccountSubentryFlow(ConfigSubentryFlow):
-    """Add an account to an entry, or change its region."""
+    """Add an account to an entry, show what is known of it, or change its region."""
 
     def __init__(self) -> None:
         """Prepare what is read once."""
@@ -76,7 +80,7 @@ class AccountSubentryFlow(ConfigSubentryFlow):
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
-        """Change the region of an account."""
+        """Show what MetaApi says of an account; take its region where MetaApi does not tell it."""
         entry = self._get_entry()
         subentry = self._get_reconfigure_subentry()
         access = Access(self.hass, entry.data)
@@ -84,10 +88,7 @@ class AccountSubentryFlow(ConfigSubentryFlow):
         if entry.state is ConfigEntryState.LOADED:
             listed = entry.runtime_data.facts.accounts.get(account_id)
             if listed is not None and listed.region:
-                return self.async_abort(
-                    reason="region_is_known",
-                    description_placeholders={"name": subentry.title},
-                )
+                return self._show_facts(subentry.title, listed)
         known: str = subentry.data[CONF_REGION]
         error: FormError | None = None
         if user_input is not None:
@@ -109,4 +110,32 @@ class AccountSubentryFlow(ConfigSubentryFlow):
         )
         return self.async_show_form(
             **form("reconfigure", schema, error, name=subentry.title)
+        )
+
+    async def async_step_facts(
+        self, _user_input: dict[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Close the form that shows what is known of an account."""
+        return self.async_abort(reason="nothing_changed")
+
+    def _show_facts(self, name: str, account: Account) -> SubentryFlowResult:
+        """Show what MetaApi says of an account: a change here would not outlive the next listing."""
+        facts = {
+            "login": account.login,
+            "platform": account.platform,
+            "server": account.server,
+            "region": account.region,
+            "state": account_state(account),
+            "type": account.type,
+        }
+        return self.async_show_form(
+            step_id="facts",
+            data_schema=vol.Schema({}),
+            description_placeholders={
+                "name": name,
+                **{
+                    key: escape_markdown(clean_text(value)) or NOT_KNOWN
+                    for key, value in facts.items()
+                },
+            },
         )

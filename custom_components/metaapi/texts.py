@@ -24,16 +24,20 @@ def sort_accounts(accounts: Iterable[Account]) -> list[Account]:
     return sorted(accounts, key=lambda account: account_label(account).casefold())
 
 
+def account_state(account: Account) -> str:
+    """Return the state of an account in MetaApi's words."""
+    return account.state.replace("_", " ").lower()
+
+
 def account_label(account: Account) -> str:
     """Return what tells an account from the others of its owner."""
-    state = account.state.replace("_", " ").lower()
     parts = (
         account.name or account.account_id,
         account.login,
         account.server,
         account.region,
     )
-    return " · ".join(part for part in (*parts, state) if part)
+    return " · ".join(part for part in (*parts, account_state(account)) if part)
 
 
 def enumerate_names(names: Sequence[str]) -> str:

@@ -118,14 +118,6 @@ class HomeAssistant(Server):
         """Perform an action."""
         await self.post(f"/api/services/{domain}/{action}", data)
 
-    async def render(self, template: str) -> str:
-        """Render a template."""
-        body = {"template": template}
-        rendered: str = await self.ask(
-            "POST", "/api/template", is_json=False, json=body
-        )
-        return rendered
-
     async def states(self) -> dict[str, str]:
         """Return the state of each entity."""
         return {

@@ -1,35 +1,40 @@
-"""The dashboard of the demo: the one of the documentation, and below it what only a demo has."""
+"""The dashboards of the demo: the integration's own, and one with what only a demo has."""
 
 from pathlib import Path
 from typing import Any
 
-from homeassistant.util.yaml import Secrets, load_yaml, parse_yaml
-from scripts.setup_env.steps import ROOT
+from homeassistant.util.yaml import Secrets, load_yaml
 
 from .client import HomeAssistant
 
-TEMPLATE = ROOT / "docs" / "dashboard.jinja"
-SECTIONS = "sections.yaml"
+TOOLS = "tools.yaml"
 URL_PATH = "demo-accounts"
 
 
-async def add_dashboard(hass: HomeAssistant, config: Path) -> None:
-    """Make the dashboard as its documentation says, and open it by default."""
-    dashboard: Any = parse_yaml(await hass.render(TEMPLATE.read_text()))
-    dashboard["views"][0]["sections"] += load_yaml(config / SECTIONS, Secrets(config))
-    await hass.command(
-        "lovelace/dashboards/create",
-        url_path=URL_PATH,
-        mode="storage",
-        title=dashboard["title"],
-        icon="mdi:finance",
-    )
-    await hass.command("lovelace/config/save", url_path=URL_PATH, config=dashboard)
+async def add_dashboards(hass: HomeAssistant, config: Path) -> None:
+    """Add both, and open the accounts by default."""
+    tools: Any = load_yaml(config / TOOLS, Secrets(config))
+    await _add(hass, "demo-tools", "This demo", "mdi:flask-outline", tools)
+    accounts = {"strategy": {"type": "custom:metaapi"}}
+    await _add(hass, URL_PATH, "Trading accounts", "mdi:finance", accounts)
     await open_by_default(hass)
 
 
+async def _add(
+    hass: HomeAssistant, url_path: str, title: str, icon: str, config: dict[str, Any]
+) -> None:
+    await hass.command(
+        "lovelace/dashboards/create",
+        url_path=url_path,
+        mode="storage",
+        title=title,
+        icon=icon,
+    )
+    await hass.command("lovelace/config/save", url_path=url_path, config=config)
+
+
 async def open_by_default(hass: HomeAssistant) -> None:
-    """Have everybody see the dashboard first."""
+    """Have everybody see the accounts first."""
     await hass.command(
         "frontend/set_system_data", key="core", value={"default_panel": URL_PATH}
     )

@@ -1,4 +1,4 @@
-"""Bring the demo up: the simulator, Home Assistant, the integration, a dashboard."""
+"""Bring the demo up: the simulator, Home Assistant, the integration, its dashboard."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 from . import home
 from .accounts import ACCOUNTS, AUTOMATION, BROKER_DOWN, DOWN, UNDEPLOYED
 from .client import HomeAssistant, SimulatorServer
-from .dashboard import add_dashboard, open_by_default
+from .dashboard import add_dashboards, open_by_default
 from .options import Options
 from .processes import child, trouble
 from .progress import DemoError, step, until
@@ -64,7 +64,7 @@ async def running(options: Options) -> AsyncIterator[Demo]:
         if demo.simulator:
             async with step("Adding the integration, in its own dialog"):
                 await _add_accounts(demo.home, demo.simulator)
-                await add_dashboard(demo.home, demo.config)
+                await add_dashboards(demo.home, demo.config)
         yield demo
 
 

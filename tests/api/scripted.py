@@ -1,5 +1,6 @@
 """MetaApi's servers played by hand: a test says what is answered when, on a clock that leaps."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -82,8 +83,7 @@ class Script:
         self.requests: list[Request] = []
         self.answers: dict[tuple[str, str], Answer] = {}
         """By zone and type of request; what is missing is ignored, except `subscribe`."""
-        self.mute_pongs = False
-        self.dialect: dict[str, Any] = {"instanceIndex": True, "host": HOST}
+        self.pings: Counter[str] = Counter()
         self.servers = {zone: Raw(self._serve(zone)) for zone in ("a", "b", "global")}
         self.shown: list[tuple[float, bool | str | None]] = []
         self._peers: dict[str, Peer] = {}
@@ -105,6 +105,7 @@ class Script:
                 opcode, payload = await peer.receive()
                 text = payload.decode() if opcode == TEXT else ""
                 if text == "2":
+                    self.pings[zone] += 1
                     peer.send("3")
                 elif text.startswith("42"):
                     _, asked = json.loads(text[2:])

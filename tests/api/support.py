@@ -101,6 +101,11 @@ class Witness:
             account_id, lambda: states.append(self.monitor.state(account_id))
         )
 
+    @property
+    def stopped(self) -> bool:
+        """Return whether everything is stopped because of the token."""
+        return self.monitor._token_check.stopped
+
     def in_flight(self, account_id: str | None = None) -> list[str]:
         """Return the zones where a subscribe of an account waits for its answer."""
         account = self.monitor._accounts[account_id or self.id]

@@ -154,7 +154,9 @@ async def test_a_socket_that_is_refused() -> None:
         w.sim.refuse_sockets(None)
         for connection in w.monitor._pool:
             connection.wake()
-        await w.terminal(True)
+        await w.until(
+            lambda: w.monitor.diagnostics()["sockets"][0]["events"] > socket["events"]
+        )
         (later,) = w.monitor.diagnostics()["sockets"]
         assert later["state"] == "open"
         assert later["connects"] == 2

@@ -41,7 +41,7 @@ def test_account() -> None:
     )
     assert account.deployed
     assert not twin.deployed
-    assert account.platform == "MT5"
+    assert account.platform == "MetaTrader 5"
 
 
 @pytest.mark.parametrize("data", [None, 5, "acc", [], {}, {"_id": ""}, {"_id": None}])

@@ -13,9 +13,9 @@ from api.terminal.terminal import AccountState
 from api.transport.channel import Channel
 import pytest
 
-from .faults.warp import warped
+from .faults.warp import current_loop, warped
 from .loopback import eventually
-from .scripted import ACCOUNT, REGION, scripted
+from .scripted import ACCOUNT, REGION, Script, scripted
 from .support import FAST, watched
 
 
@@ -459,3 +459,69 @@ async def test_made_up_replicas_open_no_socket_each() -> None:
         assert account["replicas"][0]["account_id"] == "replica-100"
         assert len(account["zones"]) <= 2 + 2 * 16
         assert script.monitor.sockets[1] <= 2 + 2 * 16
+
+
+# -- our own loop stands still ---------------------------------------------------------------------
+
+
+def flood(script: Script, zone: str, frames: int = 3000) -> None:
+    """Push more than one read takes."""
+    for _ in range(frames):
+        script.emit(zone, "prices", host="x" * 40)
+
+
+@warped
+async def test_a_stall_does_not_judge_a_round_before_its_answer_was_read() -> None:
+    """It lies in the socket while our loop stands still for two minutes, behind many frames."""
+    async with scripted(zones="a") as script:
+
+        def stall() -> None:
+            flood(script, "a")
+            script.show("a", "authenticated")
+            current_loop().stand_still(120)
+
+        script.add()
+        script.at(1, script.show, "a", "authenticated")
+        script.at(2, script.cut, "a")
+        script.at(60, stall)
+        await asyncio.sleep(70)
+        await asyncio.sleep(5)
+        assert [value for _, value in script.shown] == [None, True]
+
+
+@warped
+async def test_a_stall_is_no_silence() -> None:
+    """The `status` that came meanwhile counts, though it is read late."""
+    async with scripted(zones="a") as script:
+        script.add()
+        script.at(1, script.show, "a", "authenticated")
+        for when in range(2, 100, 5):
+            script.at(when, script.status)
+
+        def stall() -> None:
+            flood(script, "a")
+            script.status()
+            current_loop().stand_still(120)
+
+        script.at(60, stall)
+        await asyncio.sleep(70)
+        await asyncio.sleep(5)
+        assert [value for _, value in script.shown] == [None, True]
+        assert script.now > 180
+
+
+@warped
+async def test_one_ping_at_a_time() -> None:
+    """However many accounts of a socket want to know at once."""
+    async with scripted(zones="a") as script:
+        script.add()
+        others = [f"account-{number}" for number in range(50)]
+        for other in others:
+            script.monitor.add_account(other, REGION)
+        await asyncio.sleep(10)
+        script.show("a", "authenticated")
+        for other in others:
+            script.show("a", "authenticated", accountId=other)
+        pings = script.pings["a"]
+        await asyncio.sleep(63)
+        assert 1 <= script.pings["a"] - pings <= 2 + 63 // 25

@@ -55,7 +55,11 @@ async def test_accounts(sim: Simulator, provisioning: Provisioning) -> None:
     assert one.name == sim.account.name
     assert one.login == sim.account.login
     assert one.server == sim.account.server
-    assert (one.platform, one.type, one.region) == ("MT5", "cloud-g2", "london")
+    assert (one.platform, one.type, one.region) == (
+        "MetaTrader 5",
+        "cloud-g2",
+        "london",
+    )
     assert one.deployed
     assert one.connection_status == "CONNECTED"
 

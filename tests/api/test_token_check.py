@@ -286,7 +286,7 @@ async def test_a_401_that_lasts_goes_by_itself_in_the_end() -> None:
         w.monitor.listen_link(lambda: asked.append(w.monitor.token_refused))
         w.sim.revoke()
         w.sim.drop_sockets()
-        await w.until(lambda: w.monitor.stopped)
+        await w.until(lambda: w.stopped)
         await w.until(
             lambda: w.monitor.diagnostics()["sockets"][0]["state"] == "closed"
         )
@@ -297,7 +297,7 @@ async def test_a_401_that_lasts_goes_by_itself_in_the_end() -> None:
         w.sim.grant(w.sim.token)
         await w.until(lambda: not w.monitor.token_refused)
         await w.terminal(True)
-        assert not w.monitor.stopped
+        assert not w.stopped
         assert True in asked
         assert asked[-1] is False
 
@@ -312,7 +312,7 @@ async def test_rests_401_closes_no_socket_that_shows_events() -> None:
         w.monitor.check_token()
         await w.until(lambda: w.monitor.token_refused)
         assert asked == [True]
-        assert not w.monitor.stopped
+        assert not w.stopped
         calls = len(w.sim.rest_calls)
         await w.until(lambda: len(w.sim.rest_calls) > calls)
         assert len(w.sim.handshakes) == 1
@@ -332,7 +332,7 @@ async def test_what_rest_said_stops_a_socket_that_is_refused_later() -> None:
         w.monitor.check_token()
         await w.until(lambda: w.monitor.token_refused)
         w.sim.revoke(drop=True)
-        await w.until(lambda: w.monitor.stopped)
+        await w.until(lambda: w.stopped)
         assert w.state.available is False
 
 
@@ -344,10 +344,10 @@ async def test_a_token_that_rest_cannot_judge_is_tried_on_a_socket() -> None:
         w.add(w.id)
         await w.terminal(True)
         w.sim.revoke(token, drop=True)
-        await w.until(lambda: w.monitor.stopped)
+        await w.until(lambda: w.stopped)
         handshakes = len(w.sim.handshakes)
         await w.until(lambda: len(w.sim.handshakes) == handshakes + 2)
-        assert w.monitor.stopped
+        assert w.stopped
         w.sim.grant(token, provisioning=False)
         await w.terminal(True)
         assert not w.monitor.token_refused

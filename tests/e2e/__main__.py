@@ -13,11 +13,12 @@ from .automation import build_an_automation, see_it_run
 from .blueprints import use_the_blueprints
 from .browser import open_page
 from .dashboard import (
+    add_the_dashboard,
     be_asked_first,
     be_told_why_not,
-    paste_the_dashboard,
+    find_no_button,
+    look_at_it_on_a_phone,
     reconnect_on_the_dashboard,
-    see_the_downtime,
 )
 from .diagnostics import download_the_diagnostics
 from .options import parse
@@ -32,9 +33,11 @@ STEPS = (
     add_the_integration,
     look_at_the_device,
     add_an_account,
-    paste_the_dashboard,
+    add_the_dashboard,
     reconnect_on_the_dashboard,
     be_asked_first,
+    find_no_button,
+    look_at_it_on_a_phone,
     be_told_why_not,
     use_the_action,
     replace_a_refused_token,
@@ -43,7 +46,6 @@ STEPS = (
     build_an_automation,
     see_it_run,
     use_the_blueprints,
-    see_the_downtime,
 )
 
 

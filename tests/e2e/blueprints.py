@@ -14,7 +14,7 @@ from scripts.setup_env.steps import ROOT
 
 from .automation import add_message, dismiss_notifications, read_notification
 from .browser import TIMEOUT
-from .dashboard import URL, tile
+from .dashboard import URL, section
 from .phone import NAME as PHONE, Phone
 from .ui import pick
 from .walk import Walk
@@ -42,7 +42,7 @@ async def _see_it_kept_connected(
     await read_notification(walk, f"{account.name} is connected again.")
     await dismiss_notifications(walk)
     await walk.go(URL)
-    await expect(tile(walk, account.name)).to_contain_text("Connected")
+    await expect(section(walk, account.name)).to_contain_text("Connected")
 
 
 async def _see_it_told(walk: Walk, phone: Phone, account: DemoAccount) -> None:

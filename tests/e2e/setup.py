@@ -74,7 +74,7 @@ async def look_at_the_device(walk: Walk) -> None:
             await expect(card).to_match_aria_snapshot(f"- list: {shown}")
         await expect(entities.filter(has_text="Controls")).to_contain_text("Reconnect")
         info = page.locator("ha-device-info-card")
-        await expect(info).to_contain_text("MT5 · cloud-g2")
+        await expect(info).to_contain_text("MetaTrader 5 · ")
         hub = info.get_by_role("link", name="MetaApi")
         await expect(hub.first).to_have_attribute(
             "href", f"/config/devices/device/{found['via_device_id']}"

@@ -4,12 +4,14 @@ from playwright.async_api import expect
 
 from scripts.demo_lib.accounts import UP
 
-from .dashboard import URL, tile
+from .dashboard import URL, section
 from .setup import INTEGRATION
 from .ui import Flow
 from .walk import Walk
 
 DAY = 24 * 3600
+CONFIRMED = 105
+"""REST must refuse a token twice, a minute apart, before a person is asked."""
 EXPIRES_SOON = "The token of MetaApi expires soon"
 
 
@@ -20,7 +22,8 @@ async def replace_a_refused_token(walk: Walk) -> None:
         await walk.go(INTEGRATION)
         revoked = {"token": walk.token, "drop": True}
         await walk.simulator.post("/simulator/tokens/revoke", revoked)
-        await page.get_by_role("button", name="Reconfigure").click()
+        asked = page.get_by_role("button", name="Reconfigure")
+        await asked.click(timeout=CONFIRMED * 1000)
         await flow.expect_title("New token for MetaApi")
         await expect(flow.root).to_contain_text(UP.name)
     async with walk.step("Enter the new token"):
@@ -30,7 +33,7 @@ async def replace_a_refused_token(walk: Walk) -> None:
         await flow.finish("Close")
     async with walk.step("See the accounts back"):
         await walk.go(URL)
-        await expect(tile(walk, UP.name)).to_contain_text("Connected")
+        await expect(section(walk, UP.name)).to_contain_text("Connected")
 
 
 async def replace_a_token_in_time(walk: Walk) -> None:

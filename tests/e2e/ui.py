@@ -1,6 +1,6 @@
 """The parts of the frontend that several steps use."""
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
 
 class Flow:
@@ -53,27 +53,3 @@ async def pick(page: Page, text: str, *, section: str | None = None) -> None:
         found = found.filter(has_text=word)
     await found.first.click()
     await expect(box).to_have_count(0)
-
-
-async def write_code(page: Page, editor: Locator, text: str) -> None:
-    """Replace what a code editor holds, as by pasting."""
-    await editor.locator(".cm-content").click()
-    await page.keyboard.press("ControlOrMeta+a")
-    await page.keyboard.insert_text(text)
-
-
-async def copy_all(page: Page, shown: Locator) -> None:
-    """Copy a text that is shown: a click before it, and one with Shift behind it."""
-    await shown.click(position={"x": 1, "y": 12})
-    box = await shown.bounding_box()
-    assert box
-    end = {"x": box["width"] - 4, "y": box["height"] - 8}
-    await shown.click(position=end, modifiers=["Shift"])
-    await page.keyboard.press("ControlOrMeta+c")
-
-
-async def paste_over(page: Page, editor: Locator) -> None:
-    """Replace what a code editor holds by what was copied."""
-    await editor.locator(".cm-content").click()
-    await page.keyboard.press("ControlOrMeta+a")
-    await page.keyboard.press("ControlOrMeta+v")

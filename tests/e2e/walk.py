@@ -13,7 +13,6 @@ from scripts.demo_lib.client import HomeAssistant, SimulatorServer
 from scripts.demo_lib.progress import DemoError, step
 from scripts.demo_lib.stage import Demo
 
-from .browser import SIZE
 from .guard import Guard
 
 
@@ -48,9 +47,9 @@ class Walk:
 
     @asynccontextmanager
     async def step(
-        self, title: str, *, image: str | None = None, height: int = SIZE["height"]
+        self, title: str, *, image: str | None = None
     ) -> AsyncIterator[None]:
-        """Run a step, check the page, and take a picture: `image`, cut off at `height`, for the documentation."""
+        """Run a step, check the page, and take a picture: `image` for the documentation."""
         self._count += 1
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         shot = self._folder / f"{self._count:02}-{name}.png"
@@ -67,17 +66,13 @@ class Walk:
             ) from err
         if image and self._images:
             self._images.mkdir(parents=True, exist_ok=True)
-            await self.shoot(self._images / f"{image}.png", height)
+            await self.shoot(self._images / f"{image}.png")
 
-    async def shoot(self, path: Path, height: int = SIZE["height"]) -> None:
+    async def shoot(self, path: Path) -> None:
         """Take a picture once nothing moves."""
         await self.page.mouse.move(0, 0)
         await self.page.wait_for_load_state("networkidle")
-        await self.page.screenshot(
-            path=path,
-            animations="disabled",
-            clip={"x": 0, "y": 0, "width": SIZE["width"], "height": height},
-        )
+        await self.page.screenshot(path=path, animations="disabled")
 
     async def go(self, path: str) -> None:
         """Open a page of Home Assistant."""

@@ -14,32 +14,32 @@ from metaapi_cloud_sdk.clients.metaapi.reconnect_listener import ReconnectListen
 
 
 def say(event: str, **data: Any) -> None:
-    """Tell the test."""
+    """Report to the test."""
     sys.stdout.write(json.dumps({"event": event, **data}) + "\n")
     sys.stdout.flush()
 
 
 class Listener(SynchronizationListener):  # type: ignore[misc]
-    """Tells what the SDK makes of events."""
+    """Reports what the SDK makes of events."""
 
     async def on_connected(self, instance_index: str, replicas: int) -> None:
-        """Tell that a terminal is there."""
+        """Report that a terminal is there."""
         say("connected", instance=instance_index, replicas=replicas)
 
     async def on_disconnected(self, instance_index: str) -> None:
-        """Tell that it has gone."""
+        """Report that it has gone."""
         say("disconnected", instance=instance_index)
 
     async def on_broker_connection_status_changed(
         self, instance_index: str, connected: bool
     ) -> None:
-        """Tell of its link to the broker."""
+        """Report its link to the broker."""
         say("broker", instance=instance_index, connected=connected)
 
     async def on_health_status(
         self, instance_index: str, status: dict[str, Any]
     ) -> None:
-        """Tell of its health."""
+        """Report its health."""
         say("health", instance=instance_index, status=status)
 
 
@@ -47,7 +47,7 @@ class Reconnects(ReconnectListener):  # type: ignore[misc]
     """Without one the SDK does not subscribe again."""
 
     async def on_reconnected(self, region: str, instance_number: int) -> None:
-        """Tell that a socket is back."""
+        """Report that a socket is back."""
         say("reconnected", region=region, instance=instance_number)
 
 

@@ -19,7 +19,7 @@ SAMPLE = 0.02
 
 
 def say(event: str, **data: Any) -> None:
-    """Tell the test what has happened, and when."""
+    """Report what has happened, and when."""
     line = {"event": event, "time": time.monotonic(), **data}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()

@@ -97,6 +97,8 @@ class Clients:
         """Start Node."""
         process = await asyncio.create_subprocess_exec(
             NODE,
+            # Node's own, which came after the client, does not say why a handshake failed
+            "--no-experimental-websocket",
             *arguments,
             cwd=ENVIRONMENT,
             env={"NODE_PATH": str(ENVIRONMENT / "node_modules"), "NO_COLOR": "1"},
@@ -140,7 +142,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 async def test_sample_of_the_seed_page(sim: Simulator, start: Clients) -> None:
-    """As it stands there, but for URL, token and the package's name; it prints both responses."""
+    """As it stands there, except URL, token and the package's name; it prints both responses."""
     sample = (HERE / "client_seed_page.js").read_text("utf-8")
     for old, new in (
         (PAGE_URL, sim.url),

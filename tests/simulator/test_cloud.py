@@ -789,7 +789,7 @@ async def test_replica(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_text_beyond_ascii(sim: Simulator, connect: Clients) -> None:
-    """Goes as it is, but for what UTF-8 cannot carry."""
+    """It goes as it is, except what UTF-8 cannot carry."""
     client = await connect(sim)
     await client.request("subscribe", sim.account.id, sessionId="ä😀")
     assert (await client.until("authenticated"))["sessionId"] == "ä😀"

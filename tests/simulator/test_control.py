@@ -276,7 +276,7 @@ async def test_calls(
 async def test_calls_that_end_sockets(
     sim: Simulator, connect: Clients, path: str, body: Any, frames: list[str]
 ) -> None:
-    """They say how many there were."""
+    """The answer says how many there were."""
     client = await connect(sim)
     assert await post(sim, connect.session, path, body) == (
         200,

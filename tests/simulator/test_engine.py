@@ -354,7 +354,7 @@ async def test_bad_token_gets_error_to_its_request(
 async def test_sockets_are_refused_on_demand(
     sim: Simulator, connect: Clients, status: int
 ) -> None:
-    """With any HTTP status, until told otherwise."""
+    """With any HTTP status, until it is lifted."""
     sim.refuse_sockets(status, retry_after=7)
     with pytest.raises(aiohttp.WSServerHandshakeError) as error:
         await connect.raw(sim)
@@ -498,7 +498,7 @@ async def test_error_packet_is_sent(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_raw_frames_are_sent(sim: Simulator, connect: Clients) -> None:
-    """Whatever they are, but for what no websocket can carry."""
+    """Whatever they are, except what no websocket can carry."""
     client = await connect(sim)
     assert sim.inject("42{ü") == 1
     assert await client.frame() == "42{ü"

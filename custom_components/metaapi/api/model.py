@@ -149,8 +149,8 @@ class Account:
 
     @property
     def platform(self) -> str:
-        """Return MT4 or MT5, or nothing when the version is not known."""
-        return f"MT{self.version}" if self.version else ""
+        """Return MetaTrader 4 or MetaTrader 5, or nothing when the version is not known."""
+        return f"MetaTrader {self.version}" if self.version else ""
 
     @classmethod
     def from_json(cls, data: object) -> Self | None:

@@ -257,11 +257,6 @@ class Monitor(ConnectionListener):
         return self._token_check.refused
 
     @property
-    def stopped(self) -> bool:
-        """Return whether all sockets are closed because MetaApi refuses the token."""
-        return self._token_check.stopped
-
-    @property
     def connected(self) -> bool | None:
         """Return whether the link to MetaApi is up: False after no socket was open for a minute.
 
@@ -425,7 +420,7 @@ class Monitor(ConnectionListener):
         `timeout` is in seconds. A second caller joins an attempt that is under way.
         Source: documentation, "Reconnect".
         """
-        if self.stopped:
+        if self._means.stopped:
             return ReconnectResult(Outcome.TOKEN_REFUSED, 0.0)
         account = self._accounts.get(account_id)
         if account is None or self._alarm.stopped:
@@ -517,7 +512,7 @@ class Monitor(ConnectionListener):
 
     def _show_link(self) -> None:
         """Tell listeners whether the link to MetaApi is up, if that changed."""
-        self._link.show(self._clock(), token_refused=self.stopped)
+        self._link.show(self._clock(), token_refused=self._means.stopped)
 
     def _want_facts(self, account_id: str) -> None:
         """Have the provisioning API asked about an account; a fault there must not cost a socket."""

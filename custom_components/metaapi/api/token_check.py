@@ -24,10 +24,6 @@ from .transport.connection import make_channel
 _ASKS = 4
 """Answers of REST, spread over a minute, that all have to refuse the token."""
 
-_LIFTS = 3
-"""How often sockets that were refused connect again before their floor, until one served: the limit of attempts
-an hour holds for a server that refuses sockets for ever though REST takes the token."""
-
 
 class Owner(Protocol):
     """Whose sockets carry the token."""
@@ -82,7 +78,8 @@ class TokenCheck:
         self._timing = timing
         self._said_at: float | None = None
         """When a socket first said that a token is refused that REST cannot judge."""
-        self._lifts = 0
+        self._lifted = False
+        """Whether sockets that were refused connected before their floor, since one served."""
         self._clock = asyncio.get_running_loop().time
 
     def start(self, endpoints: Endpoints, *, said: bool) -> None:
@@ -107,7 +104,7 @@ class TokenCheck:
 
     def served(self) -> None:
         """Called when a socket serves its purpose."""
-        self._lifts = 0
+        self._lifted = False
         self._said_at = None
 
     def _ended(self, _: asyncio.Task[None]) -> None:
@@ -120,6 +117,7 @@ class TokenCheck:
             refused = said and self._was_said_before()
         else:
             refused = await self._is_refused(endpoints)
+        self.running = False
         if not refused:
             return
         self.refused = True
@@ -149,8 +147,9 @@ class TokenCheck:
                     return False
             taken = await self._ask(endpoints)
             refusals = refusals + 1 if taken is False else 0
-            if taken and self._lifts < _LIFTS:
-                self._lifts += 1
+            if taken and number and not self._lifted:
+                # once: sockets may be refused for ever though REST takes the token
+                self._lifted = True
                 await self._owner.connect_again()
         return refusals == _ASKS
 

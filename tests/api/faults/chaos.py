@@ -40,15 +40,24 @@ EVIDENCE = NOTICED + 10.0
 """What turns a terminal off is no older: it may wait as long as a stalled socket lives, and a status."""
 LOOK = 15.0
 """A terminal in a zone that can be seen for so long is known to be up."""
-IN_SIGHT = TIMING.round + 30.0
+IN_SIGHT = TIMING.silence_refuted + 20.0
 """Where its only zone can be seen, an outage is shown by then: silence, or a round and its last answer."""
-BOTH_IN_SIGHT = TIMING.silence + TIMING.round + 20.0
+BOTH_IN_SIGHT = TIMING.silence_refuted + TIMING.round + 20.0
 """Where two can: one was silent, while the other had to begin afresh."""
 OUT_OF_SIGHT = NOTICED + TIMING.blind + 10.0
 """The same where none can be seen."""
 HALF_SEEN = NOTICED + TIMING.blind + TIMING.round + 10.0
 """The same where only some can; a terminal that is well is shown by then where its zone can be seen."""
 SETTLE = 1500.0
+PASSING = (
+    "ForbiddenError",
+    "NotFoundError",
+    "ValidationError",
+    "InternalError",
+    "NotAuthenticatedError",
+    "TooManyRequestsError",
+)
+"""What MetaApi says for a while, and takes back."""
 
 
 class Steps[Value]:
@@ -95,6 +104,8 @@ class Facts:
     told_region: str = ""
     told_deployed: bool = True
     watched: bool = False
+    refused: bool = False
+    """MetaApi refuses, or did a floor ago, what is asked of it."""
     busy: bool = False
     pressed: bool = False
 
@@ -155,6 +166,9 @@ class Chaos:
         }
         self.clear: dict[str, Steps[bool]] = {zone: Steps() for zone in rig.proxies}
         self.refused: dict[str, list[float]] = {zone: [] for zone in rig.proxies}
+        self.muted: dict[str, list[tuple[float, float]]] = {
+            zone: [] for zone in rig.proxies
+        }
         self.presses: list[float] = []
         self.happened: Counter[str] = Counter()
         self.results: list[tuple[str, str, Outcome]] = []
@@ -169,6 +183,8 @@ class Chaos:
             self.drop_host,
             self.break_broker,
             self.silence,
+            self.refuse_for_a_while,
+            self.refuse_for_a_while,
             self.deny,
             self.undeploy,
             self.move,
@@ -191,12 +207,17 @@ class Chaos:
             self.http_refusal,
             self.say_goodbye,
             self.restart_server,
+            self.mute,
+            self.mute,
         ]
         self._wide_faults: list[Callable[[], Awaitable[None]]] = [
             self.lose_names,
             self.freeze,
             self.block,
+            self.stutter,
             self.drop_all,
+            self.lose_subscriptions,
+            self.answer_late,
         ]
 
     # -- the run -------------------------------------------------------------------------------
@@ -284,14 +305,12 @@ class Chaos:
         told = (
             facts.watched
             and not facts.pressed
+            and not facts.refused
             and facts.told_deployed
             and facts.told_region == account.region
         )
-        well = (
-            account.deployed
-            and not account.events.silent
-            and account.events.authenticated
-        )
+        # rare statuses are no outage: a subscribe shows the terminal all the same
+        well = account.deployed and account.events.authenticated
         running = {host.zone for host in account.hosts if host.up}
         facts.dark.set(now, not (account.deployed and running))
         # what is silent in two zones authenticates in one while it is missed in the other
@@ -395,6 +414,27 @@ class Chaos:
             self._some(10, 300),
             lambda: sim.set_silent(account_id, silent=False),
         )
+
+    async def refuse_for_a_while(self, account_id: str) -> None:
+        """Refuse what is asked of an account, on new sockets, as MetaApi does when it errs."""
+        sim, facts = self.rig.sim, self.facts[account_id]
+        error, seconds = self.random.choice(PASSING), self._some(5, 200)
+        sim.refuse_requests(
+            error,
+            accounts=[account_id],
+            seconds=seconds,
+            details={} if error == "ValidationError" else None,
+            retry_after=1.0 if error == "TooManyRequestsError" else None,
+        )
+        # until the floor of the last refusal is over, nothing is to be seen
+        facts.refused = True
+        for proxy in self.rig.proxies.values():
+            proxy.drop()
+
+        def forgive() -> None:
+            facts.refused = False
+
+        self._occupy(account_id, seconds + TIMING.refused_floor + 30.0, forgive)
 
     async def deny(self, account_id: str) -> None:
         """Let statuses say that the terminal is not authenticated."""
@@ -649,6 +689,45 @@ class Chaos:
 
         self._later(self._some(5, 150), mend)
 
+    async def mute(self, zone: str) -> None:
+        """Answer no subscribe in a zone; the first one meets new sockets."""
+        proxy = self.rig.proxies[zone]
+        url = f"http://127.0.0.1:{proxy.target}"
+        seconds = self._some(10, 200)
+        self.rig.sim.mute_requests(url=url, seconds=seconds)
+        self.muted[zone].append((self.rig.now, self.rig.now + seconds))
+        proxy.drop()
+        self._spoil(zone, seconds)
+
+    async def lose_subscriptions(self) -> None:
+        """Drop each subscription without a word, some time after it was made."""
+        timing = self.rig.sim.timing
+        timing.subscription_lifetime = self.random.choice((30.0, 120.0, 300.0))
+
+        def mend() -> None:
+            timing.subscription_lifetime = None
+
+        self._later(self._some(60, 600), mend)
+
+    async def answer_late(self) -> None:
+        """Answer requests late, though what they cause comes at once."""
+        timing = self.rig.sim.timing
+        timing.response_delay = self._some(0.5, 25)
+
+        def mend() -> None:
+            timing.response_delay = 0.0
+
+        self._later(self._some(60, 300), mend)
+
+    async def stutter(self) -> None:
+        """Block our own loop again and again, for longer than it ought to be."""
+        for _ in range(10):
+            self._later(self._some(0, 60), self._stand_still)
+
+    def _stand_still(self) -> None:
+        """Let our own loop stand still for a moment."""
+        current_loop().stand_still(self._some(0.5, 5))
+
     async def block(self) -> None:
         """Block our own loop."""
         current_loop().stand_still(self._some(1, 40))
@@ -751,7 +830,13 @@ class Chaos:
                 for letter in facts.letters
             ]
             if not any(seen):
-                patience = OUT_OF_SIGHT
+                # a socket that is open and mute is believed for longer than one that is away
+                mute = any(
+                    start < to and end > since
+                    for letter in facts.letters
+                    for start, end in self.muted[f"{region}-{letter}"]
+                )
+                patience = HALF_SEEN if mute else OUT_OF_SIGHT
             elif not all(seen):
                 patience = HALF_SEEN
             elif len(seen) > 1:

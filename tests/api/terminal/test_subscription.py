@@ -160,7 +160,7 @@ def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None
     assert bench.subscribes() == [0, 13]
 
 
-def test_status_of_a_link_not_authenticated_any_longer_subscribes_at_once(
+def test_status_of_a_terminal_not_authenticated_any_longer_subscribes_at_once(
     bench: Bench,
 ) -> None:
     """MetaApi shows a living terminal that is not ours: ask for it."""
@@ -230,7 +230,7 @@ def test_a_refused_subscribe_is_not_urged(bench: Bench) -> None:
     assert bench.subscribes() == [0]
 
 
-def test_an_answer_to_a_link_that_is_up_plans_nothing(bench: Bench) -> None:
+def test_an_answer_to_a_terminal_that_is_up_plans_nothing(bench: Bench) -> None:
     """A foreign session made us subscribe; the terminal is ours all the same."""
     bench.come_up()
     bench.to(5)

@@ -3,41 +3,45 @@
 The model is written from the design's words ("on only at `authenticated`", "off needs evidence",
 "unavailable means that we cannot see", "unknown exists only until the first round decides"), not from
 the code. It keeps a log for each zone and works out everything from that: what stands in the log decides,
-and time passes continuously, while the link only looks at its clock when somebody lets it. After every
-event, and at every moment the link asked for, all four facts shown are compared (available, terminal,
+and time passes continuously, while the terminal only looks at its clock when somebody lets it. After every
+event, and at every moment the terminal asked for, all four facts shown are compared (available, terminal,
 broker, status), and so is what goes out: every subscribe and every probe, to the moment.
 
-Where the design leaves room, the model takes what the link does:
+Where the design leaves room, the model takes what the terminal does:
 
 - A host that an event names in part is every host that it can mean, unless one has exactly that name. The
   missing part of a host's name is learnt from later events.
+- Nothing is judged by the clock before a ping that was sent after the clock's end was answered on each socket that
+  it is about.
 - A round starts with the first subscribe of a socket, starts afresh with the first one after the zone's last
-  host went away, and needs a good answer to every subscribe since, one at least; it waits for one in flight.
-  Any other error begins it anew.
+  host went away, and with the first one after an error that says nothing about the terminal. No answer is no such
+  error: a zone without any in a whole round is mute. A subscribe in flight is waited for at the end of a round,
+  for 9 s since it went out.
+- Where the account was last up decides: every such zone must have answered. If it was up nowhere, one is enough;
+  but a zone whose round runs, or whose socket is away for less than 60 s, is waited for, and quota and Forbidden
+  forbid the judgement.
+- REST decides where the answers leave doubt: it is asked at once about `TimeoutError` and `ValidationError`, after
+  30 s about a mute zone, a minute apart at least, every 5 min at least, and waited for for 15 s.
 - An on that no socket has shown for 120 s is out of sight, whatever we heard otherwise. What only a lost socket
   showed is forgotten after 60 s, or with the zone's round, where another one shows the account; and at an
   `authenticated` that says that it is the only terminal.
-- A zone that answers NotFound has no say in a round, unless the account was ever up there; nor has one without
-  a socket. Only while the account was never on at all, a zone keeps its say for 60 s without a socket: it may
-  be the one that has the account, and the loss of our own socket must not turn anything off.
 - `status` with `authenticated: false` of a host that nobody knew is evidence where the account has one zone only.
 - A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
-  another server lifts both, `authenticated` only the refusal. Forbidden, NotFound and ValidationError are asked
-  again on a new socket, after the floor.
+  another server lifts both, `authenticated` only the refusal, and news of REST only the floor: once an hour, and
+  what was left of it then is added to the floor that the next answer may bring.
 - An answer about the terminal shows that there is a subscription on the open socket, until a refusal says that there is none,
   and so does any event of the account but an `authenticated`, which may be a reconnect's. Without one no `status` would
   follow: then an `authenticated` calls for a subscribe, in its time, a refusal stays, and silence is no evidence but of
   being out of sight. An event that shows one makes a subscribe that was planned meanwhile needless.
 - An error to a subscribe changes nothing where the account is subscribed and authenticated on this very socket.
-- "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once until the zone
-  authenticates, is emptied, gets a new socket or a reconnect ends; never while the zone's last answer forbids it.
+- "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once between two subscribes
+  that were planned, though one may be unanswered, whose place it takes; never through a floor.
 - A person's reconnect asks again what was refused, after the floor.
 - A subscribe that the user's quota holds back counts as refused with it, until it was answered: where the socket is
   open, something wants to subscribe, and neither an answer about the terminal nor an event of the account (an
   `authenticated` may be a reconnect's) came on this socket, nor another refusal before.
-- When REST says that there is a terminal after it had said that there is none, the floor of a NotFound is lifted: once
-  an hour, and what was left of it then is added to the floor that the next answer may bring.
-- The extra socket of a reconnect speaks for a zone, even for one whose own socket is down.
+- The extra socket of a reconnect speaks for a zone, even for one whose own socket is down; its events have no
+  session. What has one waits for the socket.
 - An account that is taken off a zone is judged by the rounds of the zones that stay.
 - While REST says not deployed, we are never blind: REST sees.
 """
@@ -90,11 +94,21 @@ BLIND = 60.0
 UNSEEN_AT_MOST = 120.0
 APART = 1.0
 FLOOR = 300.0
+LIMIT = 60.0
+GRACE = 9.0
+REFUTED = 90.0
+NEWS = 180.0
+REST_APART = 60.0
+REST_PERIOD = 300.0
+REST_WAIT = 15.0
+REST_BELIEVED = 600.0
 FIRST_PAUSE = 3.0
 LONGEST_PAUSE = 300.0
 HOUR = 3600.0
 
 ZONES = ("a", "b", "c")
+
+BROKER_AWAY = "DISCONNECTED_FROM_BROKER"
 
 type Key = tuple[int | None, str | None]
 
@@ -108,31 +122,48 @@ class Said:
     """What an answer to a subscribe means."""
 
     error: MetaApiError | None
-    terminal_away: bool = False
-    """It speaks about the terminal: accepted, or nobody there."""
+    about: str = ""
+    """What it says about the terminal: it is awaited, away, or nobody is deployed; nothing at all is `none`."""
     refusal: Status | None = None
-    again: bool = True
-    floor: bool = False
+    floor: str = ""
+    passing: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Return whether a round was answered."""
+        return self.about in {"awaited", "away", "nobody"}
 
 
 ANSWERS = {
-    "accepted": Said(None, terminal_away=True),
-    "TimeoutError": Said(TerminalTimeoutError("away"), terminal_away=True),
-    "TooManyRequests": Said(
-        TooManyRequestsError("slow down"), refusal=Status.QUOTA_EXHAUSTED, floor=True
+    "accepted": Said(None, "awaited"),
+    "TimeoutError": Said(TerminalTimeoutError("away"), "away"),
+    "NotAuthenticated": Said(NotAuthenticatedError("early"), "awaited"),
+    "NoneDeployed": Said(
+        ValidationError("none", details={}), "nobody", floor="fixed", passing=True
     ),
+    "NoResponse": Said(NoResponseError("none"), "none"),
+    "Quota": Said(
+        TooManyRequestsError(
+            "full", metadata={"type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"}
+        ),
+        refusal=Status.QUOTA_EXHAUSTED,
+        floor="limit",
+    ),
+    "TooManyRequests": Said(TooManyRequestsError("slow down"), floor="rate"),
     "Forbidden": Said(
-        ForbiddenError("no"), refusal=Status.FORBIDDEN, again=False, floor=True
+        ForbiddenError("no"), refusal=Status.FORBIDDEN, floor="fixed", passing=True
     ),
     "NotFound": Said(
-        NotFoundError("who"), refusal=Status.NOT_FOUND, again=False, floor=True
+        NotFoundError("who"), refusal=Status.NOT_FOUND, floor="fixed", passing=True
     ),
-    "Validation": Said(ValidationError("what"), again=False, floor=True),
-    "Unauthorized": Said(UnauthorizedError("you"), floor=True),
-    "NotAuthenticated": Said(NotAuthenticatedError("early")),
+    "Bad": Said(
+        ValidationError("what", details=["what"]),
+        refusal=Status.NO_ANSWER,
+        floor="fixed",
+    ),
+    "Unauthorized": Said(UnauthorizedError("you"), floor="fixed", passing=True),
     "NotSynchronized": Said(NotSynchronizedError("early")),
     "Internal": Said(InternalError("fault")),
-    "NoResponse": Said(NoResponseError("none")),
     "ConnectionLost": Said(ConnectionLostError("lost")),
     "NotConnected": Said(NotConnectedError("none")),
     "TooManyPending": Said(TooManyPendingError("full")),
@@ -156,6 +187,10 @@ class Host:
     socket: int
     """On which of the zone's sockets it was last shown."""
     broker: bool | None = None
+    suspected: float | None = None
+    """Since when it is asked for, because it was silent."""
+    renewed: bool = True
+    """False for what was shown before a reconnect, until it shows itself."""
 
     @property
     def key(self) -> Key:
@@ -176,6 +211,7 @@ class Zone:
 
     changed: float
     """When the socket opened or closed."""
+    name: str
     up: bool = False
     socket: int = 0
     session: str = ""
@@ -190,12 +226,18 @@ class Zone:
     lifted_at: float = -inf
     left: float = 0.0
     """What was left of the floor that was lifted."""
+    passing: bool = False
+    row_of_limits: int = 0
+    heard_at: float = -inf
+    read_until: float = -inf
+    """When the last ping went out that was answered."""
+    early: list[tuple[Key, str, bool]] = field(default_factory=list)
     hears: bool = False
     """Whether MetaApi spoke about the account on this socket, other than by an `authenticated`."""
     sent_at: float = -inf
     due: float | None = None
     pace: float = FIRST_PAUSE
-    urged: bool = False
+    urge: str = ""
     in_flight: bool = False
     probing: bool = False
     probed_at: float = 0.0
@@ -232,29 +274,54 @@ class Zone:
         return len(list(in_a_row))
 
     @property
-    def round_ends(self) -> float | None:
-        """Return when the running round decides; None while it waits for an answer about the terminal."""
-        if self.in_flight:
-            return None
-        start: float | None = None
-        spoke = False
+    def round_started(self) -> float | None:
+        """Return when the first subscribe of the running round went out."""
+        start = None
         for when, what, said in self.log:
-            if what == "emptied" or (said and not said.terminal_away):
-                start, spoke = None, False
-            elif what == "sent":
-                start = when if start is None else start
-            elif said:
-                spoke = start is not None
-        return start + ROUND if start is not None and spoke else None
+            if what == "emptied" or (said and not said.about):
+                start = None
+            elif what == "sent" and start is None:
+                start = when
+        return start
+
+    @property
+    def round_said(self) -> set[str]:
+        """Return what was answered in the running round."""
+        start = self.round_started
+        return {
+            said.about
+            for when, _, said in self.log
+            if start is not None and said and said.counts and when >= start
+        }
+
+    @property
+    def round_ends(self) -> float | None:
+        """Return when the running round decides, once all is read that came by then."""
+        if (start := self.round_started) is None:
+            return None
+        ends = start + ROUND
+        return max(ends, self.sent_at + GRACE) if self.in_flight else ends
+
+    @property
+    def settled(self) -> bool:
+        """Return whether the running round can be judged."""
+        ends = self.round_ends
+        return self.up and ends is not None and self.read_until >= ends
+
+    @property
+    def says_away(self) -> bool:
+        """Return whether all that is said is that the terminal, or its broker, does not answer."""
+        return "away" in self.round_said and "awaited" not in self.round_said
 
 
 class Model:
-    """What the account's link has to show, by the design."""
+    """What the account's terminal has to show, by the design."""
 
     def __init__(self, zones: tuple[str, ...], jitter: float) -> None:
         """Start at time zero."""
         self.now = 0.0
-        self.zones = {name: Zone(0.0) for name in zones}
+        self.zones = {name: Zone(0.0, name) for name in zones}
+        self.region_known = True
         self.was_up_in: set[str] = set()
         self.verdict: bool | None = None
         self.why = Status.UNKNOWN
@@ -263,10 +330,17 @@ class Model:
         self.unseen_since: float | None = None
         self.deployed: bool | None = None
         self.exists = True
+        self.connection: str | None = None
+        self.read_began = -inf
+        self.asked_at = -inf
+        self.outdated_at: float | None = None
+        self.news_at = -inf
+        self.alone: str | None = None
+        self.two_terminals = False
+        self.patience = SILENCE
         self.token_refused = False
         self.hold_until = 0.0
         self.reconnecting = False
-        self.answered_reconnect = False
         self.jitter = jitter
         self.pass_time(0.0)
 
@@ -275,7 +349,7 @@ class Model:
     def shown(self) -> AccountState:
         """Return what the design lets a user see now."""
         if self.token_refused:
-            return AccountState(available=False, status=None)
+            return AccountState(available=False, status=Status.TOKEN_REFUSED)
         timeouts = min(
             (zone.timeouts for zone in self.zones.values() if zone.up), default=0
         )
@@ -290,11 +364,15 @@ class Model:
                 if self.reconnecting
                 else Status.NOT_DEPLOYED
                 if self.deployed is False
+                else Status.BROKER_DISCONNECTED
+                if self.verdict is False and self.broker_away
                 else self.why
             )
             return AccountState(terminal=self.verdict, status=status, timeouts=timeouts)
         brokers = {host.broker for zone in self.zones.values() for host in zone.hosts}
         broker = next((fact for fact in (True, False) if fact in brokers), None)
+        if self.broker_away:
+            broker = False
         return AccountState(
             terminal=True,
             broker=broker,
@@ -310,20 +388,51 @@ class Model:
         refusals = [zone.refusal for zone in up if zone.refusal]
         if refusals:
             return refusals[0]
-        return Status.UNKNOWN if up else Status.NO_CONNECTION
+        return Status.NO_ANSWER if up else Status.NO_CONNECTION
+
+    @property
+    def is_off(self) -> bool:
+        """Return whether the terminal is known to be off."""
+        return self.verdict is False and not self.blind
+
+    @property
+    def any_ours(self) -> bool:
+        """Return whether a socket that is not lost shows a terminal."""
+        return any(zone.ours for zone in self.zones.values())
+
+    @property
+    def where_up(self) -> list[Zone]:
+        """Return the zones where it was last up."""
+        return [zone for name, zone in self.zones.items() if name in self.was_up_in]
+
+    @property
+    def broker_away(self) -> bool:
+        """Return whether REST explains each `TimeoutError`."""
+        return not self.any_ours and any(
+            zone.says_away and self.rest_says(zone.round_started) == BROKER_AWAY
+            for zone in self.where_up or self.zones.values()
+        )
+
+    def rest_says(self, since: float | None) -> str | None:
+        """Return what REST says by a read that began since."""
+        recent = self.now < self.read_began + REST_BELIEVED
+        return (
+            self.connection
+            if since is not None and recent and self.read_began >= since
+            else None
+        )
 
     # time
 
     def pass_time(self, now: float) -> None:
         """Let everything happen that time alone brings about, each at its moment."""
         self.now = now
+        self.judge_silences()
+        self.look_for_others()
         if now < self.hold_until:
             for zone in filter(self.is_held_back, self.zones.values()):
                 zone.last_said = HELD_BACK
-        if not self.verdict or any(zone.ours for zone in self.zones.values()):
-            self.unseen_since = None
-        elif self.unseen_since is None:
-            self.unseen_since = now
+        self.note_unseen()
         while True:
             coming = [
                 (when, order, happen)
@@ -331,68 +440,173 @@ class Model:
                 if when <= now
             ]
             if not coming:
-                return
+                break
             min(coming, key=lambda one: one[:2])[2]()
+            self.note_unseen()
+
+    def note_unseen(self) -> None:
+        """Note since when nothing shows a terminal that is on."""
+        if not self.verdict or self.any_ours or self.broker_away:
+            self.unseen_since = None
+        elif self.unseen_since is None:
+            self.unseen_since = self.now
+
+    def judge_silences(self) -> None:
+        """Judge the hosts that are silent, by what was read."""
+        for zone in self.zones.values():
+            if not zone.up:
+                continue
+            gone = [
+                host
+                for host in zone.ours
+                if host.suspected is not None
+                and zone.read_until >= host.suspected + GRACE
+            ]
+            if gone:
+                self.gone(zone, gone, Status.SILENT, 0.0)
+            silent = [
+                host
+                for host in zone.ours
+                if host.suspected is None
+                and zone.read_until >= host.seen + self.patience
+            ]
+            if silent and not zone.hears:
+                self.lose_sight(zone, silent)
+            elif silent and not self.reconnecting:
+                for host in silent:
+                    host.suspected = self.now
+                for other in self.zones.values():
+                    if not other.in_flight:
+                        other.due = self.now
+
+    def look_for_others(self) -> None:
+        """Ask elsewhere again once the only terminal is not well."""
+        if self.alone is None:
+            return
+        zone = self.zones.get(self.alone)
+        if zone is None or not (
+            zone.up and zone.ours and all(host.suspected is None for host in zone.ours)
+        ):
+            self.alone = None
+            self.ask_everywhere(lambda other: other is not zone and not other.ours)
 
     def is_held_back(self, zone: Zone) -> bool:
         """Tell whether a subscribe that wants to go out has nothing to say but that it may not."""
         wants = zone.due is not None and self.could_subscribe(zone)
-        return wants and not (zone.ours or zone.hears or zone.refusal)
+        return wants and not (zone.in_flight or zone.ours or zone.hears or zone.refusal)
 
     def brings_time(self) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield what the clock alone changes, and when."""
-        if any(zone.ours for zone in self.zones.values()):
+        if self.any_ours:
             for zone in self.zones.values():
-                ends = zone.round_ends if zone.up else zone.changed + BLIND
-                if ends is not None and len(zone.ours) < len(zone.hosts):
+                if zone.settled:
+                    ends = -inf
+                else:
+                    ends = inf if zone.up else zone.changed + BLIND
+                if len(zone.ours) < len(zone.hosts):
                     yield ends, partial(self.forget_strangers, zone)
-        elif self.verdict is not False or self.blind:
-            why = Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
-            if any(zone.up and zone.round_ends for zone in self.zones.values()):
-                agreed = max(map(self.has_no_objection, self.zones.values()))
-                yield agreed, lambda: self.off(why)
+        elif not self.is_off:
+            yield from self.rounds_bring()
         if self.blind:
             return
         if self.verdict is None:
             yield UNKNOWN_AT_MOST, self.go_blind
         if self.deployed is not False:
-            eyes = [
-                zone for name, zone in self.zones.items() if name in self.was_up_in
-            ] or list(self.zones.values())
-            yield max(self.blind_from(zone) for zone in eyes), self.go_blind
-            if self.verdict and self.unseen_since is not None:
-                yield self.unseen_since + UNSEEN_AT_MOST, self.go_blind
+            yield self.blind_from(), self.go_blind
+            if self.unseen_since is not None:
+                ends = self.unseen_since + UNSEEN_AT_MOST
+                read = [zone.read_until for zone in self.zones.values() if zone.up]
+                if all(until >= ends for until in read):
+                    yield ends, self.go_blind
 
-    def has_no_objection(self, zone: Zone) -> float:
-        """Return from when on a zone does not object to: a round got nowhere."""
-        if zone.up and zone.round_ends is not None:
-            return zone.round_ends
-        if zone.ever:
-            return inf
-        if zone.up:
-            return -inf if zone.refusal is Status.NOT_FOUND else inf
-        return zone.changed + BLIND if not self.ever_on else -inf
+    def rounds_bring(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        """Yield what the rounds decide."""
+        judges = self.where_up or self.witnesses()
+        if not judges or not self.region_known:
+            return
+        if not all(zone.settled for zone in judges):
+            return
+        said = set[str]().union(*(zone.round_said for zone in judges))
+        mute = any(not zone.round_said for zone in judges)
+        nobody = said == {"nobody"}
+        away = "away" in said and "awaited" not in said
+        why = Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
+        off = partial(self.off, why)
+        if not (mute or nobody or away):
+            yield -inf, off
+            return
+        since = max(zone.round_started or 0.0 for zone in judges)
+        rest = self.rest_says(since)
+        if rest is None and self.asked_at < since:
+            return
+        when = -inf if rest else self.asked_at + REST_WAIT
+        if away and rest == BROKER_AWAY:
+            if not self.verdict or self.blind:
+                yield when, off
+        elif mute or nobody:
+            if rest == "DISCONNECTED":
+                yield when, off
+            elif rest:
+                if not self.blind:
+                    yield when, self.go_blind
+            elif said and not (mute and self.where_up):
+                yield when, off
+        else:
+            yield when, off
+
+    def witnesses(self) -> list[Zone]:
+        """Return whose rounds decide where the account was up nowhere; none as long as one is waited for."""
+        for zone in self.zones.values():
+            if not zone.up:
+                if not self.ever_on and self.now < zone.changed + BLIND:
+                    return []
+                continue
+            if zone.refusal in {Status.QUOTA_EXHAUSTED, Status.FORBIDDEN}:
+                return []
+            to_begin = (
+                zone.sent_at == -inf
+                and zone.due is not None
+                and self.now >= zone.no_sooner
+            )
+            if (zone.round_started is not None or to_begin) and not zone.settled:
+                return []
+        return [zone for zone in self.zones.values() if zone.settled]
 
     def moments(self) -> Iterator[float]:
         """Yield the moments that the design's numbers make special."""
         yield UNKNOWN_AT_MOST
         yield self.hold_until
+        yield self.asked_at + REST_WAIT
+        yield self.asked_at + REST_APART
+        yield self.read_began + REST_BELIEVED
+        yield self.news_at + NEWS
         if self.unseen_since is not None:
             yield self.unseen_since + UNSEEN_AT_MOST
         for zone in self.zones.values():
             yield zone.changed + BLIND
             yield zone.no_sooner
             yield zone.sent_at + APART
+            yield zone.sent_at + GRACE
             if zone.due is not None:
                 yield zone.due
             for host in zone.hosts:
-                yield host.seen + SILENCE
+                yield host.seen + self.patience
+                yield (host.suspected or 0.0) + GRACE
             for when, what, _ in zone.log:
                 if what == "sent":
                     yield when + ROUND
+                    yield when + ROUND / 2
+
+    def blind_from(self) -> float:
+        """Return from when on no place can show the account."""
+        if where := self.where_up:
+            return max(map(self.zone_blind_from, where))
+        if up := [zone for zone in self.zones.values() if zone.up]:
+            return max(map(self.zone_blind_from, up))
+        return max((zone.changed + BLIND for zone in self.zones.values()), default=inf)
 
     @staticmethod
-    def blind_from(zone: Zone) -> float:
+    def zone_blind_from(zone: Zone) -> float:
         """Return from when on a zone shows nothing."""
         if zone.up:
             return inf if zone.refusal is None or zone.ours else -inf
@@ -411,20 +625,27 @@ class Model:
         """Yield the moments at which time alone will change something, or let something go out."""
         for when, _ in self.brings_time():
             yield when
+        if not self.token_refused:
+            yield self.asks_rest_at()
         for zone in self.zones.values():
             if self.may_subscribe(zone) and zone.due is not None:
                 yield max(zone.due, self.no_sooner(zone))
             if zone.up and not zone.probing:
-                for host in zone.ours:
-                    yield host.seen + SILENCE
+                yield from self.to_judge(zone)
 
     # verdicts
 
     def off(self, why: Status) -> None:
         """Take evidence about the account as a whole."""
         for zone in self.zones.values():
-            zone.hosts.clear()
+            self.take_out(zone, zone.hosts)
         self.verdict, self.why, self.blind = False, why, False
+
+    @staticmethod
+    def take_out(zone: Zone, hosts: list[Host]) -> None:
+        """Take hosts out, and remember when they gave a sign."""
+        zone.heard_at = max([zone.heard_at] + [host.seen for host in hosts])
+        zone.hosts = [host for host in zone.hosts if host not in hosts]
 
     def note_where_up(self) -> None:
         """Remember where it was last up."""
@@ -434,17 +655,25 @@ class Model:
     def gone(self, zone: Zone, hosts: list[Host], why: Status, pause: float) -> None:
         """Take evidence about some hosts; the last one turns the account off."""
         lost_ours = any(host in zone.ours for host in hosts)
-        zone.hosts = [host for host in zone.hosts if host not in hosts]
+        self.take_out(zone, hosts)
         if lost_ours and not zone.ours:
             zone.pace = FIRST_PAUSE
-            zone.urged = False
+            zone.urge = ""
             zone.due = min(self.now + pause, inf if zone.due is None else zone.due)
             if not zone.hosts:
                 zone.log.append((self.now, "emptied", None))
         self.note_where_up()
+        if not any(other.hosts for other in self.zones.values()) and not self.is_off:
+            self.verdict, self.why, self.blind = False, why, False
+
+    def lose_sight(self, zone: Zone, hosts: list[Host]) -> None:
+        """Give up hosts that are silent without a subscription."""
+        self.take_out(zone, hosts)
+        if not zone.hosts:
+            zone.log.append((self.now, "emptied", None))
+        self.note_where_up()
         if not any(other.hosts for other in self.zones.values()):
-            if self.verdict is not False or self.blind:
-                self.verdict, self.why, self.blind = False, why, False
+            self.blind = True
 
     def hear(self, zone: Zone) -> None:
         """Take an event that only a subscription brings."""
@@ -454,62 +683,95 @@ class Model:
 
     def urge(self, zone: Zone) -> None:
         """Subscribe at once, but once."""
-        if zone.up and not zone.urged:
-            zone.urged = True
+        if not zone.urge:
+            zone.urge = "wanted"
             zone.due = self.now
+
+    def refuted(self, hosts: list[Host]) -> None:
+        """Grant more silence where a host that was suspected shows itself."""
+        if any(host.suspected is not None for host in hosts):
+            self.patience = REFUTED
 
     # events
 
     def socket_up(self, zone: Zone, session: str, spread: float) -> None:
         """Take a new socket."""
+        early, zone.early = zone.early, []
         self.new_socket(zone, up=True)
         zone.session = session
         zone.pace = FIRST_PAUSE
         zone.due = self.now + spread * self.jitter
+        for key, said, alone in early:
+            self.authenticated(zone, key, said, alone)
 
     def new_socket(self, zone: Zone, *, up: bool) -> None:
         """Stop every clock of the old socket."""
         zone.up = up
         zone.socket += 1
         zone.log.clear()
-        zone.due = None
-        zone.sent_at = -inf
-        zone.urged = zone.in_flight = zone.probing = zone.hears = False
+        zone.due = zone.due if not up else None
+        zone.sent_at = zone.read_until = -inf
+        zone.urge = ""
+        zone.in_flight = zone.probing = zone.hears = False
         zone.changed = self.now
+        for host in zone.hosts:
+            host.suspected = None
+
+    def floor(self, zone: Zone, said: Said, recommended: float | None) -> float:
+        """Return how long nothing goes out after an answer."""
+        if said.floor == "fixed":
+            lately = said.about == "nobody" and self.now < self.news_at + NEWS
+            return 0.0 if lately else FLOOR
+        if not said.floor:
+            return 0.0
+        first = LIMIT
+        if said.floor == "rate":
+            first = FIRST_PAUSE if recommended is None else max(recommended, APART)
+        pauses = [min(FLOOR, first * 2.0**times) for times in range(12)]
+        doubled = pauses[min(zone.row_of_limits, 11)]
+        return max(doubled, recommended or 0.0)
 
     def answered(self, zone: Zone, said: Said, recommended: float | None) -> None:
         """Take the answer to a subscribe."""
         zone.in_flight = False
-        zone.hears = said.terminal_away or (zone.hears and said.refusal is None)
+        speaks = said.about in {"awaited", "away"}
+        zone.hears = speaks or (zone.hears and said.refusal is None)
         zone.log.append((self.now, "answered", said))
         ours = bool(zone.ours) and zone.hears
         zone.last_said = None if ours else said
         if not ours:
             zone.replies.append(said)
-        if said.floor:
-            zone.no_sooner = self.now + max(FLOOR, recommended or 0.0) + zone.left
-        zone.left = 0.0
-        if not said.again:
-            zone.urged = True
-        if said.again and not said.floor:
+        pause = 0.0
+        if floor := self.floor(zone, said, recommended):
+            zone.no_sooner = self.now + floor + zone.left
+            zone.passing = said.passing
+        else:
             pause = zone.pace
             zone.pace = min(zone.pace * 2, LONGEST_PAUSE)
-            if not ours:
-                zone.due = self.now + pause
-        elif not ours:
-            zone.due = zone.no_sooner if said.again else None
+        zone.left = 0.0
+        limited = said.floor in {"limit", "rate"}
+        zone.row_of_limits = zone.row_of_limits + 1 if limited else 0
+        if not ours and zone.urge != "wanted":
+            zone.due = self.now + pause
 
     def authenticated(
         self, zone: Zone, key: Key, session: str | None, alone: bool
     ) -> bool:
         """Take an `authenticated`; return whether it counts."""
-        if session is not None and zone.session and session != zone.session:
+        if session is not None and not zone.up:
+            zone.early = [*zone.early, (key, session, alone)][:16]
+            return False
+        if session is not None and session != zone.session:
+            zone.heard_at = self.now
             self.urge(zone)
             return False
         known = zone.named(key)
+        self.refuted(known)
         for host in known:
             host.seen = self.now
             host.socket = zone.socket
+            host.suspected = None
+            host.renewed = True
             zone.learn(host, key)
         if not known:
             zone.hosts.append(Host(*key, self.now, zone.socket))
@@ -517,7 +779,8 @@ class Model:
             zone.hosts = zone.ours
         zone.ever = True
         zone.replies.clear()
-        zone.urged = False
+        zone.row_of_limits = 0
+        zone.urge = ""
         if zone.hears:
             zone.pace = FIRST_PAUSE
         if zone.hears or zone.in_flight or not zone.up:
@@ -527,13 +790,17 @@ class Model:
         self.note_where_up()
         self.verdict, self.why, self.blind = True, Status.CONNECTED, False
         self.ever_on = True
-        self.answered_reconnect = True
+        self.alone = zone.name if alone and not self.two_terminals else None
+        self.look_for_others()
         held = self.deployed is False or not self.exists
         self.exists = True
         if self.deployed is False:
             self.deployed = None
         if held:
-            self.ask_everywhere(lambda other: not other.ours)
+            for other in self.zones.values():
+                if not other.ours:
+                    other.pace = FIRST_PAUSE
+                    other.due = self.now
         return True
 
     def ask_everywhere(self, where: Callable[[Zone], bool]) -> None:
@@ -553,9 +820,13 @@ class Model:
             if not named and len(self.zones) > 1:
                 return
             self.gone(zone, named, Status.DISCONNECTED, FIRST_PAUSE)
-        elif living := [host for host in named if host in zone.ours]:
+            return
+        zone.heard_at = self.now
+        self.refuted(named)
+        if living := [host for host in named if host in zone.ours]:
             for host in living:
                 host.seen = self.now
+                host.suspected = None
                 if connected is not None:
                     host.broker = connected
                 zone.learn(host, key)
@@ -565,6 +836,7 @@ class Model:
     def disconnected(self, zone: Zone, key: Key) -> None:
         """Take a `disconnected`."""
         self.hear(zone)
+        zone.early.clear()
         if hosts := zone.named(key):
             pause = FIRST_PAUSE * (1 / 3 + self.jitter * 4 / 3)
             self.gone(zone, hosts, Status.DISCONNECTED, pause)
@@ -572,17 +844,22 @@ class Model:
     def probe_answered(self, zone: Zone, sent_at: float) -> None:
         """Take the answer to a ping."""
         zone.probing = False
-        silent = [host for host in zone.ours if host.seen + SILENCE <= sent_at]
-        if silent and zone.hears:
-            self.gone(zone, silent, Status.SILENT, 0.0)
-        elif silent:
-            zone.hosts = [host for host in zone.hosts if host not in silent]
-            self.note_where_up()
-            self.blind = not any(other.hosts for other in self.zones.values())
+        zone.read_until = max(zone.read_until, sent_at)
 
-    def reconnect_accepted(self) -> None:
-        """Take MetaApi's word that the terminal restarts."""
-        if not self.answered_reconnect:
+    def reconnect_sent(self) -> None:
+        """Let a reconnect go out."""
+        self.reconnecting = True
+        for zone in self.zones.values():
+            for host in zone.hosts:
+                host.renewed = False
+
+    def reconnect_accepted(self, zones: list[Zone]) -> None:
+        """Take MetaApi's word that the terminal restarts in some zones."""
+        for zone in zones:
+            self.take_out(zone, [host for host in zone.hosts if not host.renewed])
+        if any(zone.hosts for zone in self.zones.values()):
+            self.note_where_up()
+        else:
             self.off(Status.RECONNECTING)
 
     def reconnect_ended(self, *, authenticated: bool, elsewhere: bool) -> None:
@@ -590,35 +867,71 @@ class Model:
         self.reconnecting = False
         if not authenticated and self.verdict is False:
             self.why = Status.RECONNECT_FAILED
-        for zone in self.zones.values():
-            if zone.up and (elsewhere or not (zone.ours and zone.hears)):
-                zone.urged = False
         self.ask_everywhere(lambda zone: elsewhere or not (zone.ours and zone.hears))
 
-    def facts(self, *, deployed: bool | None, exists: bool) -> None:
+    def facts(
+        self,
+        *,
+        deployed: bool | None,
+        exists: bool,
+        connection: str | None,
+        began: float | None,
+        two_terminals: bool | None,
+    ) -> None:
         """Take REST's word."""
+        if two_terminals is not None:
+            self.two_terminals = two_terminals
+        if two_terminals and self.alone:
+            self.alone = None
+            self.ask_everywhere(lambda zone: not zone.ours)
+        signs = [zone.heard_at for zone in self.zones.values()]
+        signs += [host.seen for zone in self.zones.values() for host in zone.hosts]
+        if began is not None and max(signs, default=-inf) > began:
+            if deployed is False or not exists:
+                self.outdated_at = self.now
+                return
+            connection = None
         was_held = self.deployed is False or not self.exists
+        news = exists and deployed is True and not (self.exists and self.deployed)
+        connected = (
+            exists and connection == "CONNECTED" and self.connection != "CONNECTED"
+        )
+        if (
+            deployed is True
+            and not (self.exists and self.deployed)
+            and self.now >= self.news_at + HOUR
+        ):
+            self.news_at = self.now
         self.exists = exists
         if exists:
             self.deployed = deployed
-        if self.deployed is False and (self.verdict is not False or self.blind):
+        if connection is not None:
+            self.connection = connection
+            self.read_began = self.now if began is None else began
+        if self.deployed is False and not self.is_off:
             self.off(Status.NOT_DEPLOYED)
         if self.deployed is False or not self.exists:
             return
-        if was_held and self.why is Status.NOT_DEPLOYED:
+        if self.why is Status.NOT_DEPLOYED:
             self.why = (
                 Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
             )
+        if was_held:
+            for zone in self.zones.values():
+                zone.pace = FIRST_PAUSE
+                zone.due = self.now
+        if news or connected:
+            self.lift_floors()
+
+    def lift_floors(self) -> None:
+        """Let what was refused be asked at once: once an hour."""
         for zone in self.zones.values():
-            if not deployed or zone.refusal is not Status.NOT_FOUND:
-                continue
-            if was_held and self.now < zone.no_sooner:
+            if zone.passing and self.now < zone.no_sooner:
                 if self.now >= zone.lifted_at + HOUR:
                     zone.left = zone.no_sooner - self.now
                     zone.no_sooner = zone.lifted_at = self.now
-        self.ask_everywhere(
-            lambda zone: was_held or bool(deployed and zone.refusal is Status.NOT_FOUND)
-        )
+                    zone.pace = FIRST_PAUSE
+                    zone.due = self.now
 
     # what goes out
 
@@ -636,28 +949,59 @@ class Model:
 
     def may_subscribe(self, zone: Zone) -> bool:
         """Tell whether a subscribe may go out at all."""
+        alone_elsewhere = self.alone not in {None, zone.name} and not zone.ours
         return (
             self.could_subscribe(zone)
+            and (not zone.in_flight or zone.urge == "wanted")
+            and not alone_elsewhere
             and not self.reconnecting
             and not self.token_refused
         )
 
     def could_subscribe(self, zone: Zone) -> bool:
         """Tell whether the account and its socket are there, to subscribe on."""
-        return (
-            zone.up
-            and not zone.in_flight
-            and self.deployed is not False
-            and self.exists
-        )
+        return zone.up and self.deployed is not False and self.exists
+
+    def to_judge(self, zone: Zone) -> Iterator[float]:
+        """Yield the moments up to which a socket is to be read before something can be judged."""
+        for host in zone.ours:
+            suspected = host.suspected
+            yield host.seen + self.patience if suspected is None else suspected + GRACE
+        strangers = len(zone.ours) < len(zone.hosts)
+        if zone.round_ends is not None:
+            if strangers if self.any_ours else not self.is_off:
+                yield zone.round_ends
+        if self.unseen_since is not None:
+            yield self.unseen_since + UNSEEN_AT_MOST
 
     def wants_probe(self, zone: Zone) -> bool:
         """Tell whether a ping goes out now."""
         return (
             zone.up
             and not zone.probing
-            and any(self.now >= host.seen + SILENCE for host in zone.ours)
+            and any(zone.read_until < when <= self.now for when in self.to_judge(zone))
         )
+
+    def asks_rest_at(self) -> float:
+        """Return when REST is asked about the account."""
+        when = inf if self.outdated_at is None else self.outdated_at + REST_APART
+        if self.any_ours or self.deployed is False or not self.exists:
+            return when
+        known = max(self.asked_at, self.read_began)
+        for zone in self.zones.values():
+            start = zone.round_started
+            if not zone.up or start is None or "awaited" in zone.round_said:
+                continue
+            if self.is_off and not zone.says_away:
+                continue
+            doubtful = start if zone.round_said else start + ROUND / 2
+            pause = REST_APART if known < start else REST_PERIOD
+            when = min(when, max(doubtful, known + pause))
+        return when
+
+    def wants_rest(self) -> bool:
+        """Tell whether REST is asked now."""
+        return not self.token_refused and self.now >= self.asks_rest_at()
 
 
 # -- the machine -----------------------------------------------------------------------------------
@@ -669,6 +1013,7 @@ KEYS = st.one_of(
 )
 FLAGS = st.sampled_from([True, False, None])
 GOOD_ANSWERS = st.sampled_from(["accepted", "TimeoutError"])
+CONNECTIONS = st.sampled_from([None, "CONNECTED", "DISCONNECTED", BROKER_AWAY])
 OTHER_ANSWERS = st.one_of(GOOD_ANSWERS, st.sampled_from(list(ANSWERS)))
 ANY_ZONE = st.integers(0, 2)
 STEPS = st.sampled_from([0.0, 0.25, 1.0, 2.0, 3.0, 6.0, 12.0, 25.0])
@@ -719,7 +1064,7 @@ def is_not_found(zone: Zone) -> bool:
 
 
 class Machine(RuleBasedStateMachine):
-    """Drive the link and the model side by side."""
+    """Drive the terminal and the model side by side."""
 
     terminal: Terminal[str]
     model: Model
@@ -728,11 +1073,14 @@ class Machine(RuleBasedStateMachine):
         zones=st.integers(1, 3),
         jitter=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
         opened=st.booleans(),
+        ponging=st.booleans(),
     )
-    def begin(self, zones: int, jitter: float, opened: bool) -> None:
+    def begin(self, zones: int, jitter: float, opened: bool, ponging: bool) -> None:
         """Start at time zero, often with every socket open."""
         self.now = 0.0
         self.sessions = 0
+        self.ponging = ponging
+        self.renewed = False
         self.terminal = Terminal(
             ZONES[:zones], 0.0, jitter=lambda low, high: low + jitter * (high - low)
         )
@@ -770,30 +1118,42 @@ class Machine(RuleBasedStateMachine):
         self.check()
 
     def check(self) -> None:
-        """Compare the link with the model, and look at what must always be so."""
-        for wish, name in self.terminal.pending:
+        """Compare the terminal with the model, and look at what must always be so."""
+        for action, name in self.terminal.pending:
+            if name is None:
+                assert action is Action.ASK_REST
+                assert self.model.wants_rest(), "REST"
+                self.model.asked_at = self.now
+                self.model.outdated_at = None
+                continue
             zone = self.model.zones[name]
-            if wish is Action.SUBSCRIBE:
+            if action is Action.SUBSCRIBE:
                 assert self.model.wants_subscribe(zone), f"subscribe to {name}"
                 zone.due = None
                 zone.sent_at = self.now
                 zone.in_flight = True
+                zone.urge = "spent" if zone.urge == "wanted" else ""
                 zone.log.append((self.now, "sent", None))
             else:
                 assert self.model.wants_probe(zone), f"probe of {name}"
                 zone.probing = True
                 zone.probed_at = self.now
         self.terminal.pending.clear()
+        assert not self.model.wants_rest(), "no question to REST"
         for name, zone in self.model.zones.items():
             assert not self.model.wants_subscribe(zone), f"no subscribe to {name}"
             assert not self.model.wants_probe(zone), f"no probe of {name}"
         assert self.terminal.state == self.model.shown()
+        if self.ponging:
+            for name, zone in list(self.model.zones.items()):
+                if zone.probing:
+                    self.answer_probe(name, 0.0)
 
     # the clock
 
     @rule(step=JUMPS)
     def wait(self, step: float) -> None:
-        """Let time pass, stopping wherever the link wants to look at it."""
+        """Let time pass, stopping wherever the terminal wants to look at it."""
         end = self.now + step
         while self.terminal.deadline <= end:
             assert self.terminal.deadline > self.now, "the same moment again"
@@ -842,7 +1202,9 @@ class Machine(RuleBasedStateMachine):
     def a_round_is_over(self) -> bool:
         """Tell whether a round lasted its time somewhere."""
         return any(
-            zone.up and zone.round_ends is not None and zone.round_ends <= self.now
+            zone.up
+            and zone.round_started is not None
+            and zone.round_started + ROUND <= self.now
             for zone in self.model.zones.values()
         )
 
@@ -852,11 +1214,17 @@ class Machine(RuleBasedStateMachine):
     @rule(number=ANY_ZONE, spread=st.sampled_from([0.0, 0.0, 2.0, 5.0]))
     def socket_up(self, number: int, spread: float) -> None:
         """Open a zone's socket."""
-        name = self.one(number, is_down)
+        self.open(self.one(number, is_down), spread)
+
+    def open(self, name: str, spread: float) -> None:
+        """Open the socket of a zone; what came early may be of its session."""
         zone = self.model.zones[name]
         self.sessions += 1
         session = f"s{self.sessions}"
-        with self.event():
+        ours = any(said == session for _, said, _ in zone.early)
+        with self.event(on=ours):
+            self.counted_since_off |= ours
+            self.renewed |= ours
             self.model.socket_up(zone, session, spread)
             self.terminal.socket_up(name, session, self.now, spread)
 
@@ -878,17 +1246,23 @@ class Machine(RuleBasedStateMachine):
             self.terminal.socket_down(name, self.now)
             self.terminal.subscribe_answered(name, self.now, ANSWERS[answer].error, 1.0)
 
-    @rule(count=st.integers(1, 3), first=ANY_ZONE)
-    def set_zones(self, count: int, first: int) -> None:
+    @rule(
+        count=st.integers(1, 3),
+        first=ANY_ZONE,
+        known=st.sampled_from([True, True, True, False]),
+    )
+    def set_zones(self, count: int, first: int, known: bool) -> None:
         """Move the account."""
         names = [ZONES[(first + index) % 3] for index in range(count)]
         kept = set(names) & set(self.model.zones)
         with self.event():
             self.model.zones = {
-                name: self.model.zones.get(name) or Zone(self.now) for name in names
+                name: self.model.zones.get(name) or Zone(self.now, name)
+                for name in names
             }
             self.model.was_up_in &= kept
-            self.terminal.set_places(names, self.now)
+            self.model.region_known = known
+            self.terminal.set_places(names, self.now, region_known=known)
 
     @when(is_over_quota)
     @rule(number=ANY_ZONE)
@@ -919,7 +1293,7 @@ class Machine(RuleBasedStateMachine):
     @rule(
         number=ANY_ZONE,
         answer=st.sampled_from([name for name, said in ANSWERS.items() if said.floor]),
-        recommended=st.sampled_from([None, 20.0, 300.0, 400.0]),
+        recommended=st.sampled_from([None, 0.0, 1.0, 20.0, 300.0, 400.0]),
     )
     def refuse(self, number: int, answer: str, recommended: float | None) -> None:
         """Refuse the subscribe in flight."""
@@ -929,20 +1303,20 @@ class Machine(RuleBasedStateMachine):
         """Answer the subscribe in flight of a zone."""
         zone = self.model.zones[name]
         said = ANSWERS[answer]
-        if answer != "TooManyRequests":
+        if answer not in {"TooManyRequests", "Quota"}:
             recommended = None
         with self.event():
             self.model.answered(zone, said, recommended)
             self.terminal.subscribe_answered(name, self.now, said.error, recommended)
 
     @when(is_probing)
-    @rule(number=ANY_ZONE, early=st.sampled_from([0.0, 0.25]))
+    @rule(number=ANY_ZONE, early=st.sampled_from([0.0, 0.0, 0.25]))
     def probe_answered(self, number: int, early: float) -> None:
         """Answer our ping."""
         self.answer_probe(self.one(number, is_probing), early)
 
     def answer_probe(self, name: str, early: float) -> None:
-        """Answer the ping of a zone; `early` is how much sooner it was sent than the link knows."""
+        """Answer the ping of a zone; `early` is how much sooner it was sent than the terminal knows."""
         zone = self.model.zones[name]
         with self.event(evidence=True):
             self.model.probe_answered(zone, zone.probed_at - early)
@@ -965,6 +1339,30 @@ class Machine(RuleBasedStateMachine):
             assert self.model.authenticated(zone, key, said, alone)
             assert self.terminal.authenticated(name, key, said, self.now, alone=alone)
             self.counted_since_off = True
+            self.renewed = True
+
+    @when(is_down)
+    @rule(
+        number=ANY_ZONE,
+        key=KEYS,
+        session=st.sampled_from(["next", "next", "foreign"]),
+        alone=st.booleans(),
+        opens=st.booleans(),
+    )
+    def authenticated_early(
+        self, number: int, key: Key, session: str, alone: bool, opens: bool
+    ) -> None:
+        """Let a terminal authenticate before its socket is known to be open."""
+        name = self.one(number, is_down)
+        zone = self.model.zones[name]
+        said = f"s{self.sessions + 1}" if session == "next" else session
+        with self.event():
+            assert not self.model.authenticated(zone, key, said, alone)
+            assert not self.terminal.authenticated(
+                name, key, said, self.now, alone=alone
+            )
+        if opens:
+            self.open(name, 0.0)
 
     @when(is_up)
     @rule(number=ANY_ZONE, key=KEYS)
@@ -1048,23 +1446,42 @@ class Machine(RuleBasedStateMachine):
     def reconnect_sent(self) -> None:
         """Send a `reconnect`."""
         with self.event():
-            self.model.reconnecting = True
-            self.model.answered_reconnect = False
+            self.renewed = False
+            self.model.reconnect_sent()
             self.terminal.reconnect_sent(self.now)
 
     @precondition(lambda self: self.model.reconnecting)
-    @rule()
-    def reconnect_accepted(self) -> None:
-        """Let MetaApi take it."""
-        with self.event(evidence=not self.model.answered_reconnect):
-            self.model.reconnect_accepted()
-            self.terminal.reconnect_accepted(self.now)
+    @rule(number=ANY_ZONE, everywhere=st.booleans())
+    def reconnect_accepted(self, number: int, everywhere: bool) -> None:
+        """Let MetaApi take it, in one zone or, by the seed page's form, in all."""
+        name = self.one(number, lambda zone: True)
+        names = list(self.model.zones) if everywhere else [name]
+        with self.event(evidence=True):
+            self.model.reconnect_accepted([self.model.zones[each] for each in names])
+            self.terminal.reconnect_accepted(self.now, None if everywhere else names)
+
+    @when(is_up)
+    @rule(number=ANY_ZONE)
+    def subscribe_now(self, number: int) -> None:
+        """Subscribe just before a reconnect, where nothing forbids it."""
+        name = self.one(number, is_up)
+        zone = self.model.zones[name]
+        with self.event():
+            may = (
+                self.model.may_subscribe(zone)
+                and not zone.in_flight
+                and self.now >= self.model.no_sooner(zone)
+            )
+            if may:
+                zone.due = self.now
+            assert self.terminal.subscribe_now(name, self.now) is may
+        assert self.terminal.subscribed(name) is zone.hears
 
     @precondition(lambda self: self.model.reconnecting)
     @rule(elsewhere=st.booleans())
     def reconnect_ended(self, elsewhere: bool) -> None:
         """End it, well where an `authenticated` came."""
-        authenticated = self.model.answered_reconnect
+        authenticated = self.renewed
         with self.event():
             self.model.reconnect_ended(authenticated=authenticated, elsewhere=elsewhere)
             self.terminal.reconnect_ended(
@@ -1077,23 +1494,67 @@ class Machine(RuleBasedStateMachine):
     @rule(
         deployed=st.sampled_from([True, True, False, None]),
         exists=st.sampled_from([True, True, True, False]),
+        connection=CONNECTIONS,
+        age=st.sampled_from([None, 0.0, 0.25, 5.0]),
+        two=st.sampled_from([None, None, None, None, False, True]),
     )
-    def facts(self, deployed: bool | None, exists: bool) -> None:
+    def facts(
+        self,
+        deployed: bool | None,
+        exists: bool,
+        connection: str | None,
+        age: float | None,
+        two: bool | None,
+    ) -> None:
         """Let REST speak; an account that is there again is as it was."""
         back = exists and not self.model.exists
         gone = deployed is False and exists
+        began = None if age is None else self.now - age
         with self.event(evidence=gone or back, on=back):
-            self.model.facts(deployed=deployed, exists=exists)
-            self.terminal.facts(self.now, deployed=deployed, exists=exists)
+            self.model.facts(
+                deployed=deployed,
+                exists=exists,
+                connection=connection,
+                began=began,
+                two_terminals=two,
+            )
+            self.terminal.facts(
+                self.now,
+                deployed=deployed,
+                exists=exists,
+                connection=connection,
+                read_since=began,
+                high_reliability=two,
+            )
         assert self.terminal.deployed is self.model.deployed
 
     @when(is_not_found)
     @rule(aside=st.sampled_from([0.0, 60.0, 300.0]))
     def deployed_again(self, aside: float) -> None:
         """Let REST say that there is a terminal, after it said that there is none."""
-        self.facts(False, True)
+        self.facts(False, True, None, None, None)
         self.wait(aside)
-        self.facts(True, True)
+        self.facts(True, True, None, None, None)
+
+    @when(is_asking)
+    @rule(
+        answer=st.sampled_from(["TimeoutError", "NoneDeployed", "mute"]),
+        connection=CONNECTIONS,
+        seconds=st.sampled_from([61.0, 130.0, 700.0]),
+    )
+    def in_doubt(self, answer: str, connection: str | None, seconds: float) -> None:
+        """Let REST decide what the sockets leave open: a broker that is away, a mute zone, nobody deployed."""
+        end = self.now + seconds
+        while True:
+            for name, zone in list(self.model.zones.items()):
+                if answer != "mute" and zone.in_flight:
+                    self.answer_zone(name, answer, None)
+            if self.model.asked_at == self.now:
+                self.facts(True, True, connection, 0.0, None)
+            if self.now >= end:
+                return
+            step = self.terminal.deadline - self.now
+            self.wait(min(max(step, 0.25), end - self.now))
 
     @rule(step=st.sampled_from([-1.0, 0.0, 10.0, 300.0]))
     def hold(self, step: float) -> None:
@@ -1107,10 +1568,19 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.now > 5000)
     @rule()
     def token_refused(self) -> None:
-        """Refuse the token, for good."""
+        """Refuse the token."""
         with self.event():
             self.model.token_refused = True
             self.terminal.token_refused(self.now)
+
+    @rule()
+    def token_accepted(self) -> None:
+        """Take the token again, or find that it was fine all the time."""
+        was_refused = self.model.token_refused
+        with self.event(evidence=was_refused, on=was_refused):
+            self.model.token_refused = False
+            self.model.lift_floors()
+            self.terminal.token_accepted(self.now)
 
     # what must always be so
 
@@ -1118,7 +1588,9 @@ class Machine(RuleBasedStateMachine):
     def looks_ahead(self) -> None:
         """The deadline is in the future; to look again, or early, changes nothing."""
         assert self.terminal.deadline > self.now
-        assert self.terminal.deadline <= min(self.model.will_change(), default=inf)
+        # what is past waits for a pong
+        ahead = [when for when in self.model.will_change() if when > self.now]
+        assert self.terminal.deadline <= min(ahead, default=inf)
         before = copy.deepcopy(vars(self.terminal))
         del before["deadline"]
         self.terminal.tick(self.now)
@@ -1154,9 +1626,7 @@ class Machine(RuleBasedStateMachine):
         waiting = [
             name
             for name, zone in self.model.zones.items()
-            if self.model.may_subscribe(zone)
-            and not zone.ours
-            and not (zone.last_said and not zone.last_said.again)
+            if self.model.may_subscribe(zone) and not zone.ours
         ]
         self.wait(latest + LONGEST_PAUSE - self.now)
         for name in waiting:
@@ -1178,6 +1648,6 @@ PROFILE = settings(
 )
 
 
-def test_link_is_what_the_model_says() -> None:
+def test_terminal_is_what_the_model_says() -> None:
     """Random events and clock jumps, in every order."""
     run_state_machine_as_test(Machine, settings=PROFILE)

@@ -27,7 +27,7 @@ async def test_an_account_that_waits_for_the_quota_says_so() -> None:
         assert w.terminals(waiting) == ["unavailable", True]
         first_request = w.sim.requests_of("subscribe", refused)[0]
         (only_request,) = w.sim.requests_of("subscribe", waiting)
-        assert only_request.time - first_request.time >= w.monitor.timing.refused_floor
+        assert only_request.time - first_request.time >= w.monitor.timing.limit_first
         assert w.terminals(first) == [None, True]
 
 

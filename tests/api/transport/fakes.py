@@ -13,7 +13,7 @@ from api.errors import MetaApiError
 from api.support import SocketCounters
 from api.timing import Timing
 from api.transport import connection as module
-from api.transport.connection import Connection, make_channel
+from api.transport.connection import Connection, ConnectionState, make_channel
 import pytest
 
 from tests.api.loopback import TOKEN, eventually
@@ -193,6 +193,7 @@ class Rig:
 
     def connection_down(self, connection: Connection, reason: str) -> None:
         """Note it."""
+        self.sound &= connection.state is ConnectionState.BACKING_OFF
         self.sound &= not connection.connected and connection.opened_at is None
         self.told.append(f"down {reason}")
         if self.fault is not None:

@@ -116,6 +116,7 @@ async def test_what_a_socket_tells() -> None:
         socket.on_event("processingError", {"error": "UnauthorizedError"})
         assert rig.told[1:] == ["unauthorized True"]
         assert socket.timing is rig.timing
+        assert socket.engine_timing is rig.timing
         assert socket.session is SESSION
         assert socket.redact(TOKEN) == HIDDEN
 
@@ -545,6 +546,35 @@ async def test_a_connect_that_hangs_ends_when_somebody_asks() -> None:
         rig.connection.wake()
         await asyncio.sleep(30)
         assert len(FakeSocket.made) == 2
+
+
+@warped
+async def test_a_person_who_insists_starts_one_connect_anew() -> None:
+    """Not each of them, or a slow server would never be reached; the next outage is another one."""
+
+    async def slow() -> None:
+        await asyncio.sleep(12)
+
+    async with running() as rig:
+        FakeSocket.otherwise = slow
+        for connects in (2, 4):
+            for _ in range(5):
+                await asyncio.sleep(6)
+                rig.connection.wake()
+            assert rig.connection.connected
+            assert len(FakeSocket.made) == connects
+            await rig.lose(FakeSocket.made[-1])
+
+
+@warped
+async def test_floors_double_thirty_times_at_most() -> None:
+    """However long a server refuses, no number gets too large."""
+    async with running(
+        HandshakeRefusedError(403), start=False, refused_first=1.0, refused_floor=1e30
+    ) as rig:
+        for _ in range(5000):
+            rig.connection.back_off.refuse(0.0)
+        assert rig.connection.back_off.refuse(0.0) == 2.0**30
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,44 @@ async def test_bad_first_frame(sockets: Sockets, opcode: int, payload: bytes) ->
         await is_gone(server)
 
 
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_control_frames_before_the_open_packet(
+    sockets: Sockets, opcode: int
+) -> None:
+    """A proxy may send them, and expects its pings answered."""
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        for _ in range(3):
+            peer.send_frame(opcode, b"x")
+        if opcode == PING:
+            assert await peer.receive() == (PONG, b"x")
+        peer.send(opening())
+        peer.send(CONNECTED)
+        await peer.serve()
+
+    async with Raw(script) as server:
+        socket = await sockets.connect(server.url)
+        (await server.peer()).send_frame(opcode, b"y")
+        await socket.probe()
+        assert socket.connected
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_flood_before_the_open_packet(sockets: Sockets, opcode: int) -> None:
+    """Control frames without an end are no handshake."""
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        peer.writer.write(frame(opcode) * 50_000)
+        await peer.serve()
+
+    async with Raw(script) as server:
+        with pytest.raises(CannotConnectError, match="a flood of frames"):
+            await asyncio.wait_for(sockets.connect(server.url), 5)
+        await is_gone(server)
+
+
 @pytest.mark.parametrize(
     "cut", [Peer.reset, lambda peer: peer.writer.close()], ids=["reset", "end"]
 )

@@ -104,6 +104,7 @@ class _Belief[PlaceT: Hashable]:
     """A terminal may be silent for so many seconds."""
     alone: PlaceT | None = None
     """Where the only terminal is, as MetaApi says; nothing subscribes elsewhere."""
+    high_reliability: bool = False
     region_known: bool = True
     terminal: bool | None = None
     reason: Status = Status.UNKNOWN
@@ -114,7 +115,7 @@ class _Belief[PlaceT: Hashable]:
 
     @property
     def up(self) -> bool:
-        """Return whether an open socket shows a terminal."""
+        """Return whether a terminal is shown that no loss of a socket made doubtful."""
         return any(one.sight.up for one in self.places.values())
 
     @property
@@ -147,12 +148,34 @@ class _Belief[PlaceT: Hashable]:
 
     # -- evidence ------------------------------------------------------------------------------
 
-    def on(self) -> None:
-        """Take an `authenticated`."""
+    def authenticated(
+        self,
+        place: PlaceT,
+        key: HostKey,
+        session_id: str | None,
+        now: float,
+        *,
+        alone: bool,
+    ) -> bool:
+        """Take an `authenticated`; return whether it counts."""
+        one = self.places[place]
+        if not one.sight.is_ours(key, session_id, alone=alone):
+            if one.sight.socket_open:
+                one.sight.heard_at = now
+                one.subscription.be_urged(now)
+            return False
+        if one.sight.is_suspected(one.sight.find(key)):
+            self.be_patient()
+        one.sight.authenticated(key, now, alone=alone)
+        one.subscription.authenticated(now, socket_open=one.sight.socket_open)
         self.terminal = True
         self.ever_on = True
         self.out_of_sight = False
         self.note_where_up()
+        self.alone = place if alone and not self.high_reliability else None
+        if self.rest.forbids:
+            self.overrule_rest(now)
+        return True
 
     def off(self, reason: Status) -> None:
         """Take evidence about the account as a whole."""
@@ -335,10 +358,11 @@ class _Judge[PlaceT: Hashable]:
         if self.belief.alone is None:
             return
         only = self.belief.places.get(self.belief.alone)
-        if only is None or not only.sight.is_well:
+        if only is None or not only.sight.is_well or self.belief.high_reliability:
             self.belief.alone = None
             for one in self.belief.places.values():
-                if one.sight.socket_open and not one.sight.up:
+                # its own place has a pause of its own
+                if one is not only and one.sight.socket_open and not one.sight.up:
                     one.subscription.want(now)
 
     def _forget_stale(self, now: float) -> None:
@@ -572,7 +596,6 @@ class Terminal[PlaceT: Hashable]:
         """When `tick` has something to do at the earliest."""
         self._timing = timing = timing or Timing()
         self._jitter = jitter
-        self._high_reliability = False
         self._belief = _Belief[PlaceT](timing, {}, Reads(timing), timing.silence)
         self._judge = _Judge(
             timing,
@@ -645,9 +668,9 @@ class Terminal[PlaceT: Hashable]:
         early = one.sight.open_socket(session_id)
         one.subscription.forget_socket()
         one.subscription.want(now + (self._jitter(0.0, spread) if spread else 0.0))
-        for event in early:
-            self.authenticated(
-                place, event.key, event.session_id, now, alone=event.alone
+        for each in early:
+            self._belief.authenticated(
+                place, each.key, each.session_id, now, alone=each.alone
             )
         self.tick(now)
 
@@ -749,23 +772,9 @@ class Terminal[PlaceT: Hashable]:
         That is a stale answer to an earlier socket, or one whose socket is not known to be open. `alone` says
         that MetaApi runs no other terminal for the account (`replicas` is 1).
         """
-        one, belief = self._places[place], self._belief
-        if not one.sight.is_ours(key, session_id, alone=alone):
-            if one.sight.socket_open:
-                one.sight.heard_at = now
-                one.subscription.be_urged(now)
-                self.tick(now)
-            return False
-        if one.sight.is_suspected(one.sight.find(key)):
-            belief.be_patient()
-        one.sight.authenticated(key, now, alone=alone)
-        one.subscription.authenticated(now, socket_open=one.sight.socket_open)
-        belief.on()
-        belief.alone = place if alone and not self._high_reliability else None
-        if belief.rest.forbids:
-            belief.overrule_rest(now)
+        counted = self._belief.authenticated(place, key, session_id, now, alone=alone)
         self.tick(now)
-        return True
+        return counted
 
     def status(
         self,
@@ -838,9 +847,7 @@ class Terminal[PlaceT: Hashable]:
         sign of life denies nothing: REST is asked again. `high_reliability`: MetaApi runs two terminals.
         """
         if high_reliability is not None:
-            self._high_reliability = high_reliability
-            if high_reliability:
-                self._belief.alone = None
+            self._belief.high_reliability = high_reliability
         self._belief.read(
             now,
             deployed=deployed,

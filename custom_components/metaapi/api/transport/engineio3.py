@@ -35,7 +35,7 @@ MAX_FRAME_SIZE = 4 * 1024 * 1024
 _PING_INTERVAL_BOUNDS = (0.05, 3600.0)
 """In seconds; what is outside of them was not sent by a server of Engine.IO."""
 _BATCH = 256
-"""This many events are handled in one turn of the event loop, then others get theirs."""
+"""This many frames are handled in one turn of the event loop, then others get theirs."""
 _STALL = 0.5
 """A timer that fires this late means that our own loop stood still, not that the server is gone."""
 _NEVER = 86_400.0
@@ -71,8 +71,9 @@ class Heartbeat:
         self._rested = 0.0
         """For how long, since then, an unfinished frame was coming, behind which no pong can."""
         self._heard = 0.0
-        """When bytes last came, and how many frames had been read by then."""
+        """When bytes last came."""
         self._read = -1
+        """How many frames had been read by then."""
         self._probe: tuple[int, asyncio.Future[None]] | None = None
         """The ping that a probe sent, and who waits for its pong."""
         self._next_probe: asyncio.Future[None] | None = None
@@ -196,7 +197,8 @@ class EngineIO3(engineio.AsyncClient):
     ) -> None:
         """Prepare a socket on the connector of a session.
 
-        `on_event` gets each frame that begins with `42`, and returns whether it held an event. `params` may hold the token: they go to aiohttp apart from the URL, which the library logs.
+        `on_event` gets each frame that begins with `42`, and returns whether it held an event. `params`
+        may hold the token: they go to aiohttp apart from the URL, which the library logs.
         """
         super().__init__(
             http_session=session,
@@ -256,7 +258,7 @@ class EngineIO3(engineio.AsyncClient):
             error = CannotConnectError(f"No socket to MetaApi ({type(err).__name__})")
         else:
             self._adopt(ws)
-            self._read_open(await ws.receive())
+            self._read_open(await self._first_message(ws))
             self.state = "connected"
             self.current_transport = "websocket"
             await self._trigger_event("connect", run_async=False)
@@ -300,6 +302,18 @@ class EngineIO3(engineio.AsyncClient):
         assert connection.protocol is not None
         self._connection = connection.transport
         connection.protocol._data_received_cb = self._heartbeat.heard  # noqa: SLF001
+
+    async def _first_message(
+        self, ws: aiohttp.ClientWebSocketResponse
+    ) -> aiohttp.WSMessage:
+        """Return what comes first; control frames of a proxy may come before it."""
+        while not self._nonsense.add():
+            message = await ws.receive()
+            if message.type is aiohttp.WSMsgType.PING:
+                await ws.pong(message.data)
+            elif message.type is not aiohttp.WSMsgType.PONG:
+                return message
+        raise HandshakeEndedError(f"MetaApi ended the handshake: {_FLOOD}")
 
     def _start(self, loop: Any, name: str) -> None:
         """Run one of the socket's loops; when it ends, so does the socket."""
