@@ -147,7 +147,8 @@ async def test_written_only_on_change(
     assert sorted(written) == [BROKER, "sensor.swing_status"]
     written.clear()
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert sorted(written) == [BROKER, TERMINAL, "sensor.swing_status"]
+    since = "sensor.swing_disconnected_since"
+    assert sorted(written) == [BROKER, TERMINAL, since, "sensor.swing_status"]
     written.clear()
     monitor.push(SWING.account_id, AccountState(terminal=False, status=Status.SILENT))
     assert sorted(written) == ["sensor.swing_status"]
@@ -177,15 +178,15 @@ async def test_listeners_end_with_the_entities(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
     """Every entity that listens to an account does so to its own, until it is removed."""
-    # terminal, broker, status, and the watcher
+    # terminal, broker, status, the watcher, and the record of outages
     assert {key: len(listeners) for key, listeners in monitor.listeners.items()} == {
-        SWING.account_id: 4,
-        SCALP.account_id: 4,
+        SWING.account_id: 5,
+        SCALP.account_id: 5,
     }
     await hass.config_entries.async_unload_platforms(
         mock_config_entry, [Platform.BINARY_SENSOR]
     )
-    assert len(monitor.listeners[SWING.account_id]) == 2
+    assert len(monitor.listeners[SWING.account_id]) == 3
     assert len(monitor.link_listeners) == 1
     await hass.config_entries.async_forward_entry_setups(
         mock_config_entry, [Platform.BINARY_SENSOR]

@@ -801,7 +801,10 @@ async def test_phones_of_one_name(home: Home, phones: Phones, push: PushServer) 
 
 @pytest.fixture
 def many(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, monitors: list[FakeMonitor]
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
 ) -> Callable[[int], Any]:
     """Return what makes a home with many accounts, all connected."""
 
@@ -811,11 +814,8 @@ def many(
             replace(SWING, account_id=f"account-{number}", name=f"Account {number:03}")
             for number in range(count)
         ]
-        with patch("custom_components.metaapi.Provisioning") as client:
-            client.return_value.accounts = _answer(accounts)
-            client.return_value.server_settings = _answer(MagicMock())
-            entry = make_entry(*accounts)
-            await setup_entry(hass, entry)
+        provisioning.accounts.return_value = accounts
+        await setup_entry(hass, make_entry(*accounts))
         home = Home(hass, freezer, monitors, await add_pager(hass))
         ids = [account.account_id for account in accounts]
         for account_id in ids:
@@ -827,15 +827,6 @@ def many(
         return home, ids
 
     return make
-
-
-def _answer(answer: object) -> Any:
-    """Return a request that is answered."""
-
-    async def answered(*args: object, **kwargs: object) -> object:
-        return answer
-
-    return answered
 
 
 @pytest.mark.parametrize("count", [5, 6, 130])

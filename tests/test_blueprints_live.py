@@ -1,8 +1,10 @@
 """Triggers and blueprints the whole way over loopback, with seconds for minutes."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import (
@@ -50,22 +52,21 @@ class Automation:
             self.hass, automation.DOMAIN, {automation.DOMAIN: list(configs)}
         )
 
-    async def from_blueprint(self, name: str, device: str, **inputs: Any) -> None:
-        """Set one up from a blueprint, for an account's device."""
+    async def from_blueprint(self, device: str, **inputs: Any) -> None:
+        """Set one up from the blueprint, for an account's device."""
         await self.set_up(
             blueprint_config(
                 self.hass,
-                name,
                 accounts=[device],
                 actions=[ALSO_DO],
-                weekend=False,
+                quiet_weekend=False,
                 **inputs,
             )
         )
 
     def events(self) -> list[str]:
         """Return what it told of since the last wait."""
-        return [event.data["event"] for event in self.did]
+        return [event.data["phase"] for event in self.did]
 
     async def tells_of(self, event: str) -> None:
         """Wait until it tells of something, and of nothing else."""
@@ -116,61 +117,70 @@ async def test_triggers(hass: HomeAssistant, sim: Simulator, auto: Automation) -
     await until(lambda: told()[:3] == ["off", "on", "off"])
 
 
-async def test_keep_connected(
+async def test_watch_my_terminals(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
 ) -> None:
-    """A terminal that drops is brought back; one that cannot be is given up, and told when it is back."""
-    await auto.from_blueprint(
-        "keep_connected",
-        device_of(hass, entry, sim.account.id).id,
-        first_attempt={"seconds": 0.3},
-        second_attempt={"seconds": 0.2},
-        third_attempt={"seconds": 0.2},
+    """A drop is told, the button repairs it; a broker and a server that are away are told as that."""
+    device = device_of(hass, entry, sim.account.id)
+    with patch("custom_components.metaapi.trigger_queue.GATHER", timedelta()):
+        await auto.from_blueprint(
+            device.id,
+            disconnected_for={"seconds": 0.3},
+            out_of_sight_for={"seconds": 0.3},
+            broker_lost_for={"seconds": 0.3},
+        )
+        sim.set_reconnect_mode(sim.account.id, "refuse", error="ForbiddenError")
+        sim.set_terminal(sim.account.id, False)
+        await auto.tells_of("lost")
+        button = {"action": f"METAAPI_RECONNECT_{device.id}"}
+        hass.bus.async_fire("mobile_app_notification_action", button)
+        await auto.tells_of("reconnect_failed")
+        sim.set_reconnect_mode(sim.account.id, "accept")
+        hass.bus.async_fire("mobile_app_notification_action", button)
+        await auto.tells_of("back")
+
+        await until_state(hass, BROKER, STATE_ON)
+        sim.set_broker(sim.account.id, False)
+        await auto.tells_of("lost")
+        sim.set_broker(sim.account.id, True)
+        await auto.tells_of("back")
+
+        await sim.stop_listening()
+        await until_state(hass, STATUS, "no_connection")
+        await auto.tells_of("lost")
+        await sim.resume_listening()
+        await until_state(hass, TERMINAL, STATE_ON)
+        await auto.tells_of("back")
+
+
+async def test_reconnects_by_itself(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
+) -> None:
+    """A terminal that drops is brought back at the first attempt that is due."""
+    device = device_of(hass, entry, sim.account.id)
+    await auto.set_up(
+        {
+            "alias": "One",
+            "mode": "parallel",
+            "triggers": {
+                "trigger": "metaapi.disconnected",
+                "target": {"device_id": device.id},
+                "options": {"reconnect": True, "reconnect_after": {"seconds": 0.5}},
+            },
+            "actions": [
+                {
+                    "if": "{{ trigger.phase == 'reconnect_due' }}",
+                    "then": [
+                        {
+                            "action": "metaapi.reconnect",
+                            "target": {"device_id": "{{ trigger.device_id }}"},
+                        }
+                    ],
+                }
+            ],
+        }
     )
     sim.set_terminal(sim.account.id, False)
     await until_state(hass, TERMINAL, STATE_OFF)
-    await auto.tells_of("back")
-    assert sim.account.reconnects == 1
-
-    sim.set_reconnect_mode(sim.account.id, "refuse", error="ForbiddenError")
-    sim.set_terminal(sim.account.id, False)
-    await auto.tells_of("gave_up")
-    assert len(sim.requests_of("reconnect")) == 4
-    sim.set_terminal(sim.account.id, True)
-    await auto.tells_of("back")
-    assert len(sim.requests_of("reconnect")) == 4
-
-
-async def test_tell_me(
-    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
-) -> None:
-    """A drop is told, the button mends it; a broker and a server that are away are told as that."""
-    device = device_of(hass, entry, sim.account.id)
-    await auto.from_blueprint(
-        "tell_me",
-        device.id,
-        disconnected_for={"seconds": 0.3},
-        out_of_sight_for={"seconds": 0.3},
-        brokers=[BROKER],
-        broker_lost_for={"seconds": 0.3},
-    )
-    sim.set_terminal(sim.account.id, False)
-    await auto.tells_of("disconnected")
-    hass.bus.async_fire(
-        "mobile_app_notification_action", {"action": f"METAAPI_RECONNECT_{device.id}"}
-    )
-    await auto.tells_of("back")
-    assert sim.account.reconnects == 1
-
-    await until_state(hass, BROKER, STATE_ON)
-    sim.set_broker(sim.account.id, False)
-    await auto.tells_of("broker_lost")
-    sim.set_broker(sim.account.id, True)
-    await auto.tells_of("broker_back")
-
-    await sim.stop_listening()
-    await until_state(hass, STATUS, "no_connection")
-    await auto.tells_of("out_of_sight")
-    await sim.resume_listening()
     await until_state(hass, TERMINAL, STATE_ON)
-    assert auto.events() == []
+    assert sim.account.reconnects == 1

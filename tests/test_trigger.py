@@ -825,7 +825,8 @@ async def test_account_removed_during_a_reconnect(
     await arm(hass, at_start=True)
     monitor.push(SWING.account_id, RECONNECTING)
     await remove_and_add(hass, mock_config_entry)
-    assert not monitor.listeners.get(SWING.account_id)
+    left, right = (len(monitor.listeners[one.account_id]) for one in (SWING, SCALP))
+    assert left == right
     monitors[-1].push(SWING.account_id, DISCONNECTED)
     await hass.async_block_till_done()
     assert [

@@ -135,6 +135,20 @@ class HomeAssistant(Server):
         shown = await self.command("persistent_notification/get")
         return {each["title"]: each["message"] for each in shown}
 
+    async def add_alarm(self, hub: str, **inputs: Any) -> None:
+        """Make an automation of the blueprint, for all accounts of a hub."""
+        entity = await self.command("config/entity_registry/get", entity_id=hub)
+        await self.post(
+            "/api/config/automation/config/metaapi_demo_alarm",
+            {
+                "alias": "Watch my terminals",
+                "use_blueprint": {
+                    "path": "metaapi/watch_my_terminals.yaml",
+                    "input": {"accounts": [entity["device_id"]], **inputs},
+                },
+            },
+        )
+
     async def add_integration(self, token: str, api_url: str) -> None:
         """Go through the config flow and choose all accounts, as a person would."""
         flow = "/api/config/config_entries/flow"

@@ -12,6 +12,7 @@ from scripts.setup_env.steps import ROOT, VENVS
 
 FILES = ROOT / "scripts" / "demo_files"
 INTEGRATION = ROOT / "custom_components" / "metaapi"
+BLUEPRINTS = ROOT / "blueprints"
 HOST = "127.0.0.1"
 
 # As Home Assistant 2026.10 writes it; the `http:` of a YAML file opens a dialog instead.
@@ -43,6 +44,7 @@ def fill(folder: Path, port: int, simulator: str | None) -> None:
     components = folder / "custom_components"
     components.mkdir()
     (components / INTEGRATION.name).symlink_to(INTEGRATION, target_is_directory=True)
+    shutil.copytree(BLUEPRINTS, folder / "blueprints")
     store(folder, "http", HTTP_VERSION, http_data(port))
     store(folder, "onboarding", ONBOARDING_VERSION, {"done": ONBOARDING_DONE})
 

@@ -129,8 +129,8 @@ class Check:
             return [Place("base", self._endpoints.global_zone)]
         places = []
         if self._region:
-            letters = zip("ab", self._endpoints.zones(self._region), strict=True)
-            places = [Place(f"zone {letter}", zone) for letter, zone in letters]
+            zones = self._endpoints.zones(self._region)
+            places = [Place(f"zone {zone.name[-1]}", zone) for zone in zones]
             settings = self._endpoints.settings
             url = f"https://{settings.hostname}.{self._region}.{settings.domain}"
             places.append(Place("region", Zone(url, self._region)))

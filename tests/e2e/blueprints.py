@@ -1,109 +1,78 @@
-"""Steps: each blueprint is imported, becomes an automation, and does what it promises."""
+"""Steps: the blueprint is imported, becomes an automation, and does what it promises."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 from playwright.async_api import Locator, expect
 
 from homeassistant.util.yaml import load_yaml
-from scripts.demo_lib.accounts import DOWN, UP, DemoAccount
+from scripts.demo_lib.accounts import DOWN
 from scripts.demo_lib.progress import DemoError
 from scripts.setup_env.steps import ROOT
 
 from .automation import add_message, dismiss_notifications, read_notification
 from .browser import TIMEOUT
-from .dashboard import URL, section
 from .phone import NAME as PHONE, Phone
 from .ui import pick
 from .walk import Walk
 from .web import serving
 
 FOLDER = ROOT / "blueprints" / "automation" / "metaapi"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a blueprint is tried."""
-
-    account: DemoAccount
-    seconds: Mapping[str, int]
-    see: Callable[[Walk, Phone, DemoAccount], Awaitable[None]]
-    has_phone: bool = False
-    hears_of_brokers: bool = False
-
-
-async def _see_it_kept_connected(
-    walk: Walk, phone: Phone, account: DemoAccount
-) -> None:
-    """See it come back though nobody but the automation brings it back."""
-    await walk.set_terminal(account, up=False)
-    await read_notification(walk, f"{account.name} is connected again.")
-    await dismiss_notifications(walk)
-    await walk.go(URL)
-    await expect(section(walk, account.name)).to_contain_text("Connected")
-
-
-async def _see_it_told(walk: Walk, phone: Phone, account: DemoAccount) -> None:
-    """Hear that it dropped, press the button on the phone, hear that it is back."""
-    await walk.set_terminal(account, up=False)
-    await read_notification(walk, f"{account.name} is disconnected")
-    await dismiss_notifications(walk)
-    message = await phone.wait_for(f"{account.name} is disconnected")
-    await phone.press(message, "Reconnect")
-    await read_notification(walk, f"{account.name} is connected again.")
-    await phone.wait_for(f"{account.name} is connected again.")
-
-
-async def _hear_of_a_broker(walk: Walk, phone: Phone, account: DemoAccount) -> None:
-    """Hear that it lost its broker though its terminal stayed, and that it is back."""
-    await dismiss_notifications(walk)
-    states = await walk.home.wait_for(account.has_broker, TIMEOUT / 1000)
-    if not account.has_broker(states):
-        raise DemoError(f"{account.name} has no broker to lose.")
-    await walk.set_broker(account, up=False)
-    await read_notification(walk, f"{account.name} has lost its broker.")
-    await phone.wait_for(f"{account.name} has lost its broker.")
-    await dismiss_notifications(walk)
-    await walk.set_broker(account, up=True)
-    await read_notification(walk, f"{account.name} has its broker again.")
-    await phone.wait_for(f"{account.name} has its broker again.")
-
-
-RECIPES = {
-    "keep_connected": Recipe(
-        account=UP,
-        seconds={"First attempt": 1, "Second attempt": 30},
-        see=_see_it_kept_connected,
-    ),
-    "tell_me": Recipe(
-        account=DOWN,
-        seconds={"Disconnected for": 1, "Lost for": 1},
-        see=_see_it_told,
-        has_phone=True,
-        hears_of_brokers=True,
-    ),
-}
+SECONDS = {"Disconnected for": 1, "Broker lost for": 1}
 
 
 async def use_the_blueprints(walk: Walk) -> None:
-    """Import them all; the web server stands in for GitHub."""
-    if untried := {each.stem for each in FOLDER.iterdir()} ^ set(RECIPES):
-        raise DemoError(f"Blueprints and recipes do not match: {sorted(untried)}")
+    """Import it; the web server stands in for GitHub."""
+    (file,) = FOLDER.iterdir()
     files = web.Application()
     files.router.add_static("/", FOLDER)
     async with serving(files) as url, Phone.registered(walk.home) as phone:
-        for stem, recipe in RECIPES.items():
-            blueprint: Any = load_yaml(str(FOLDER / f"{stem}.yaml"))
-            name = blueprint["blueprint"]["name"]
-            await _import(walk, f"{url}/{stem}.yaml", name)
-            await _fill_in(walk, name, recipe)
-            async with walk.step(f"See what '{name}' does"):
-                await recipe.see(walk, phone, recipe.account)
-            if recipe.hears_of_brokers:
-                async with walk.step(f"Hear of a lost broker by '{name}'"):
-                    await _hear_of_a_broker(walk, phone, recipe.account)
+        blueprint: Any = load_yaml(str(file))
+        name = blueprint["blueprint"]["name"]
+        await _import(walk, f"{url}/{file.name}", name)
+        await _fill_in(walk, name)
+        async with walk.step("Send a test message"):
+            await _test(walk, phone)
+        async with walk.step(
+            "Be told of a terminal that drops, press the button, be told again"
+        ):
+            await _be_told(walk, phone)
+        async with walk.step("Be told of a lost broker"):
+            await _be_told_of_a_broker(walk, phone)
+
+
+async def _test(walk: Walk, phone: Phone) -> None:
+    """Run it by hand, and see that everybody is reached."""
+    states = await walk.home.states()
+    (automation,) = [one for one in states if one.startswith("automation.watch_my")]
+    await walk.home.act("automation", "trigger", entity_id=automation)
+    await phone.wait_for("Test of your MetaApi alarm")
+    await read_notification(walk, "Test of your MetaApi alarm")
+    await dismiss_notifications(walk)
+
+
+async def _be_told(walk: Walk, phone: Phone) -> None:
+    """See that the phone and Home Assistant tell of it, and that Home Assistant does no more at the end."""
+    await walk.set_terminal(DOWN, up=False)
+    message = await phone.wait_for(f"{DOWN.name} is down")
+    await read_notification(walk, f"{DOWN.name} is down")
+    await phone.press(message, "Reconnect")
+    await phone.wait_for(f"{DOWN.name} is back")
+    drawer = walk.page.locator("notification-drawer")
+    await expect(drawer.get_by_text(f"{DOWN.name} is down")).to_have_count(0)
+    await dismiss_notifications(walk)
+
+
+async def _be_told_of_a_broker(walk: Walk, phone: Phone) -> None:
+    """See that it lost its broker though its terminal stayed, and that it is back."""
+    states = await walk.home.wait_for(DOWN.has_broker, TIMEOUT / 1000)
+    if not DOWN.has_broker(states):
+        raise DemoError(f"{DOWN.name} has no broker to lose.")
+    await walk.set_broker(DOWN, up=False)
+    await phone.wait_for(f"{DOWN.name} has lost its broker")
+    await walk.set_broker(DOWN, up=True)
+    await phone.wait_for(f"{DOWN.name} has its broker again")
+    await dismiss_notifications(walk)
 
 
 async def _import(walk: Walk, url: str, name: str) -> None:
@@ -120,30 +89,26 @@ async def _import(walk: Walk, url: str, name: str) -> None:
         await expect(_listed(walk, name)).to_be_visible()
 
 
-async def _fill_in(walk: Walk, name: str, recipe: Recipe) -> None:
-    """Make an automation of a blueprint, with seconds where people have minutes."""
+async def _fill_in(walk: Walk, name: str) -> None:
+    """Make an automation of the blueprint, with seconds where people have minutes."""
     page = walk.page
     async with walk.step(f"Make an automation of '{name}'"):
         await _listed(walk, name).click()
         await _row(walk, "Accounts").locator("ha-picker-field").click()
-        await pick(page, recipe.account.name)
-        if recipe.has_phone:
-            await _row(walk, "Phones").locator("ha-picker-field").click()
-            await pick(page, PHONE)
-        if recipe.hears_of_brokers:
-            await page.get_by_role("heading", name="Broker", exact=True).click()
-            await _row(walk, "Broker sensors").locator("ha-picker-field").click()
-            await pick(page, f"{recipe.account.name} Broker")
-        for label, seconds in recipe.seconds.items():
-            duration = _row(walk, label)
-            await duration.locator("input[name=minutes]").fill("0")
-            await duration.locator("input[name=seconds]").fill(str(seconds))
+        await pick(page, DOWN.name)
+        await _row(walk, "Phones").locator("ha-picker-field").click()
+        await pick(page, PHONE)
         also = _row(walk, "Also do")
         await also.get_by_role("button", name="Add action").click()
         await add_message(walk, also, "{{ message }}")
+        await page.get_by_role("heading", name="What is told").click()
+        for label, seconds in SECONDS.items():
+            duration = _row(walk, label)
+            await duration.locator("input[name=minutes]").fill("0")
+            await duration.locator("input[name=seconds]").fill(str(seconds))
         # The day on which this runs may be one
-        await page.get_by_role("heading", name="Quiet").click()
-        weekend = _row(walk, "Quiet at weekends")
+        await page.get_by_role("heading", name="Quiet times").click()
+        weekend = _row(walk, "Quiet at the weekend")
         await weekend.locator("ha-switch").click()
         await expect(weekend.locator("input[type=checkbox]")).not_to_be_checked()
         await page.get_by_role("button", name="Save").click()

@@ -56,7 +56,7 @@ class Phone:
         return web.json_response({}, status=201)
 
     async def wait_for(self, text: str) -> dict[str, Any]:
-        """Return the message that begins with a text, once it is there."""
+        """Return the message whose title begins with a text, once it is there."""
         found = await until(lambda: self._find(text), bool, TIMEOUT / 1000)
         if not found:
             raise DemoError(f"The phone has {self._messages}, and not {text!r}")
@@ -64,7 +64,7 @@ class Phone:
 
     async def _find(self, text: str) -> dict[str, Any]:
         return next(
-            (each for each in self._messages if each["message"].startswith(text)), {}
+            (each for each in self._messages if each["title"].startswith(text)), {}
         )
 
     async def press(self, message: dict[str, Any], title: str) -> None:

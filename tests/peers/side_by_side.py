@@ -265,24 +265,23 @@ class SideBySide:
         """Called when our client shows something else."""
         self._ours[account].append((now(), self.ours(account)))
 
-    def _watched(self, account: str) -> bool:
-        """Return whether both clients are subscribed where the account runs, in one place at least.
+    def _followers(self, account: str) -> set[str]:
+        """Return which clients are subscribed to an account in a place where it runs.
 
-        After an `authenticated` with `replicas: 1` the SDKs ask for no other.
+        One place is enough: after `replicas: 1` the SDKs ask for no other.
         """
         zones = self.sim.accounts[account].zones
+        subscriptions = self.sim.box.cloud.subscriptions.of(account)
         return {
             subscription.application
-            for socket, subscription in self.sim.box.cloud.subscriptions.of(
-                account
-            ).items()
+            for socket, subscription in subscriptions.items()
             if not socket.closed.is_set() and socket.listener.instance in zones
-        } == APPLICATIONS
+        }
 
     def _right(self) -> bool:
         """Return whether both clients follow every account, and show the truth."""
         return all(
-            self._watched(each)
+            self._followers(each) == APPLICATIONS
             and self.ours(each) is self.truth(each)
             and self.sdk_timeline(each)[-1:]
             and self.sdk_timeline(each)[-1][1] is self.truth(each)
@@ -334,9 +333,15 @@ class SideBySide:
                 found = Disagreement(self._step, faults, each, truth, sdk_shows, ours)
                 self.verdict.disagreements.append(found)
                 _LOGGER.info("%s", found)
-        if await self._wait(self._right, RECOVERS):
-            return
-        if all(self.ours(each) is self.truth(each) for each in self.sim.accounts):
+        for each in self.sim.accounts:
+            if missing := APPLICATIONS - self._followers(each):
+                _LOGGER.info("step %s: %s has no %s", self._step, each, missing)
+        if not all(
+            self.ours(each) is self.truth(each) and "MetaApi" in self._followers(each)
+            for each in self.sim.accounts
+        ):
+            await self._wait(self._right, RECOVERS)
+        if not self._right():
             # The Python SDK stays away for good now and then; the judge has to go on.
             self.verdict.restarts += 1
             await self.peer.end()

@@ -1,4 +1,4 @@
-"""Every pause and bound of a link, in seconds, in one place: tests compress them together."""
+"""Every pause and bound, in seconds, in one place: tests compress them together."""
 
 from dataclasses import dataclass
 

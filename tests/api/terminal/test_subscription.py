@@ -160,7 +160,7 @@ def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None
     assert bench.subscribes() == [0, 13]
 
 
-def test_status_of_a_link_not_authenticated_any_longer_subscribes_at_once(
+def test_status_of_a_terminal_not_authenticated_any_longer_subscribes_at_once(
     bench: Bench,
 ) -> None:
     """MetaApi shows a living terminal that is not ours: ask for it."""
@@ -230,7 +230,7 @@ def test_a_refused_subscribe_is_not_urged(bench: Bench) -> None:
     assert bench.subscribes() == [0]
 
 
-def test_an_answer_to_a_link_that_is_up_plans_nothing(bench: Bench) -> None:
+def test_an_answer_to_a_terminal_that_is_up_plans_nothing(bench: Bench) -> None:
     """A foreign session made us subscribe; the terminal is ours all the same."""
     bench.come_up()
     bench.to(5)
@@ -532,6 +532,18 @@ def test_a_silence_without_a_subscription_leaves_the_other_zone(pair: Bench) -> 
     pair.to(60)
     assert pair.terminal is True
     assert pair.machine.up_places == ["a"]
+
+
+def test_a_silence_without_a_subscription_leaves_what_is_believed(pair: Bench) -> None:
+    """An earlier socket of the other zone showed it, which therefore decides from now on."""
+    pair.renew("s3", "b")
+    pair.answer(InternalError("fault"), "b")
+    pair.machine.subscribe_answered("a", 0, ForbiddenError("no"))
+    pair.to(59)
+    assert pair.machine.up_places == ["a", "b"]
+    pair.to(60)
+    assert pair.terminal is True
+    assert pair.machine.up_places == ["b"]
 
 
 @pytest.mark.parametrize("authenticated_first", [True, False])

@@ -322,7 +322,7 @@ def test_events_do_not_make_us_subscribe_at_the_servers_pace(bench: Bench) -> No
     assert len(bench.subscribes()) <= 12
 
 
-def test_a_refusal_of_a_link_that_is_up_keeps_its_floor(bench: Bench) -> None:
+def test_a_refusal_of_a_terminal_that_is_up_keeps_its_floor(bench: Bench) -> None:
     """A 429 after the `authenticated` still means a pause."""
     bench.up()
     bench.authenticated()

@@ -647,6 +647,17 @@ def test_a_terminal_that_moved_is_found(zones: Bench, lost: str) -> None:
     assert zones.subscribes("a") == asked
 
 
+def test_the_place_of_the_only_terminal_keeps_its_pause(zones: Bench) -> None:
+    """One to five seconds after a `disconnected`: a thousand accounts may lose theirs together."""
+    only(zones)
+    steady(zones, 100)
+    zones.disconnected(zone="a")
+    zones.to(102.9)
+    assert zones.subscribes("a") == [0]
+    zones.to(103)
+    assert zones.subscribes("a") == [0, 103]
+
+
 def test_a_second_terminal_ends_the_loneliness(zones: Bench) -> None:
     """MetaApi says two from now on."""
     only(zones)

@@ -30,18 +30,18 @@ def test_nothing_is_known_at_first(bench: Bench) -> None:
     assert bench.machine.pending == []
 
 
-def test_a_link_without_zones_waits(bench: Bench) -> None:
+def test_a_terminal_without_zones_waits(bench: Bench) -> None:
     """It is unknown, then out of sight; the zones come later."""
-    link: Terminal[str] = Terminal((), 0.0)
-    assert link.state == AccountState()
-    assert link.deadline == 90
-    link.tick(90)
-    assert link.state == AccountState(available=False, status=Status.NO_CONNECTION)
-    assert link.deadline == inf
-    link.set_places(["a"], 100.0)
-    assert link.state.available is False
-    link.socket_up("a", "s1", 100.0)
-    assert link.pending == [(Action.SUBSCRIBE, "a")]
+    machine: Terminal[str] = Terminal((), 0.0)
+    assert machine.state == AccountState()
+    assert machine.deadline == 90
+    machine.tick(90)
+    assert machine.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    assert machine.deadline == inf
+    machine.set_places(["a"], 100.0)
+    assert machine.state.available is False
+    machine.socket_up("a", "s1", 100.0)
+    assert machine.pending == [(Action.SUBSCRIBE, "a")]
 
 
 # -- evidence --------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_what_a_lost_socket_showed_is_forgotten_after_sixty_seconds(
 # -- reconnect -------------------------------------------------------------------------------------
 
 
-def test_a_refused_reconnect_of_a_link_that_is_up_subscribes_nothing(
+def test_a_refused_reconnect_of_a_terminal_that_is_up_subscribes_nothing(
     bench: Bench,
 ) -> None:
     """It is subscribed already."""
@@ -410,13 +410,13 @@ def test_spread(bench: Bench) -> None:
         drawn.append((low, high))
         return high
 
-    link = Terminal(["a"], 0.0, jitter=jitter)
-    link.socket_up("a", "s1", 10.0, 4.0)
+    machine = Terminal(["a"], 0.0, jitter=jitter)
+    machine.socket_up("a", "s1", 10.0, 4.0)
     assert drawn == [(0.0, 4.0)]
-    assert link.deadline == 14.0
-    link.socket_up("a", "s2", 20.0)
+    assert machine.deadline == 14.0
+    machine.socket_up("a", "s2", 20.0)
     assert drawn == [(0.0, 4.0)]
-    assert link.pending == [(Action.SUBSCRIBE, "a")]
+    assert machine.pending == [(Action.SUBSCRIBE, "a")]
 
 
 # -- seldom orders, exact moments ------------------------------------------------------------------

@@ -3,8 +3,8 @@
 The model is written from the design's words ("on only at `authenticated`", "off needs evidence",
 "unavailable means that we cannot see", "unknown exists only until the first round decides"), not from
 the code. It keeps a log for each zone and works out everything from that: what stands in the log decides,
-and time passes continuously, while the link only looks at its clock when somebody lets it. After every
-event, and at every moment the link asked for, all four facts shown are compared (available, terminal,
+and time passes continuously, while the terminal only looks at its clock when somebody lets it. After every
+event, and at every moment the terminal asked for, all four facts shown are compared (available, terminal,
 broker, status), and so is what goes out: every subscribe and every probe, to the moment.
 
 Where the design leaves room, the model takes what the terminal does:
@@ -488,7 +488,7 @@ class Model:
             zone.up and zone.ours and all(host.suspected is None for host in zone.ours)
         ):
             self.alone = None
-            self.ask_everywhere(lambda other: not other.ours)
+            self.ask_everywhere(lambda other: other is not zone and not other.ours)
 
     def is_held_back(self, zone: Zone) -> bool:
         """Tell whether a subscribe that wants to go out has nothing to say but that it may not."""
@@ -1064,7 +1064,7 @@ def is_not_found(zone: Zone) -> bool:
 
 
 class Machine(RuleBasedStateMachine):
-    """Drive the link and the model side by side."""
+    """Drive the terminal and the model side by side."""
 
     terminal: Terminal[str]
     model: Model
@@ -1153,7 +1153,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(step=JUMPS)
     def wait(self, step: float) -> None:
-        """Let time pass, stopping wherever the link wants to look at it."""
+        """Let time pass, stopping wherever the terminal wants to look at it."""
         end = self.now + step
         while self.terminal.deadline <= end:
             assert self.terminal.deadline > self.now, "the same moment again"
@@ -1316,7 +1316,7 @@ class Machine(RuleBasedStateMachine):
         self.answer_probe(self.one(number, is_probing), early)
 
     def answer_probe(self, name: str, early: float) -> None:
-        """Answer the ping of a zone; `early` is how much sooner it was sent than the link knows."""
+        """Answer the ping of a zone; `early` is how much sooner it was sent than the terminal knows."""
         zone = self.model.zones[name]
         with self.event(evidence=True):
             self.model.probe_answered(zone, zone.probed_at - early)
@@ -1648,6 +1648,6 @@ PROFILE = settings(
 )
 
 
-def test_link_is_what_the_model_says() -> None:
+def test_terminal_is_what_the_model_says() -> None:
     """Random events and clock jumps, in every order."""
     run_state_machine_as_test(Machine, settings=PROFILE)

@@ -115,7 +115,7 @@ class _Belief[PlaceT: Hashable]:
 
     @property
     def up(self) -> bool:
-        """Return whether an open socket shows a terminal."""
+        """Return whether a terminal is shown that no loss of a socket made doubtful."""
         return any(one.sight.up for one in self.places.values())
 
     @property
@@ -171,7 +171,6 @@ class _Belief[PlaceT: Hashable]:
         self.terminal = True
         self.ever_on = True
         self.out_of_sight = False
-        self.note_where_up()
         self.alone = place if alone and not self.high_reliability else None
         if self.rest.forbids:
             self.overrule_rest(now)
@@ -361,7 +360,8 @@ class _Judge[PlaceT: Hashable]:
         if only is None or not only.sight.is_well or self.belief.high_reliability:
             self.belief.alone = None
             for one in self.belief.places.values():
-                if one.sight.socket_open and not one.sight.up:
+                # its own place has a pause of its own
+                if one is not only and one.sight.socket_open and not one.sight.up:
                     one.subscription.want(now)
 
     def _forget_stale(self, now: float) -> None:

@@ -1,0 +1,257 @@
+"""The action that delivers, to phones and notify entities that fail in every way."""
+
+import asyncio
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_mock_service,
+)
+
+from custom_components.metaapi import delivery
+from custom_components.metaapi.const import DOMAIN
+from homeassistant.core import Context, HomeAssistant, ServiceCall
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.setup import async_setup_component
+
+from .blueprint_support import PAGER, Pager, add_pager
+from .conftest import FakeMonitor
+
+
+def add_phone(hass: HomeAssistant, name: str) -> str:
+    """Add a phone's entry, device and notify entity; return the device's id."""
+    entry = MockConfigEntry(
+        domain="mobile_app",
+        title=name,
+        data={"device_name": name, "webhook_id": f"hook of {name}"},
+    )
+    entry.add_to_hass(hass)
+    device = dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id, identifiers={("mobile_app", name)}, name=name
+    )
+    return device.id
+
+
+def add_phone_entity(hass: HomeAssistant, device_id: str) -> str:
+    """Add the notify entity of a phone."""
+    entity = er.async_get(hass).async_get_or_create(
+        "notify", "mobile_app", device_id, device_id=device_id
+    )
+    hass.states.async_set(entity.entity_id, "unknown")
+    return entity.entity_id
+
+
+async def tell(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
+    """Deliver a message, and return who got it."""
+    answer = await hass.services.async_call(
+        DOMAIN,
+        "notify",
+        {"message": "hello", **data},
+        blocking=True,
+        return_response=True,
+    )
+    assert answer is not None
+    return dict(answer)
+
+
+@pytest.fixture
+async def pager(hass: HomeAssistant, monitor: FakeMonitor) -> Pager:
+    """Add a pager to a home with the integration."""
+    return await add_pager(hass)
+
+
+async def test_nobody(hass: HomeAssistant, pager: Pager) -> None:
+    """A message to nobody is no error."""
+    assert await tell(hass) == {"sent": [], "failed": []}
+
+
+@pytest.mark.parametrize(
+    ("wake", "expected"),
+    [
+        (False, {}),
+        ("normal", {}),
+        ("passive", {"alert_once": True, "push": {"interruption-level": "passive"}}),
+        (
+            "time_sensitive",
+            {
+                "ttl": 0,
+                "priority": "high",
+                "push": {"interruption-level": "time-sensitive"},
+            },
+        ),
+        (
+            True,
+            {
+                "ttl": 0,
+                "priority": "high",
+                "channel": "alarm_stream",
+                "push": {
+                    "interruption-level": "critical",
+                    "sound": {"name": "default", "critical": 1, "volume": 1.0},
+                },
+            },
+        ),
+    ],
+)
+async def test_phone(
+    hass: HomeAssistant, pager: Pager, wake: Any, expected: dict[str, Any]
+) -> None:
+    """A phone gets title, message, and the data for Android and iOS together."""
+    calls = async_mock_service(hass, "notify", "mobile_app_pixel")
+    phone = add_phone(hass, "Pixel")
+    button = {"action": "X", "title": "Do"}
+    answer = await tell(
+        hass,
+        devices=phone,
+        title="T",
+        wake=wake,
+        tag="t",
+        url="/x",
+        actions=button,
+    )
+    assert answer == {"sent": [phone], "failed": []}
+    assert calls[0].data == {
+        "title": "T",
+        "message": "hello",
+        "target": ["hook of Pixel"],
+        "data": {
+            **expected,
+            "tag": "t",
+            "group": "metaapi",
+            "url": "/x",
+            "clickAction": "/x",
+            "actions": [button],
+        },
+    }
+
+
+@pytest.mark.parametrize("how", ["missing", "error", "crash", "hangs"])
+async def test_phone_whose_action_fails(
+    hass: HomeAssistant, pager: Pager, how: str
+) -> None:
+    """Its notify entity is used where the action is missing or fails, and the answer says so."""
+    phone = add_phone(hass, "Pixel")
+    entity_id = add_phone_entity(hass, phone)
+    calls = async_mock_service(hass, "notify", "send_message")
+
+    async def fail(call: ServiceCall) -> None:
+        if how == "error":
+            raise HomeAssistantError("no push")
+        if how == "crash":
+            raise ValueError
+        await asyncio.Event().wait()
+
+    if how != "missing":
+        hass.services.async_register("notify", "mobile_app_pixel", fail)
+    with patch.object(delivery, "TIMEOUT", 0.05):
+        answer = await tell(hass, devices=[phone], entities=[PAGER])
+    assert sorted(answer["sent"]) == sorted([PAGER, entity_id])
+    ((target, error),) = [(one["target"], one["error"]) for one in answer["failed"]]
+    assert target == phone
+    assert error.endswith(f"; told by {entity_id}, which cannot wake")
+    assert {call.data["entity_id"] for call in calls} == {entity_id, PAGER}
+
+
+async def test_all_at_once(hass: HomeAssistant, pager: Pager) -> None:
+    """One that hangs delays nobody else; each has its own time."""
+    phones = [add_phone(hass, f"Phone {number}") for number in range(5)]
+    waiting = asyncio.Event()
+    arrived: list[str] = []
+
+    async def hang(call: ServiceCall) -> None:
+        arrived.append(call.service)
+        await waiting.wait()
+
+    for number in range(5):
+        hass.services.async_register("notify", f"mobile_app_phone_{number}", hang)
+    task = hass.async_create_task(tell(hass, devices=phones, entities=[PAGER]))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(arrived) == 5
+    assert pager.messages == ["None: hello"]
+    waiting.set()
+    assert len((await task)["sent"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("entity_id", "state", "error"),
+    [
+        ("notify.gone", None, "does not exist"),
+        ("notify.away", "unavailable", "is unavailable"),
+        ("light.desk", "on", "is no notify entity"),
+    ],
+)
+async def test_entity_that_cannot_be_reached(
+    hass: HomeAssistant,
+    pager: Pager,
+    caplog: pytest.LogCaptureFixture,
+    entity_id: str,
+    state: str | None,
+    error: str,
+) -> None:
+    """What Home Assistant would pass over in silence is told, in the log too."""
+    if state is not None:
+        hass.states.async_set(entity_id, state)
+    answer = await tell(hass, entities=[entity_id, PAGER])
+    assert answer["sent"] == [PAGER]
+    assert answer["failed"] == [{"target": entity_id, "error": f"{entity_id} {error}"}]
+    assert f"{entity_id} {error}" in caplog.text
+
+
+async def test_device_that_is_no_phone(hass: HomeAssistant, pager: Pager) -> None:
+    """Any other device is told as one."""
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    (device, *_) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    answer = await tell(hass, devices=device.id)
+    assert "is no phone with the app" in answer["failed"][0]["error"]
+
+
+@pytest.mark.parametrize("third", ["Other", "📱"])
+async def test_phones_of_one_name(
+    hass: HomeAssistant, pager: Pager, third: str
+) -> None:
+    """The general action tells them apart, unless a third phone has that name for its own."""
+    general = async_mock_service(hass, "notify", "mobile_app")
+    async_mock_service(hass, "notify", "mobile_app_pixel")
+    both = [add_phone(hass, "Pixel"), add_phone(hass, "pixel")]
+    add_phone(hass, third)
+    answer = await tell(hass, devices=both)
+    if third == "Other":
+        assert answer["sent"] == both
+        assert [call.data["target"] for call in general] == [
+            ["hook of Pixel"],
+            ["hook of pixel"],
+        ]
+    else:
+        assert general == []
+        assert len(answer["failed"]) == 2
+
+
+async def test_on_whose_behalf(hass: HomeAssistant, pager: Pager) -> None:
+    """What is called belongs to the run that asked for it."""
+    calls = async_mock_service(hass, "notify", "send_message")
+    context = Context()
+    await hass.services.async_call(
+        DOMAIN,
+        "notify",
+        {"message": "hello", "entities": PAGER},
+        blocking=True,
+        context=context,
+    )
+    assert calls[0].context is context
+
+
+async def test_test_message(hass: HomeAssistant, pager: Pager) -> None:
+    """A test says in Home Assistant who was reached, in the home's language."""
+    assert await async_setup_component(hass, "persistent_notification", {})
+    answer = await tell(hass, test=True, entities=PAGER)
+    assert answer["title"] == "Test of your MetaApi alarm"
+    assert pager.messages == [f"{answer['title']}: {answer['message']}"]
+    (shown,) = hass.data["persistent_notification"].values()
+    assert shown["message"].endswith("everybody was reached: 1.")
+    await tell(hass, test=True)
+    (shown,) = hass.data["persistent_notification"].values()
+    assert shown["message"].startswith("You have chosen nobody")
