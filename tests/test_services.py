@@ -832,7 +832,7 @@ async def test_entry_not_loaded(
         assert raised.value.translation_placeholders == {"entry": "Two"}
         assert str(raised.value) == (
             "The entry Two is not loaded, so its accounts cannot be reconnected."
-            " Open the integration MetaApi to see why, then repair or enable the entry"
+            " Open the MetaApi integration to see why, then repair or enable the entry"
         )
 
     assert monitors[0].reconnects == []
