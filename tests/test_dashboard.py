@@ -252,10 +252,7 @@ def test_one_account(strategy: Strategy) -> None:
     (history,) = of_kind(dashboard, "history-graph")
     assert history["entities"] == [{"entity": entity(1, "status"), "name": "Scalper"}]
     (activity,) = of_kind(dashboard, "logbook")
-    assert activity["target"]["entity_id"] == [
-        entity(1, "terminal"),
-        entity(1, "reconnect_result"),
-    ]
+    assert activity["target"]["entity_id"] == [entity(1, "reconnect_result")]
 
 
 def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
@@ -269,10 +266,7 @@ def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
     assert "statistic" not in {card["type"] for card in cards(dashboard)}
     assert "undefined" not in json.dumps(dashboard)
     (activity,) = of_kind(dashboard, "logbook")
-    assert activity["target"]["entity_id"] == [
-        entity(1, "terminal"),
-        entity(1, "reconnect"),
-    ]
+    assert activity["target"]["entity_id"] == [entity(1, "terminal")]
 
 
 @pytest.mark.parametrize(
