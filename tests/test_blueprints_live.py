@@ -135,7 +135,7 @@ async def test_watch_my_terminals(
         button = {"action": f"METAAPI_RECONNECT_{device.id}"}
         hass.bus.async_fire("mobile_app_notification_action", button)
         await auto.tells_of("reconnect_failed")
-        sim.set_reconnect_mode(sim.account.id, "ok")
+        sim.set_reconnect_mode(sim.account.id, "accept")
         hass.bus.async_fire("mobile_app_notification_action", button)
         await auto.tells_of("back")
 
