@@ -302,6 +302,9 @@ async def setup_entry(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 @pytest.fixture(autouse=True)
 def custom_integrations(request: pytest.FixtureRequest) -> None:
     """Let Home Assistant find the integration, in the tests that run one."""
+    if "recorder_mock" in request.fixturenames:
+        # its database is made before Home Assistant
+        request.getfixturevalue("recorder_db_url")
     if "hass" in request.fixturenames:
         request.getfixturevalue("hass_storage")
         request.getfixturevalue("enable_custom_integrations")

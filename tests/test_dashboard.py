@@ -253,7 +253,7 @@ def test_one_account(strategy: Strategy) -> None:
     assert history["entities"] == [{"entity": entity(1, "status"), "name": "Scalper"}]
     (activity,) = of_kind(dashboard, "logbook")
     assert activity["target"]["entity_id"] == [
-        entity(1, "status"),
+        entity(1, "terminal"),
         entity(1, "reconnect_result"),
     ]
 
@@ -270,7 +270,7 @@ def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
     assert "undefined" not in json.dumps(dashboard)
     (activity,) = of_kind(dashboard, "logbook")
     assert activity["target"]["entity_id"] == [
-        entity(1, "status"),
+        entity(1, "terminal"),
         entity(1, "reconnect"),
     ]
 

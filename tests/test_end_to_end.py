@@ -51,6 +51,7 @@ FAST = Timing(
     response=5.0,
     reconnect_response=2.0,
     subscribe_settle=0.05,
+    token_again=0.2,
     sweep=0.01,
     jitter_per_account=0.0,
 )
@@ -232,7 +233,7 @@ async def test_network_away_and_back(
     # between socket and `authenticated`, nobody knows
     assert history[STATUS] in (
         ["no_connection", "connected"],
-        ["no_connection", "unknown", "connected"],
+        ["no_connection", "no_answer", "connected"],
     )
     assert BUTTON not in history
 
@@ -491,6 +492,9 @@ async def test_token_expires_while_running(hass: HomeAssistant, sim: Simulator) 
 
     (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
     assert flow["context"]["source"] == "reauth"
+    # a socket that serves is left alone, until MetaApi closes it
+    assert value(hass, TERMINAL) == STATE_ON
+    sim.revoke(token, drop=True)
     await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
     await hass.config_entries.async_unload(entry.entry_id)
 

@@ -499,7 +499,7 @@ async def test_region_that_metaapi_tells(
     assert result["reason"] == "nothing_changed"
 
     provisioning.accounts.return_value = [
-        Account(account_id=SWING.account_id, region="[london](x)")
+        Account(account_id=SWING.account_id, name="Swing", region="[london](x)")
     ]
     await entry.runtime_data.facts.async_read()
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)

@@ -7,7 +7,13 @@ from datetime import datetime
 from itertools import batched
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
-from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
+from homeassistant.core import (
+    CALLBACK_TYPE,
+    Context,
+    HassJob,
+    HomeAssistant,
+    callback,
+)
 from homeassistant.helpers.event import async_call_later
 
 from .api import (
@@ -117,9 +123,14 @@ class Accounts:
         async_close_token_forms(self._hass, self._entry)
         await self.async_take_facts()
 
-    async def async_reconnect(self, account_id: str, timeout: float) -> ReconnectResult:
-        """Reconnect an account, and record the attempt; `timeout` and the result's time are in seconds."""
-        with self._hass.data[DATA_OUTAGES].attempt(account_id) as ended:
+    async def async_reconnect(
+        self, account_id: str, timeout: float, context: Context | None = None
+    ) -> ReconnectResult:
+        """Reconnect an account, and record the attempt and who makes it.
+
+        `timeout` and the result's time are in seconds.
+        """
+        with self._hass.data[DATA_OUTAGES].attempt(account_id, context) as ended:
             result = await self._async_reconnect(account_id, timeout)
             ended(result)
         return result

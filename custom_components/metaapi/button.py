@@ -55,5 +55,7 @@ class MetaApiButton(MetaApiAccountEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Reconnect the account and tell how it went."""
         await async_reconnect_or_raise(
-            self.hass, [async_target(self.hass, self.entry, self.account_id)]
+            self.hass,
+            [async_target(self.hass, self.entry, self.account_id)],
+            context=self._context,
         )

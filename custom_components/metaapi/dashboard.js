@@ -407,7 +407,7 @@ const activitySection = (accounts, texts) => ({
       target: {
         entity_id: accounts
           .flatMap(({ status, terminal, reconnect_result: result, reconnect }) => [
-            status ?? terminal,
+            terminal ?? status,
             result ?? reconnect,
           ])
           .filter(Boolean),

@@ -15,6 +15,7 @@ from .api import AccountState
 from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
 from .data import MetaApiConfigEntry
 from .device import account_model, async_get_device
+from .outages import DATA_OUTAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,17 @@ class MetaApiAccountEntity(MetaApiEntity):
             # A device that exists keeps what was known: the user may have given the title
             self._attr_device_info["name"] = subentry.title
 
+    @callback
+    def _async_write(self) -> None:
+        """Write the state; while an attempt to reconnect is under way, in the name of whoever makes it.
+
+        The context is set anew for each write, since an entity forgets it after a few seconds.
+        """
+        record = self.hass.data[DATA_OUTAGES].record(self.account_id)
+        if record.attempted_by is not None:
+            self.async_set_context(record.attempted_by)
+        self.async_write_ha_state()
+
 
 class MetaApiStateEntity(MetaApiAccountEntity):
     """An entity that shows one side of an account's state as soon as it changes."""
@@ -106,7 +118,7 @@ class MetaApiStateEntity(MetaApiAccountEntity):
         """Write the state when this side of the account's state changed."""
         if (now := self._read()) != self._shown:
             self._shown = now
-            self.async_write_ha_state()
+            self._async_write()
 
     def _read(self) -> tuple[bool, bool | str | None]:
         """Return what is to be shown."""

@@ -64,4 +64,4 @@ class MetaApiEvent(MetaApiAccountEntity, EventEntity):
             result.outcome,
             {"seconds": round(result.seconds, 1), "error": result.error},
         )
-        self.async_write_ha_state()
+        self._async_write()

@@ -18,7 +18,7 @@ from homeassistant.config_entries import (
     ConfigEntryState,
 )
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
-from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, Context, Event, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import (
     async_dispatcher_connect,
     async_dispatcher_send,
@@ -164,6 +164,8 @@ class AccountRecord:
     """How the last attempt ended, if that was in this run of Home Assistant."""
     under_way: int = 0
     """Callers that wait for an attempt."""
+    attempted_by: Context | None = None
+    """The person or automation whose attempt is under way: the first, if several callers wait for it."""
 
     @property
     def terminal(self) -> FacetRecord:
@@ -395,8 +397,10 @@ class Outages:
     # -- attempts ------------------------------------------------------------------------------
 
     @contextmanager
-    def attempt(self, account_id: str) -> Iterator[Callable[[ReconnectResult], None]]:
-        """Record an attempt to reconnect an account; takes its result.
+    def attempt(
+        self, account_id: str, context: Context | None = None
+    ) -> Iterator[Callable[[ReconnectResult], None]]:
+        """Record an attempt to reconnect an account, and who makes it; takes its result.
 
         Callers that wait for the same attempt make one, whose result is that of the last.
         """
@@ -405,6 +409,7 @@ class Outages:
         if record.under_way == 0:
             record.attempted_at = dt_util.utcnow()
             record.result = None
+            record.attempted_by = context
             self._async_count_attempt(record)
         record.under_way += 1
         async_dispatcher_send(self._hass, SIGNAL_ATTEMPTED, account_id)
@@ -421,6 +426,8 @@ class Outages:
                 async_dispatcher_send(
                     self._hass, SIGNAL_RESULT.format(account_id), results[0]
                 )
+            if record.under_way == 0:
+                record.attempted_by = None
             async_dispatcher_send(self._hass, SIGNAL_ATTEMPTED, account_id)
 
     @callback

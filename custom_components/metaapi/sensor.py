@@ -142,7 +142,7 @@ class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
         """Write the state when it changed."""
         if (now := self._read()) != self._attr_native_value:
             self._attr_native_value = now
-            self.async_write_ha_state()
+            self._async_write()
 
     def _read(self) -> datetime | float | None:
         """Return what there is to show."""

@@ -17,6 +17,7 @@ from homeassistant.const import (
     Platform,
 )
 from homeassistant.core import (
+    Context,
     HomeAssistant,
     ServiceCall,
     ServiceResponse,
@@ -126,12 +127,19 @@ def async_target(
 
 
 async def async_reconnect_or_raise(
-    hass: HomeAssistant, targets: Iterable[Target], timeout: float = DEFAULT_TIMEOUT
+    hass: HomeAssistant,
+    targets: Iterable[Target],
+    timeout: float = DEFAULT_TIMEOUT,
+    *,
+    context: Context | None,
 ) -> None:
-    """Reconnect accounts; raises one error that names those that failed. `timeout` is in seconds."""
+    """Reconnect accounts for whoever the context names; raises one error that names those that failed.
+
+    `timeout` is in seconds.
+    """
     if failures := [
         ended
-        for ended in await _async_reconnect(hass, targets, timeout)
+        for ended in await _async_reconnect(hass, targets, timeout, context)
         if ended.outcome != Outcome.AUTHENTICATED
     ]:
         raise _error(failures)
@@ -142,7 +150,9 @@ async def _async_handle_reconnect(call: ServiceCall) -> ServiceResponse:
     targets = _async_loaded(await _async_permitted(call, _async_resolve(call)))
     timeout: float = call.data[CONF_TIMEOUT]
     if not call.return_response:
-        await async_reconnect_or_raise(call.hass, targets, timeout)
+        await async_reconnect_or_raise(
+            call.hass, targets, timeout, context=call.context
+        )
         return None
     return {
         "accounts": [
@@ -153,29 +163,34 @@ async def _async_handle_reconnect(call: ServiceCall) -> ServiceResponse:
                 "seconds": round(ended.result.seconds, 1),
                 "error": ended.error,
             }
-            for ended in await _async_reconnect(call.hass, targets, timeout)
+            for ended in await _async_reconnect(
+                call.hass, targets, timeout, call.context
+            )
         ]
     }
 
 
 async def _async_reconnect(
-    hass: HomeAssistant, targets: Iterable[Target], timeout: float
+    hass: HomeAssistant,
+    targets: Iterable[Target],
+    timeout: float,
+    context: Context | None,
 ) -> list[Ended]:
     """Reconnect accounts at the same time and return what came of each."""
     return list(
         await asyncio.gather(
-            *(_async_reconnect_one(hass, one, timeout) for one in targets)
+            *(_async_reconnect_one(hass, one, timeout, context) for one in targets)
         )
     )
 
 
 async def _async_reconnect_one(
-    hass: HomeAssistant, target: Target, timeout: float
+    hass: HomeAssistant, target: Target, timeout: float, context: Context | None
 ) -> Ended:
     """Reconnect an account and return what came of it."""
     entry = target.entry
     result = await entry.runtime_data.accounts.async_reconnect(
-        target.account_id, timeout
+        target.account_id, timeout, context
     )
     removed = (
         hass.config_entries.async_get_entry(entry.entry_id) is None

@@ -534,6 +534,18 @@ def test_a_silence_without_a_subscription_leaves_the_other_zone(pair: Bench) -> 
     assert pair.machine.up_places == ["a"]
 
 
+def test_a_silence_without_a_subscription_leaves_what_is_believed(pair: Bench) -> None:
+    """An earlier socket of the other zone showed it, which therefore decides from now on."""
+    pair.renew("s3", "b")
+    pair.answer(InternalError("fault"), "b")
+    pair.machine.subscribe_answered("a", 0, ForbiddenError("no"))
+    pair.to(59)
+    assert pair.machine.up_places == ["a", "b"]
+    pair.to(60)
+    assert pair.terminal is True
+    assert pair.machine.up_places == ["b"]
+
+
 @pytest.mark.parametrize("authenticated_first", [True, False])
 def test_faults_are_given_more_and_more_time_whatever_shows_itself(
     bench: Bench, *, authenticated_first: bool

@@ -200,6 +200,23 @@ async def test_control_frames_before_the_open_packet(
         assert socket.connected
 
 
+async def test_ping_of_a_server_that_is_gone(sockets: Sockets) -> None:
+    """A pong that cannot be sent any more is no fault of ours: the end is told."""
+
+    async def script(peer: Peer) -> None:
+        await upgrade(peer)
+        for _ in range(50):
+            peer.send_frame(PING, b"x")
+        await peer.writer.drain()
+        peer.reset()
+
+    async with Raw(script) as server:
+        for _ in range(10):
+            with pytest.raises(HandshakeEndedError):
+                await sockets.connect(server.url)
+        await is_gone(server)
+
+
 @pytest.mark.parametrize("opcode", [PING, PONG])
 async def test_flood_before_the_open_packet(sockets: Sockets, opcode: int) -> None:
     """Control frames without an end are no handshake."""

@@ -171,7 +171,6 @@ class _Belief[PlaceT: Hashable]:
         self.terminal = True
         self.ever_on = True
         self.out_of_sight = False
-        self.note_where_up()
         self.alone = place if alone and not self.high_reliability else None
         if self.rest.forbids:
             self.overrule_rest(now)

@@ -105,10 +105,8 @@ class BackOff:
         """Connects tried since the last reset."""
         self._timing = timing
         self._clock = asyncio.get_running_loop().time
-        self._down_since = self._clock()
-        """When the outage began."""
-        self._counts_from = 0.0
-        """When the pause began that comes next: with the connect that fails, or with the loss."""
+        self._down_since = self._counts_from = self._clock()
+        """When the outage began, and the next pause: with the connect that fails, or with the loss."""
         self._refusals = 0
         self._proven = False
         self._wake = asyncio.Event()

@@ -41,8 +41,6 @@ _STALL = 0.5
 _NEVER = 86_400.0
 """The library ends a socket on which nothing was sent for long; that is for our pings to judge."""
 
-_REDIRECTS = (301, 302, 303, 307, 308)
-
 _CLOSED_BY_US = "closed by us"
 _SILENT = "the server stopped answering"
 _BROKEN = "the connection broke"
@@ -195,7 +193,7 @@ class EngineIO3(engineio.AsyncClient):
         params: Mapping[str, str],
         **options: Any,
     ) -> None:
-        """Prepare a socket on the connector of a session.
+        """Prepare a socket on a session of the caller's, which follows no redirect of an upgrade any more.
 
         `on_event` gets each frame that begins with `42`, and returns whether it held an event. `params`
         may hold the token: they go to aiohttp apart from the URL, which the library logs.
@@ -241,10 +239,14 @@ class EngineIO3(engineio.AsyncClient):
     ) -> bool:
         """Open the websocket, read the open packet, start the loops."""
         error: MetaApiError
+        if _NO_REDIRECTS not in self.http.trace_configs:
+            self.http.trace_configs.append(_NO_REDIRECTS)
         try:
             async with asyncio.timeout(self._timing.upgrade):
-                ws = await self._upgrade(
-                    self._get_engineio_url(url, engineio_path, "websocket"), headers
+                ws = await self.http.ws_connect(
+                    self._get_engineio_url(url, engineio_path, "websocket"),
+                    headers=headers,
+                    **self.websocket_extra_options,
                 )
         except aiohttp.ClientResponseError as err:
             error = _refusal(err)
@@ -269,31 +271,6 @@ class EngineIO3(engineio.AsyncClient):
         # raised here, not above: the library's exception holds the URL with the token
         raise error
 
-    async def _upgrade(
-        self, url: str, headers: dict[str, str]
-    ) -> aiohttp.ClientWebSocketResponse:
-        """Open the websocket; raises HandshakeRefusedError for a redirect, which would carry the token on."""
-        if self.http.closed:
-            raise RuntimeError("Session is closed")
-        # ws_connect follows redirects unless the session itself does not
-        session = aiohttp.ClientSession(
-            connector=self.http.connector,
-            connector_owner=False,
-            cookie_jar=self.http.cookie_jar,
-            headers=self.http.headers,
-            middlewares=(_refuse_redirects,),
-            timeout=self.http.timeout,
-            trace_configs=self.http.trace_configs,
-            trust_env=self.http.trust_env,
-        )
-        try:
-            ws: aiohttp.ClientWebSocketResponse = await session.ws_connect(
-                url, headers=headers, **self.websocket_extra_options
-            )
-            return ws
-        finally:
-            session.detach()
-
     def _adopt(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         """Keep a websocket, and be called for each of its bytes: a large frame may take long to come."""
         self.ws = ws
@@ -310,7 +287,8 @@ class EngineIO3(engineio.AsyncClient):
         while not self._nonsense.add():
             message = await ws.receive()
             if message.type is aiohttp.WSMsgType.PING:
-                await ws.pong(message.data)
+                with suppress(aiohttp.ClientError):  # gone: what comes next says so
+                    await ws.pong(message.data)
             elif message.type is not aiohttp.WSMsgType.PONG:
                 return message
         raise HandshakeEndedError(f"MetaApi ended the handshake: {_FLOOD}")
@@ -479,15 +457,21 @@ def _why_closed(message: aiohttp.WSMessage) -> str:
     return f"the server closed it{code}"
 
 
-async def _refuse_redirects(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Take a redirect for a refusal: only the user decides who gets the token."""
-    response = await handler(request)
-    if response.status in _REDIRECTS:
-        response.close()
-        raise HandshakeRefusedError(response.status)
-    return response
+async def _refuse_redirect(
+    session: aiohttp.ClientSession,
+    context: object,
+    params: aiohttp.TraceRequestRedirectParams,
+) -> None:
+    """Take a redirect of an upgrade for a refusal: only the user decides who gets the token."""
+    if params.headers.get("Upgrade") == "websocket":
+        params.response.close()
+        raise HandshakeRefusedError(params.response.status)
+
+
+_NO_REDIRECTS = aiohttp.TraceConfig()
+"""Is called before a redirect is followed; `ws_connect` itself cannot be told not to."""
+_NO_REDIRECTS.on_request_redirect.append(_refuse_redirect)
+_NO_REDIRECTS.freeze()
 
 
 def _refusal(err: aiohttp.ClientResponseError) -> MetaApiError:
