@@ -28,7 +28,7 @@ def lags(texts: dict[str, Any], english: dict[str, Any]) -> Iterator[str]:
     for path, text in original.items():
         if path not in translated:
             yield f"{path} is missing"
-        elif translated[path] == text and " " in text:
+        elif translated[path] == text and _is_sentence(text):
             yield f"{path} is not translated"
         elif _literals(translated[path]) != _literals(text):
             yield f"{path} has other placeholders, links or code"
@@ -41,6 +41,12 @@ def strings(texts: Any, path: str = "") -> Iterator[tuple[str, str]]:
         return
     for key, value in texts.items():
         yield from strings(value, f"{path}.{key}" if path else key)
+
+
+def _is_sentence(text: str) -> bool:
+    """Return whether a text is more than a term, or values with their units."""
+    words = re.findall(r"[^\W\d_]+", re.sub(r"\{\w+\}", "", text))
+    return len(words) > 1 and any(len(word) > 3 for word in words)
 
 
 def _literals(text: str) -> tuple[set[str], list[str]]:

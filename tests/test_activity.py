@@ -28,6 +28,7 @@ from homeassistant.util import dt as dt_util
 from .conftest import (
     CONNECTED,
     DISCONNECTED,
+    NO_CONNECTION,
     SCALP,
     SWING,
     FakeMonitor,
@@ -39,7 +40,7 @@ BUTTON = "button.swing_reconnect"
 RESULT = "event.swing_reconnect_result"
 RECONNECTING = AccountState(terminal=False, status=Status.RECONNECTING)
 
-ON_THE_DASHBOARD = (TERMINAL, RESULT)
+ON_THE_DASHBOARD = (RESULT,)
 
 
 @pytest.fixture
@@ -131,12 +132,19 @@ async def test_reconnected_by_a_person(
 
     shown = await rows(hass, since, list(ON_THE_DASHBOARD))
 
-    assert [(row["entity_id"], row.get("context_user_id")) for row in shown] == [
-        (TERMINAL, None),
-        (TERMINAL, hass_admin_user.id),
-        (RESULT, hass_admin_user.id),
+    began = dt_util.as_local(since + timedelta(seconds=1))
+    assert [
+        (row.get("name"), row.get("message"), row.get("context_user_id"))
+        for row in shown
+    ] == [
+        ("Swing is down", "Status: Disconnected.", None),
+        (
+            "Swing is back",
+            f"It was down for 10 min, since {began:%H:%M}. Attempts to reconnect: 1.",
+            hass_admin_user.id,
+        ),
+        ("Swing Reconnect result", None, hass_admin_user.id),
     ]
-    assert [row["state"] for row in shown[:2]] == ["off", "on"]
     assert shown[2]["attributes"] == {"event_type": "authenticated"}
 
 
@@ -169,10 +177,10 @@ async def test_reconnected_by_an_automation(
 
     shown = await rows(hass, since, list(ON_THE_DASHBOARD))
 
-    assert [(row["entity_id"], row.get("context_name")) for row in shown] == [
-        (TERMINAL, None),
-        (RESULT, "Repair my terminals"),
-        (TERMINAL, None),
+    assert [(row["name"], row.get("context_name")) for row in shown] == [
+        ("Swing is down", None),
+        ("Swing Reconnect result", "Repair my terminals"),
+        ("Swing is back", None),
     ]
     assert shown[1]["attributes"] == {"event_type": "timed_out"}
 
@@ -187,7 +195,45 @@ async def test_an_outage_that_ends_by_itself(
 
     shown = await rows(hass, since, list(ON_THE_DASHBOARD))
 
-    assert [row["state"] for row in shown] == ["off", "on"]
+    assert [row["name"] for row in shown] == ["Swing is down", "Swing is back"]
+    assert shown[1]["message"].startswith("It was down for 10 min")
+
+
+async def test_other_outages(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A lost broker and a gap in sight are told as well; the first value and a reload are no outage."""
+    since = dt_util.utcnow() - timedelta(minutes=5)
+    for state in (
+        AccountState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
+        CONNECTED,
+        NO_CONNECTION,
+        CONNECTED,
+    ):
+        freezer.tick(60)
+        monitor.push(SWING.account_id, state)
+        await hass.async_block_till_done()
+
+    await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    monitors[-1].push(SWING.account_id, CONNECTED)
+    await hass.async_block_till_done()
+
+    shown = [
+        row
+        for row in await rows(hass, since, list(ON_THE_DASHBOARD))
+        if "message" in row
+    ]
+
+    assert [(row["name"], row["message"].split(",")[0]) for row in shown] == [
+        ("Swing has lost its broker", "Status: Broker disconnected."),
+        ("Swing has its broker again", "It was without its broker for 1 min"),
+        ("Swing is out of sight", "Status: MetaApi unreachable."),
+        ("Swing is in sight again", "Home Assistant could not see it for 1 min"),
+    ]
 
 
 async def test_everything_that_follows_names_the_person(
@@ -221,7 +267,7 @@ async def test_everything_that_follows_names_the_person(
     assert sorted(
         (row["entity_id"], row["state"])
         for row in shown
-        if row.get("context_user_id") is None
+        if row.get("context_user_id") is None and "state" in row
     ) == [
         ("binary_sensor.swing_broker", "unknown"),
         (TERMINAL, "off"),

@@ -552,8 +552,8 @@ async def test_row_10_out_of_sight(home: Home) -> None:
     await home.lasts(minutes=1)
     (message,) = home.messages()
     assert message == (
-        "Swing is out of sight: Home Assistant has not seen it since 03:12 (MetaTrader 5, 90210, Broker-Live). Status: No connection to"
-        " MetaApi. Check the network of your home, or whether MetaApi has a fault."
+        "Swing is out of sight: Home Assistant has not seen it since 03:12 (MetaTrader 5, 90210, Broker-Live). Status: MetaApi"
+        " unreachable. Check the network of your home, or whether MetaApi has a fault."
     )
     await home.lasts(minutes=15)
     await home.show("swing", CONNECTED)

@@ -79,8 +79,9 @@ async def test_always_available(
             ReconnectResult(Outcome.TIMED_OUT, 60),
             "reconnect_timed_out",
             (
-                "Swing: the terminal did not come back in time. Wait a little, try a longer"
-                " timeout, or look at the account at MetaApi"
+                "Swing: the terminal did not come back in time, but still may."
+                " Wait a minute and look at the status."
+                " If it stays disconnected, look at the account at MetaApi"
             ),
         ),
         (

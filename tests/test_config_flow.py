@@ -172,7 +172,7 @@ async def test_token_then_accounts(
     assert selector["mode"] == "dropdown"
     shown = result["description_placeholders"]
     assert shown["found"] == "2"
-    assert shown["expires"] == "2031-03-04 05:05"
+    assert shown["expires"] == "March 4, 2031, 05:05 (Europe/Berlin)"
 
     result = await submit(hass, result, accounts=[SWING.account_id, SCALP.account_id])
     assert_created(result, SWING.account_id, SCALP.account_id)
@@ -480,7 +480,7 @@ async def test_text_is_no_account_id(
     )
     assert result["errors"] == {CONF_ACCOUNTS: "invalid_account_id"}
     shown = result["description_placeholders"]["account"]
-    assert shown == (typed if len(typed) <= 40 else f"{typed[:40]}…")
+    assert shown == (typed if len(typed) <= 20 else f"{typed[:8]}…")
     assert preselected(result["data_schema"], CONF_ACCOUNTS) == [
         SWING.account_id,
         typed,
@@ -532,7 +532,7 @@ async def test_look_up_fails(
     result = await submit(hass, await to_accounts(hass), accounts=[TYPED])
     assert result["step_id"] == "accounts"
     assert result["errors"] == errors
-    named = TYPED if CONF_ACCOUNTS in errors else ""
+    named = f"{TYPED[:8]}…" if CONF_ACCOUNTS in errors else ""
     assert result["description_placeholders"]["account"] == named
 
     result = await submit(hass, result, accounts=[SWING.account_id])
@@ -549,7 +549,7 @@ async def test_account_of_another_entry(hass: HomeAssistant, mocks: MagicMock) -
 
     result = await submit(hass, result, accounts=[SWING.account_id])
     assert result["errors"] == {CONF_ACCOUNTS: "account_already_configured"}
-    assert result["description_placeholders"]["account"] == SWING.account_id
+    assert result["description_placeholders"]["account"] == "11111111…"
 
     mocks.accounts.return_value = []
     mocks.account.side_effect = None
@@ -749,7 +749,7 @@ async def test_region_of_typed_ids(
     result = await submit(hass, result, accounts=[TYPED], region="London")
     assert result["errors"] == {CONF_ACCOUNTS: "account_not_in_region"}
     shown = result["description_placeholders"]
-    assert (shown["account"], shown["region"]) == (TYPED, "london")
+    assert (shown["account"], shown["region"]) == ("44444444…", "london")
     assert suggested(result["data_schema"])[CONF_REGION] == "London"
     result = await submit(hass, result, accounts=[TYPED], region="a b")
     assert result["errors"] == {CONF_REGION: "invalid_region"}
@@ -766,12 +766,11 @@ async def test_region_of_typed_ids(
 async def test_login_typed_as_account(
     hass: HomeAssistant, mocks: MagicMock, login: str
 ) -> None:
-    """Who types the login is told what the ID looks like."""
+    """Who types the login is told where the ID is."""
     result = await submit(hass, await to_accounts(hass), accounts=[login])
     assert result["errors"] == {CONF_ACCOUNTS: "looks_like_login"}
     shown = result["description_placeholders"]
     assert shown["account"] == login.strip()
-    assert shown["example"] == "865d3a4d-3803-486d-bdf3-a85679d9fad2"
     mocks.account.assert_not_called()
     result = await submit(hass, result, accounts=[SWING.account_id])
     assert_created(result, SWING.account_id)
@@ -839,7 +838,7 @@ async def test_reauth_form(hass: HomeAssistant, loaded: MockConfigEntry) -> None
     shown = result["description_placeholders"]
     assert shown["name"] == "Home"
     assert shown["accounts"] == "Swing, Scalp"
-    assert shown["expires"].startswith("2099-12-31")
+    assert shown["expires"].startswith("December 31, 2099")
     assert list(result["data_schema"].schema) == [CONF_TOKEN]
     assert suggested(result["data_schema"]) == {}
 
@@ -864,7 +863,9 @@ async def test_reauth_of_a_loaded_entry(
     result = await submit(hass, result, token=f" {NEW_TOKEN} ")
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reauth_successful"
-    assert result["description_placeholders"] == {"expires": "2029-12-31 16:00"}
+    assert result["description_placeholders"] == {
+        "expires": "December 31, 2029, 16:00 (US/Pacific)"
+    }
     assert loaded.data == {
         CONF_TOKEN: NEW_TOKEN,
         CONF_API_URL: URL,
@@ -1084,7 +1085,7 @@ async def test_reauth_of_a_limited_token(
 @pytest.mark.parametrize(
     ("error", "key", "named"),
     [
-        (ForbiddenError("no"), "forbidden", SWING.account_id),
+        (ForbiddenError("no"), "forbidden", "11111111…"),
         (UnauthorizedError("no"), "invalid_auth", ""),
         (CannotConnectError("no"), "cannot_connect", ""),
     ],
@@ -1186,7 +1187,7 @@ async def test_reconfigure_form(hass: HomeAssistant, loaded: MockConfigEntry) ->
     }
     assert result["data_schema"].schema[CONF_ADVANCED].options == {"collapsed": False}
     assert result["description_placeholders"]["name"] == "Home"
-    assert result["description_placeholders"]["expires"].startswith("2099-12-31")
+    assert result["description_placeholders"]["expires"].startswith("December 31, 2099")
 
 
 async def test_reconfigure_everything(
@@ -1206,7 +1207,9 @@ async def test_reconfigure_everything(
     )
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"
-    assert result["description_placeholders"] == {"expires": "2029-12-31 16:00"}
+    assert result["description_placeholders"] == {
+        "expires": "December 31, 2029, 16:00 (US/Pacific)"
+    }
     assert loaded.data == {
         CONF_TOKEN: NEW_TOKEN,
         CONF_API_URL: "http://127.0.0.1:8765",
@@ -1227,7 +1230,7 @@ async def test_reconfigure_keeps_the_token(
     result = await loaded.start_reconfigure_flow(hass)
     result = await submit(hass, result, **user_input)
     assert result["reason"] == "reconfigure_successful"
-    assert result["description_placeholders"]["expires"].startswith("2099-12-31")
+    assert result["description_placeholders"]["expires"].startswith("December 31, 2099")
     assert loaded.data == {CONF_TOKEN: TOKEN}
     await hass.async_block_till_done()
 

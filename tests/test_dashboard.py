@@ -252,10 +252,7 @@ def test_one_account(strategy: Strategy) -> None:
     (history,) = of_kind(dashboard, "history-graph")
     assert history["entities"] == [{"entity": entity(1, "status"), "name": "Scalper"}]
     (activity,) = of_kind(dashboard, "logbook")
-    assert activity["target"]["entity_id"] == [
-        entity(1, "terminal"),
-        entity(1, "reconnect_result"),
-    ]
+    assert activity["target"]["entity_id"] == [entity(1, "reconnect_result")]
 
 
 def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
@@ -269,10 +266,7 @@ def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
     assert "statistic" not in {card["type"] for card in cards(dashboard)}
     assert "undefined" not in json.dumps(dashboard)
     (activity,) = of_kind(dashboard, "logbook")
-    assert activity["target"]["entity_id"] == [
-        entity(1, "terminal"),
-        entity(1, "reconnect"),
-    ]
+    assert activity["target"]["entity_id"] == [entity(1, "terminal")]
 
 
 @pytest.mark.parametrize(
@@ -591,7 +585,7 @@ def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
         hass.states.async_set(entity(number, "status"), "no_connection")
         hass.states.async_set(entity(number, "terminal"), "unavailable")
     hass.states.async_set(entity(3, "status"), "unavailable")
-    box = "No connection to MetaApi", "Out of sight since 07:00 (less than a minute)"
+    box = "MetaApi unreachable", "Out of sight since 07:00 (less than a minute)"
     assert render(hass, strategy, home).split("\n\n") == [
         "## Cannot see",
         alert("warning", "Gold, Scalper", *box),
@@ -636,7 +630,7 @@ def test_an_account_without_its_status_is_told_as_well(
     shown = render(hass, strategy, home)
     for title, reason in (
         ("Gold", "Broker disconnected"),
-        ("Scalper", "Terminal disconnected"),
+        ("Scalper", "Disconnected"),
         ("Swing", "Unavailable"),
     ):
         assert f'title="{title}">{reason}<br>' in shown

@@ -544,7 +544,10 @@ async def test_token_expires(
     assert shown["entry"] == "Home"
     # in the home's own time
     expires_at = dt_util.as_local(ISSUED + timedelta(days=100))
-    assert shown["expires"] == f"{expires_at:%Y-%m-%d %H:%M}"
+    assert (
+        shown["expires"]
+        == f"{expires_at:%B} {expires_at.day}, {expires_at:%Y, %H:%M} (US/Pacific)"
+    )
 
     for _ in range(13):
         await pass_time(hass, freezer, DAY)

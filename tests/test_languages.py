@@ -6,6 +6,7 @@ from pathlib import Path
 import re
 import string
 from typing import Any
+import unicodedata
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -93,8 +94,86 @@ SHAPE = vol.Schema(
     }
 )
 
-# What a tile of the dashboard shows of a status before it cuts the text off, in letters of usual width
-TILE = 26
+# What places show on a phone of 390 pixels before they cut a text off or break it, in letters of usual width
+PLACES = {
+    # half the width, beside an icon
+    r"entity\.sensor\.status\.state\.\w+": 20,
+    # a row of Activity or of a device's page
+    r"entity\.event\.\w+\.state_attributes\.event_type\.state\.\w+": 26,
+    r"entity\.\w+\.\w+\.name": 26,
+    # a line of the picker
+    r"(triggers|conditions|services)\.\w+\.name": 36,
+    # the label of a field
+    r"(triggers|conditions|services)\.\w+\.fields\.\w+\.name": 44,
+    r"config\w*(\.account)?\.step\.\w+(\.sections\.\w+)?\.data\.\w+": 32,
+    # the heading of a dialog
+    r"config\w*(\.account)?\.step\.\w+\.title": 32,
+    r"issues\.\w+\.fix_flow\.step\.\w+\.title": 32,
+    # two lines of the list of repairs, with a name
+    r"issues\.\w+\.title": 60,
+    # a menu
+    r"config_subentries\.account\.initiate_flow\.\w+": 20,
+    # the title of a push
+    r"common\.(account|broker)s?_\w+(?<!_at)": 44,
+}
+
+# What the picker of triggers and conditions is searched for
+SEARCHED = {
+    "de": ("metatrader", "broker", "trading"),
+    "en": ("metatrader", "broker", "trading"),
+    "es": ("metatrader", "bróker", "trading"),
+    "pt-BR": ("metatrader", "corretora", "trading"),
+    "ru": ("metatrader", "брокер", "торгов"),
+    "zh-Hans": ("metatrader", "经纪商", "交易"),
+}
+
+# What stands in a text beside its own words: names, numbers, dates, links and what MetaApi said; no sentence of ours
+GIVEN = frozenset(
+    [
+        "account",
+        "accounts",
+        "accounts_url",
+        "allowed",
+        "attempt",
+        "attempts",
+        "count",
+        "day",
+        "days",
+        "details",
+        "duration",
+        "entry",
+        "error",
+        "expires",
+        "found",
+        "hours",
+        "login",
+        "minutes",
+        "month",
+        "name",
+        "names",
+        "outcome",
+        "platform",
+        "provisioning",
+        "region",
+        "seconds",
+        "server",
+        "state",
+        "status",
+        "streaming",
+        "target",
+        "targets",
+        "time",
+        "token_url",
+        "type",
+        "used",
+        "web_app_url",
+        "year",
+        "zone",
+    ]
+)
+
+# A sentence, or what ends with a date or a list
+SENTENCE = re.compile(r".*([.。!?]|[:\uff1a]\s?\{\w+\})", re.DOTALL)
 
 # Texts that end without a full stop in every language
 LABELS = frozenset({"name", "title", "entry_type"})
@@ -175,6 +254,12 @@ def test_what_lags(translated: dict[str, str], lack: list[str]) -> None:
     assert list(lags(translated, {"one": "An account {name}", "two": "two"})) == lack
 
 
+def test_terms_and_units_may_be_the_same() -> None:
+    """A word alone and values with their units are the same in many languages."""
+    same = {"units": "{hours} h {minutes} min", "term": "Status: {status}."}
+    assert list(lags(same, same)) == []
+
+
 async def test_a_language_that_lags_falls_back_to_english(
     hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,10 +285,72 @@ async def test_a_language_that_lags_falls_back_to_english(
     assert shown[f"component.{DOMAIN}.issues.{issue}.title"] == texts["title"]
 
 
-def test_statuses_fit_a_tile(language: dict[str, Any]) -> None:
-    """No status is cut off on the dashboard."""
-    statuses = language["entity"]["sensor"]["status"]["state"]
-    assert not [text for text in statuses.values() if len(text) > TILE]
+def width(text: str) -> int:
+    """Return how many letters of usual width a text takes, without what its placeholders hold."""
+    letters = re.sub(r"\{\w+\}", "", text)
+    return sum(1 + (unicodedata.east_asian_width(one) in "WF") for one in letters)
+
+
+def test_texts_fit_their_places(language: dict[str, Any]) -> None:
+    """No text is longer than what its place shows on a phone."""
+    texts = dict(strings(language))
+    for place, bound in PLACES.items():
+        there = {
+            path: text for path, text in texts.items() if re.fullmatch(place, path)
+        }
+        assert there, place
+        assert not {
+            path: f"{width(text)} > {bound}: {text}"
+            for path, text in there.items()
+            if width(text) > bound
+        }
+
+
+def test_sentences_have_a_full_stop(language: dict[str, Any]) -> None:
+    """What tells or explains something ends like a sentence."""
+    assert not {
+        path: text
+        for path, text in strings(language)
+        if re.search(
+            r"\.(abort|error|data_description)\.\w+$|\.(description|message)$", path
+        )
+        and not SENTENCE.fullmatch(text)
+    }
+
+
+def test_errors_hold_no_code(language: dict[str, Any]) -> None:
+    """An error is shown as it is: backticks and links would be read out."""
+    assert not {
+        path: text
+        for path, text in strings(language)
+        if re.search(r"\.error\.\w+$|\.message$", path) and re.search(r"`|\]\(", text)
+    }
+
+
+def test_placeholders_take_no_sentence(language: dict[str, Any]) -> None:
+    """What a text takes in is the same in every language, or a name: never words of ours in another grammar."""
+    assert {
+        name
+        for _, text in strings(language)
+        for _, name, _, _ in string.Formatter().parse(text)
+        if name
+    } == GIVEN
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_pickers_find_triggers_and_conditions(name: str) -> None:
+    """Each is found by what traders type, in its name or its description."""
+    path = PACKAGE / "translations" / f"{name}.json"
+    texts = json.loads(path.read_text(encoding="utf-8"))
+    for category in ("triggers", "conditions"):
+        for key, one in texts[category].items():
+            shown = f"{one['name']} {one['description']}".casefold()
+            assert [word for word in SEARCHED[name] if word not in shown] == [], key
+
+
+def test_every_language_is_searched() -> None:
+    """The words that are searched for are known in each language."""
+    assert {file.stem for file in FILES} == set(SEARCHED)
 
 
 def test_names_of_languages() -> None:
@@ -236,10 +383,10 @@ def test_what_is_complained_about(text: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("language_of_home", "button", "status"),
     [
-        ("en", "Reconnect", "Terminal disconnected"),
+        ("en", "Reconnect", "Disconnected"),
         ("de", "Neu verbinden", "Terminal getrennt"),
-        ("es", "Volver a conectar", "Terminal desconectado"),
-        ("pt-BR", "Reconectar", "Terminal desconectado"),
+        ("es", "Volver a conectar", "Desconectado"),
+        ("pt-BR", "Reconectar", "Desconectado"),
         ("ru", "Переподключить", "Терминал отключён"),
         ("zh-Hans", "重新连接", "终端已断开"),
     ],

@@ -16,7 +16,7 @@ from custom_components.metaapi.api import (
 )
 from custom_components.metaapi.const import DOMAIN
 from custom_components.metaapi.repairs import MetaApiRepairFlow
-from custom_components.metaapi.texts import expiry_text
+from custom_components.metaapi.texts import async_expiry_text
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
@@ -226,7 +226,7 @@ async def test_new_token(
 
     assert (result["type"], result["reason"]) == ("abort", "token_replaced")
     assert placeholders(aborts("token_expiring")["token_replaced"]) == {"expires"}
-    assert result["description_placeholders"]["expires"] == expiry_text(new)
+    assert result["description_placeholders"]["expires"] == async_expiry_text(hass, new)
     assert expiring.data[CONF_TOKEN] == new
     assert len(monitors) == 2
     assert monitors[-1].token == new

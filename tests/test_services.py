@@ -54,8 +54,9 @@ FAILURE_TEXTS = {
         " Look at the account at MetaApi"
     ),
     "reconnect_timed_out": (
-        "the terminal did not come back in time."
-        " Wait a little, try a longer timeout, or look at the account at MetaApi"
+        "the terminal did not come back in time, but still may."
+        " Wait a minute and look at the status."
+        " If it stays disconnected, look at the account at MetaApi"
     ),
     "reconnect_not_deployed": (
         "not deployed, so there is no terminal to reconnect. Deploy it at MetaApi first"
@@ -191,8 +192,8 @@ async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None
     assert reconnected(monitor) == BOTH
     assert raised.value.translation_key == "reconnect_failed"
     assert str(raised.value) == (
-        "These accounts are not back: Swing (Trading is closed), Scalp."
-        " The Status of each one says why"
+        "These accounts did not come back: Swing (Trading is closed), Scalp."
+        " Their status shows why"
     )
 
 
@@ -250,9 +251,9 @@ async def test_two_refusals(hass: HomeAssistant, monitor: FakeMonitor) -> None:
         await call(hass, entity_id="all")
 
     assert str(raised.value) == (
-        "These accounts are not back:"
+        "These accounts did not come back:"
         " Swing (Trading is closed), Scalp (Broker {is} away)."
-        " The Status of each one says why"
+        " Their status shows why"
     )
 
 
@@ -753,7 +754,7 @@ async def test_nothing_of_ours(
             assert raised.value.translation_key == "no_account_in_target"
 
     assert str(raised.value) == (
-        "The target holds no MetaApi account. Choose the device of an account,"
+        "The target has no MetaApi account. Choose the device of an account,"
         " one of its entities, or an area or a label that has one"
     )
     assert monitor.reconnects == []
@@ -831,7 +832,7 @@ async def test_entry_not_loaded(
         assert raised.value.translation_placeholders == {"entry": "Two"}
         assert str(raised.value) == (
             "The entry Two is not loaded, so its accounts cannot be reconnected."
-            " Its page says why: repair or enable it first"
+            " Open the MetaApi integration to see why, then repair or enable the entry"
         )
 
     assert monitors[0].reconnects == []

@@ -196,6 +196,7 @@ def test_messages_have_texts() -> None:
     used |= {key for keys in messages.TITLES.values() for key in keys}
     used |= {*messages.LOST_AT.values(), *messages.WAS_LOST.values()}
     used |= {f"advice_{about}" for about in (*messages.ADVICE, "not_running")}
+    used |= {f"month_{month}" for month in range(1, 13)}
     # the dashboard's own texts are held by its tests
     assert used == {key for key in TEXTS["common"] if not key.startswith("dashboard_")}
 

@@ -12,6 +12,7 @@ from homeassistant.config_entries import (
 )
 from homeassistant.const import CONF_TOKEN
 from homeassistant.core import callback
+from homeassistant.helpers.translation import async_load_integrations
 
 from .access import Access, Listing, async_renew, offered_accounts
 from .api import Account
@@ -29,7 +30,7 @@ from .forms import (
     without_token,
 )
 from .subentry_flow import AccountSubentryFlow
-from .texts import NOT_KNOWN, enumerate_names, escape_markdown, expiry_text
+from .texts import NOT_KNOWN, async_expiry_text, enumerate_names, escape_markdown
 
 TITLE = "MetaApi"
 
@@ -118,7 +119,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 schema,
                 error,
                 account_field=CONF_ACCOUNTS,
-                expires=expiry_text(self._access.token),
+                expires=await self._async_expiry(self._access.token),
                 found=str(found),
             )
         )
@@ -144,7 +145,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
             except FormError as err:
                 error = err
             else:
-                return self._abort_renewed(entry, "reauth_successful")
+                return await self._async_abort_renewed(entry, "reauth_successful")
         titles = [
             subentry.title
             for subentry in entry.get_subentries_of_type(SUBENTRY_ACCOUNT)
@@ -155,7 +156,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 REAUTH_SCHEMA,
                 error,
                 accounts=escape_markdown(enumerate_names(titles)),
-                expires=expiry_text(entry.data[CONF_TOKEN]),
+                expires=await self._async_expiry(entry.data[CONF_TOKEN]),
                 name=entry.title,
             )
         )
@@ -175,7 +176,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
             except FormError as err:
                 error = err
             else:
-                return self._abort_renewed(entry, "reconfigure_successful")
+                return await self._async_abort_renewed(entry, "reconfigure_successful")
         suggested = (
             suggest_credentials(entry.data)
             if user_input is None
@@ -187,7 +188,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 "reconfigure",
                 self.add_suggested_values_to_schema(schema, suggested),
                 error,
-                expires=expiry_text(entry.data[CONF_TOKEN]),
+                expires=await self._async_expiry(entry.data[CONF_TOKEN]),
                 name=entry.title,
             )
         )
@@ -212,12 +213,20 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         numbered = (f"{TITLE} {number}" for number in range(2, len(taken) + 2))
         return next(title for title in (TITLE, *numbered) if title not in taken)
 
-    @callback
-    def _abort_renewed(self, entry: ConfigEntry, reason: str) -> ConfigFlowResult:
+    async def _async_expiry(self, token: str) -> str:
+        """Return when a token expires; in words, which nobody has loaded before the first entry."""
+        await async_load_integrations(self.hass, {DOMAIN})
+        return async_expiry_text(self.hass, token)
+
+    async def _async_abort_renewed(
+        self, entry: ConfigEntry, reason: str
+    ) -> ConfigFlowResult:
         """End a flow whose data is in use by now."""
         return self.async_abort(
             reason=reason,
-            description_placeholders={"expires": expiry_text(entry.data[CONF_TOKEN])},
+            description_placeholders={
+                "expires": await self._async_expiry(entry.data[CONF_TOKEN])
+            },
         )
 
     def _show_user(

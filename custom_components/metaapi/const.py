@@ -23,6 +23,10 @@ SETUP_TIMEOUT = 10
 SERVICE_NOTIFY = "notify"
 SERVICE_RECONNECT = "reconnect"
 
+ATTR_MESSAGE = "message"
+EVENT_OUTAGE = f"{DOMAIN}_outage"
+"""An outage of an account began or ended; Activity shows it in words."""
+
 SUBENTRY_ACCOUNT = "account"
 
 MANUFACTURER = "MetaApi"

@@ -406,10 +406,8 @@ const activitySection = (accounts, texts) => ({
       grid_options: { columns: "full", rows: 6 },
       target: {
         entity_id: accounts
-          .flatMap(({ status, terminal, reconnect_result: result, reconnect }) => [
-            terminal ?? status,
-            result ?? reconnect,
-          ])
+          // the outages themselves are told beside the result of an attempt
+          .map(({ status, terminal, reconnect_result: result }) => result ?? terminal ?? status)
           .filter(Boolean),
       },
     },

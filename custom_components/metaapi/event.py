@@ -1,17 +1,20 @@
-"""Events: how an attempt to reconnect an account ended."""
+"""Events: how an attempt to reconnect an account ended, and for Activity the outages around it."""
 
 from typing import override
 
 from homeassistant.components.event import EventEntity, EventEntityDescription
 from homeassistant.config_entries import ConfigSubentry
+from homeassistant.const import ATTR_ENTITY_ID, ATTR_NAME
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import Outcome, ReconnectResult
+from .const import ATTR_MESSAGE, EVENT_OUTAGE
 from .data import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity
-from .outages import SIGNAL_RESULT
+from .messages import Composer, Phase, Told
+from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, SIGNAL_RESULT, Facet
 
 PARALLEL_UPDATES = 0
 
@@ -47,8 +50,16 @@ class MetaApiEvent(MetaApiAccountEntity, EventEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen to the attempts of this account only."""
+        """Listen to the attempts and the outages of this account only."""
         await super().async_added_to_hass()
+        self._last = self._read_last()
+        self.async_on_remove(
+            async_dispatcher_connect(
+                self.hass,
+                SIGNAL_ACCOUNT.format(self.account_id),
+                self._async_recorded,
+            )
+        )
         self.async_on_remove(
             async_dispatcher_connect(
                 self.hass,
@@ -65,3 +76,34 @@ class MetaApiEvent(MetaApiAccountEntity, EventEntity):
             {"seconds": round(result.seconds, 1), "error": result.error},
         )
         self._async_write()
+
+    def _read_last(self) -> dict[Facet, bool | None]:
+        """Return the last value of each facet of the account."""
+        record = self.hass.data[DATA_OUTAGES].record(self.account_id)
+        return {facet: state.last for facet, state in record.facets.items()}
+
+    @callback
+    def _async_recorded(self) -> None:
+        """Show in Activity that an outage began, or ended and how long it was.
+
+        The rows of the account's other entities say neither why nor how long.
+        """
+        before, self._last = self._last, self._read_last()
+        for facet, last in self._last.items():
+            if before[facet] is None or last is before[facet]:
+                continue
+            record = self.hass.data[DATA_OUTAGES].record(self.account_id)
+            composer = Composer(self.hass)
+            told = [Told(account_id=self.account_id, entry=self.entry, record=record)]
+            phase = Phase.BACK if last else Phase.LOST
+            self.hass.bus.async_fire(
+                EVENT_OUTAGE,
+                {
+                    ATTR_ENTITY_ID: self.entity_id,
+                    ATTR_NAME: composer.title(facet, phase, told),
+                    ATTR_MESSAGE: composer.message(facet, phase, told)
+                    if last
+                    else composer.text("status_is", status=composer.status(record)),
+                },
+                context=record.attempted_by,
+            )

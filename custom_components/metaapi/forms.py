@@ -54,9 +54,9 @@ _ACCOUNT_ID = re.compile(r"[0-9A-Za-z_-]{20,40}")
 _LOGIN = re.compile(r"[0-9]{3,15}")
 _HEXADECIMAL_ID = re.compile(r"[0-9A-Fa-f-]+")
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
-_SHOWN_MAX = 40
-
-EXAMPLE_ID = "865d3a4d-3803-486d-bdf3-a85679d9fad2"
+_SHOWN_MAX = 20
+"""No login is longer; of an id the beginning tells it from the others that were typed."""
+_SHOWN_OF_LONG = 8
 
 
 class FormError(Exception):
@@ -85,7 +85,7 @@ class FormError(Exception):
     def shown_account(self) -> str:
         """Return the account that the text names; what was typed may be anything."""
         account = clean_text(self.account or "")
-        return account if len(account) <= _SHOWN_MAX else f"{account[:_SHOWN_MAX]}…"
+        return account if len(account) <= _SHOWN_MAX else f"{account[:_SHOWN_OF_LONG]}…"
 
 
 class Form(TypedDict):
@@ -115,7 +115,6 @@ def form(
             **placeholders,
             "account": error.shown_account if error else "",
             "region": error.region if error else "",
-            "example": EXAMPLE_ID,
         },
     )
 

@@ -31,9 +31,9 @@ from .const import ACCOUNT_URL, DOMAIN, TOKEN_URL, WEB_APP_URL
 from .texts import (
     NOT_KNOWN,
     PLACEHOLDERS,
+    async_expiry_text,
     enumerate_names,
     escape_markdown,
-    expiry_text,
 )
 
 # What the ids of the issues begin with
@@ -228,7 +228,7 @@ class ExpiryIssue:
             translation_key="token_expiring",
             translation_placeholders={
                 "entry": _shown(self._entry.title),
-                "expires": expiry_text(self._entry.data[CONF_TOKEN]),
+                "expires": async_expiry_text(self._hass, self._entry.data[CONF_TOKEN]),
                 "name": clean_text(self._entry.title),
                 "provisioning": PLACEHOLDERS["provisioning"],
                 "streaming": PLACEHOLDERS["streaming"],

@@ -164,6 +164,18 @@ class Composer:
         local = now if moment is None else dt_util.as_local(moment)
         return f"{local:%H:%M}" if local.date() == now.date() else f"{local:%F %H:%M}"
 
+    def date(self, moment: datetime) -> str:
+        """Return a day and its time in words, and whose time it is."""
+        local = dt_util.as_local(moment)
+        return self.text(
+            "date",
+            day=local.day,
+            month=self.text(f"month_{local.month}"),
+            time=f"{local:%H:%M}",
+            year=local.year,
+            zone=self._hass.config.time_zone.replace("_", " "),
+        )
+
     def duration(self, duration: timedelta) -> str:
         """Return a duration in the units that matter."""
         seconds = round(duration.total_seconds())

@@ -27,7 +27,7 @@ from .issues import (
     DATA_SUBENTRY_ID,
     TOKEN_EXPIRING,
 )
-from .texts import expiry_text
+from .texts import async_expiry_text
 
 
 class MetaApiRepairFlow(ConfirmRepairFlow, ABC):
@@ -102,7 +102,9 @@ class TokenExpiringRepairFlow(MetaApiRepairFlow):
             return await self._async_show(error)
         return self.async_abort(
             reason="token_replaced",
-            description_placeholders={"expires": expiry_text(data[CONF_TOKEN])},
+            description_placeholders={
+                "expires": async_expiry_text(self.hass, data[CONF_TOKEN])
+            },
         )
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 import re
 
-from homeassistant.util import dt as dt_util
+from homeassistant.core import HomeAssistant, callback
 
 from .api import PROVISIONING, STREAMING, Account, read_claims
 from .const import ACCOUNT_URL, TOKEN_URL
+from .messages import Composer
 
 NAMED_MAX = 10
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+.!|~&:-])")
@@ -46,10 +47,11 @@ def enumerate_names(names: Sequence[str]) -> str:
     return ", ".join([*names[:NAMED_MAX], *more]) or NOT_KNOWN
 
 
-def expiry_text(token: str) -> str:
-    """Return when a token expires, in local time."""
+@callback
+def async_expiry_text(hass: HomeAssistant, token: str) -> str:
+    """Return when a token expires, in the language and the time zone of the home."""
     expires_at = read_claims(token).expires_at
-    return f"{dt_util.as_local(expires_at):%Y-%m-%d %H:%M}" if expires_at else NOT_KNOWN
+    return Composer(hass).date(expires_at) if expires_at else NOT_KNOWN
 
 
 def escape_markdown(text: str) -> str:

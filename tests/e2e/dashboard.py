@@ -39,7 +39,7 @@ async def reconnect_on_the_dashboard(walk: Walk) -> None:
     down = on_top(walk)
     async with walk.step("See an account down", image="dashboard-down"):
         await walk.set_terminal(DOWN, up=False)
-        await expect(section(walk, DOWN.name)).to_contain_text("Terminal disconnected")
+        await expect(section(walk, DOWN.name)).to_contain_text("Disconnected")
         await expect(down).to_contain_text(DOWN.name)
         await expect(down).to_contain_text(BROKER_DOWN.name)
         await expect(down).not_to_contain_text(UP.name)
