@@ -176,7 +176,7 @@ TEXTS = {
             "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Neu verbinden um 03:47 fehlgeschlagen: Von MetaApi abgelehnt"
             " (no such terminal). Home Assistant versucht es nicht mehr von selbst. Sieh dir das Konto bei MetaApi an."
         ),
-        "over": "Der Ausfall dauerte 1 Std. 0 min, ab 03:12. Versuche, neu zu verbinden: 3.",
+        "over": "Der Ausfall dauerte 1 Std. 0 Min., ab 03:12. Versuche, neu zu verbinden: 3.",
     },
 }
 

@@ -23,6 +23,7 @@ from .forms import (
     read_region,
 )
 from .texts import NOT_KNOWN, account_state, escape_markdown
+from .watcher import async_ask_for_token
 
 
 class AccountSubentryFlow(ConfigSubentryFlow):
@@ -45,7 +46,7 @@ class AccountSubentryFlow(ConfigSubentryFlow):
                 self._listing = await access.listing()
             except FormError as err:
                 if err.key == "invalid_auth":
-                    entry.async_start_reauth(self.hass)
+                    async_ask_for_token(self.hass, entry)
                 return self.async_abort(reason=err.key)
         error: FormError | None = None
         if user_input is not None:

@@ -65,7 +65,7 @@ def test_name_that_is_none(name: Any) -> None:
     error = from_name(name, None)
     assert type(error) is InternalError
     assert error.name == "InternalError"
-    assert str(error) == "MetaApi gave no reason"
+    assert str(error) == "InternalError"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_name_that_is_none(name: Any) -> None:
 def test_status(status: int, expected: type[RequestError]) -> None:
     """Each status of REST has a class, and a text even when the body has none."""
     assert type(from_status(status)) is expected
-    assert str(from_status(status)) == f"MetaApi answered with HTTP status {status}"
+    assert str(from_status(status)) == f"HTTP {status}"
     assert from_status(status).name == expected.__name__
     assert str(from_status(status, "because")) == "because"
 
@@ -94,7 +94,7 @@ def test_status(status: int, expected: type[RequestError]) -> None:
 def test_message_that_is_none(message: Any) -> None:
     """Without a message of the server's, the name or the status says it."""
     assert str(from_name("NotFoundError", message)) == "NotFoundError"
-    assert str(from_status(404, message)) == "MetaApi answered with HTTP status 404"
+    assert str(from_status(404, message)) == "HTTP 404"
 
 
 def test_message_is_one_bounded_line() -> None:

@@ -188,7 +188,7 @@ def from_name(
     """Build the exception for an error that MetaApi named itself (`processingError`, or a REST body)."""
     known = name if isinstance(name, str) else ""
     return _BY_NAME.get(known, InternalError)(
-        _text(message) or known or "MetaApi gave no reason",
+        _text(message) or known or InternalError.__name__,
         name=known[:_MESSAGE_LIMIT],
         details=details,
         metadata=metadata if isinstance(metadata, Mapping) else None,
@@ -201,7 +201,7 @@ def from_status(
     """Build the exception for an HTTP status of the provisioning API."""
     cls = _BY_STATUS.get(status, InternalError)
     return cls(
-        _text(message) or f"MetaApi answered with HTTP status {status}",
+        _text(message) or f"HTTP {status}",
         name=cls.__name__,
         details=details,
         metadata=metadata if isinstance(metadata, Mapping) else None,

@@ -19,7 +19,7 @@ Where the design leaves room, the model takes what the terminal does:
   for 9 s since it went out.
 - Where the account was last up decides: every such zone must have answered. If it was up nowhere, one is enough;
   but a zone whose round runs, or whose socket is away for less than 60 s, is waited for, and quota and Forbidden
-  forbid the judgement.
+  forbid the judgment.
 - REST decides where the answers leave doubt: it is asked at once about `TimeoutError` and `ValidationError`, after
   30 s about a mute zone, a minute apart at least, every 5 min at least, and waited for for 15 s.
 - An on that no socket has shown for 120 s is out of sight, whatever we heard otherwise. What only a lost socket
