@@ -9,7 +9,7 @@ from .ui import Flow
 from .walk import Walk
 
 STATES = {
-    "Sensors": "Status Connected Terminal Connected",
+    "Sensors": "/Disconnected since Unknown Downtime \\S+ Status Connected Terminal Connected/",
     "Diagnostic": "Broker Connected",
 }
 INTEGRATION = "/config/integrations/integration/metaapi"
