@@ -42,13 +42,11 @@ async def replace_a_token_in_time(walk: Walk) -> None:
     async with walk.step("Be told that the token expires soon"):
         await walk.go("/config/repairs")
         await page.get_by_text(EXPIRES_SOON).click()
-        await flow.expect_title("New token for MetaApi")
+        await flow.expect_title("Replace the token of MetaApi")
     async with walk.step("Repair it with a token that lasts"):
-        await flow.submit()
-        await flow.expect_title("Change the token or the server")
         await flow.fill("token", await walk.renew_token(365 * DAY))
         await flow.submit()
-        await expect(flow.root).to_contain_text("The changes are in use.")
+        await expect(flow.root).to_contain_text("The new token is in use.")
         await flow.finish("Close")
         await expect(page.get_by_text("no repairs pending")).to_be_visible()
         await expect(page.get_by_text(EXPIRES_SOON)).to_have_count(0)
