@@ -132,3 +132,19 @@ async def test_yaml_is_what_home_assistant_takes(
         config = await async_validate_config_item(hass, "1", whole)
         assert isinstance(config, AutomationConfig), block
         assert config.validation_status is ValidationStatus.OK, config.validation_error
+
+
+def test_troubleshooting_names_statuses_as_people_see_them() -> None:
+    """What the table calls a status is what Home Assistant shows."""
+    english = json.loads(
+        (ROOT / "custom_components/metaapi/translations/en.json").read_text()
+    )
+    shown = set(english["entity"]["sensor"]["status"]["state"].values())
+    rows = re.findall(
+        r"^\| Status is (.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    named = {name for row in rows for name in re.findall(r"\*([^*]+)\*", row)}
+    assert named
+    assert named <= shown
+    # these two need no advice
+    assert shown - named <= {"Connected", "Reconnecting"}

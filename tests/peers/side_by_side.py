@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
+import json
 import logging
 from pathlib import Path
 import random
@@ -122,13 +123,16 @@ class Disagreement:
     truth: bool
     sdk: bool | None
     ours: bool | None
+    details: str = ""
+    """What our client knows of the account, where it is wrong."""
 
     @override
     def __str__(self) -> str:
-        """Return one line."""
+        """Return one line, and a second one where there is more to know."""
+        details = f"\n      {self.details}" if self.details else ""
         return (
             f"step {self.step} ({self.faults}), account {self.account}: "
-            f"{self.truth} is true, the SDK shows {self.sdk}, ours {self.ours}"
+            f"{self.truth} is true, the SDK shows {self.sdk}, ours {self.ours}{details}"
         )
 
 
@@ -376,8 +380,20 @@ class SideBySide:
                     value,
                     self.sdk_timeline(account)[-1][1],
                     self.ours(account),
+                    "" if self.ours(account) is value else self._describe(account),
                 )
             )
+
+    def _describe(self, account: str) -> str:
+        """Return what our client knows of an account, and the last events of it."""
+        found = self.monitor.diagnostics()
+        (about,) = [one for one in found["accounts"] if one["account_id"] == account]
+        events = [
+            " ".join(f"{value}" for key, value in event.items() if key != "account_id")
+            for event in found["events"]
+            if event.get("account_id") in (account, None)
+        ]
+        return json.dumps({"zones": about["zones"], "events": events[-25:]})
 
     async def _wait(self, condition: Callable[[], object], timeout: float) -> bool:
         """Return whether a condition came true in time."""
