@@ -84,6 +84,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+import pytest
 
 # -- the words of the design, as numbers -----------------------------------------------------------
 
@@ -1648,6 +1649,8 @@ PROFILE = settings(
 )
 
 
+# A busy machine takes minutes for it; cut short, Hypothesis calls it flaky
+@pytest.mark.timeout(900)
 def test_terminal_is_what_the_model_says() -> None:
     """Random events and clock jumps, in every order."""
     run_state_machine_as_test(Machine, settings=PROFILE)
