@@ -8,6 +8,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.metaapi.api import Account, CannotConnectError
 from custom_components.metaapi.const import REREAD_INTERVAL
+from custom_components.metaapi.device import async_account_name
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
@@ -200,3 +201,11 @@ async def test_serial_number(
         provisioning.accounts.return_value = [replace(SWING, login=changed)]
         await data_of(entry).facts.async_read()
         assert device_of(hass, entry, SWING.account_id).serial_number == now
+
+
+async def test_name_without_a_device(hass: HomeAssistant) -> None:
+    """Before its device is made an account goes by its title, and one that is gone by its id."""
+    entry = make_entry(SWING)
+    entry.add_to_hass(hass)
+    assert async_account_name(hass, entry, SWING.account_id) == "Swing"
+    assert async_account_name(hass, entry, "gone") == "gone"

@@ -288,12 +288,16 @@ class Zone:
     @property
     def round_said(self) -> set[str]:
         """Return what was answered in the running round."""
-        start = self.round_started
-        return {
-            said.about
-            for when, _, said in self.log
-            if start is not None and said and said.counts and when >= start
-        }
+        found: set[str] = set()
+        started = False
+        for _, what, said in self.log:
+            if what == "emptied" or (said and not said.about):
+                started = False
+            elif what == "sent" and not started:
+                started, found = True, set()
+            elif said and said.counts:
+                found.add(said.about)
+        return found if started else set()
 
     @property
     def round_ends(self) -> float | None:
