@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from api.errors import TooManyPendingError
+from api.errors import CannotConnectError, TooManyPendingError
 from api.model import Outcome
 from api.reconnect import Proof
 from api.timing import Timing
+from api.transport.channel import Channel
 from api.transport.connection import Connection
 import pytest
 
 from .faults.warp import warped
-from .scripted import accept, scripted
+from .scripted import accept, later, refuse, scripted
 from .test_reconnect_timelines import well
 
 HOST = (0, "ps-1")
@@ -129,3 +130,41 @@ async def test_a_socket_that_holds_too_many_requests(
         ((zone, when),) = script.asked("reconnect")
         assert zone == "a"
         assert when == pytest.approx(3, abs=0.1)
+
+
+@pytest.fixture
+def no_seed_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody answer at the seed page's server."""
+    connect = Channel.connect
+
+    async def nobody(self: Channel, url: str, *, seed_page: bool = False) -> None:
+        if seed_page:
+            raise CannotConnectError("nobody is there")
+        await connect(self, url)
+
+    monkeypatch.setattr(Channel, "connect", nobody)
+
+
+@warped
+async def test_seed_page_that_is_away_leaves_the_first_form(no_seed_page: None) -> None:
+    """Silence calls for the second form; where that is away, a late answer to the first still counts."""
+    async with scripted() as script:
+        await well(script)
+        script.answers["a", "reconnect"] = later(40, accept)
+        script.at(45, script.show, "a", "disconnected")
+        script.at(50, script.show, "a", "authenticated")
+        result = await script.reconnect()
+        assert result.outcome is Outcome.AUTHENTICATED
+        assert script.asked("reconnect") == [("a", 2.0)]
+
+
+@warped
+async def test_seed_page_that_is_away_leaves_the_refusal(no_seed_page: None) -> None:
+    """What the first form was answered is told, not that nobody answers the second."""
+    async with scripted() as script:
+        await well(script)
+        script.answers["a", "reconnect"] = refuse("ValidationError")
+        result = await script.reconnect()
+        assert result.outcome is Outcome.REFUSED
+        assert result.error
+        assert "nobody" not in result.error
