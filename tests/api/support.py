@@ -116,7 +116,7 @@ class Witness:
         ]
 
     def subscribed_since(self, count: int) -> bool:
-        """Tell whether a further subscribe reached the simulator."""
+        """Return whether a further subscribe reached the simulator."""
         return len(self.sim.requests_of("subscribe")) > count
 
     async def until[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:

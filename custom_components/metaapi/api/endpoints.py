@@ -121,7 +121,7 @@ def check_api_url(text: str) -> str:
 
 
 def _is_near(host: str) -> bool:
-    """Tell whether a host is this machine or a literal private address."""
+    """Return whether a host is this machine or a literal private address."""
     if host == "localhost":
         return True
     try:

@@ -99,7 +99,7 @@ class Replica:
 
     @property
     def deployed(self) -> bool:
-        """Tell whether MetaApi runs a terminal for this replica."""
+        """Return whether MetaApi runs a terminal for this replica."""
         return self.state == DEPLOYED
 
     @classmethod
@@ -132,7 +132,7 @@ class Account:
 
     @property
     def deployed(self) -> bool:
-        """Tell whether MetaApi runs a terminal for this account."""
+        """Return whether MetaApi runs a terminal for this account."""
         return self.state == DEPLOYED
 
     @property

@@ -80,7 +80,7 @@ class Steps[Value]:
                 yield start, until
 
     def throughout(self, start: float, end: float, *, value: Value) -> bool:
-        """Tell whether it was some value all the time."""
+        """Return whether it was some value all the time."""
         return any(
             since <= start and end <= until for since, until in self.spans(value, end)
         )
@@ -332,7 +332,7 @@ class Chaos:
         self.clear[zone].set(self.rig.now, self._is_clear(zone, self.rig.proxies[zone]))
 
     def _is_clear(self, zone: str, proxy: Proxy) -> bool:
-        """Tell whether a zone's socket is open and nothing is wrong with its line."""
+        """Return whether a zone's socket is open and nothing is wrong with its line."""
         return not self._unclear[zone] and any(
             line.opened_at is not None and line.ended_at is None for line in proxy.lines
         )
@@ -768,7 +768,7 @@ class Chaos:
                 verdict.note("false on", f"{name} at {when:.1f}")
 
     def _was_seen_well(self, facts: Facts, since: float, until: float) -> bool:
-        """Tell whether a terminal was well all the time, in a zone that the client saw, and not long ago."""
+        """Return whether a terminal was well all the time, in a zone that the client saw, and not long ago."""
         return any(
             start <= since
             and until <= end

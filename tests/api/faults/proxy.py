@@ -335,7 +335,7 @@ async def _read_frame(reader: asyncio.StreamReader) -> bytes:
 
 
 def _is_text(frame: bytes) -> bool:
-    """Tell whether a frame is a text."""
+    """Return whether a frame is a text."""
     return frame[0] & 0x0F == 1
 
 

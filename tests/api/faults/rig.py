@@ -211,7 +211,7 @@ class Rig:
         return since if before in values else None
 
     def heard_since(self, account_id: str, since: float) -> bool:
-        """Tell whether a terminal gave a sign of life after a moment."""
+        """Return whether a terminal gave a sign of life after a moment."""
         heard = self.monitor.heard[account_id]
         return bool(heard) and heard[-1][0] > since
 
@@ -306,7 +306,7 @@ class Left:
     timers: int
 
     def __bool__(self) -> bool:
-        """Tell whether anything is left."""
+        """Return whether anything is left."""
         return bool(self.tasks or self.sockets or self.timers)
 
 
@@ -334,7 +334,7 @@ class Census:
 
 
 def is_clients(task: asyncio.Task[Any]) -> bool:
-    """Tell whether a task is the client's, by its name or the code that it runs."""
+    """Return whether a task is the client's, by its name or the code that it runs."""
     code = getattr(task.get_coro(), "cr_code", None)
     where = code.co_filename if code is not None else ""
     return task.get_name().startswith("metaapi") or not any(
@@ -343,6 +343,6 @@ def is_clients(task: asyncio.Task[Any]) -> bool:
 
 
 def is_api(callback: object) -> bool:
-    """Tell whether a callback is one of the client's."""
+    """Return whether a callback is one of the client's."""
     module = getattr(callback, "__module__", "") or ""
     return module.startswith(("api.", "custom_components."))

@@ -199,7 +199,7 @@ class Host:
         return (self.instance, self.name)
 
     def can_be(self, key: Key) -> bool:
-        """Tell whether an event that names a host this way can mean this one."""
+        """Return whether an event that names a host this way can mean this one."""
         return all(
             None in (mine, named) or mine == named
             for mine, named in zip(self.key, key, strict=True)
@@ -496,7 +496,7 @@ class Model:
             self.ask_everywhere(lambda other: other is not zone and not other.ours)
 
     def is_held_back(self, zone: Zone) -> bool:
-        """Tell whether a subscribe that wants to go out has nothing to say but that it may not."""
+        """Return whether a subscribe that wants to go out has nothing to say but that it may not."""
         wants = zone.due is not None and self.could_subscribe(zone)
         return wants and not (zone.in_flight or zone.ours or zone.hears or zone.refusal)
 
@@ -941,7 +941,7 @@ class Model:
     # what goes out
 
     def wants_subscribe(self, zone: Zone) -> bool:
-        """Tell whether a subscribe goes out now."""
+        """Return whether a subscribe goes out now."""
         return (
             self.may_subscribe(zone)
             and zone.due is not None
@@ -953,7 +953,7 @@ class Model:
         return max(zone.no_sooner, zone.sent_at + APART, self.hold_until)
 
     def may_subscribe(self, zone: Zone) -> bool:
-        """Tell whether a subscribe may go out at all."""
+        """Return whether a subscribe may go out at all."""
         alone_elsewhere = self.alone not in {None, zone.name} and not zone.ours
         return (
             self.could_subscribe(zone)
@@ -964,7 +964,7 @@ class Model:
         )
 
     def could_subscribe(self, zone: Zone) -> bool:
-        """Tell whether the account and its socket are there, to subscribe on."""
+        """Return whether the account and its socket are there, to subscribe on."""
         return zone.up and self.deployed is not False and self.exists
 
     def to_judge(self, zone: Zone) -> Iterator[float]:
@@ -980,7 +980,7 @@ class Model:
             yield self.unseen_since + UNSEEN_AT_MOST
 
     def wants_probe(self, zone: Zone) -> bool:
-        """Tell whether a ping goes out now."""
+        """Return whether a ping goes out now."""
         return (
             zone.up
             and not zone.probing
@@ -1005,7 +1005,7 @@ class Model:
         return when
 
     def wants_rest(self) -> bool:
-        """Tell whether REST is asked now."""
+        """Return whether REST is asked now."""
         return not self.token_refused and self.now >= self.asks_rest_at()
 
 
@@ -1039,32 +1039,32 @@ def when(where: Callable[[Zone], bool]) -> Callable[[Any], Any]:
 
 
 def is_up(zone: Zone) -> bool:
-    """Tell whether a zone's socket is open."""
+    """Return whether a zone's socket is open."""
     return zone.up
 
 
 def is_down(zone: Zone) -> bool:
-    """Tell whether a zone's socket is closed."""
+    """Return whether a zone's socket is closed."""
     return not zone.up
 
 
 def is_asking(zone: Zone) -> bool:
-    """Tell whether a subscribe waits for its answer."""
+    """Return whether a subscribe waits for its answer."""
     return zone.in_flight
 
 
 def is_probing(zone: Zone) -> bool:
-    """Tell whether a ping waits for its answer."""
+    """Return whether a ping waits for its answer."""
     return zone.probing
 
 
 def is_over_quota(zone: Zone) -> bool:
-    """Tell whether the last subscribe met a quota."""
+    """Return whether the last subscribe met a quota."""
     return zone.up and zone.refusal is Status.QUOTA_EXHAUSTED
 
 
 def is_not_found(zone: Zone) -> bool:
-    """Tell whether the last subscribe met nobody."""
+    """Return whether the last subscribe met nobody."""
     return zone.up and zone.refusal is Status.NOT_FOUND
 
 
@@ -1205,7 +1205,7 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def a_round_is_over(self) -> bool:
-        """Tell whether a round lasted its time somewhere."""
+        """Return whether a round lasted its time somewhere."""
         return any(
             zone.up
             and zone.round_started is not None
