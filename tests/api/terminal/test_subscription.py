@@ -13,7 +13,9 @@ from api.errors import (
     ValidationError,
 )
 from api.model import Status
+from api.terminal.subscription import Subscription
 from api.terminal.terminal import AccountState
+from api.timing import Timing
 import pytest
 
 from .bench import ANY, AWAY, BAD, NONE_DEPLOYED, QUOTA, Bench, asked
@@ -730,3 +732,13 @@ def test_every_open_socket_has_to_agree() -> None:
     assert bench.state.timeouts == 1
     bench.answer(AWAY, "a")
     assert bench.state.timeouts == 2
+
+
+def test_a_wish_for_later_keeps_an_earlier_one() -> None:
+    """What is wanted at once is not put off."""
+    subscription = Subscription(Timing())
+    subscription.want(5.0)
+    subscription.want_by(10.0)
+    assert subscription.wanted_at == 5.0
+    subscription.want_by(2.0)
+    assert subscription.wanted_at == 2.0

@@ -12,7 +12,7 @@ from api.errors import (
     UnauthorizedError,
 )
 from api.model import Status
-from api.terminal.terminal import AccountState
+from api.terminal.terminal import AccountState, Action, Terminal
 import pytest
 
 from .bench import ANY, BAD, ONE, QUOTA, TWO, Bench
@@ -737,3 +737,34 @@ def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None
     assert bench.subscribes() == [0]
     bench.to(300)
     assert bench.subscribes() == [0, 300]
+
+
+def test_news_of_the_broker_by_part_of_a_name() -> None:
+    """A `status` that names only the host is of the terminal that is known in full."""
+    terminal = Terminal(("a",), 0.0)
+    terminal.socket_up("a", "s", 0.0)
+    terminal.subscribe_answered("a", 0.0)
+    assert terminal.authenticated("a", (0, "ps-1"), "s", 0.0)
+    for connected in (True, False):
+        assert terminal.status(
+            "a", (None, "ps-1"), connected=connected, authenticated=True, now=1.0
+        )
+        assert terminal.state.broker is connected
+
+
+def test_a_status_that_denies_the_terminal_waits_with_the_next_subscribe() -> None:
+    """As after a `disconnected`, three seconds."""
+    terminal = Terminal(("a",), 0.0)
+    terminal.socket_up("a", "s", 0.0)
+    terminal.subscribe_answered("a", 0.0)
+    terminal.authenticated("a", (0, "ps-1"), "s", 0.0)
+    terminal.pending.clear()
+    assert terminal.status(
+        "a", (0, "ps-1"), connected=None, authenticated=False, now=100.0
+    )
+    assert terminal.state.terminal is False
+    assert terminal.pending == []
+    terminal.tick(102.9)
+    assert (Action.SUBSCRIBE, "a") not in terminal.pending
+    terminal.tick(103.0)
+    assert (Action.SUBSCRIBE, "a") in terminal.pending
