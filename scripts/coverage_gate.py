@@ -24,4 +24,5 @@ def judge(report: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(judge(Path(sys.argv[1]))))
+    # an empty text would be an error as well
+    sys.exit("\n".join(judge(Path(sys.argv[1]))) or None)

@@ -92,3 +92,12 @@ def test_a_run_must_meet_peers(
     )
     assert done.returncode == code
     assert ("No test ran in tests/peers" in done.stdout) is bool(code)
+
+
+@pytest.mark.parametrize(("percent", "code"), [(100.0, 0), (99.0, 1)])
+def test_exit_code(tmp_path: Path, percent: float, code: int) -> None:
+    """Nothing to complain of is success."""
+    gate = (sys.executable, "-m", "scripts.coverage_gate")
+    file = report(tmp_path, WHOLE | {FLOWS[0]: percent})
+    result = subprocess.run((*gate, file), cwd=PACKAGE.parents[1], check=False)
+    assert result.returncode == code
