@@ -239,7 +239,7 @@ class Accounts:
     def _async_set_facts(
         self, subentry: ConfigSubentry, account: Account | None
     ) -> None:
-        """Tell the monitor what REST says; nothing about an account that could not be read."""
+        """Pass on to the monitor what REST says; nothing about an account that could not be read."""
         account_id = subentry.data[CONF_ACCOUNT_ID]
         if account is not None:
             async_account_not_deleted(self._hass, subentry)

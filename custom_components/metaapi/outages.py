@@ -350,7 +350,7 @@ class Outages:
 
     @callback
     def _async_started(self, _hass: HomeAssistant) -> None:
-        """Tell what came of all that happened before automations run."""
+        """Report what came of all that happened before automations run."""
         self.started = True
         for (account_id, facet), before in tuple(self._early.items()):
             # one by one: each is told as it would have been then
@@ -361,7 +361,7 @@ class Outages:
 
     @callback
     def _async_tell(self, account_id: str, facet: Facet, before: bool | None) -> None:
-        """Tell triggers of a new current value."""
+        """Notify triggers of a new current value."""
         state = self.facet(account_id, facet)
         first = state.current is not None and not state.met
         state.met = state.met or first

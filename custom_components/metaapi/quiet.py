@@ -117,7 +117,7 @@ class Quiet:
 
     @callback
     def _async_look(self) -> None:
-        """Tell when a quiet time has ended."""
+        """Fire when a quiet time has ended."""
         was_quiet, self._was_quiet = self._was_quiet, self.is_quiet()
         if was_quiet and not self._was_quiet and self._ended is not None:
             self._ended()

@@ -41,7 +41,7 @@ class Follower:
 
     @callback
     def async_attempted(self, account_id: str) -> None:
-        """Tell of an attempt that failed during an outage that was told."""
+        """Report an attempt that failed during an outage that was reported."""
         followed = self._followed.get(account_id)
         record = self._subject.record(account_id)
         if (
@@ -65,7 +65,7 @@ class Follower:
 
     @callback
     def async_quiet_ended(self) -> None:
-        """Tell what is still so after a quiet time, though it was told before."""
+        """Report what is still so after a quiet time, though it was reported before."""
         if not self._subject.wanted:
             for account_id in self._followed:
                 since = self._subject.state(account_id).since or dt_util.utcnow()

@@ -203,7 +203,7 @@ class TriggerQueue:
 
     @callback
     def _async_fire(self, phase: Phase, items: list[Item]) -> None:
-        """Tell what waited."""
+        """Report what waited."""
         for item in items:
             self.async_drop(item.key)
         self._fire(phase, items)

@@ -415,7 +415,7 @@ class EngineIO3(engineio.AsyncClient):
             self.closed.set_result(reason)
 
     async def shut(self) -> None:
-        """Say goodbye for a bounded time, then end the socket and its loops for certain."""
+        """Close politely for a bounded time, then end the socket and its loops for certain."""
         try:
             if self.state == "connected" and self.ws is not None:
                 self.state = "disconnecting"

@@ -64,7 +64,7 @@ class Engine(Protocol):
         """End the socket here and now."""
 
     async def shut(self) -> None:
-        """Say goodbye for a bounded time, then end the socket for certain."""
+        """Close politely for a bounded time, then end the socket for certain."""
 
 
 type EngineFactory = Callable[..., Engine]
