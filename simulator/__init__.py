@@ -1,4 +1,4 @@
-"""MetaApi in a box: REST, the socket, and faults on demand; for tests and the demo."""
+"""Simulate MetaApi (REST, the socket, faults on demand) for tests and the demo."""
 
 from .account import (
     STATES,

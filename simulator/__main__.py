@@ -19,14 +19,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--accounts", type=int, default=4, metavar="N", help="default 4"
     )
-    parser.add_argument(
-        "--token", help="token to accept instead of one of its own making"
-    )
+    parser.add_argument("--token", help="token to accept instead of a generated one")
     parser.add_argument(
         "--conditions",
         choices=("mixed", "up"),
         default="mixed",
-        help="mixed: up, terminal down, broker down, undeployed, then up (default); up: all well",
+        help="mixed: up, terminal down, broker down, undeployed, then up (default); up: all up",
     )
     parser.add_argument("--status-interval", type=float, default=5.0, metavar="SECONDS")
     parser.add_argument("--ping-interval", type=float, default=25.0, metavar="SECONDS")
@@ -44,7 +42,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def greeting(sim: Simulator) -> str:
-    """Return what a person needs to use it."""
+    """Return the URL, the token and the accounts as readable text."""
     lines = [
         f"MetaApi simulator on {sim.url} (page there, control API under /simulator/)",
         f"Token: {sim.token}",
@@ -57,7 +55,7 @@ def greeting(sim: Simulator) -> str:
 
 
 def details(sim: Simulator) -> str:
-    """Return the same for a program."""
+    """Return the URL, the token and the accounts as JSON."""
     accounts = [
         {
             "id": each.id,
@@ -71,7 +69,7 @@ def details(sim: Simulator) -> str:
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Serve until told to stop."""
+    """Serve until SIGINT or SIGTERM."""
     make = demo_accounts if options.conditions == "mixed" else plain_accounts
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -91,7 +89,7 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run, and say plainly when the port is taken."""
+    """Run the simulator; exit with a one-line message if the port is taken."""
     options = parse()
     try:
         asyncio.run(run(options))

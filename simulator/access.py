@@ -1,4 +1,4 @@
-"""Which tokens are accepted, and for what."""
+"""The tokens that are accepted, and what each of them allows."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,10 @@ from .tokens import DEFAULT_OWNER, SimToken, make_jwt
 
 
 class Access:
-    """Grants tokens and revokes them."""
+    """Grants and revokes tokens."""
 
     def __init__(self, cloud: Cloud, sockets: Sockets) -> None:
-        """Accept no token yet."""
+        """Start without an accepted token."""
         self.token = ""
         self._cloud = cloud
         self._sockets = sockets
@@ -27,7 +27,7 @@ class Access:
         accounts: Iterable[str] | None = None,
         expires: int | None = None,
     ) -> str:
-        """Accept a token from now on, a new one if none is given; return it."""
+        """Accept a token from now on, and return it; without one, generate a new one."""
         only = None if accounts is None else frozenset(accounts)
         if token is None:
             times = {} if expires is None else {"expires": expires}
@@ -49,7 +49,7 @@ class Access:
         return token
 
     def restore(self, token: str | None = None) -> None:
-        """Accept a token that was revoked, as it was before."""
+        """Accept a revoked token again, with the permissions it had."""
         self._cloud.tokens[token or self.token].refusal = None
 
     def revoke(
@@ -59,7 +59,7 @@ class Access:
         drop: bool = False,
         seconds: float | None = None,
     ) -> None:
-        """Refuse a token; open sockets get UnauthorizedError, and stay unless dropped."""
+        """Refuse a token; its open sockets get UnauthorizedError and stay open unless `drop`."""
         token = self.token if token is None else token
         self._cloud.tokens[token].refusal = Span.of(None, seconds)
         if drop:

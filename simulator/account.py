@@ -1,4 +1,4 @@
-"""A MetaTrader account as MetaApi's cloud knows it: state that tests and people may change."""
+"""A MetaTrader account in MetaApi's cloud, with state that tests and people may change."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ STATES = (
 
 @dataclass(slots=True)
 class SimHost:
-    """One terminal process."""
+    """One terminal process of an account."""
 
     name: str
     zone: int = 0
@@ -43,20 +43,20 @@ class SimHost:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Spec:
-    """What REST says of an account and nothing here depends on."""
+    """Fields of an account that only REST shows."""
 
     version: int = 5
     type: str = "cloud-g2"
     reliability: str = "regular"
     tags: list[str] = field(default_factory=list)
 
-    # Grows with each change of any account's state.
+    # Increases with every state change of any account.
     state_changed: int = field(default_factory=lambda: next(state_changes))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class EventPlan:
-    """What events say of the terminals; `replicas` None: the number of hosts."""
+    """What events report about the terminals; `replicas` None means the number of hosts."""
 
     silent: bool = False
     authenticated: bool = True
@@ -66,7 +66,7 @@ class EventPlan:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class SubscribePlan:
-    """What becomes of a `subscribe`."""
+    """How to answer a `subscribe`."""
 
     mode: SubscribeMode = "normal"
     error: str = "ForbiddenError"
@@ -74,7 +74,7 @@ class SubscribePlan:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ReconnectPlan:
-    """What becomes of a `reconnect`, and what became of those so far."""
+    """How to answer a `reconnect`, and how earlier ones ended."""
 
     mode: ReconnectMode = "accept"
     then: ReconnectMode | None = None
@@ -89,7 +89,7 @@ class ReconnectPlan:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class SimAccount:
-    """One account; clients see what is changed here directly with the next status."""
+    """One account; clients see a direct change of a field with the next status."""
 
     id: str = field(default_factory=lambda: str(uuid4()))
     name: str = "Account"
@@ -108,12 +108,12 @@ class SimAccount:
     rest: dict[str, Any] = field(default_factory=dict)
 
     def run_in(self, zones: Iterable[int]) -> None:
-        """Start over with one terminal process in each zone, up if any was."""
+        """Replace the hosts by one terminal process per zone, up if any was up before."""
         self.hosts = hosts_in(zones, up=self.up)
 
     @property
     def zones(self) -> tuple[int, ...]:
-        """Return the zones that the account has hosts in."""
+        """Return the zones in which the account has hosts."""
         return tuple(sorted({host.zone for host in self.hosts}))
 
     @property
@@ -123,7 +123,7 @@ class SimAccount:
 
     @property
     def deployed(self) -> bool:
-        """Return whether the account runs at all."""
+        """Return whether the account is deployed."""
         return self.state == DEPLOYED
 
     @property
@@ -133,7 +133,7 @@ class SimAccount:
 
     @property
     def connection_status(self) -> str:
-        """Return what the REST API calls the state of the terminal and its broker."""
+        """Return the `connectionStatus` that REST shows."""
         if not (self.deployed and self.up):
             return "DISCONNECTED"
         return "CONNECTED" if self.broker else "DISCONNECTED_FROM_BROKER"
@@ -146,7 +146,7 @@ class SimAccount:
 
 
 def hosts_in(zones: Iterable[int], *, up: bool = True) -> list[SimHost]:
-    """Return one terminal process in each zone."""
+    """Return one terminal process per zone."""
     return [SimHost(f"ps-mp{'abcdefgh'[zone]}-1", zone, up) for zone in zones]
 
 
@@ -159,7 +159,7 @@ NAMES = ("Swing", "Scalper", "Gold", "Night Owl", "Trend", "Grid", "Hedge", "New
 
 
 def plain_accounts(count: int) -> list[SimAccount]:
-    """Return accounts that are all well, with the same ids in every run."""
+    """Return accounts that are all up, with the same ids in every run."""
     return [
         SimAccount(
             id=account_id(number),
@@ -171,7 +171,7 @@ def plain_accounts(count: int) -> list[SimAccount]:
 
 
 def demo_accounts(count: int) -> list[SimAccount]:
-    """Return accounts of which the first four are up, terminal down, broker down, undeployed."""
+    """Return accounts; the first four are up, terminal down, broker down and undeployed."""
     accounts = plain_accounts(count)
     for account, condition in zip(
         accounts, ("up", "terminal", "broker", "undeployed"), strict=False

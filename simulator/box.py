@@ -1,4 +1,4 @@
-"""The parts of a simulator, put together."""
+"""All parts of a simulator except its ports."""
 
 from .access import Access
 from .cloud import Cloud
@@ -10,10 +10,10 @@ from .upstream import Upstream
 
 
 class Box:
-    """Everything but the ports: what serves, and what can be done to it."""
+    """The parts that serve requests, and those that tests and people control."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start with no account and no token."""
+        """Start without accounts and tokens."""
         self.settings = settings
         self.cloud = Cloud(settings)
         self.engine = Engine(settings, self.cloud, self.cloud.tokens)

@@ -23,7 +23,7 @@ class Cloud:
     """Accounts, tokens and the answers to requests."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start with nothing."""
+        """Start without accounts, tokens and faults."""
         self.accounts: dict[str, SimAccount] = {}
         self.tokens: dict[str, SimToken] = {}
         self.requests: deque[SimRequest] = deque(maxlen=100_000)
@@ -33,15 +33,15 @@ class Cloud:
         self.reconnects = Reconnects(
             settings,
             self.subscriptions,
-            # A test may put another function in the place of `sync`.
+            # Looked up at each call, since a test may replace `sync`.
             lambda account: self.sync(account),  # noqa: PLW0108
         )
         self._settings = settings
 
-    # What sockets do.
+    # Called by sockets.
 
     def on_event(self, socket: SimSocket, name: str, payload: Any) -> None:
-        """Handle an event; only requests mean something."""
+        """Handle an event; only `request` has an effect."""
         if name != "request":
             return
         request = SimRequest(asyncio.get_running_loop().time(), socket, payload)
@@ -54,14 +54,16 @@ class Cloud:
             self._handle(socket, payload)
 
     def on_leave(self, socket: SimSocket) -> None:
-        """End the subscriptions of a client that has gone."""
+        """Remove the subscriptions of a client that has left."""
         self.subscriptions.remove_all(socket)
 
-    # What a token shows.
+    # Lookup.
 
     def visible(self, token: SimToken) -> list[SimAccount]:
-        """Return the accounts that a token may see."""
-        return [account for account in self.accounts.values() if _may(token, account)]
+        """Return the accounts that a token may access."""
+        return [
+            account for account in self.accounts.values() if _covers(token, account)
+        ]
 
     def replicas(self, account: SimAccount) -> list[SimAccount]:
         """Return the replicas of an account."""
@@ -91,13 +93,13 @@ class Cloud:
                 details=err.details,
             )
             return
-        if self._spoiled(socket, request):
+        if self._apply_fault(socket, request):
             return
         account = self.accounts.get(request.account_id)
         if not token.streaming:
             text = f"You can not invoke {request.type} method because you do not have permission"
             messages.fail(socket, request_id, "ForbiddenError", text)
-        elif account is None or not _may(token, account):
+        elif account is None or not _covers(token, account):
             text = f"Trading account with id {request.account_id} not found"
             messages.fail(socket, request_id, "NotFoundError", text)
         elif request.type == "subscribe":
@@ -111,11 +113,11 @@ class Cloud:
                 self.subscriptions.remove(socket, account.id)
             messages.respond(socket, account.id, request.id)
 
-    def _spoiled(self, socket: SimSocket, request: Request) -> bool:
-        """Return whether a fault on demand has taken care of a request."""
+    def _apply_fault(self, socket: SimSocket, request: Request) -> bool:
+        """Return whether a fault on demand refused or muted a request."""
         self.faults = [each for each in self.faults if not each.span.over]
         for fault in self.faults:
-            if fault.strikes(socket.listener.url, request.type, request.account_id):
+            if fault.applies(socket.listener.url, request.type, request.account_id):
                 if fault.error is not None:
                     retry_after = fault.retry_after
                     if retry_after is None:
@@ -146,7 +148,7 @@ class Cloud:
     def _subscribe(
         self, socket: SimSocket, account: SimAccount, owner: str, request: Request
     ) -> None:
-        """Start the events of an account on a socket."""
+        """Subscribe a socket to the events of an account."""
         mode = account.subscribing.mode
         if mode == "ignore":
             return
@@ -193,23 +195,23 @@ class Cloud:
     # Events.
 
     def sync(self, account: SimAccount, *, announce: bool = True) -> None:
-        """Send each subscribed socket what it does not know yet of the account's terminals."""
+        """Send each subscribed socket the terminals' changes that it does not know yet."""
         exists = self.accounts.get(account.id) is account
         self.subscriptions.sync(account, exists=exists, announce=announce)
 
     async def run(self) -> None:
-        """Send statuses for ever: one timer for all accounts."""
+        """Send statuses periodically, with one timer for all accounts."""
         loop = asyncio.get_running_loop()
         last = loop.time()
         while True:
             interval = self._settings.timing.status_interval
             due = last + interval
             wait = due - loop.time()
-            # In short steps, so that another interval counts at once.
+            # Sleep in short steps, so that a changed interval takes effect at once.
             await asyncio.sleep(max(0, min(wait, STEP)))
             if wait > STEP:
                 continue
-            # What was missed is not caught up on.
+            # Missed statuses are not sent later.
             last = max(due, loop.time() - interval)
             for number, account_id in enumerate(list(self.subscriptions.sockets)):
                 if number % 100 == 99:
@@ -220,11 +222,11 @@ class Cloud:
                     self.subscriptions.status(account)
 
     def close(self) -> None:
-        """Cancel what was still to come."""
+        """Cancel the reconnects in progress."""
         self.reconnects.close()
 
 
-def _may(token: SimToken, account: SimAccount) -> bool:
+def _covers(token: SimToken, account: SimAccount) -> bool:
     """Return whether a token covers an account, itself or as its primary's replica."""
     return token.owner == account.owner and (
         token.accounts is None

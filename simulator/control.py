@@ -1,4 +1,4 @@
-"""The control API under `/simulator/` and the page at `/`: what a person can do to the simulator."""
+"""The control API under `/simulator/`, and the page at `/`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -23,7 +23,7 @@ PAGE = Path(__file__).with_name("page.html")
 RECONNECT_MODES = get_args(ReconnectMode.__value__)
 SUBSCRIBE_MODES = get_args(SubscribeMode.__value__)
 
-# Settings that may be changed from outside: those of a type, or of a list of words.
+# Settings that may be changed over HTTP: the type of the value, or the allowed values.
 SETTINGS: dict[str, type | Collection[str]] = {
     "ping_interval": float,
     "ping_timeout": float,
@@ -55,7 +55,7 @@ NULLABLE = {name for name in SETTINGS if name.startswith("max_accounts")} | {
 
 
 def snapshot(box: Box) -> dict[str, Any]:
-    """Return what a person wants to see, without any token."""
+    """Return the state of the simulator, without any token."""
     limit = box.cloud.limits.demanded
     return {
         "url": box.rest.url,
@@ -92,7 +92,7 @@ def snapshot(box: Box) -> dict[str, Any]:
 
 
 def _account(box: Box, account: SimAccount) -> dict[str, Any]:
-    """Return what there is to see of an account."""
+    """Return the state of an account."""
     return {
         "id": account.id,
         "name": account.name,
@@ -119,7 +119,7 @@ def _account(box: Box, account: SimAccount) -> dict[str, Any]:
 
 
 def _zones(body: Body) -> list[int] | None:
-    """Return a list of zones, or None if there is none."""
+    """Return a list of zones, or None if the field is missing."""
     zones = body.data.get("zones")
     if zones is None:
         return None
@@ -133,12 +133,12 @@ def _zones(body: Body) -> list[int] | None:
 
 
 def _rest_fields(box: Box, account_id: str, body: Body) -> None:
-    """Have REST show something else; an empty object: the truth."""
+    """Make REST show other values; an empty object restores the real ones."""
     box.upstream.set_rest(account_id, **body.data)
 
 
 def _set(box: Box, body: Body) -> dict[str, Any]:
-    """Change settings, all of them or none."""
+    """Change settings; if one is invalid, change none."""
     values: dict[str, Any] = {}
     for name in body.data:
         kind = SETTINGS.get(name)
@@ -204,7 +204,7 @@ def _restore(box: Box, body: Body) -> None:
 
 
 def _greet(box: Box, body: Body) -> None:
-    """Set the events that come in one segment with `40`."""
+    """Set the events that are sent in the same TCP segment as `40`."""
     events = body.data.get("events", [])
     if not isinstance(events, list) or not all(
         isinstance(each, dict) for each in events
@@ -229,7 +229,7 @@ def _refuse_requests(box: Box, body: Body) -> None:
 
 
 def _mute_requests(box: Box, body: Body) -> None:
-    """Leave requests without an answer."""
+    """Leave requests unanswered."""
     box.upstream.mute_requests(
         type=body.maybe_text("type", TYPES) or "subscribe",
         url=body.maybe_text("url"),
@@ -377,8 +377,8 @@ def routes(box: Box) -> list[web.RouteDef]:
 
 
 async def _answer(request: web.Request, act: Callable[[Body], Any]) -> web.Response:
-    """Do what the body of a request asks for."""
-    # A foreign page, open in the same browser, must not control the simulator.
+    """Perform an action with the body of a request, and return the response."""
+    # Another site's page in the same browser must not control the simulator.
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{request.host}":
         return web.json_response({"error": "not from another site"}, status=403)

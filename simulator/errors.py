@@ -1,4 +1,4 @@
-"""Errors as MetaApi words them, on the socket and by REST."""
+"""Errors in MetaApi's format, for the socket and for REST."""
 
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def iso_in(seconds: float) -> str:
-    """Return a time to come as MetaApi writes it."""
+    """Return a time in the future in MetaApi's format."""
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
@@ -19,7 +19,7 @@ def error_body(
     details: Any = None,
     metadata: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the body of an error, which names its trace twice, as MetaApi's do."""
+    """Return the body of an error; as in MetaApi's, the trace id is in it twice."""
     trace = token_hex(16)
     body: dict[str, Any] = {
         "id": number,
@@ -35,7 +35,7 @@ def error_body(
 
 
 def credits_used_up(retry_after: float, method: str) -> dict[str, Any]:
-    """Return the metadata of a TooManyRequestsError of the credit kind, which has no `type`."""
+    """Return the metadata of a TooManyRequestsError about credits, which has no `type`."""
     return {
         "total": 6000,
         "available": 0,

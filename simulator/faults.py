@@ -1,4 +1,4 @@
-"""Faults on demand, and how long each lasts."""
+"""Faults on demand."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,23 +8,23 @@ from typing import Any
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """How long a fault lasts: so many times, until a moment, or until it is lifted."""
+    """How long a fault lasts: a number of times, until a time, or until it is lifted."""
 
     count: int | None = None
     until: float | None = None
 
     @classmethod
     def of(cls, count: int | None, seconds: float | None) -> Span:
-        """Return a span that begins now."""
+        """Return a span that starts now."""
         return cls(count, None if seconds is None else _now() + seconds)
 
     @property
     def over(self) -> bool:
-        """Return whether the fault has had its time."""
+        """Return whether the fault has ended."""
         return self.count == 0 or (self.until is not None and _now() >= self.until)
 
     def take(self) -> bool:
-        """Return whether the fault strikes once more, and count that."""
+        """Return whether the fault still applies, and count this use."""
         if self.over:
             return False
         if self.count is not None:
@@ -34,7 +34,7 @@ class Span:
 
 @dataclass(slots=True, eq=False)
 class RequestFault:
-    """Requests of a type that are refused, or never answered where there is no error."""
+    """Refuses requests of a type; with `error` None, leaves them unanswered."""
 
     type: str
     error: str | None
@@ -45,8 +45,8 @@ class RequestFault:
     details: Any = None
     retry_after: float | None = None
 
-    def strikes(self, url: str, type: str, account_id: str) -> bool:
-        """Return whether it is this request's, and count that."""
+    def applies(self, url: str, type: str, account_id: str) -> bool:
+        """Return whether the fault applies to a request, and count this use."""
         return (
             self.type == type
             and self.url in (None, url)
@@ -57,7 +57,7 @@ class RequestFault:
 
 @dataclass(slots=True, eq=False)
 class RestFault:
-    """REST calls that fail; `path` is the start of the paths that it spoils."""
+    """Makes REST calls fail whose path starts with `path`."""
 
     status: int
     span: Span
@@ -65,11 +65,11 @@ class RestFault:
     retry_after: float | None = None
     body: str | None = None
 
-    def strikes(self, path: str) -> bool:
-        """Return whether it is this call's, and count that."""
+    def applies(self, path: str) -> bool:
+        """Return whether the fault applies to a call, and count this use."""
         return path.startswith(self.path) and self.span.take()
 
 
 def _now() -> float:
-    """Return the loop's clock, which a test may move."""
+    """Return the event loop's time, which a test may move."""
     return asyncio.get_running_loop().time()

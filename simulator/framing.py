@@ -1,4 +1,4 @@
-"""Engine.IO 3 and Socket.IO 2 framing, as text; binary packets are not spoken."""
+"""Engine.IO 3 and Socket.IO 2 framing as text; binary packets are not supported."""
 
 from array import array
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from typing import Any
 MAX_FRAME = 4 * 1024 * 1024
 UTF_16 = f"utf-16-{sys.byteorder[0]}e"
 
-# Socket.IO packet types, the digit after Engine.IO's "4".
+# Socket.IO packet types: the digit after Engine.IO's "4".
 CONNECT, DISCONNECT, EVENT, ACK, ERROR, BINARY_EVENT, BINARY_ACK = "0123456"
 
 
 class FrameError(ValueError):
-    """Text that is no packet."""
+    """Text that is not a valid packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Packet:
 
 
 def dumps(value: Any) -> str:
-    """Write JSON as `JSON.stringify` does: compact, and not escaped beyond need."""
+    """Write JSON as `JSON.stringify` does: compact, without unnecessary escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if encodable(text):
         return text
@@ -36,7 +36,7 @@ def dumps(value: Any) -> str:
 
 
 def encodable(text: str) -> bool:
-    """Return whether text holds no lone surrogate, which no UTF-8 frame can carry."""
+    """Return whether text can be sent as UTF-8: it holds no lone surrogate."""
     if text.isascii():
         return True
     try:
@@ -47,7 +47,7 @@ def encodable(text: str) -> bool:
 
 
 def loads(text: str) -> Any:
-    """Read JSON; whatever is wrong with it is a FrameError."""
+    """Read JSON; raise FrameError if it is invalid."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as err:
@@ -55,7 +55,7 @@ def loads(text: str) -> Any:
 
 
 def open_packet(sid: str, upgrades: list[str], interval: float, timeout: float) -> str:
-    """Return Engine.IO's first packet."""
+    """Return Engine.IO's open packet."""
     return "0" + dumps(
         {
             "sid": sid,
@@ -67,18 +67,18 @@ def open_packet(sid: str, upgrades: list[str], interval: float, timeout: float) 
 
 
 def event(name: str, payload: Any) -> str:
-    """Return the frame of an event with one argument."""
+    """Return an event frame with one argument."""
     return "42" + dumps([name, payload])
 
 
 def error(data: Any, namespace: str = "/") -> str:
-    """Return the error packet that a rejecting middleware causes."""
+    """Return the error packet that a middleware causes when it rejects a client."""
     prefix = "" if namespace == "/" else f"{namespace},"
     return f"44{prefix}{dumps(data)}"
 
 
 def decode(text: str) -> Packet:
-    """Read the Socket.IO packet inside an Engine.IO message."""
+    """Read the Socket.IO packet in an Engine.IO message."""
     kind = text[:1]
     if kind not in tuple("0123456"):
         raise FrameError("unknown packet type")
@@ -100,17 +100,17 @@ def decode(text: str) -> Packet:
 
 
 def _units(text: str) -> int:
-    """Return the length that JavaScript sees."""
+    """Return the length of a text in JavaScript, which counts UTF-16 units."""
     return len(text) if text.isascii() else len(text.encode(UTF_16)) // 2
 
 
 def encode_payload(frames: list[str]) -> str:
-    """Join packets for one answer of the polling transport."""
+    """Join packets for one response of the polling transport."""
     return "".join(f"{_units(frame)}:{frame}" for frame in frames)
 
 
 def decode_payload(body: bytes) -> list[str]:
-    """Split what a polling client has posted into its packets."""
+    """Split the body that a polling client posted into its packets."""
     try:
         if body[:1] == b"\0":
             return _decode_binary(body)
@@ -120,7 +120,7 @@ def decode_payload(body: bytes) -> list[str]:
 
 
 def _decode_binary(body: bytes) -> list[str]:
-    """Split a payload of lengths in bytes: a zero, digits that are numbers, 255, the packet."""
+    """Split a binary payload: per packet a zero byte, its length as digits, 255, its data."""
     frames: list[str] = []
     start = 0
     while start < len(body):
@@ -136,9 +136,9 @@ def _decode_binary(body: bytes) -> list[str]:
 
 
 def _decode_text(text: str) -> list[str]:
-    """Split a payload of lengths as JavaScript counts them."""
+    """Split a text payload, whose lengths are in UTF-16 units."""
     if not text.isascii():
-        # One character for each unit of UTF-16.
+        # One character per UTF-16 unit.
         text = "".join(map(chr, array("H", text.encode(UTF_16))))
     frames: list[str] = []
     start = 0

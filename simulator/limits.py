@@ -23,17 +23,17 @@ LIMIT_TYPES = (PER_USER, PER_USER_PER_SERVER, PER_SERVER)
 
 @dataclass(slots=True, eq=False)
 class Limit:
-    """A limit on demand: refuses subscribes until it is lifted."""
+    """A limit on demand, which refuses subscribes until it is lifted."""
 
     type: LimitType
     retry_after: float
     count: int | None = None
     accounts: frozenset[str] | None = None
-    # A server that asks for another Client-Id takes those it has not refused yet.
+    # PER_SERVER asks for another Client-Id, so only the first refused one stays refused.
     client_id: str | None = field(default=None, init=False)
 
     def refuses(self, socket: SimSocket, account_id: str) -> bool:
-        """Return whether it refuses, and count that."""
+        """Return whether the limit refuses a subscribe, and count this use."""
         if self.count == 0 or (
             self.accounts is not None and account_id not in self.accounts
         ):
@@ -48,12 +48,12 @@ class Limit:
 
 
 class Limits:
-    """The limit on demand and the quotas."""
+    """The limit on demand, and the quotas."""
 
     def __init__(
         self, settings: Settings, subscribers: Mapping[str, Mapping[SimSocket, Any]]
     ) -> None:
-        """Take the subscriptions, which quotas count."""
+        """Store the subscriptions, which the quotas count."""
         self.demanded: Limit | None = None
         self._settings = settings
         self._subscribers = subscribers
@@ -65,13 +65,13 @@ class Limits:
         account_id: str,
         tokens: Mapping[str, SimToken],
     ) -> dict[str, Any] | None:
-        """Return the error's metadata if the subscribe is one too many."""
+        """Return the error's metadata if the subscribe exceeds a limit."""
         limit = self.demanded
         if limit is not None and limit.refuses(socket, account_id):
             return _metadata(limit.type, limit.retry_after, 50, 50)
 
         def used(*, user: bool, server: bool) -> int:
-            """Count accounts subscribed, other than this one."""
+            """Count the subscribed accounts other than this one."""
             return sum(
                 account != account_id
                 and any(
@@ -90,7 +90,7 @@ class Limits:
         return None
 
     def _quotas(self) -> Iterator[tuple[LimitType, int | None, bool, bool]]:
-        """Yield each quota: its kind, its size, whether it counts by user, by server."""
+        """Yield the type of each quota, its size, and whether it is per user and per server."""
         quotas = self._settings.quotas
         yield PER_USER, quotas.max_accounts_per_user, True, False
         yield PER_USER_PER_SERVER, quotas.max_accounts_per_user_per_server, True, True
@@ -98,7 +98,7 @@ class Limits:
 
 
 def _owner(socket: SimSocket, tokens: Mapping[str, SimToken]) -> str | None:
-    """Return whose socket it is."""
+    """Return the owner of a socket's token."""
     token = tokens.get(socket.token)
     return token.owner if token else None
 
@@ -106,7 +106,7 @@ def _owner(socket: SimSocket, tokens: Mapping[str, SimToken]) -> str | None:
 def _metadata(
     kind: LimitType, retry_after: float, most: int, count: int
 ) -> dict[str, Any]:
-    """Return what comes with the error."""
+    """Return the metadata of the error."""
     result: dict[str, Any] = {"type": kind}
     if kind == PER_USER:
         result |= {"maxAccountsPerUser": most, "accountsCount": count}

@@ -1,4 +1,4 @@
-"""Requests as they are checked, and the words in which the servers answer."""
+"""Validation of requests, and the messages with which the servers answer."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ from .account import SimAccount, SimHost
 from .errors import credits_used_up, error_body
 from .session import SimSocket
 
-# MetaApi's own clients send these; a simulator of the link does nothing about them.
+# MetaApi's own clients send these; the simulator accepts them and does nothing.
 PASSIVE_TYPES = frozenset(
     {
         "waitSynchronized",
@@ -23,17 +23,17 @@ TYPES = PASSIVE_TYPES | {"subscribe", "unsubscribe", "reconnect", "synchronize"}
 
 
 class InvalidError(Exception):
-    """A request that is not well-formed."""
+    """A request that is not valid."""
 
     def __init__(self, parameter: str, message: str) -> None:
-        """Name the parameter that is wrong."""
+        """Store the name of the invalid parameter."""
         super().__init__(message)
         self.details = [{"parameter": parameter, "message": message}]
 
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One socket's interest in one account; `shown` are the hosts it knows to be up."""
+    """A socket's subscription to an account; `shown` are the hosts it was told are up."""
 
     instance: int | None
     session_id: str | None
@@ -45,7 +45,7 @@ class Subscription:
 
 @dataclass(slots=True, frozen=True)
 class Request:
-    """A request whose fields have been checked."""
+    """A valid request."""
 
     type: str
     account_id: str
@@ -57,7 +57,7 @@ class Request:
 
 
 def parse(payload: Any) -> Request:
-    """Check the fields of a request."""
+    """Validate a request and return its fields."""
     if not isinstance(payload, dict):
         raise InvalidError("request", "Request must be an object.")
     values = []
@@ -88,7 +88,7 @@ def parse(payload: Any) -> Request:
 def respond(
     socket: SimSocket, account_id: str, request_id: str, *, delay: float = 0
 ) -> None:
-    """Answer that a request was accepted."""
+    """Answer that the request was accepted."""
     body = {"type": "response", "requestId": request_id, "accountId": account_id}
     if delay:
         socket.call_later(delay, socket.emit, "response", body)
@@ -106,7 +106,7 @@ def fail(
     details: Any = None,
     metadata: dict[str, Any] | None = None,
 ) -> None:
-    """Answer that a request has failed."""
+    """Answer that the request failed."""
     body = error_body(number, error, message, details=details, metadata=metadata)
     if isinstance(request_id, str):
         body["requestId"] = request_id
@@ -122,7 +122,7 @@ def refuse(
     details: Any = None,
     retry_after: float,
 ) -> None:
-    """Refuse a request because a test or a person wants it so."""
+    """Refuse a request on demand."""
     metadata = None
     if error == "TooManyRequestsError":
         metadata = credits_used_up(retry_after, request.type)
@@ -143,7 +143,7 @@ def nothing_deployed(socket: SimSocket, request_id: str) -> None:
 
 
 def time_out(socket: SimSocket, account_id: str, request_id: str) -> None:
-    """Answer that the terminal has not answered; the real text names two causes as well."""
+    """Answer that the terminal did not respond; MetaApi's text names both causes, too."""
     fail(
         socket,
         request_id,
@@ -160,7 +160,7 @@ def authenticated(
     *,
     minimal: bool,
 ) -> dict[str, Any]:
-    """Return the event that a terminal is ready."""
+    """Return the event of a terminal that is ready."""
     event: dict[str, Any] = {"type": "authenticated", "accountId": account.id}
     if minimal:
         return event
@@ -179,7 +179,7 @@ def authenticated(
 def disconnected(
     account: SimAccount, host: str, subscription: Subscription
 ) -> dict[str, Any]:
-    """Return the event that a terminal process has gone."""
+    """Return the event of a terminal process that has ended."""
     return {
         "type": "disconnected",
         "accountId": account.id,
@@ -191,7 +191,7 @@ def disconnected(
 def status(
     account: SimAccount, host: SimHost, subscription: Subscription
 ) -> dict[str, Any]:
-    """Return the heartbeat of a terminal."""
+    """Return the periodic status event of a terminal."""
     return {
         "type": "status",
         "accountId": account.id,

@@ -1,4 +1,4 @@
-"""A listening port on loopback, which may be closed and opened again."""
+"""A listening port on loopback that can be closed and reopened."""
 
 import asyncio
 import logging
@@ -14,11 +14,11 @@ HOST = "127.0.0.1"
 
 
 class _NoUrl(logging.Filter):
-    """Keeps the traceback of a request that cannot be read, which quotes its URL, out of logs."""
+    """Removes the traceback of a malformed request, since it quotes the URL with the token."""
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Take the traceback off."""
+        """Remove the traceback."""
         if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
             record.exc_info = None
         return True
@@ -29,7 +29,7 @@ _LOGGER.addFilter(_NoUrl())
 
 
 class Port:
-    """One listening port, which may be closed and opened again."""
+    """One listening port that can be closed and reopened."""
 
     def __init__(
         self,
@@ -38,19 +38,19 @@ class Port:
         port: int = 0,
         ssl: SSLContext | None = None,
     ) -> None:
-        """Take what is served; port 0 picks a free one."""
+        """Store the application to serve; port 0 picks a free port."""
         self.listener = listener
         app[LISTENER] = listener
         self._port = port
         self._ssl = ssl
-        # No access log: its lines would hold the query, and so the token.
+        # No access log: it would contain the query, and so the token.
         self._runner = web.AppRunner(
             app, access_log=None, logger=_LOGGER, shutdown_timeout=0.1
         )
         self._site: web.TCPSite | None = None
 
     async def open(self) -> None:
-        """Listen."""
+        """Start listening."""
         if self._site is not None:
             return
         if self._runner.server is None:
@@ -62,7 +62,7 @@ class Port:
         self.listener.url = f"{scheme}://{HOST}:{self._port}"
 
     async def close(self) -> None:
-        """Refuse connections, and abort those that there are."""
+        """Refuse new connections, and abort the open ones."""
         if self._site is not None:
             await self._site.stop()
             self._site = None
@@ -72,6 +72,6 @@ class Port:
                     connection.transport.abort()
 
     async def end(self) -> None:
-        """Close for good."""
+        """Close permanently."""
         await self.close()
         await self._runner.cleanup()

@@ -1,4 +1,4 @@
-"""Terminals that are being reconnected."""
+"""Reconnects of terminals."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ type Key = tuple[str, int | None]
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """Terminals that are being reconnected, and who asked for it."""
+    """A reconnect in progress: its terminals, and the sockets that requested it."""
 
     account: SimAccount
     handle: asyncio.TimerHandle
@@ -26,7 +26,7 @@ class _Running:
 
 
 class Reconnects:
-    """The reconnects under way, by account and zone."""
+    """The reconnects in progress, by account and zone."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class Reconnects:
         subscriptions: Subscriptions,
         sync: Callable[[SimAccount], None],
     ) -> None:
-        """Start with none; `sync` sends what has changed to the subscribers."""
+        """Start without reconnects; `sync` sends an account's changes to its subscribers."""
         self._settings = settings
         self._subscriptions = subscriptions
         self._sync = sync
         self._running: dict[Key, _Running] = {}
 
     def request(self, socket: SimSocket, account: SimAccount, request: Request) -> None:
-        """Reconnect a terminal, or not, as the account's plan says."""
+        """Handle a `reconnect` according to the account's plan."""
         plan = account.reconnecting
         mode = plan.mode
         plan.mode = plan.then or mode
@@ -93,7 +93,7 @@ class Reconnects:
     def _start(
         self, socket: SimSocket, account: SimAccount, request_id: str, *, ends: bool
     ) -> None:
-        """Take the terminals down; those of the socket's zone, or all on the base URL."""
+        """Take down the terminals of the socket's zone, or all of them on the base URL."""
         key = (account.id, socket.listener.instance)
         running = self._running.get(key)
         if running is None:
@@ -113,7 +113,7 @@ class Reconnects:
         running.requesters[socket] = request_id
 
     def _end(self, key: Key, *, up: bool = True) -> None:
-        """Bring up the terminals that were being reconnected, or leave them down."""
+        """End a reconnect: bring its terminals up, or leave them down."""
         running = self._running.pop(key)
         running.handle.cancel()
         account = running.account
@@ -132,12 +132,12 @@ class Reconnects:
                 messages.respond(socket, account.id, request_id)
 
     def settle(self, account_id: str, *, up: bool) -> None:
-        """End a reconnect that is under way, because its outcome has been decided elsewhere."""
+        """End an account's reconnects early, because something else decided their outcome."""
         for key in [each for each in self._running if each[0] == account_id]:
             self._end(key, up=up)
 
     def close(self) -> None:
-        """Cancel what was still to come."""
+        """Cancel all reconnects."""
         for running in self._running.values():
             running.handle.cancel()
         self._running.clear()

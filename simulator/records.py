@@ -1,4 +1,4 @@
-"""What a simulator remembers of its clients; every `time` is of the loop's clock."""
+"""Records of what clients did; every `time` is the event loop's."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 @dataclass(slots=True, eq=False)
 class Listener:
-    """A port, and the region and zone whose client API server it plays; None serves any."""
+    """A port, and the region and zone that it serves; None means any."""
 
     region: str | None = None
     instance: int | None = None
@@ -17,7 +17,7 @@ class Listener:
     thawed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:
-        """Start unfrozen."""
+        """Start answering."""
         self.thawed.set()
 
 
@@ -37,7 +37,7 @@ class Handshake:
 
 @dataclass(slots=True, eq=False)
 class RestCall:
-    """One call of the REST API, and how it was answered."""
+    """One call of the REST API, and the status of its response."""
 
     time: float
     method: str

@@ -1,4 +1,4 @@
-"""The provisioning API (accounts, regions, where the client API is) and the client API's REST part."""
+"""The provisioning API (accounts, regions, server settings), and the client API's REST part."""
 
 import asyncio
 from collections import deque
@@ -28,7 +28,7 @@ NAMES = {
     429: "TooManyRequestsError",
     504: "TimeoutError",
 }
-# What stands in front of MetaApi answers by itself when nothing is behind it.
+# The proxy in front of MetaApi answers with this page when it cannot reach MetaApi.
 ORIGIN_AWAY = 530
 AWAY_PAGE = (
     "<!DOCTYPE html><html><head><title>Origin DNS error</title></head>"
@@ -43,10 +43,10 @@ MAX_LIMIT = 1000
 
 
 class RestError(Exception):
-    """A call that fails."""
+    """A failed call."""
 
     def __init__(self, status: int, message: str, *, details: Any = None) -> None:
-        """Take the HTTP status, the message and the details of the body."""
+        """Store the HTTP status, the message and the details of the body."""
         super().__init__(message)
         self.status = status
         self.details = details
@@ -56,7 +56,7 @@ class Rest:
     """The REST API."""
 
     def __init__(self, settings: Settings, cloud: Cloud) -> None:
-        """Take the cloud whose accounts are shown."""
+        """Store the cloud whose accounts REST shows."""
         self.url = ""
         self.calls: deque[RestCall] = deque(maxlen=100_000)
         self._fault: RestFault | None = None
@@ -75,7 +75,7 @@ class Rest:
         retry_after: float | None = None,
         body: str | None = None,
     ) -> None:
-        """Answer calls with an error: `count` times, for some seconds, or until None ends it."""
+        """Answer calls with an error: `count` times, for `seconds`, or until called with None."""
         if status == ORIGIN_AWAY and body is None:
             body = AWAY_PAGE
         self._fault = (
@@ -86,13 +86,13 @@ class Rest:
 
     @property
     def fault(self) -> RestFault | None:
-        """Return the error on demand, unless it has had its time."""
+        """Return the error on demand, unless it has ended."""
         if self._fault is not None and self._fault.span.over:
             self._fault = None
         return self._fault
 
     def freeze(self) -> None:
-        """Answer no call."""
+        """Stop answering calls."""
         self._thawed.clear()
 
     def unfreeze(self) -> None:
@@ -101,11 +101,11 @@ class Rest:
 
     @property
     def frozen(self) -> bool:
-        """Return whether calls are left without an answer."""
+        """Return whether calls are left unanswered."""
         return not self._thawed.is_set()
 
     def routes(self) -> list[web.RouteDef]:
-        """Return what is served; unknown paths get MetaApi's own 404."""
+        """Return the routes; unknown paths get MetaApi's 404."""
         base = "/users/current"
         return [
             web.get(f"{base}/accounts", self._served(self._accounts)),
@@ -121,7 +121,7 @@ class Rest:
         ]
 
     def client_routes(self) -> list[web.RouteDef]:
-        """Return what the client API's servers answer besides their sockets."""
+        """Return the REST routes of the client API's servers."""
         return [
             web.get(
                 "/hashing-ignored-field-lists",
@@ -136,14 +136,14 @@ class Rest:
     def _served(
         self, call: Call, *, provisioning: bool = True
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """Wrap a call in what all have in common."""
+        """Return a handler for a call: delays, faults, token check, errors, the record."""
 
         async def handler(request: web.Request) -> web.Response:
             await self._thawed.wait()
             await request.app[LISTENER].thawed.wait()
             if self._settings.timing.rest_delay:
                 await asyncio.sleep(self._settings.timing.rest_delay)
-            response = self._spoiled(request)
+            response = self._apply_fault(request)
             if response is None:
                 try:
                     response = web.json_response(
@@ -165,10 +165,10 @@ class Rest:
 
         return handler
 
-    def _spoiled(self, request: web.Request) -> web.Response | None:
-        """Return the error on demand, if it is this call's."""
+    def _apply_fault(self, request: web.Request) -> web.Response | None:
+        """Return the error on demand, if it applies to this call."""
         fault = self.fault
-        if fault is None or not fault.strikes(request.path):
+        if fault is None or not fault.applies(request.path):
             return None
         if fault.body is not None:
             kind = "text/html" if fault.body.startswith("<") else "text/plain"
@@ -187,7 +187,7 @@ class Rest:
         )
 
     def _token(self, request: web.Request, *, provisioning: bool) -> SimToken:
-        """Return what the caller's token may do, or raise."""
+        """Return the caller's token; raise RestError if it does not allow the call."""
         token = self._cloud.tokens.get(request.headers.get("auth-token", ""))
         if token is None or token.revoked:
             raise RestError(401, "Authorization token invalid")
@@ -203,7 +203,7 @@ class Rest:
         return token
 
     def _accounts(self, request: web.Request, token: SimToken) -> Any:
-        """List accounts, as one version of the API or the other."""
+        """List accounts in the format of the requested API version."""
         version = request.headers.get("api-version", "1")
         if version not in ("1", "2"):
             raise RestError(400, f"Unknown api-version {version[:20]}")
@@ -243,12 +243,12 @@ class Rest:
         )
 
     def _regions(self, request: web.Request, token: SimToken) -> Any:
-        """List the regions, the owner's default first."""
+        """List the regions, default region first."""
         here = [account.region for account in self._cloud.visible(token)]
         return list(dict.fromkeys([*self._settings.api.regions, *here]))
 
     def _server(self, request: web.Request, token: SimToken) -> Any:
-        """Return where the client API is."""
+        """Return the host settings of the client API."""
         return {
             "url": self.url,
             "hostname": "mt-client-api-v1",
@@ -256,11 +256,11 @@ class Rest:
         } | self._settings.api.server_settings
 
     def _ignored_fields(self, request: web.Request, token: SimToken) -> Any:
-        """Return which fields clients leave out when they hash a terminal's state."""
+        """Return the fields that clients ignore when they hash a terminal's state."""
         return {"g1": IGNORED_FIELDS, "g2": IGNORED_FIELDS}
 
     def _information(self, request: web.Request, token: SimToken) -> Any:
-        """Return what an account's terminal shows, in the account's own region only."""
+        """Return the account information of the terminal; only its own region has it."""
         account = self._find(request, token)
         region = request.app[LISTENER].region
         if region not in (None, account.region):
@@ -278,11 +278,11 @@ class Rest:
         return account_information(account)
 
     def _nothing(self, request: web.Request, token: SimToken) -> Any:
-        """Serve no path."""
+        """Answer an unknown path."""
         raise RestError(404, f"Cannot {request.method} {request.path}")
 
     def _find(self, request: web.Request, token: SimToken) -> SimAccount:
-        """Return the account that the path names."""
+        """Return the account in the path."""
         account = self._cloud.accounts.get(request.match_info["id"])
         if account is None or account not in self._cloud.visible(token):
             raise RestError(
@@ -303,7 +303,7 @@ class Rest:
 def _number(
     request: web.Request, name: str, default: int, least: int, most: int | None
 ) -> int:
-    """Return a whole number of the query."""
+    """Return an integer parameter of the query."""
     text = request.query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         value = -1
@@ -318,7 +318,7 @@ def _number(
 
 
 def _matches(request: web.Request, account: SimAccount) -> bool:
-    """Return whether an account is what the query asks for."""
+    """Return whether an account matches the filters in the query."""
     fields = {
         "region": account.region,
         "state": account.state,
@@ -329,7 +329,7 @@ def _matches(request: web.Request, account: SimAccount) -> bool:
     for name, value in fields.items():
         wanted = [
             part
-            # As MetaApi's Python client writes an array, and as its JavaScript client does.
+            # MetaApi's Python client writes an array as `name`, its JavaScript client as `name[]`.
             for key in (name, f"{name}[]")
             for text in request.query.getall(key, [])
             for part in text.split(",")
@@ -349,7 +349,7 @@ def _error(
     metadata: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> web.Response:
-    """Return an error as the API words it."""
+    """Return an error response in the API's format."""
     name = NAMES.get(status, "InternalError")
     body = error_body(1, name, message, details=details, metadata=metadata)
     return web.json_response(body, status=status, headers=headers)

@@ -1,4 +1,4 @@
-"""The simulator: its parts behind one front, its ports, and its start and end."""
+"""The simulator's public class: its ports, start and stop, and the methods of its parts."""
 
 import asyncio
 from collections import deque
@@ -33,7 +33,7 @@ type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def _by[Part, **P, R](
     part: Callable[[Box], Part], method: Callable[Concatenate[Part, P], R]
 ) -> Callable[Concatenate[Simulator, P], R]:
-    """Return a part's method as one of the simulator's."""
+    """Return a method of a part as a method of the simulator."""
 
     def call(self: Simulator, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return method(part(self.box), *args, **kwargs)
@@ -59,9 +59,9 @@ def _upstream(box: Box) -> Upstream:
 
 
 class Simulator:
-    """MetaApi in a box; keyword arguments beyond these are settings."""
+    """A simulated MetaApi; further keyword arguments are settings."""
 
-    # A misspelled setting must not become an attribute that nobody reads.
+    # With slots, assigning a misspelled setting fails instead of adding an unused attribute.
     __slots__ = ("_busy", "_main", "_ports", "_timer", "box", "token")
 
     def __init__(
@@ -72,7 +72,7 @@ class Simulator:
         port: int = 0,
         **settings: Unpack[Options],
     ) -> None:
-        """Make it; a number of accounts means accounts that are all well."""
+        """Create the parts; a number of accounts creates accounts that are all up."""
         self.box = Box(Settings(**settings))
         self._busy: set[asyncio.Task[Any]] = set()
         app = self._base_app()
@@ -97,7 +97,7 @@ class Simulator:
         await self.close()
 
     async def start(self) -> None:
-        """Listen, and send statuses."""
+        """Start listening and sending statuses."""
         try:
             for port in self._ports:
                 await port.open()
@@ -108,13 +108,13 @@ class Simulator:
         self._timer = asyncio.get_running_loop().create_task(self.box.cloud.run())
 
     async def close(self) -> None:
-        """Leave no task and no socket."""
+        """Stop all tasks and close all sockets."""
         if self._timer is not None:
             self._timer.cancel()
             await asyncio.wait([self._timer])
         self.box.cloud.close()
         self.box.engine.close()
-        # A handler that sleeps would outlive its connection.
+        # A sleeping handler would outlive its connection.
         for task in self._busy:
             task.cancel()
         if self._busy:
@@ -126,25 +126,25 @@ class Simulator:
 
     @property
     def timing(self) -> Timing:
-        """Return how long things take."""
+        """Return the intervals, delays and timeouts."""
         return self.box.settings.timing
 
     @property
     def wire(self) -> Wire:
-        """Return what the servers put on a socket."""
+        """Return the settings of what servers send on a socket."""
         return self.box.settings.wire
 
     @property
     def api(self) -> Api:
-        """Return what the REST API answers."""
+        """Return the settings of the REST API."""
         return self.box.settings.api
 
     @property
     def quotas(self) -> Quotas:
-        """Return how many accounts may be subscribed."""
+        """Return the limits on subscribed accounts."""
         return self.box.settings.quotas
 
-    # What there is.
+    # State.
 
     @property
     def url(self) -> str:
@@ -163,17 +163,17 @@ class Simulator:
 
     @property
     def tokens(self) -> dict[str, SimToken]:
-        """Return what each token may do."""
+        """Return the known tokens and their permissions."""
         return self._cloud.tokens
 
     @property
     def sockets(self) -> list[SimSocket]:
-        """Return the sockets that are open, the oldest first."""
+        """Return the open sockets, oldest first."""
         return self.box.sockets.all()
 
     @property
     def past_sockets(self) -> deque[SimSocket]:
-        """Return the sockets that have been closed."""
+        """Return the closed sockets."""
         return self.box.engine.past
 
     @property
@@ -208,13 +208,13 @@ class Simulator:
 
     @property
     def _cloud(self) -> Cloud:
-        """Return the accounts and those who listen to them."""
+        """Return the accounts and their subscriptions."""
         return self.box.cloud
 
     def requests_of(
         self, type: str | None = None, account_id: str | None = None
     ) -> list[SimRequest]:
-        """Return the requests of a type, for an account, or both."""
+        """Return the requests, filtered by type and account."""
         return [
             each
             for each in self.requests
@@ -222,14 +222,14 @@ class Simulator:
         ]
 
     async def wait_for[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:
-        """Wait until something is true, and return it; TimeoutError if it never is."""
+        """Wait until a condition is true and return its value; raise TimeoutError otherwise."""
         async with asyncio.timeout(timeout):
-            # What is waited for may lie outside of the simulator.
+            # Polled, since the condition may depend on anything.
             while not (result := condition()):  # noqa: ASYNC110
                 await asyncio.sleep(POLL)
         return result
 
-    # What can be done to it: the parts' own methods.
+    # Control: the methods of the parts.
 
     add_account = _by(_upstream, Upstream.add_account)
     delete_account = _by(_upstream, Upstream.delete_account)
@@ -276,10 +276,10 @@ class Simulator:
         *,
         ssl: SSLContext | None = None,
     ) -> str:
-        """Open a server, over TLS with a context; return its URL.
+        """Open another server, over TLS if `ssl` is given; return its URL.
 
-        It is the client API's of a region and zone; with `instance` None of a whole region; without
-        a region it serves what the base URL does, except the control API.
+        It is the client API's server of a region and zone, or with `instance` None of a whole
+        region. Without a region it serves what the base URL does, except the control API.
         """
         if region is None:
             port = Port(self._base_app(), Listener(), ssl=ssl)
@@ -290,7 +290,7 @@ class Simulator:
         return port.listener.url
 
     async def stop_listening(self, url: str | None = None) -> None:
-        """Refuse connections to a server, and abort those that there are."""
+        """Refuse connections to a server, and abort the open ones."""
         port = self._port(url)
         await port.close()
         for socket in self.sockets:
@@ -302,27 +302,27 @@ class Simulator:
         await self._port(url).open()
 
     def _port(self, url: str | None) -> Port:
-        """Return the port of a URL, or the main one."""
+        """Return the port with a URL, or the main port."""
         if url is None:
             return self._main
         return next(port for port in self._ports if port.listener.url == url)
 
     def _add(self, port: Port) -> None:
-        """Have a port end with the simulator, and be found by its URL."""
+        """Register a port, so that it closes with the simulator and can be found by its URL."""
         self._ports.append(port)
         self.box.sockets.listeners.append(port.listener)
 
     def _base_app(self) -> web.Application:
-        """Return what the base URL serves, except the control API."""
+        """Return the application of the base URL, without the control API."""
         app = self._client_app()
         app.add_routes(self.box.rest.routes())
         return app
 
     def _client_app(self) -> web.Application:
-        """Return what a client API server serves."""
+        """Return the application of a client API server."""
 
         @web.middleware
-        async def noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def tracked(request: web.Request, handler: Handler) -> web.StreamResponse:
             task = asyncio.current_task()
             assert task is not None
             self._busy.add(task)
@@ -331,8 +331,8 @@ class Simulator:
             finally:
                 self._busy.discard(task)
 
-        app = web.Application(client_max_size=MAX_FRAME, middlewares=[noted])
-        app.router.add_route("*", "/ws", self.box.engine.lost)
+        app = web.Application(client_max_size=MAX_FRAME, middlewares=[tracked])
+        app.router.add_route("*", "/ws", self.box.engine.handle_without_slash)
         app.router.add_route("*", "/ws/{tail:.*}", self.box.engine.handle)
         app.add_routes(self.box.rest.client_routes())
         return app

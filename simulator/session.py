@@ -17,18 +17,18 @@ from .transport import Timers, Transport
 
 
 class Owner(Protocol):
-    """Who is told what a socket does."""
+    """Handles the events of sockets."""
 
     def on_event(self, socket: SimSocket, name: str, payload: Any) -> None:
         """Handle an event of the client."""
 
     def on_leave(self, socket: SimSocket) -> None:
-        """Called when the client is gone for good."""
+        """Called when the client has left permanently."""
 
 
 @dataclass(slots=True, eq=False)
 class SimRequest:
-    """One request on a socket, as it came."""
+    """One request on a socket, as received."""
 
     time: float
     socket: SimSocket = field(repr=False)
@@ -36,17 +36,17 @@ class SimRequest:
 
     @property
     def type(self) -> Any:
-        """Return the type asked for, whatever it is."""
+        """Return the request's type, of any JSON type."""
         return self.payload.get("type") if isinstance(self.payload, dict) else None
 
     @property
     def account_id(self) -> Any:
-        """Return the account asked for, whatever it is."""
+        """Return the request's account id, of any JSON type."""
         return self.payload.get("accountId") if isinstance(self.payload, dict) else None
 
 
 class SimSocket:
-    """One client's socket; a sticky one may go on with another transport."""
+    """One client's socket; a sticky one can continue on another transport."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class SimSocket:
         headers: Mapping[str, str],
         on_close: Callable[[SimSocket], None],
     ) -> None:
-        """Make a socket on which nothing has been sent yet."""
+        """Create a socket that has sent nothing yet."""
         self.transport = Transport(settings, self)
         self.listener = listener
         self.query = dict(query)
@@ -73,7 +73,7 @@ class SimSocket:
 
     @override
     def __repr__(self) -> str:
-        """Name the socket without its query, which holds the token."""
+        """Return a representation without the query, which holds the token."""
         return f"<SimSocket {self.sid} {self.close_reason or 'open'}>"
 
     @property
@@ -83,7 +83,7 @@ class SimSocket:
 
     @property
     def client_id(self) -> str:
-        """Return what steers load balancing."""
+        """Return the client id, which MetaApi uses for load balancing."""
         return self.headers.get("Client-Id") or self.query.get("clientId") or self.sid
 
     @property
@@ -95,11 +95,11 @@ class SimSocket:
         protocol = self.query.get("protocol", "")
         return protocol.isascii() and protocol.isdigit() and int(protocol[:9]) >= 2
 
-    # What the transport knows.
+    # Read from the transport.
 
     @property
     def sid(self) -> str:
-        """Return the id that the open packet shows."""
+        """Return the id in the open packet."""
         return self.transport.sid
 
     @property
@@ -134,20 +134,20 @@ class SimSocket:
 
     @property
     def bad_frames(self) -> int:
-        """Return how many frames made no sense."""
+        """Return how many frames were invalid."""
         return self.transport.record.bad_frames
 
     @property
     def frames(self) -> deque[str]:
-        """Return the last frames of the client, as they came."""
+        """Return the last frames of the client, as received."""
         return self.transport.record.frames
 
     @property
     def polling(self) -> bool:
-        """Return whether the client holds a poll open."""
+        """Return whether a poll of the client is open."""
         return self.transport.polling
 
-    # What is sent.
+    # Sending.
 
     def open(self, *, polling: bool, refusal: str | None = None) -> None:
         """Send the first packets."""
@@ -167,7 +167,7 @@ class SimSocket:
         self.transport.send(frame)
 
     def emit(self, name: str, payload: Any) -> None:
-        """Send an event in the form that this client gets."""
+        """Send an event in the form that this client expects."""
         if not self.connected:
             return
         if name != "processingError" and self.as_text:
@@ -177,7 +177,7 @@ class SimSocket:
         self.send(framing.event(name, payload))
 
     def disconnect(self) -> None:
-        """Take the client off the namespace; the socket stays."""
+        """Disconnect the client from the namespace; the socket stays open."""
         self.send("41")
         self._leave()
 
@@ -188,7 +188,7 @@ class SimSocket:
     def close(
         self, *, namespace: bool = True, packet: bool = True, code: int = 1000
     ) -> None:
-        """Close as a server does: `41`, `1`, the websocket's own close; each may be left out."""
+        """Close as a server does: `41`, `1`, websocket close; the first two are optional."""
         if namespace and self.connected:
             self.disconnect()
         if packet:
@@ -196,24 +196,24 @@ class SimSocket:
         self.transport.close(code)
 
     def drop(self, reason: str = "dropped") -> None:
-        """Abort the connection below."""
+        """Abort the TCP connection."""
         self.transport.drop(reason)
 
     def freeze(self) -> None:
-        """Read and send nothing from now on; TCP stays open."""
+        """Stop reading and sending; TCP stays open."""
         self.transport.freeze()
 
     def unfreeze(self) -> None:
-        """Catch up with everything that was held back."""
+        """Read and send again, starting with what was held back."""
         self.transport.unfreeze()
 
     def call_later(
         self, delay: float, call: Callable[..., None], *args: object
     ) -> None:
-        """Call later, unless the client is gone for good by then."""
+        """Schedule a call, which is canceled if the client leaves before."""
         self._timers.call_later(delay, call, *args)
 
-    # What is received.
+    # Receiving.
 
     def on_message(self, text: str) -> None:
         """Handle one Socket.IO packet."""
@@ -229,7 +229,7 @@ class SimSocket:
             self._on_event(packet)
 
     def on_end(self) -> None:
-        """Called when the transport has ended; a sticky client has some time to come back."""
+        """Called when the transport has ended; a sticky client may still return."""
         if self.sticky is not None and self.connected:
             wait = self._settings.timing.sticky_lifetime
             self.sticky.wait(wait, self.leave)
@@ -238,7 +238,7 @@ class SimSocket:
         self._on_close(self)
 
     def resume(self, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
-        """Go on with a new transport, which the client opened to restore this socket."""
+        """Continue on a new transport, which the client opened to restore this socket."""
         if not self.closed.is_set():
             self.drop("restored elsewhere")
         assert self.sticky is not None
@@ -247,14 +247,14 @@ class SimSocket:
         self.transport = Transport(self._settings, self)
 
     def leave(self) -> None:
-        """Forget the client for good."""
+        """End the session permanently."""
         if self.sticky is not None:
             self.sticky.stop_waiting()
         self._timers.cancel()
         self._leave()
 
     def _on_event(self, packet: Packet) -> None:
-        """Pass an event on."""
+        """Pass an event to the owner."""
         name, *arguments = packet.data
         if self.sticky is not None:
             unwrapped = self.sticky.unwrap(arguments)
@@ -264,7 +264,7 @@ class SimSocket:
         self._owner.on_event(self, name, arguments[0] if arguments else None)
 
     def _connect(self) -> None:
-        """Put the client on the namespace; a client that asks again is put on it again."""
+        """Connect the client to the namespace, even if it is connected already."""
         self.connects += 1
         self.connected = True
         self.send(self._settings.wire.connect_packet or "40")
@@ -275,7 +275,7 @@ class SimSocket:
             self.emit("synchronization", event)
 
     def _leave(self) -> None:
-        """Take the client off the namespace."""
+        """Disconnect the client from the namespace, without a packet."""
         if self.connected:
             self.connected = False
             self._owner.on_leave(self)

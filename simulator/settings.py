@@ -1,4 +1,4 @@
-"""What may be set when a simulator is made, and changed while it runs."""
+"""The simulator's settings, which may be changed while it runs."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict, Unpack
@@ -9,7 +9,7 @@ type BadToken = Literal["http401", "close", "error_packet", "processing_error"]
 
 @dataclass(kw_only=True, eq=False)
 class Timing:
-    """How long things take, and how often they happen; all in seconds."""
+    """Intervals, delays and timeouts, in seconds."""
 
     ping_interval: float = 25.0
     ping_timeout: float = 5.0
@@ -19,36 +19,36 @@ class Timing:
     rest_delay: float = 0.0
     handshake_delay: float = 0.0
 
-    # From the open packet to `40`; to handling a request; to its `response`; to `authenticated`.
+    # Before `40`, before handling a request, before its `response`, before `authenticated`.
     connect_delay: float = 0.0
     reply_delay: float = 0.0
     response_delay: float = 0.0
     authenticated_delay: float = 0.0
 
-    # The server drops each subscription without a word after so long; None: never.
+    # After this time the server drops a subscription without an event; None: never.
     subscription_lifetime: float | None = None
 
-    # How long a client with a sticky connection may take to come back.
+    # How long a client with a sticky connection may take to return.
     sticky_lifetime: float = 10.0
 
 
 @dataclass(kw_only=True, eq=False)
 class Wire:
-    """What the servers put on a socket."""
+    """What the servers send on a socket."""
 
     payload_form: PayloadForm = "auto"
     minimal_authenticated: bool = False
     bad_token: BadToken = "http401"
 
-    # What a socket is sent first; None withholds the packet.
+    # The first packets on a socket; None omits the packet.
     open_packet: str | None = "auto"
     connect_packet: str | None = "40"
 
-    # Events that come in the same TCP segment as `40`.
+    # Events that are sent in the same TCP segment as `40`.
     greeting: list[dict[str, Any]] = field(default_factory=list)
     answer_pings: bool = True
 
-    # An HTTP status with which every new socket is refused; 3xx may name a location.
+    # The HTTP status with which new sockets are refused; with 3xx, the location as well.
     refuse_status: int | None = None
     refuse_retry_after: float | None = None
     refuse_location: str | None = None
@@ -60,7 +60,7 @@ class Api:
 
     provisioning_refusal: int = 403
 
-    # What the client API answers about an account of another region: 504 or 404.
+    # The client API's status for an account of another region: 504 or 404.
     wrong_region: int = 504
     regions: list[str] = field(default_factory=lambda: ["london", "new-york"])
     server_settings: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Api:
 
 @dataclass(kw_only=True, eq=False)
 class Quotas:
-    """How many accounts may be subscribed: by owner, by owner and server, by server."""
+    """How many accounts may be subscribed: per owner, per owner and server, per server."""
 
     max_accounts_per_user: int | None = None
     max_accounts_per_user_per_server: int | None = None
@@ -128,14 +128,14 @@ class QuotasOptions(TypedDict, total=False):
 
 
 class Options(TimingOptions, WireOptions, ApiOptions, QuotasOptions, total=False):
-    """Every setting by its name; a test compares them with the classes above."""
+    """All settings as keywords; a test compares them with the classes above."""
 
 
 class Settings:
     """All settings, in four groups."""
 
     def __init__(self, **options: Unpack[Options]) -> None:
-        """Take the defaults, except what is given."""
+        """Start with the defaults, and change the given settings."""
         self.timing = Timing()
         self.wire = Wire()
         self.api = Api()
@@ -152,7 +152,7 @@ class Settings:
         setattr(self._group(name), name, value)
 
     def _group(self, name: str) -> Timing | Wire | Api | Quotas:
-        """Return the group that has a setting; TypeError if none has."""
+        """Return the group that has a setting; raise TypeError if none has."""
         for group in (self.timing, self.wire, self.api, self.quotas):
             if name in {each.name for each in fields(group)}:
                 return group

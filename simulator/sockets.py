@@ -1,4 +1,4 @@
-"""The open sockets, and what happens to them: a test or a person decides it."""
+"""Control of the open sockets, by tests and people."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,12 @@ from .settings import Settings
 
 
 class Sockets:
-    """Ends, freezes and spoils sockets."""
+    """Closes, freezes and disturbs sockets."""
 
     def __init__(
         self, settings: Settings, cloud: Cloud, engine: Engine, rest: Rest
     ) -> None:
-        """Take the engine whose sockets these are, and REST, which can freeze with them."""
+        """Store the engine with the sockets, and REST, which can be frozen with them."""
         self.listeners: list[Listener] = []
         self._settings = settings
         self._cloud = cloud
@@ -25,7 +25,7 @@ class Sockets:
         self._rest = rest
 
     def all(self) -> list[SimSocket]:
-        """Return the sockets that are open, the oldest first."""
+        """Return the open sockets, oldest first."""
         return list(self._engine.sessions.values())
 
     def subscribed(self, account_id: str) -> list[SimSocket]:
@@ -38,7 +38,7 @@ class Sockets:
         sid: str | None = None,
         url: str | None = None,
     ) -> list[SimSocket]:
-        """Return the open sockets: all, those of an account or a server, or one."""
+        """Return the open sockets, filtered by account, session id and server."""
         sockets = self.all() if account_id is None else self.subscribed(account_id)
         return [
             socket
@@ -51,7 +51,7 @@ class Sockets:
     def drop_sockets(
         self, account_id: str | None = None, *, url: str | None = None
     ) -> int:
-        """Abort the TCP connections of sockets; return how many there were."""
+        """Abort the TCP connections of sockets; return how many."""
         return self._each(account_id, SimSocket.drop, url)
 
     def close_sockets(
@@ -63,7 +63,7 @@ class Sockets:
         packet: bool = True,
         code: int = 1000,
     ) -> int:
-        """Close sockets: `41`, `1`, websocket close; the first two may be left out."""
+        """Close sockets: `41`, `1`, websocket close; the first two are optional."""
         return self._each(
             account_id,
             lambda each: each.close(namespace=namespace, packet=packet, code=code),
@@ -71,7 +71,7 @@ class Sockets:
         )
 
     def disconnect_sockets(self, account_id: str | None = None) -> int:
-        """Send `41` and nothing more: the namespace ends, the socket stays."""
+        """Send only `41`: the namespace ends, the socket stays open."""
         return self._each(account_id, SimSocket.disconnect)
 
     def send_error_packet(
@@ -81,20 +81,20 @@ class Sockets:
         return self._each(account_id, lambda each: each.error(data))
 
     def inject(self, text: str, account_id: str | None = None) -> int:
-        """Send a raw frame; return to how many sockets."""
+        """Send a raw frame; return to how many sockets it was sent."""
         return self._each(account_id, lambda each: each.send(text))
 
     def freeze(self, *, rest: bool = False, url: str | None = None) -> None:
-        """Accept connections and answer nothing: no handshake, no pong, no event.
+        """Accept connections without answering: no handshake, no pong, no event.
 
-        With a URL, only that server does, its REST part included.
+        With a URL, only that server freezes, including its REST part.
         """
         self._engine.freeze(self._listener(url))
         if rest:
             self._rest.freeze()
 
     def unfreeze(self, *, url: str | None = None) -> None:
-        """Answer again; what was held back goes first."""
+        """Answer again, starting with what was held back."""
         self._engine.unfreeze(self._listener(url))
         if url is None:
             self._rest.unfreeze()
@@ -106,14 +106,14 @@ class Sockets:
         retry_after: float | None = None,
         location: str | None = None,
     ) -> None:
-        """Refuse new sockets with an HTTP status, or redirect them; None accepts them again."""
+        """Refuse or redirect new sockets with an HTTP status; None accepts them again."""
         wire = self._settings.wire
         wire.refuse_status = status
         wire.refuse_retry_after = retry_after
         wire.refuse_location = location
 
     def _listener(self, url: str | None) -> Listener | None:
-        """Return the server of a URL; ValueError if there is none."""
+        """Return the server with a URL; raise ValueError if there is none."""
         if url is None:
             return None
         for listener in self.listeners:
@@ -127,7 +127,7 @@ class Sockets:
         act: Callable[[SimSocket], None],
         url: str | None = None,
     ) -> int:
-        """Do something to each socket, or to those of an account, a server, or both."""
+        """Call a function for each socket, filtered by account and server; return how many."""
         sockets = self.pick(account_id, url=url)
         for socket in sockets:
             act(socket)

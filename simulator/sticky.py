@@ -1,6 +1,6 @@
-"""Sticky connections: numbered events, and a client that comes back on another socket.
+"""Sticky connections: events have numbers, and a client can resume on another socket.
 
-MetaApi's JavaScript client always asks for one, with `stickySocketConnectionId` in its query.
+MetaApi's JavaScript client always asks for one with `stickySocketConnectionId` in its query.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ RESTORE = "restoreStickyConnection"
 
 
 class Sticky:
-    """What a server keeps of one client, to go on where its last socket ended."""
+    """What the server keeps about a client to continue where its last socket ended."""
 
     def __init__(self) -> None:
-        """Start with nothing sent or received."""
+        """Start without sent and received events."""
         self._sent: deque[tuple[int, str, dict[str, Any]]] = deque(maxlen=KEPT_EVENTS)
         self._next = 0
         self._received = -1
@@ -27,20 +27,20 @@ class Sticky:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Sticky | None:
-        """Return what to keep, or None for a client that does not ask for it."""
+        """Return a new object, or None if the client asks for no sticky connection."""
         return cls() if query.get(STICKY_ID) else None
 
     # Events.
 
     def wrap(self, name: str, payload: Any) -> dict[str, Any]:
-        """Return an event's argument as it is sent, with its number."""
+        """Return the argument of an event with the event's number, and keep it."""
         packet = {"index": self._next, "data": [payload]}
         self._sent.append((self._next, name, packet))
         self._next += 1
         return packet
 
     def unwrap(self, arguments: list[Any]) -> list[Any] | None:
-        """Return an event's own arguments; None if it makes no sense or came before."""
+        """Return the arguments of an event; None if it is invalid or a duplicate."""
         packet = arguments[0] if arguments else None
         if not isinstance(packet, dict):
             return None
@@ -52,10 +52,10 @@ class Sticky:
         self._received = index
         return data
 
-    # Coming back.
+    # Resuming.
 
     def _can_restore(self, request: Mapping[str, Any]) -> bool:
-        """Return whether both sides still have what the other has missed."""
+        """Return whether both sides still have the events that the other one missed."""
         missed = request["lastReceivedIndex"] + 1
         kept = self._sent[0][0] if self._sent else self._next
         theirs = request.get("firstHistoryIndex")
@@ -66,11 +66,11 @@ class Sticky:
         )
 
     def restored(self, query: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-        """Yield the events with which a socket starts that was opened to restore another."""
+        """Yield the first events of a socket that was opened to restore another one."""
         request = restore_request(query)
         if request is None:
             return
-        # A client that was never waited for is a new one: there is nothing to restore.
+        # Nobody waits for this client, so it is new: there is nothing to restore.
         if self._waiting is None or not self._can_restore(request):
             yield "restore_connection", {"restored": False}
             return
@@ -83,18 +83,18 @@ class Sticky:
                 yield name, packet
 
     def wait(self, seconds: float, give_up: Callable[[], None]) -> None:
-        """Give the client some time to come back."""
+        """Wait some time for the client to return."""
         self._waiting = asyncio.get_running_loop().call_later(seconds, give_up)
 
     def stop_waiting(self) -> None:
-        """Note that the client is back, or gone for good."""
+        """Cancel waiting, since the client has returned or left permanently."""
         if self._waiting is not None:
             self._waiting.cancel()
 
 
 def restore_request(query: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what a client says of the socket that it wants restored; None: nothing."""
-    # The client encodes it, and its library does so again with the whole query.
+    """Return the client's request to restore a socket, or None."""
+    # Encoded twice: by the client, and by its library with the whole query.
     try:
         request = json.loads(unquote(query.get(RESTORE, "")))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who is subscribed to which account, and what each has been told of its terminals."""
+"""The subscriptions of sockets to accounts."""
 
 import asyncio
 from typing import Any
@@ -11,21 +11,21 @@ from .settings import Settings
 
 
 class Subscriptions:
-    """The sockets of each account, and the events that they get."""
+    """The subscribed sockets of each account; sends them its events."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start with none."""
+        """Start without subscriptions."""
         self.sockets: dict[str, dict[SimSocket, Subscription]] = {}
         self._settings = settings
 
     def of(self, account_id: str) -> dict[SimSocket, Subscription]:
-        """Return the subscriptions of an account."""
+        """Return an account's subscriptions by socket."""
         return self.sockets.get(account_id, {})
 
     def add(
         self, socket: SimSocket, account_id: str, subscription: Subscription
     ) -> None:
-        """Subscribe a socket, or subscribe it anew."""
+        """Subscribe a socket, or replace its subscription."""
         sockets = self.sockets.setdefault(account_id, {})
         before = sockets.get(socket)
         if before is not None:
@@ -38,13 +38,13 @@ class Subscriptions:
     def _lapse(
         self, socket: SimSocket, account_id: str, subscription: Subscription
     ) -> None:
-        """Drop a subscription without a word, unless another has replaced it."""
+        """Drop a subscription without an event, unless another one has replaced it."""
         if self.of(account_id).get(socket) is subscription:
             subscription.waiting.clear()
             self.remove(socket, account_id)
 
     def remove(self, socket: SimSocket, account_id: str) -> None:
-        """End the events of an account on a socket."""
+        """Remove a socket's subscription to an account."""
         sockets = self.of(account_id)
         subscription = sockets.pop(socket, None)
         if not sockets:
@@ -53,21 +53,21 @@ class Subscriptions:
             messages.time_out(socket, account_id, request_id)
 
     def remove_all(self, socket: SimSocket) -> None:
-        """End all events on a socket."""
+        """Remove all subscriptions of a socket."""
         for account_id in [
             each for each, sockets in self.sockets.items() if socket in sockets
         ]:
             self.remove(socket, account_id)
 
     def expire(self, socket: SimSocket, account_id: str, request_id: str) -> None:
-        """Give up on a subscribe; the subscription itself stays."""
+        """Answer a subscribe with TimeoutError; the subscription itself stays."""
         subscription = self.of(account_id).get(socket)
         if subscription is not None and request_id in subscription.waiting:
             subscription.waiting.remove(request_id)
             messages.time_out(socket, account_id, request_id)
 
     def connections(self, account: SimAccount) -> list[dict[str, Any]]:
-        """Return who is connected to an account, and where."""
+        """Return the `connections` that REST shows for an account."""
         return [
             {
                 "region": account.region,
@@ -82,7 +82,7 @@ class Subscriptions:
     def sync(
         self, account: SimAccount, *, exists: bool = True, announce: bool = True
     ) -> None:
-        """Send each socket what it does not know yet of the account's terminals."""
+        """Send each subscribed socket the terminals' changes that it does not know yet."""
         for socket, subscription in list(self.of(account.id).items()):
             running = (
                 running_hosts(socket, account, subscription.instance) if exists else []
@@ -113,12 +113,12 @@ class Subscriptions:
         host: SimHost,
         subscription: Subscription | None,
     ) -> None:
-        """Send the event that a terminal is ready, in the form that is set."""
+        """Send `authenticated` in the form and after the delay in the settings."""
         minimal = self._settings.wire.minimal_authenticated
         event = messages.authenticated(account, host, subscription, minimal=minimal)
         delay = self._settings.timing.authenticated_delay
         if delay:
-            # It says what was true when the request came, whatever happens meanwhile.
+            # The delayed event shows the state at the time of the request.
             socket.call_later(delay, socket.emit, "synchronization", event)
             if subscription is not None:
                 subscription.mute_until = asyncio.get_running_loop().time() + delay
@@ -126,7 +126,7 @@ class Subscriptions:
             socket.emit("synchronization", event)
 
     def status(self, account: SimAccount) -> None:
-        """Send the periodic status of each terminal to those who know it."""
+        """Send the status of each terminal to the sockets that know it is up."""
         if account.events.silent:
             return
         subscribers = self.of(account.id)
@@ -151,7 +151,7 @@ class Subscriptions:
                     socket.send(frames[key])
 
     def inject(self, account_id: str, event: dict[str, Any]) -> int:
-        """Send an event to the sockets subscribed to an account; return how many there were."""
+        """Send an event to the sockets subscribed to an account; return how many."""
         sockets = self.of(account_id)
         for socket in sockets:
             socket.emit("synchronization", event)
@@ -159,7 +159,7 @@ class Subscriptions:
 
 
 def answers(socket: SimSocket, account: SimAccount, instance: int | None) -> bool:
-    """Return whether an account runs where a socket asks for it."""
+    """Return whether the socket's server runs the account."""
     where = socket.listener
     return (
         account.deployed
@@ -177,7 +177,7 @@ def answers(socket: SimSocket, account: SimAccount, instance: int | None) -> boo
 def running_hosts(
     socket: SimSocket, account: SimAccount, instance: int | None
 ) -> list[SimHost]:
-    """Return the terminals that a socket can see up."""
+    """Return the running terminals that the socket's server can see."""
     if not answers(socket, account, instance):
         return []
     zone = socket.listener.instance

@@ -1,4 +1,4 @@
-"""What follows a `synchronize`: the state of an account that holds nothing."""
+"""The answer to a `synchronize`: the state of an account without positions and orders."""
 
 from collections.abc import Iterator
 import time
@@ -11,7 +11,7 @@ BALANCE = 10_000.0
 
 
 def account_information(account: SimAccount) -> dict[str, Any]:
-    """Return the account as its terminal shows it."""
+    """Return the account information that the terminal shows."""
     return {
         "platform": f"mt{account.spec.version}",
         "broker": "Simulated Broker",
@@ -35,7 +35,7 @@ def account_information(account: SimAccount) -> dict[str, Any]:
 
 
 def packets(account: SimAccount, request: Request) -> Iterator[dict[str, Any]]:
-    """Yield the events that answer a `synchronize`, all state anew."""
+    """Yield the events that answer a `synchronize`, with the complete state."""
     contents: tuple[tuple[str, dict[str, Any]], ...] = (
         ("synchronizationStarted", {}),
         ("accountInformation", {"accountInformation": account_information(account)}),
@@ -47,7 +47,7 @@ def packets(account: SimAccount, request: Request) -> Iterator[dict[str, Any]]:
         ("deals", {"deals": []}),
         ("dealSynchronizationFinished", {}),
     )
-    # By number and time, clients order the packets and drop those of an earlier start.
+    # Clients order the packets by number, and drop those of an earlier start by time.
     started = time.time_ns() // 1_000_000
     for number, (kind, fields) in enumerate(contents, start=1):
         yield {

@@ -1,4 +1,4 @@
-"""Access tokens that look like MetaApi's, signed by nobody."""
+"""Access tokens in the format of MetaApi's, without a valid signature."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Any
 from .faults import Span
 
 DEFAULT_OWNER = "5f3c1a2b4d5e6f708192a3b4c5d6e7f8"
-ISSUED = 1_767_225_600  # 2026-01-01: fixed, so that a second start accepts the token of the first
+ISSUED = 1_767_225_600  # 2026-01-01: fixed, so that a restarted simulator accepts the same token
 EXPIRES = 4_102_444_800  # 2100-01-01
 
 PROVISIONING = "trading-account-management-api"
@@ -18,7 +18,7 @@ STREAMING = "metaapi-real-time-streaming-api"
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class SimToken:
-    """What one token may do."""
+    """A token and its permissions."""
 
     text: str = field(repr=False)
     owner: str = DEFAULT_OWNER
@@ -29,7 +29,7 @@ class SimToken:
 
     @property
     def revoked(self) -> bool:
-        """Return whether the token is refused now."""
+        """Return whether the token is revoked now."""
         return self.refusal is not None and not self.refusal.over
 
 
@@ -42,7 +42,7 @@ def make_jwt(
     issued: int = ISSUED,
     expires: int | None = EXPIRES,
 ) -> str:
-    """Return a well-formed token with the claims that MetaApi's have."""
+    """Return a well-formed token with the claims of MetaApi's tokens."""
     resources = ["*:$USER_ID$:*"]
     if accounts is not None:
         resources = [f"account:$USER_ID$:{account}" for account in sorted(accounts)]
@@ -83,5 +83,5 @@ def _part(value: dict[str, Any]) -> str:
 
 
 def _b64(value: bytes) -> str:
-    """Encode as a token does: base64 for URLs, without padding."""
+    """Encode as URL-safe base64 without padding, as in a JWT."""
     return urlsafe_b64encode(value).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Engine.IO 3 under one client's socket: frames over websocket or polling, pings, the end."""
+"""Engine.IO 3 of one client's socket: frames over websocket or polling, pings, closing."""
 
 import asyncio
 from collections import deque
@@ -23,23 +23,23 @@ CLOSE_TIMEOUT = 2.0
 
 
 class Receiver(Protocol):
-    """What sits on a transport."""
+    """Handles the messages of a transport."""
 
     def on_message(self, text: str) -> None:
-        """Handle the text of a message; FrameError if it is no packet."""
+        """Handle the text of a message; raise FrameError if it is not a packet."""
 
     def on_end(self) -> None:
         """Called once, when the transport has ended."""
 
 
 class _Close(NamedTuple):
-    """The end of a queue: close the websocket once everything before it is sent."""
+    """The last item of a queue: close the websocket after everything before it is sent."""
 
     code: int
 
 
 class _Outbox:
-    """Frames that wait to be sent, in order."""
+    """Frames to send, in order."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -50,28 +50,28 @@ class _Outbox:
         self.thawed.set()
 
     def put(self, item: str | _Close) -> None:
-        """Queue a frame, or the close."""
+        """Queue a frame or the close."""
         self.items.append(item)
         self.wake.set()
 
     def end(self) -> None:
-        """Drop what is queued, and let all who wait go on."""
+        """Clear the queue, and wake all waiters."""
         self.items.clear()
         self.thawed.set()
         self.wake.set()
 
 
 class Timers:
-    """Calls that are still to come."""
+    """Scheduled calls that can be canceled together."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without calls."""
         self._handles: set[asyncio.TimerHandle] = set()
 
     def call_later(
         self, delay: float, call: Callable[..., None], *args: object
     ) -> None:
-        """Call later, unless cancelled by then."""
+        """Schedule a call."""
 
         def run() -> None:
             self._handles.discard(handle)
@@ -81,7 +81,7 @@ class Timers:
         self._handles.add(handle)
 
     def cancel(self) -> None:
-        """Cancel all."""
+        """Cancel all calls."""
         for handle in self._handles:
             handle.cancel()
         self._handles.clear()
@@ -89,7 +89,7 @@ class Timers:
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """What has happened on a transport so far."""
+    """What happened on a transport so far."""
 
     opened_at: float
     closed_at: float | None = None
@@ -104,7 +104,7 @@ class Transport:
     """One Engine.IO session."""
 
     def __init__(self, settings: Settings, receiver: Receiver) -> None:
-        """Make a session that has sent nothing yet."""
+        """Create a session that has sent nothing yet."""
         self.sid = token_urlsafe(15)
         self.record = Record(asyncio.get_running_loop().time())
         self.closed = asyncio.Event()
@@ -119,18 +119,18 @@ class Transport:
 
     @property
     def frozen(self) -> bool:
-        """Return whether nothing is read or sent."""
+        """Return whether reading and sending are stopped."""
         return not self._outbox.thawed.is_set()
 
     @property
     def polling(self) -> bool:
-        """Return whether the client holds a poll open."""
+        """Return whether a poll of the client is open."""
         return bool(self._polls)
 
-    # What is sent.
+    # Sending.
 
     def open(self, *, polling: bool) -> None:
-        """Queue the open packet, and expect pings from now on."""
+        """Queue the open packet, and start to expect pings."""
         packet = self._settings.wire.open_packet
         if packet == "auto":
             packet = framing.open_packet(
@@ -141,8 +141,8 @@ class Transport:
             )
         if packet is not None:
             self.send(packet)
-        self._touch()
-        self._watch()
+        self._restart_timeout()
+        self._check_timeout()
 
     def send(self, frame: str) -> None:
         """Queue a raw frame."""
@@ -156,27 +156,27 @@ class Transport:
         self._outbox.put(frame)
 
     def close(self, code: int = 1000) -> None:
-        """Close the websocket once everything that is queued has been sent."""
+        """Close the websocket after everything in the queue has been sent."""
         if not self._outbox.closing:
             self._outbox.closing = True
             self._outbox.put(_Close(code))
-            # A client that reads nothing must not keep the socket.
+            # A client that does not read must not keep the socket open.
             self.timers.call_later(2 * CLOSE_TIMEOUT, self.drop, "close timed out")
 
     def drop(self, reason: str = "dropped") -> None:
-        """Abort the connection below."""
+        """Abort the TCP connection."""
         for transport in (self._websocket, *self._polls):
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
         self._finish(reason)
 
     def freeze(self) -> None:
-        """Read and send nothing from now on; TCP stays open."""
+        """Stop reading and sending; TCP stays open."""
         self._outbox.thawed.clear()
 
     def unfreeze(self) -> None:
-        """Catch up with everything that was held back."""
-        self._touch()
+        """Read and send again, starting with what was held back."""
+        self._restart_timeout()
         self._outbox.thawed.set()
 
     # The websocket transport.
@@ -206,7 +206,7 @@ class Transport:
         except ConnectionError:
             reason = "transport error"
         finally:
-            # A writer that is closing ends by itself, within CLOSE_TIMEOUT.
+            # A closing writer ends by itself within CLOSE_TIMEOUT.
             if not self._outbox.closing or self.closed.is_set():
                 writer.cancel()
             await asyncio.wait([writer])
@@ -215,7 +215,7 @@ class Transport:
                 await ws.close()
 
     async def _write(self, ws: web.WebSocketResponse) -> None:
-        """Send what is queued."""
+        """Send the queued frames."""
         outbox = self._outbox
         try:
             while True:
@@ -236,7 +236,7 @@ class Transport:
             return
 
     def _cork(self, corked: bool) -> None:
-        """Have TCP collect what is written, or send it."""
+        """Make TCP collect what is written, or send it."""
         sock = self._websocket and self._websocket.get_extra_info("socket")
         if sock and not self.closed.is_set():
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(corked))
@@ -244,7 +244,7 @@ class Transport:
     # The polling transport.
 
     async def poll(self, transport: asyncio.BaseTransport) -> str:
-        """Wait for something to send, and return all of it."""
+        """Wait until there are frames to send, and return all of them."""
         outbox = self._outbox
         self._polls.add(transport)
         try:
@@ -263,11 +263,11 @@ class Transport:
                 self._finish("closed by the server")
                 break
             frames.append(item)
-        # The client is upgrading, and waits for this answer before it goes on.
+        # An upgrading client waits for this answer before it continues.
         return framing.encode_payload(frames or ["6"])
 
     async def post(self, body: bytes) -> bool:
-        """Handle packets of a polling client; False if the body holds none."""
+        """Handle posted packets; return False if the body is invalid."""
         await self._outbox.thawed.wait()
         try:
             frames = framing.decode_payload(body)
@@ -282,7 +282,7 @@ class Transport:
     async def upgrade(
         self, ws: web.WebSocketResponse, transport: asyncio.BaseTransport
     ) -> None:
-        """Move a polling client to a websocket, once it has probed it."""
+        """Move a polling client to a websocket after it has probed it."""
         record = self.record
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(UPGRADE_TIMEOUT):
@@ -301,11 +301,11 @@ class Transport:
             with suppress(ConnectionError):
                 await ws.close()
 
-    # What is received.
+    # Receiving.
 
     def _receive(self, frame: str) -> None:
         """Handle one Engine.IO packet."""
-        self._touch()
+        self._restart_timeout()
         self.record.frames.append(frame[:KEPT_LENGTH])
         kind = frame[:1]
         if kind == "2":
@@ -324,10 +324,10 @@ class Transport:
             self.record.close_reason = "parse error"
             self.close()
 
-    # The end.
+    # Ending.
 
-    def _touch(self) -> None:
-        """Note that the client lives."""
+    def _restart_timeout(self) -> None:
+        """Restart the ping timeout."""
         timing = self._settings.timing
         self._deadline = (
             asyncio.get_running_loop().time()
@@ -335,13 +335,13 @@ class Transport:
             + timing.ping_timeout
         )
 
-    def _watch(self) -> None:
-        """End a session whose client has not pinged for too long."""
+    def _check_timeout(self) -> None:
+        """Close the session if the ping timeout is over."""
         if self.frozen:
-            self._touch()
+            self._restart_timeout()
         left = self._deadline - asyncio.get_running_loop().time()
         if left > 0:
-            self.timers.call_later(left, self._watch)
+            self.timers.call_later(left, self._check_timeout)
             return
         self.record.close_reason = "ping timeout"
         if self._websocket is None:
@@ -350,7 +350,7 @@ class Transport:
             self.close()
 
     def _finish(self, reason: str) -> None:
-        """Give everything back, once."""
+        """End the session, once."""
         if self.closed.is_set():
             return
         self.record.close_reason = self.record.close_reason or reason

@@ -1,4 +1,4 @@
-"""What happens to accounts at MetaApi: a test or a person decides it."""
+"""Control of the accounts at MetaApi, by tests and people."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,10 +18,10 @@ from .limits import Limit, LimitType
 
 
 class Upstream:
-    """Changes accounts, and sends their subscribers what follows from that."""
+    """Changes accounts, and sends the resulting events to their subscribers."""
 
     def __init__(self, cloud: Cloud) -> None:
-        """Take the cloud whose accounts change."""
+        """Store the cloud with the accounts."""
         self._cloud = cloud
 
     # Accounts.
@@ -49,7 +49,7 @@ class Upstream:
         *,
         announce: bool = True,
     ) -> None:
-        """Move an account; without `announce` no event says so."""
+        """Move an account to another region or zones; without `announce` no event is sent."""
         account = self._cloud.accounts[account_id]
         account.region = region or account.region
         if zones is not None:
@@ -57,7 +57,7 @@ class Upstream:
         self._cloud.sync(account, announce=announce)
 
     def set_state(self, account_id: str, state: str) -> None:
-        """Set the state of deployment; a fresh deployment starts with its terminals up."""
+        """Set the deployment state; a newly deployed account starts with its terminals up."""
         account = self._cloud.accounts[account_id]
         starts = state == DEPLOYED and not account.deployed
         account.state = state
@@ -76,7 +76,7 @@ class Upstream:
         self.set_state(account_id, "UNDEPLOYED")
 
     def set_rest(self, account_id: str, /, **fields: Any) -> None:
-        """Have REST show these fields of an account, whatever is true; none: the truth again."""
+        """Make REST show these fields of an account; without any, show the real values again."""
         account = self._cloud.accounts[account_id]
         account.rest = account.rest | fields if fields else {}
 
@@ -90,7 +90,7 @@ class Upstream:
         host: str | None = None,
         announce: bool = True,
     ) -> None:
-        """Drop or bring up terminals; without `announce` no event says so."""
+        """Take terminals down or bring them up; without `announce` no event is sent."""
         account = self._cloud.accounts[account_id]
         if up and host is None:
             self._cloud.reconnects.settle(account_id, up=True)
@@ -100,7 +100,7 @@ class Upstream:
         self._cloud.sync(account, announce=announce)
 
     def set_broker(self, account_id: str, up: bool) -> None:
-        """Break or restore the broker link; a status shows it at once."""
+        """Break or restore the broker connection; a status shows it at once."""
         account = self._cloud.accounts[account_id]
         account.broker = up
         self._cloud.subscriptions.status(account)
@@ -111,13 +111,13 @@ class Upstream:
         account.events = replace(account.events, silent=silent)
 
     def set_status_authenticated(self, account_id: str, authenticated: bool) -> None:
-        """Set what statuses say of the terminal, and send one."""
+        """Set the `authenticated` flag of statuses, and send one."""
         account = self._cloud.accounts[account_id]
         account.events = replace(account.events, authenticated=authenticated)
         self._cloud.subscriptions.status(account)
 
     def inject_event(self, account_id: str, event: dict[str, Any]) -> int:
-        """Send an event to the sockets subscribed to an account; return how many there were."""
+        """Send an event to the sockets subscribed to an account; return how many."""
         return self._cloud.subscriptions.inject(account_id, event)
 
     # Requests.
@@ -132,7 +132,7 @@ class Upstream:
         delay: float | None = None,
         then: ReconnectMode | None = None,
     ) -> None:
-        """Set what becomes of a `reconnect`, and with `then` of those after the next one."""
+        """Set how a `reconnect` is answered; `then` is the mode after the next one."""
         account = self._cloud.accounts[account_id]
         account.reconnecting = replace(
             account.reconnecting,
@@ -146,7 +146,7 @@ class Upstream:
     def set_subscribe_mode(
         self, account_id: str, mode: SubscribeMode, *, error: str | None = None
     ) -> None:
-        """Set what becomes of a `subscribe`."""
+        """Set how a `subscribe` is answered."""
         self._cloud.accounts[account_id].subscribing = SubscribePlan(
             mode=mode, error=error or "ForbiddenError"
         )
@@ -159,7 +159,7 @@ class Upstream:
         count: int | None = None,
         accounts: Iterable[str] | None = None,
     ) -> None:
-        """Answer subscribes with a limit, `count` times or until it is lifted with None."""
+        """Refuse subscribes with a limit, `count` times or until called with None."""
         self._cloud.limits.demanded = (
             None
             if type is None
@@ -184,8 +184,8 @@ class Upstream:
         details: Any = None,
         retry_after: float | None = None,
     ) -> None:
-        """Refuse requests of a type, of one server or some accounts, so often or so long."""
-        self._spoil(
+        """Refuse requests by type, server and accounts: `count` times or for `seconds`."""
+        self._add_fault(
             RequestFault(
                 type,
                 error,
@@ -207,14 +207,14 @@ class Upstream:
         count: int | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Leave requests of a type without an answer, of one server or some accounts."""
+        """Leave requests unanswered, by type, server and accounts."""
         only = None if accounts is None else frozenset(accounts)
-        self._spoil(RequestFault(type, None, Span.of(count, seconds), url, only))
+        self._add_fault(RequestFault(type, None, Span.of(count, seconds), url, only))
 
     def accept_requests(self) -> None:
-        """End all refusals and silences of the two methods above."""
+        """End everything that the two methods above started."""
         self._cloud.faults.clear()
 
-    def _spoil(self, fault: RequestFault) -> None:
-        """Add a fault; the newest strikes first."""
+    def _add_fault(self, fault: RequestFault) -> None:
+        """Add a fault; the newest one is tried first."""
         self._cloud.faults.insert(0, fault)
