@@ -1,1 +1,1 @@
-"""What a developer runs."""
+"""Scripts for developers."""

@@ -1,4 +1,4 @@
-"""Compare translations with English: they may lag behind a change, but not behind a release."""
+"""Compare translations with English; only a release needs complete translations."""
 
 from collections.abc import Iterator
 import json
@@ -7,12 +7,12 @@ import re
 import string
 from typing import Any
 
-# Placeholders, where a link leads, and code
+# Targets of links, and code
 _LITERAL = re.compile(r"\]\(.*?\)|`.*?`")
 
 
 def lagging(folder: Path) -> dict[str, list[str]]:
-    """Return what each language of a folder lacks, by the name of its file."""
+    """Return the outdated texts of each language, by language code."""
     files = {path.stem: path for path in sorted(folder.glob("*.json"))}
     english = json.loads(files.pop("en").read_text("utf-8"))
     return {
@@ -22,7 +22,7 @@ def lagging(folder: Path) -> dict[str, list[str]]:
 
 
 def lags(texts: dict[str, Any], english: dict[str, Any]) -> Iterator[str]:
-    """Yield the texts that are missing, left over, or do not fit the English one."""
+    """Yield the texts that are missing, obsolete, or do not match the English ones."""
     translated, original = dict(strings(texts)), dict(strings(english))
     yield from (f"{path} is left over" for path in translated.keys() - original.keys())
     for path, text in original.items():
@@ -35,7 +35,7 @@ def lags(texts: dict[str, Any], english: dict[str, Any]) -> Iterator[str]:
 
 
 def strings(texts: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text with its path."""
+    """Yield each text with its path."""
     if isinstance(texts, str):
         yield path, texts
         return
@@ -44,12 +44,12 @@ def strings(texts: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_sentence(text: str) -> bool:
-    """Return whether a text is more than a term, or values with their units."""
+    """Return whether a text has to be translated: it is not only a term, or values with units."""
     words = re.findall(r"[^\W\d_]+", re.sub(r"\{\w+\}", "", text))
     return len(words) > 1 and any(len(word) > 3 for word in words)
 
 
 def _literals(text: str) -> tuple[set[str], list[str]]:
-    """Return what a translation must leave as it is."""
+    """Return the parts that a translation must keep: placeholders, link targets and code."""
     names = {name for _, name, _, _ in string.Formatter().parse(text) if name}
     return names, sorted(_LITERAL.findall(text))

@@ -1,20 +1,20 @@
-"""A pytest plugin: fail a run in which no test met a server or a client that others wrote."""
+"""A pytest plugin that fails a run in which no test in tests/peers ran."""
 
 import pytest
 
 
 class PeersGate:
-    """Counts the tests in tests/peers that ran."""
+    """Counts the tests in tests/peers that were not skipped."""
 
     ran = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count a test that was not skipped."""
+        """Count a test."""
         is_peer = report.nodeid.startswith("tests/peers/")
         self.ran += is_peer and report.when == "call" and not report.skipped
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Turn a success without such a test into a failure."""
+        """Fail the session if there was no such test."""
         if not self.ran and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -27,5 +27,5 @@ class PeersGate:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start counting."""
+    """Register the plugin."""
     config.pluginmanager.register(PeersGate())

@@ -1,4 +1,4 @@
-"""Check that a tag may become a release, and build what the release needs."""
+"""Check that a tag may be released, and build the archive for the release."""
 
 import argparse
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(root: Path = ROOT) -> int:
-    """Compare the tag with the sources; return 0 if it may be released."""
+    """Compare the tag with the sources; return the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/release", description=__doc__)
     parser.add_argument("tag", help="such as v1.2.3")
     tag = parser.parse_args().tag
@@ -30,7 +30,7 @@ def main(root: Path = ROOT) -> int:
 
 
 def obstacles(root: Path, folder: Path, tag: str) -> Iterator[str]:
-    """Yield what speaks against a release."""
+    """Yield the reasons why the tag cannot be released."""
     manifest = json.loads((folder / "manifest.json").read_text())
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     for version, name in (
@@ -40,13 +40,13 @@ def obstacles(root: Path, folder: Path, tag: str) -> Iterator[str]:
         if tag != f"v{version}":
             yield f"the version is {version} in {name}"
     if f"\n## {tag.removeprefix('v')}\n" not in (root / "CHANGELOG.md").read_text():
-        yield "CHANGELOG.md does not say what changed"
+        yield "CHANGELOG.md has no section for this version"
     for language, lacks in lagging(folder / "translations").items():
         yield from (f"{language}.json: {lack}" for lack in lacks)
 
 
 def pack(folder: Path, archive: Path) -> Path:
-    """Put the integration's files at the root of an archive, as the marketplace wants them."""
+    """Build an archive with the integration's files at its root, as HACS expects."""
     archive.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(folder.rglob("*")):

@@ -1,4 +1,4 @@
-"""Run checks: style, types, and the tests in the environments they are for."""
+"""Run the checks: style, types, and the tests in their environments."""
 
 import argparse
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ from .setup_env.environments import ensure
 from .setup_env.steps import ROOT, VENVS, SetupError
 
 DESCRIPTION = """\
-Without arguments: style and types, the client's tests with the oldest libraries it
-allows, then all tests. With --every: what a change must pass, which adds the other
-releases of Home Assistant. With --env: what --every runs in one environment. With
-arguments for pytest: just that, for example `scripts/test tests/api -k ping`, where
-tests/api needs no Home Assistant and is quick to set up."""
+Without arguments: style and types, the client's tests on its oldest supported
+libraries, and all tests. With --every: all that a change must pass, including the
+other releases of Home Assistant. With --env: only the part of --every for one
+environment. With arguments for pytest: only the selected tests, for example
+`scripts/test tests/api -k ping`; tests/api needs no Home Assistant."""
 
-# These need no Home Assistant, so they also run with the oldest libraries
+# These do not need Home Assistant, so they also run on the oldest libraries
 CLIENT_TESTS = ("tests/api", "tests/peers")
 CLIENT_ONLY = ("--confcutdir=tests/api", *CLIENT_TESTS)
 
-# These do not depend on the release of Home Assistant
+# These do not depend on Home Assistant's release
 ANY_RELEASE = (
     *CLIENT_TESTS,
     "tests/simulator",
@@ -35,7 +35,7 @@ ANY_RELEASE = (
 )
 INTEGRATION = ("tests", *(f"--ignore={path}" for path in ANY_RELEASE))
 
-# For a Home Assistant that is newer than the test plugin
+# The test plugin does not support this newer Home Assistant yet
 NEWER_HA_ARGS = ("-p", "tests.compat.newest", "-p", "no:respx")
 RELEASES = {"pinned": (), "floor": (), "newest": NEWER_HA_ARGS, "canary": NEWER_HA_ARGS}
 
@@ -43,13 +43,13 @@ PEERS = ("sdk", "node")
 PEERS_MUST_RUN = ("-p", "scripts.peers_gate")
 COVERAGE = str(VENVS / "coverage.json")
 
-# More than the two cores that the project reckons with: tests wait longer than they compute
-AT_ONCE = 3
+# One more than the usual two cores, since tests wait more than they compute
+MAX_PARALLEL = 3
 
 
 @dataclass(frozen=True)
 class Job:
-    """Commands that run one after the other, and the environments that they need."""
+    """Commands to run one after the other, and the environments that they need."""
 
     title: str
     commands: tuple[tuple[str, ...], ...]
@@ -57,7 +57,7 @@ class Job:
 
 
 def main() -> int:
-    """Run what was asked for; return 0 when all of it passed."""
+    """Run the checks on the command line; return the exit code."""
     environments = [*RELEASES, "lowest"]
     parser = argparse.ArgumentParser(
         prog="scripts/test",
@@ -67,17 +67,17 @@ def main() -> int:
         allow_abbrev=False,
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--every", action="store_true", help="all that there is")
+    which.add_argument("--every", action="store_true", help="run all checks")
     which.add_argument(
         "--env",
         choices=environments,
-        help="the environment to run in; canary has the newest Home Assistant there is",
+        help="the environment to use; canary has the newest Home Assistant, including betas",
     )
     options, selection = parser.parse_known_args()
     if options.every and selection:
         parser.error("--every takes no arguments for pytest")
     if selection:
-        jobs = [selected(selection, options.env)]
+        jobs = [selected_job(selection, options.env)]
     else:
         jobs = list(whole_runs(options.env, every=options.every))
 
@@ -89,18 +89,18 @@ def main() -> int:
     if len(jobs) == 1:
         return 0 if run(jobs[0]) else 1
     print(f"Running: {'; '.join(job.title for job in jobs)}", flush=True)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MAX_PARALLEL) as pool:
         lines = list(pool.map(run_and_report, jobs))
     print("\nSummary", *lines, sep="\n  ", flush=True)
     return int(any(line.startswith("FAILED") for line in lines))
 
 
 def whole_runs(environment: str | None, *, every: bool) -> Iterable[Job]:
-    """Yield the jobs of a run without a selection; what takes longest comes first."""
+    """Yield the jobs of a run without a selection, longest first."""
     if environment is None and not every:
         yield pytest_job("client, pinned", "pinned", *ANY_RELEASE, *PEERS_MUST_RUN)
     if every or environment == "pinned":
-        yield covered()
+        yield coverage_job()
     if environment in (None, "lowest"):
         yield pytest_job("client, lowest", "lowest", *CLIENT_ONLY, *PEERS_MUST_RUN)
     if environment is None and not every:
@@ -117,25 +117,25 @@ def whole_runs(environment: str | None, *, every: bool) -> Iterable[Job]:
         yield Job("lint", ((str(ROOT / "scripts" / "lint"),),), ("pinned",))
 
 
-def covered() -> Job:
-    """Return all tests on the default Home Assistant, and how much of the code they must run."""
+def coverage_job() -> Job:
+    """Return the job that runs all tests on the default Home Assistant and checks coverage."""
     report = ("--cov", "--cov-report=", f"--cov-report=json:{COVERAGE}")
     tests = pytest_job("all, pinned", "pinned", "tests", *PEERS_MUST_RUN, *report)
     judge = (sys.executable, "-m", "scripts.coverage_gate", COVERAGE)
-    # The demo has the frontend, which a test asks for icons
+    # A test reads the icons of the frontend, which is only in the demo's environment
     return Job(tests.title, (*tests.commands, judge), (*tests.needs, "demo"))
 
 
-def selected(arguments: list[str], environment: str | None) -> Job:
-    """Return the job for arguments of a person, with no environment that it does not need."""
+def selected_job(arguments: list[str], environment: str | None) -> Job:
+    """Return the job for pytest arguments, with only the environments that it needs."""
     named = [Path(each.partition("::")[0]) for each in arguments]
     paths = [path for path in named if (ROOT / path).exists()] or [Path("tests")]
     client = all(
         any(path.is_relative_to(one) for one in CLIENT_TESTS) for path in paths
     )
     environment = environment or ("lowest" if client else "pinned")
-    alone = CLIENT_ONLY[:1] if environment == "lowest" else ()
-    return pytest_job("selection", environment, *alone, *arguments, paths=paths)
+    client_only = CLIENT_ONLY[:1] if environment == "lowest" else ()
+    return pytest_job("selection", environment, *client_only, *arguments, paths=paths)
 
 
 def pytest_job(
@@ -164,10 +164,10 @@ def binary(environment: str, name: str) -> str:
 def run(job: Job, output: int | None = None) -> bool:
     """Run the commands of a job until one fails; return whether all passed."""
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    # Compiled once, and outside of the sources
+    # Cache bytecode, but outside of the sources
     env["PYTHONPYCACHEPREFIX"] = str(VENVS / "pycache")
     if output is not None:
-        # As wide as an assertion: pytest cuts the lines of its summary off
+        # pytest truncates its summary to this width, which must show whole assertions
         env["COLUMNS"] = "160"
     return all(
         subprocess.run(
@@ -179,14 +179,14 @@ def run(job: Job, output: int | None = None) -> bool:
 
 
 def run_and_report(job: Job) -> str:
-    """Run a job beside others, print what matters, and return its part of the summary."""
+    """Run one of several jobs, print its output if it failed, and return its summary."""
     start = time.monotonic()
     with TemporaryFile() as file:
         passed = run(job, file.fileno())
         file.seek(0)
         lines = file.read().decode(errors="replace").rstrip().splitlines() or [""]
     verdict = "passed" if passed else "FAILED"
-    # What passed has nothing to tell except how many tests it was
+    # If it passed, only the number of tests matters
     shown = lines[-1:] if passed else lines
     print(f"\n===== {job.title}: {verdict}", *shown, sep="\n", flush=True)
     failures = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]

@@ -13,7 +13,7 @@ from scripts.run_tests import (
     PEERS,
     Job,
     run_and_report,
-    selected,
+    selected_job,
     whole_runs,
 )
 from scripts.setup_env import environments, python314
@@ -38,7 +38,7 @@ def test_a_selection_needs_no_more_than_it_runs(
     arguments: list[str], needs: tuple[str, ...]
 ) -> None:
     """One test of the client needs no Home Assistant, and one of a button no Node."""
-    job = selected(arguments, None)
+    job = selected_job(arguments, None)
     assert job.needs == needs
     ((*_, last),) = job.commands
     assert last == arguments[-1]
@@ -47,7 +47,7 @@ def test_a_selection_needs_no_more_than_it_runs(
 
 def test_a_person_may_choose_the_environment() -> None:
     """A test of the client runs beside Home Assistant where that is asked for."""
-    assert selected(["tests/api"], "floor").needs == ("floor",)
+    assert selected_job(["tests/api"], "floor").needs == ("floor",)
 
 
 def test_whatever_runs_exists() -> None:

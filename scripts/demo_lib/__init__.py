@@ -1,1 +1,1 @@
-"""The demo: a real Home Assistant with the integration, and a MetaApi that can be broken."""
+"""The demo: a real Home Assistant with the integration, and a simulated MetaApi."""

@@ -1,4 +1,4 @@
-"""Run the demo until somebody ends it."""
+"""Run the demo until it is interrupted."""
 
 import asyncio
 import sys
@@ -13,26 +13,26 @@ from .stage import Demo, running
 
 
 def main() -> int:
-    """Run; return 0 unless something went wrong."""
+    """Run the demo; return the exit code."""
     options = parse()
-    # Ctrl-C is how a demo ends; a check that was interrupted has shown nothing
+    # Ctrl-C is the normal end of a demo, but an interrupted check did not pass
     return run(show(options), INTERRUPTED if options.check else 0)
 
 
 async def show(options: Options) -> None:
-    """Start the demo, and keep it up."""
+    """Start the demo, and keep it running."""
     start = time.monotonic()
     async with running(options) as demo:
         if options.check:
             await check(demo)
-            print(f"All as it should be ({time.monotonic() - start:.0f} s).")
+            print(f"Everything works ({time.monotonic() - start:.0f} s).")
             return
         print(await greeting(demo, time.monotonic() - start), flush=True)
         await asyncio.Event().wait()
 
 
 async def greeting(demo: Demo, seconds: float) -> str:
-    """Return what a person needs to use it."""
+    """Return the instructions for using the demo."""
     lines = [
         f"\nUp after {seconds:.0f} s.\n",
         f"  Home Assistant    {demo.home.url}",
@@ -42,16 +42,16 @@ async def greeting(demo: Demo, seconds: float) -> str:
         account = (await simulator.ids())[UP.name]
         terminal = f"{simulator.url}/simulator/accounts/{account}/terminal"
         lines += [
-            f"  Break an account  {simulator.url}/ is a page with buttons for that, or",
+            f"  Break an account  on the page {simulator.url}/, or with",
             f"""                    curl -d '{{"up": false}}' {terminal}""",
-            "\nWhat drops from now on, an automation reconnects after 10 seconds.",
+            "\nAn automation reconnects terminals that drop from now on, after 10 seconds.",
         ]
     else:
         lines += [
             "\nNow add the integration: Settings, Devices & services, Add integration, MetaApi.",
             "It asks for your MetaApi token. The dashboard has a link to it, too.",
         ]
-    lines.append("Ctrl-C ends all of it.\n")
+    lines.append("Ctrl-C stops the demo.\n")
     return "\n".join(lines)
 
 

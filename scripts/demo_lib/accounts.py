@@ -1,4 +1,4 @@
-"""The accounts of the demo, by the names that the simulator gives them."""
+"""The demo's accounts, with the names that the simulator gives them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DemoAccount:
-    """An account, and what Home Assistant shows of it once the demo is up."""
+    """An account, and its states in Home Assistant once the demo is up."""
 
     name: str
     terminal: str
@@ -15,45 +15,45 @@ class DemoAccount:
 
     @property
     def slug(self) -> str:
-        """Return what its entity ids begin with."""
+        """Return the prefix of its entity ids."""
         return self.name.lower().replace(" ", "_")
 
     @property
     def terminal_id(self) -> str:
-        """Return the id of its terminal sensor."""
+        """Return the entity id of its terminal sensor."""
         return f"binary_sensor.{self.slug}_terminal"
 
     @property
     def broker_id(self) -> str:
-        """Return the id of its broker sensor."""
+        """Return the entity id of its broker sensor."""
         return f"binary_sensor.{self.slug}_broker"
 
     @property
     def status_id(self) -> str:
-        """Return the id of its status sensor."""
+        """Return the entity id of its status sensor."""
         return f"sensor.{self.slug}_status"
 
     @property
     def button_id(self) -> str:
-        """Return the id of its button."""
+        """Return the entity id of its button."""
         return f"button.{self.slug}_reconnect"
 
     @property
     def entity_ids(self) -> tuple[str, ...]:
-        """Return the ids of all its entities."""
+        """Return the entity ids that the demo uses."""
         return (self.terminal_id, self.broker_id, self.status_id, self.button_id)
 
     def is_shown(self, states: Mapping[str, str]) -> bool:
-        """Return whether the sensors show what they should."""
+        """Return whether the sensors have the expected states."""
         shown = tuple(states.get(each) for each in self.entity_ids[:3])
         return shown == (self.terminal, self.broker, self.status)
 
     def is_on(self, states: Mapping[str, str]) -> bool:
-        """Return whether the terminal is on."""
+        """Return whether the terminal sensor is on."""
         return states.get(self.terminal_id) == "on"
 
     def has_broker(self, states: Mapping[str, str]) -> bool:
-        """Return whether the broker is on."""
+        """Return whether the broker sensor is on."""
         return states.get(self.broker_id) == "on"
 
 

@@ -1,4 +1,4 @@
-"""Check that the demo shows and does what it promises."""
+"""Check that the demo works."""
 
 import re
 
@@ -14,38 +14,38 @@ AUTOMATION_TIMEOUT = 45.0
 
 
 async def check(demo: Demo) -> None:
-    """Press a button, break an account, and wait for what should follow."""
+    """Press a button, break an account, and wait for the expected states."""
     hass, simulator = demo.home, demo.simulator
     if simulator is None:
-        raise DemoError("Only a demo with a simulator can be checked.")
+        raise DemoError("The check needs a demo with a simulator.")
     async with step("Looking at the dashboard"):
-        await _see_dashboard(hass)
+        await _check_dashboard(hass)
     async with step(f"Pressing Reconnect of {DOWN.name}"):
         await hass.act("button", "press", entity_id=DOWN.button_id)
-        await _see(hass, DOWN, "on", BUTTON_TIMEOUT)
+        await _check_terminal(hass, DOWN, "on", BUTTON_TIMEOUT)
     ids = await simulator.ids()
     async with step(f"Breaking {UP.name}, for the automation to repair"):
         await simulator.act(ids[UP.name], "terminal", up=False)
-        await _see(hass, UP, "off", OFF_TIMEOUT)
-        await _see(hass, UP, "on", AUTOMATION_TIMEOUT)
-        await _see_notification(hass, f"{UP.name} dropped")
+        await _check_terminal(hass, UP, "off", OFF_TIMEOUT)
+        await _check_terminal(hass, UP, "on", AUTOMATION_TIMEOUT)
+        await _check_notification(hass, f"{UP.name} dropped")
 
 
-async def _see_dashboard(hass: HomeAssistant) -> None:
-    """Check that the dashboard is there, and that the frontend loads what draws it."""
+async def _check_dashboard(hass: HomeAssistant) -> None:
+    """Check that the dashboard exists, and that the frontend loads its strategy."""
     dashboard = await hass.command("lovelace/config", url_path=URL_PATH)
     kind = dashboard["strategy"]["type"]
     page = await hass.ask("GET", "/", is_json=False)
     loaded = re.search(r'import\("(/metaapi/[^"]+)"\)', page)
     if loaded is None:
-        raise DemoError(f"The frontend loads nothing that could draw {kind}.")
+        raise DemoError(f"The frontend does not load {kind}.")
     await hass.ask("GET", loaded[1], is_json=False)
 
 
-async def _see(
+async def _check_terminal(
     hass: HomeAssistant, account: DemoAccount, wanted: str, timeout: float
 ) -> None:
-    """Wait until the terminal is on, or off."""
+    """Wait until the terminal sensor is on or off."""
     entity = account.terminal_id
     states = await hass.wait_for(lambda each: each.get(entity) == wanted, timeout)
     if states.get(entity) != wanted:
@@ -55,8 +55,8 @@ async def _see(
         )
 
 
-async def _see_notification(hass: HomeAssistant, title: str) -> None:
-    """Wait for the notification in which the automation says what it did."""
+async def _check_notification(hass: HomeAssistant, title: str) -> None:
+    """Wait for the automation's notification."""
     shown = await until(hass.notifications, lambda each: title in each, OFF_TIMEOUT)
     if "reconnected" not in shown.get(title, ""):
         raise DemoError(f"A notification {title!r} should report a success: {shown}")

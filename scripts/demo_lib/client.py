@@ -1,4 +1,4 @@
-"""What the demo asks of Home Assistant and of the simulator, over HTTP as anybody would."""
+"""HTTP clients for Home Assistant and the simulator, as any program could use them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ PASSWORD = "demo"
 
 
 class Server:
-    """Something that speaks JSON over HTTP."""
+    """A server with a JSON API over HTTP."""
 
     def __init__(self, session: ClientSession, name: str, url: str) -> None:
         """Store the address."""
@@ -24,7 +24,7 @@ class Server:
     async def ask(
         self, method: str, path: str, *, is_json: bool = True, **kwargs: Any
     ) -> Any:
-        """Send a request and return its answer; raises `DemoError`."""
+        """Send a request and return the response's content; raises `DemoError`."""
         try:
             async with self.session.request(
                 method, f"{self.url}{path}", headers=self.headers, **kwargs
@@ -49,7 +49,7 @@ class SimulatorServer(Server):
     """The control API of the simulator."""
 
     def __init__(self, session: ClientSession, name: str, url: str, token: str) -> None:
-        """Store the address, and the token that it accepts from the integration."""
+        """Store the address, and the token for the integration."""
         super().__init__(session, name, url)
         self.token = token
 
@@ -67,7 +67,7 @@ class HomeAssistant(Server):
     """The REST and WebSocket API of Home Assistant."""
 
     async def start(self, timeout: float) -> bool:
-        """Make the user as soon as it answers; return whether it has started in time."""
+        """Wait for the start and create the user; return whether it started in time."""
         if not await until(self._answers, bool, timeout):
             return False
         await self._make_user()
@@ -84,7 +84,7 @@ class HomeAssistant(Server):
         return bool((await self.get("/api/config"))["state"] == "RUNNING")
 
     async def _make_user(self) -> None:
-        """Do what the first form of a new Home Assistant does, which logs in."""
+        """Create the user as the onboarding does, and log in."""
         client = {"client_id": f"{self.url}/"}
         user = {"name": "Demo", "username": USER, "password": PASSWORD}
         answer = await self.post(
@@ -127,16 +127,16 @@ class HomeAssistant(Server):
     async def wait_for(
         self, condition: Callable[[dict[str, str]], object], timeout: float
     ) -> dict[str, str]:
-        """Wait until the states meet a condition or the time is over; return the last ones."""
+        """Wait until the states meet a condition or the timeout is over; return the last states."""
         return await until(self.states, condition, timeout)
 
     async def notifications(self) -> dict[str, str]:
-        """Return the texts of the notifications in the sidebar, by title."""
+        """Return the messages of the persistent notifications, by title."""
         shown = await self.command("persistent_notification/get")
         return {each["title"]: each["message"] for each in shown}
 
     async def add_alarm(self, hub: str, **inputs: Any) -> None:
-        """Make an automation of the blueprint, for all accounts of a hub."""
+        """Create an automation from the blueprint, for all accounts of a hub."""
         entity = await self.command("config/entity_registry/get", entity_id=hub)
         await self.post(
             "/api/config/automation/config/metaapi_demo_alarm",
@@ -150,7 +150,7 @@ class HomeAssistant(Server):
         )
 
     async def add_integration(self, token: str, api_url: str) -> None:
-        """Go through the config flow and choose all accounts, as a person would."""
+        """Go through the config flow and choose all accounts."""
         flow = "/api/config/config_entries/flow"
         form = await self.post(flow, {"handler": "metaapi"})
         flow = f"{flow}/{_form(form, 'user')['flow_id']}"
@@ -159,18 +159,18 @@ class HomeAssistant(Server):
         chosen = [option["value"] for option in offered["options"]]
         result = await self.post(flow, {"accounts": chosen})
         if result["type"] != "create_entry":
-            raise DemoError(f"The config flow did not end well: {result}")
+            raise DemoError(f"The config flow did not create an entry: {result}")
 
 
 def _form(answer: dict[str, Any], step: str) -> dict[str, Any]:
-    """Return a form if it is the one that should come, without an error in it."""
+    """Return a form; raise DemoError unless it is the expected step without errors."""
     if answer["type"] != "form" or answer["step_id"] != step or answer.get("errors"):
         raise DemoError(f"The config flow should show its step {step!r}, not {answer}")
     return answer
 
 
 def _field(form: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return how a form describes a field."""
+    """Return the schema of a form's field."""
     found: dict[str, Any] = next(
         field for field in form["data_schema"] if field["name"] == name
     )

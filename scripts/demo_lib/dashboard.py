@@ -1,4 +1,4 @@
-"""The dashboards of the demo: the integration's own, and one with what only a demo has."""
+"""The demo's dashboards: the integration's own, and one with the demo's tools."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ URL_PATH = "demo-accounts"
 
 
 async def add_dashboards(hass: HomeAssistant, config: Path) -> None:
-    """Add both, and open the accounts by default."""
+    """Add both dashboards, and make the accounts the default one."""
     tools: Any = load_yaml(config / TOOLS, Secrets(config))
     await _add(hass, "demo-tools", "This demo", "mdi:flask-outline", tools)
     accounts = {"strategy": {"type": "custom:metaapi"}}
@@ -34,7 +34,7 @@ async def _add(
 
 
 async def open_by_default(hass: HomeAssistant) -> None:
-    """Have everybody see the accounts first."""
+    """Make the accounts the default dashboard of all users."""
     await hass.command(
         "frontend/set_system_data", key="core", value={"default_panel": URL_PATH}
     )

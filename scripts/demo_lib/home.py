@@ -1,4 +1,4 @@
-"""The configuration folder of the demo's Home Assistant: made, and thrown away."""
+"""The temporary configuration folder of the demo's Home Assistant."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +15,16 @@ INTEGRATION = ROOT / "custom_components" / "metaapi"
 BLUEPRINTS = ROOT / "blueprints"
 HOST = "127.0.0.1"
 
-# As Home Assistant 2026.10 writes it; the `http:` of a YAML file opens a dialog instead.
+# As Home Assistant 2026.10 writes it; `http:` in YAML would open a dialog.
 HTTP_VERSION = (2, 2)
 ONBOARDING_VERSION = (4, 1)
-# All but the first, which makes the user
+# All steps except the first, which creates the user
 ONBOARDING_DONE = ("core_config", "analytics", "integration")
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder for everything that the demo writes; remove it at the end."""
+    """Create a folder for all files of the demo; remove it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="metaapi-demo-"))
     try:
         yield folder
@@ -37,7 +37,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def fill(folder: Path, port: int, simulator: str | None) -> None:
-    """Write all that Home Assistant finds at its first start."""
+    """Write the files that Home Assistant needs at its first start."""
     shutil.copytree(FILES / ("simulated" if simulator else "live"), folder)
     if simulator:
         (folder / "secrets.yaml").write_text(f'simulator: "{simulator}/"\n')
@@ -50,7 +50,7 @@ def fill(folder: Path, port: int, simulator: str | None) -> None:
 
 
 def store(folder: Path, key: str, version: tuple[int, int], data: Any) -> None:
-    """Write a file as Home Assistant stores it."""
+    """Write a file in Home Assistant's storage format."""
     path = folder / ".storage" / key
     path.parent.mkdir(exist_ok=True)
     major, minor = version
@@ -59,7 +59,7 @@ def store(folder: Path, key: str, version: tuple[int, int], data: Any) -> None:
 
 
 def http_data(port: int) -> dict[str, Any]:
-    """Return the settings of Home Assistant's own server: this machine only."""
+    """Return the settings of the `http` integration: reachable from this machine only."""
     return {
         "stable": {
             "server_host": [HOST],

@@ -1,18 +1,17 @@
-"""The command line of the demo. Runs before the set-up too, so on Python 3.11 and alone."""
+"""The demo's command line; also runs before the set-up, so on Python 3.11 without packages."""
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 DESCRIPTION = """\
-Start a real Home Assistant with the integration, from a configuration that is thrown
-away at the end, and a simulator of MetaApi with accounts in different conditions.
-Ctrl-C ends all of it."""
+Start a real Home Assistant with the integration from a temporary configuration, and
+a simulator of MetaApi with accounts in different conditions. Ctrl-C stops both."""
 
 
 @dataclass
 class Options:
-    """What was asked for."""
+    """The options of the demo."""
 
     port: int | None = None
     live: bool = False
@@ -30,9 +29,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     port = "port of Home Assistant (default: 8123, or a free one if that is taken)"
     parser.add_argument("--port", type=_port, metavar="N", help=port)
     kind = parser.add_mutually_exclusive_group()
-    live = "no simulator: you add the integration yourself, with your MetaApi token"
+    live = "start no simulator; add the integration yourself, with your MetaApi token"
     kind.add_argument("--live", action="store_true", help=live)
-    check = "check by itself that the demo works, and end"
+    check = "check that the demo works, and exit"
     kind.add_argument("--check", action="store_true", help=check)
     return parser.parse_args(arguments, Options())
 

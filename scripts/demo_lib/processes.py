@@ -1,4 +1,4 @@
-"""Child processes: started, watched, and ended by their own id."""
+"""Start, monitor and stop child processes."""
 
 import asyncio
 from asyncio.subprocess import Process
@@ -12,7 +12,7 @@ from scripts.setup_env.steps import ROOT, environ
 
 from .progress import DemoError
 
-# Stand-ins for what Home Assistant imports and no wheel exists of
+# Stubs of libraries that Home Assistant imports and that have no wheels
 STUBS = ROOT / "scripts" / "stubs"
 
 GRACE = 20.0
@@ -22,7 +22,7 @@ LINE = 200
 
 @asynccontextmanager
 async def child(name: str, args: Sequence[str], log: Path) -> AsyncIterator[Process]:
-    """Run a process; if it dies, the body ends with an error that shows the end of its log."""
+    """Run a process; if it exits, raise an error with the end of its log in the body."""
     async with asyncio.TaskGroup() as group:
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
@@ -32,7 +32,7 @@ async def child(name: str, args: Sequence[str], log: Path) -> AsyncIterator[Proc
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=file,
                 stderr=asyncio.subprocess.STDOUT,
-                # Ctrl-C is for the demo alone: it ends its children in order.
+                # Only the demo receives Ctrl-C, so that it can stop its children in order.
                 start_new_session=True,
             )
         watcher = group.create_task(_watch(name, process, log))
@@ -49,7 +49,7 @@ async def _watch(name: str, process: Process, log: Path) -> None:
 
 
 async def _end(process: Process) -> None:
-    """Ask a process to end; kill it when it does not, or at a second Ctrl-C."""
+    """Terminate a process; kill it if it does not exit in time, or at a second Ctrl-C."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.terminate()
@@ -60,13 +60,13 @@ async def _end(process: Process) -> None:
         pass
     finally:
         if process.returncode is None:
-            # It leads a group of its own, which holds only what it started
+            # Its process group holds only itself and its children
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
 
 def trouble(text: str, log: Path) -> DemoError:
-    """Return an error that shows the end of a log."""
+    """Return an error with the end of a log."""
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
     return DemoError("\n".join([text, *(f"    {line[:LINE]}" for line in lines)]))

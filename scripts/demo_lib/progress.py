@@ -1,4 +1,4 @@
-"""Print what the demo does, and that it still does it."""
+"""Print the demo's progress."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,12 +10,12 @@ POLL = 0.1
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text says why."""
+    """The demo cannot continue; the message gives the reason."""
 
 
 @asynccontextmanager
 async def step(title: str) -> AsyncIterator[None]:
-    """Print a step, a dot every two seconds, and how long it took."""
+    """Print a step, a dot every two seconds, and its duration."""
     print(f"  {title} ... ", end="", flush=True)
     start = time.monotonic()
     dots = asyncio.create_task(_print_dots())
@@ -40,7 +40,7 @@ async def _print_dots() -> None:
 async def until[T](
     ask: Callable[[], Awaitable[T]], good: Callable[[T], object], timeout: float
 ) -> T:
-    """Ask again until the answer is good or the time is over; return the last one."""
+    """Poll until the answer is good or the timeout is over; return the last answer."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout
     while True:

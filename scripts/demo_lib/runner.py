@@ -1,4 +1,4 @@
-"""Run until the end, or until somebody asks for it."""
+"""Run a coroutine until it ends or a signal arrives."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -11,7 +11,7 @@ INTERRUPTED = 130
 
 
 def run(main: Coroutine[object, object, None], interrupted: int = INTERRUPTED) -> int:
-    """Return the exit code: `interrupted` after Ctrl-C or the like."""
+    """Run a coroutine and return the exit code, which is `interrupted` after a signal."""
     code = 1
     try:
         code = 0 if asyncio.run(_until_signaled(main)) else interrupted
@@ -22,7 +22,7 @@ def run(main: Coroutine[object, object, None], interrupted: int = INTERRUPTED) -
 
 
 async def _until_signaled(main: Coroutine[object, object, None]) -> bool:
-    """Return whether it ran to its own end."""
+    """Return whether the coroutine ended without a signal."""
     task = asyncio.create_task(main)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -32,7 +32,7 @@ async def _until_signaled(main: Coroutine[object, object, None]) -> bool:
 
 
 def leaves(group: BaseExceptionGroup[DemoError]) -> Iterator[DemoError]:
-    """Yield the errors of a group of groups."""
+    """Yield the errors in nested groups."""
     for each in group.exceptions:
         if isinstance(each, BaseExceptionGroup):
             yield from leaves(each)

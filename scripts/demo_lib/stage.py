@@ -1,4 +1,4 @@
-"""Bring the demo up: the simulator, Home Assistant, the integration, its dashboard."""
+"""Start the demo: the simulator, Home Assistant, the integration, the dashboards."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ SIMULATOR = (
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo that is up."""
+    """A running demo."""
 
     home: HomeAssistant
     simulator: SimulatorServer | None
@@ -83,14 +83,14 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
             try:
                 yield Demo(hass, simulator, folder)
             finally:
-                print("  Ending all of it ...", flush=True)
+                print("  Stopping ...", flush=True)
 
 
 def choose_port(wanted: int | None) -> int:
-    """Return the wanted port, else the usual one if it is free, else any free one."""
+    """Return the wanted port; without one, the default port if it is free, else any free port."""
     for port in (wanted,) if wanted else (DEFAULT_PORT, 0):
         with socket.socket() as probe:
-            # Like the server: a connection that only lingers does not take the port
+            # As the server does, so that connections in TIME_WAIT do not block the port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((home.HOST, port))
@@ -115,7 +115,7 @@ async def _start_simulator(
         simulator = SimulatorServer(
             session, "The simulator", greeting["url"], greeting["token"]
         )
-        # A reconnect waits for a subscribe under way: keep both short
+        # A reconnect waits for a pending subscribe, so keep that short
         await simulator.post("/simulator/settings", {"subscribe_timeout": 2})
         ids = await simulator.ids()
         await simulator.act(ids[BROKER_DOWN.name], "broker", up=False)
@@ -124,7 +124,7 @@ async def _start_simulator(
 
 
 def _greeting(log: Path) -> dict[str, Any] | None:
-    """Return what the simulator prints at its start, once it does."""
+    """Return the line that the simulator prints at its start, or None."""
     line, end, _ = log.read_text().partition("\n")
     greeting: dict[str, Any] | None = json.loads(line) if end else None
     return greeting
@@ -153,7 +153,7 @@ async def _start_home_assistant(
 
 
 async def _add_accounts(hass: HomeAssistant, simulator: SimulatorServer) -> None:
-    """Add all accounts, and let one drop before the automation would repair it."""
+    """Add all accounts, and drop one before the automation that repairs it is on."""
     await hass.add_integration(simulator.token, simulator.url)
     await hass.wait_for(DOWN.is_on, SHOW_TIMEOUT)
     ids = await simulator.ids()
@@ -165,8 +165,8 @@ async def _add_accounts(hass: HomeAssistant, simulator: SimulatorServer) -> None
     for account in ACCOUNTS:
         if not account.is_shown(states):
             shown = {each: states.get(each) for each in account.entity_ids}
-            raise DemoError(f"{account} is not what is shown: {shown}")
-    # What repairs after 10 seconds is an automation of the demo's own: nobody waits for 5 minutes there
+            raise DemoError(f"{account} is not shown as expected: {shown}")
+    # The blueprint does not reconnect here: the demo's own automation does, after 10 seconds
     await hass.add_alarm(
         HUB, disconnected_for={"seconds": 3}, reconnect=False, quiet_weekend=False
     )

@@ -1,4 +1,4 @@
-"""The doctor: what nobody knows of MetaApi yet, settled with a real token against the live service."""
+"""The doctor: test open questions about MetaApi against the live service, with a real token."""
 
 from pathlib import Path
 import sys
@@ -7,8 +7,8 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _let_the_client_load_alone() -> None:
-    """Stand in for the integration's package, which would want Home Assistant, around its client."""
+def _stub_package() -> None:
+    """Register a stub of the integration's package, since the real one imports Home Assistant."""
     name = "custom_components.metaapi"
     if name not in sys.modules:
         package = ModuleType(name)
@@ -16,4 +16,4 @@ def _let_the_client_load_alone() -> None:
         sys.modules[name] = package
 
 
-_let_the_client_load_alone()
+_stub_package()

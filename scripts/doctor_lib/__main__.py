@@ -1,4 +1,4 @@
-"""Run the doctor: `scripts/doctor --help` says what it does."""
+"""Run the doctor."""
 
 import asyncio
 import getpass
@@ -16,33 +16,33 @@ from custom_components.metaapi.api import (
     check_api_url,
 )
 
-from .examination import WRONG_TOKEN, LiveCheck
+from .live_check import WRONG_TOKEN, LiveCheck
 from .options import Options, parse
 from .reconnects import forms
 from .report import Report
 
 PLAN = """\
-The doctor will, one after the other:
+The doctor will:
  1. read the account, the list of accounts, regions and servers by REST;
- 2. begin sessions by hand, by websocket and by polling, and end them at once;
- 3. connect with a token that is wrong on purpose{limited};
- 4. subscribe the account on each URL that may serve it, and give each subscription back;
- 5. listen for {watch:g} s on a socket that subscribed it and on one that did not;
- 6. subscribe what cannot work: an unknown id, an account that is not deployed, a foreign region;
+ 2. open sessions without the client, by websocket and by polling, and close them at once;
+ 3. connect with a wrong token{limited};
+ 4. subscribe the account on each URL that may serve it, and unsubscribe it again;
+ 5. listen for {watch:g} s on a subscribed socket and on one that is not subscribed;
+ 6. subscribe an unknown id, an account that is not deployed, and one in a wrong region;
  7. {reconnects}
-It deploys nothing, trades nothing and changes no setting.
+It does not deploy, does not trade and does not change settings.
 """
 ASKING = """
-Each of the up to {count} reconnects of step 7 restarts the account's terminal; what trades on it
-is cut off for that long."""
+Each of the up to {count} reconnects of step 7 restarts the account's terminal, which interrupts
+trading on it for that time."""
 
 
 class DoctorError(Exception):
-    """The doctor cannot begin; the text says why."""
+    """The doctor cannot start; the message gives the reason."""
 
 
 def main() -> int:
-    """Ask what is needed, check, report."""
+    """Get the token and the account, run the checks and report; return the exit code."""
     options = parse()
     try:
         if options.api_url is not None:
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _token() -> str:
-    """Return the token, from the environment or a person."""
+    """Return the token from the environment or the prompt."""
     token = os.environ.get("METAAPI_TOKEN", "").strip()
     if not token and sys.stdin.isatty():
         token = getpass.getpass("MetaApi token: ").strip()
@@ -68,7 +68,7 @@ def _token() -> str:
 
 
 async def _accounts(token: str, options: Options) -> list[Account]:
-    """Return the accounts that the token may see; none where it may not list them."""
+    """Return the accounts of the token, or none if it may not list them."""
     async with aiohttp.ClientSession() as session:
         endpoints = Endpoints(api_url=options.api_url)
         try:
@@ -81,7 +81,7 @@ async def _accounts(token: str, options: Options) -> list[Account]:
 
 
 def _choose(accounts: list[Account], options: Options) -> str:
-    """Return the id of the account to look at."""
+    """Return the id of the account to check."""
     if options.account is not None:
         return options.account
     deployed = [account for account in accounts if account.deployed]
@@ -95,24 +95,24 @@ def _choose(accounts: list[Account], options: Options) -> str:
 
 
 def _may_reconnect(options: Options, count: int) -> bool:
-    """Return whether a person allows the reconnects."""
+    """Return whether the user allows the reconnects."""
     if options.no_reconnect or options.yes_reconnect:
         return options.yes_reconnect
     if not sys.stdin.isatty():
         return False
     print(ASKING.format(count=count))
-    return input('Type "yes" to allow them, anything else to leave them out: ') == "yes"
+    return input('Type "yes" to allow them, anything else to skip them: ') == "yes"
 
 
 def _check(
     token: str, account_id: str, accounts: list[Account], options: Options
 ) -> None:
-    """Print what will be done, do it, and report."""
+    """Print the plan, run the checks, and report."""
     limited = os.environ.get("METAAPI_TOKEN_WITHOUT_STREAMING", "").strip() or None
     places = ["base"] if options.api_url else ["zone", "region", "global"]
     count = len(forms(places, every=options.all_forms)) + 2
     report = Report(
-        f"Account in question: account 1; of {options.api_url or 'the live service'}",
+        f"The checked account is account 1 of {options.api_url or 'the live service'}",
         [secret for secret in (token, limited) if secret],
         {each.account_id: f"account {at}" for at, each in enumerate(accounts, 2)}
         | {account_id: "account 1"},
@@ -120,10 +120,10 @@ def _check(
     reconnects = f"if you allow it, send up to {count} reconnects, in different forms."
     if options.no_reconnect:
         reconnects = "send no reconnect."
-    lacking = ", then with the one that lacks permission" if limited else ""
+    lacking = ", then with the token without permission" if limited else ""
     print(PLAN.format(limited=lacking, watch=options.watch, reconnects=reconnects))
     allowed = _may_reconnect(options, count)
-    print(f'\nThe wrong token is "{WRONG_TOKEN}". Ctrl-C ends everything.\n')
+    print(f'\nThe wrong token is "{WRONG_TOKEN}". Press Ctrl-C to stop.\n')
 
     async def run() -> None:
         async with aiohttp.ClientSession() as session:
@@ -133,9 +133,9 @@ def _check(
     try:
         asyncio.run(run())
     except KeyboardInterrupt:
-        print("\nEnded early; this is what was found until then.")
-    except Exception as err:  # noqa: BLE001 - its text may hold the token, and what was found counts
-        print(f"\nA fault of the doctor's own: {type(err).__name__}.")
+        print("\nStopped early; these are the findings so far.")
+    except Exception as err:  # noqa: BLE001 - its text may hold the token, and the findings must be reported
+        print(f"\nInternal error of the doctor: {type(err).__name__}.")
     text = report.markdown()
     print(f"\n{text}")
     if options.output is not None:

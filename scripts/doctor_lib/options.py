@@ -1,4 +1,4 @@
-"""The command line of the doctor. Runs before the set-up too, so on Python 3.11 and alone."""
+"""The doctor's command line; also runs before the set-up, so on Python 3.11 without packages."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DESCRIPTION = """\
-Ask MetaApi's live service what its documentation leaves open, with your token and one
-of your accounts, by the same client that the integration runs. It prints what it will
-do before it does it, and changes nothing, except for the reconnects that it asks leave
-for: each restarts the account's terminal, as the button in Home Assistant does."""
+Ask MetaApi's live service what its documentation leaves open, with your token, one of
+your accounts, and the integration's own client. It prints its plan first. It changes
+nothing, except for the reconnects, for which it asks permission: each restarts the
+account's terminal, as the button in Home Assistant does."""
 
 EPILOG = """\
-The token is asked for, or taken from METAAPI_TOKEN. A second token that lacks the
-permission for real-time streaming may stand in METAAPI_TOKEN_WITHOUT_STREAMING.
-Neither they nor the ids of accounts are part of the report."""
+The token is read from METAAPI_TOKEN, or from a prompt. A second token without the
+permission for real-time streaming may be set in METAAPI_TOKEN_WITHOUT_STREAMING.
+The report contains neither tokens nor account ids."""
 
 
 @dataclass
 class Options:
-    """What was asked for."""
+    """The options of the doctor."""
 
     account: str | None = None
     region: str | None = None
@@ -43,13 +43,17 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add = parser.add_argument
     add("--account", metavar="ID", help="account to check (default: the deployed one)")
-    add("--region", metavar="NAME", help="its region, if the token may not read it")
-    add("--api-url", metavar="URL", help="base URL of everything: a simulator, a proxy")
-    add("--output", type=Path, metavar="FILE", help="write the report there as well")
+    add(
+        "--region",
+        metavar="NAME",
+        help="the account's region, if the token may not read it",
+    )
+    add("--api-url", metavar="URL", help="base URL of a simulator or a proxy")
+    add("--output", type=Path, metavar="FILE", help="also write the report to a file")
     leave = parser.add_mutually_exclusive_group()
     flag = "store_true"
     leave.add_argument("--yes-reconnect", action=flag, help="reconnect without asking")
-    leave.add_argument("--no-reconnect", action=flag, help="reconnect nothing")
+    leave.add_argument("--no-reconnect", action=flag, help="send no reconnect")
     add("--all-forms", action=flag, help="try every form of reconnect, not only five")
     watch = "how long to listen for statuses (default: 90)"
     add("--watch", type=_seconds, metavar="SECONDS", help=watch)

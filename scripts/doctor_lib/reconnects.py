@@ -1,4 +1,4 @@
-"""Send `reconnect` in each form, and record what follows; what all of the doctor's checks share."""
+"""Check the forms of `reconnect`; also the base class of the doctor's checks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -18,13 +18,13 @@ from custom_components.metaapi.api import (
     Zone,
 )
 
-from .line import ReceivedEvent, RecordingChannel, describe
 from .options import Options
+from .recording import ReceivedEvent, RecordingChannel, describe
 from .report import Report
 
 PROTOCOLS = ("3", "2", None)
 SETTLE = 3.0
-"""How long events that follow an `authenticated` are still waited for."""
+"""Seconds to wait for further events after an `authenticated`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Form:
-    """One way to send `reconnect`."""
+    """A way to send `reconnect`."""
 
     place: str
     protocol: str | None
@@ -45,14 +45,14 @@ class Form:
 
     @override
     def __str__(self) -> str:
-        """Name the form."""
+        """Return a description of the form."""
         protocol = "absent" if self.protocol is None else self.protocol
         subscribed = "with" if self.subscribed else "without"
         return f"{self.place} URL, protocol {protocol}, {subscribed} subscribe"
 
 
 def forms(places: Iterable[str], *, every: bool) -> list[Form]:
-    """Return the forms of `reconnect` to try: the client's two, the last SDKs', and what shows why."""
+    """Return the forms to try: the client's two, the last SDKs' one, and two for comparison."""
     home, *others = places
     if every:
         product = itertools.product((home, *others), PROTOCOLS, (True, False))
@@ -70,7 +70,7 @@ def forms(places: Iterable[str], *, every: bool) -> list[Form]:
 
 
 class Check:
-    """Opens sockets to the places that may serve one account, and notes what comes."""
+    """Opens sockets to the places that may serve an account, and notes the findings."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Check:
         report: Report,
         token: str,
     ) -> None:
-        """Prepare a check."""
+        """Store the account to check, and the report."""
         self._session = session
         self._token = token
         self._account_id = account_id
@@ -91,15 +91,15 @@ class Check:
         self._account: Account | None = None
         self._others: list[Account] = []
         self._regions: list[str] = []
-        self._home: Place | None = None
+        self._serving_place: Place | None = None
         self._settle = min(SETTLE, options.patience)
 
     @asynccontextmanager
     async def _open(
         self, place: Place, token: str | None = None, protocol: str | None = "3"
     ) -> AsyncIterator[RecordingChannel]:
-        """Open a socket; in the end, give its subscriptions back and close it."""
-        # A form without protocol has no instance either: it is as old as the documentation's page
+        """Open a socket; at the end, unsubscribe its accounts and close it."""
+        # Without protocol, no instance either: the documentation's example has neither
         instance = None if protocol is None else place.zone.instance
         channel = RecordingChannel(
             self._session,
@@ -116,7 +116,7 @@ class Check:
     async def _authenticated(
         self, channel: RecordingChannel, patience: float, since: float = 0.0
     ) -> ReceivedEvent | None:
-        """Wait for an `authenticated` of the account, and return the first."""
+        """Wait for an `authenticated` of the account, and return the first one."""
         came = await channel.wait_for(
             self._account_id, "authenticated", patience, since
         )
@@ -124,7 +124,7 @@ class Check:
 
     @property
     def _places(self) -> list[Place]:
-        """Return the URLs to ask, the likeliest first."""
+        """Return the places to try, the most likely first."""
         if self._endpoints.api_url:
             return [Place("base", self._endpoints.global_zone)]
         places = []
@@ -136,7 +136,7 @@ class Check:
             places.append(Place("region", Zone(url, self._region)))
         return [*places, Place("global", self._endpoints.global_zone)]
 
-    def _look_at_authenticated(
+    def _note_authenticated(
         self, channel: RecordingChannel, event: ReceivedEvent
     ) -> None:
         """Note the fields of an `authenticated`."""
@@ -154,17 +154,17 @@ class Check:
 
 
 class ReconnectCheck(Check):
-    """Sends `reconnect` in each form."""
+    """Checks the forms of `reconnect`."""
 
     async def _reconnect(self, *, allowed: bool) -> None:
-        """Send `reconnect` in each form, and record what follows."""
+        """Send `reconnect` in each form, and note the results."""
         if not allowed:
             self._report.note("reconnect-forms", "not asked: no leave was given")
             return
         if self._account is not None and not self._account.deployed:
             self._report.note("reconnect-forms", "not asked: it is not deployed")
             return
-        home = self._home or self._places[0]
+        home = self._serving_place or self._places[0]
         old = [place for place in self._places if place.name in ("region", "global")]
         by_name = {place.name: place for place in (home, *old)}
         accepted: list[Form] = []
@@ -181,7 +181,7 @@ class ReconnectCheck(Check):
             await self._reconnect_twice(accepted[0], by_name[accepted[0].place])
 
     async def _reconnect_in(self, form: Form, place: Place) -> MetaApiError | None:
-        """Send one `reconnect`; return the error if there was one."""
+        """Send a `reconnect` in one form; return the error, or None."""
         clock = asyncio.get_running_loop().time
         patience = self._options.patience
         answer = "no socket: "
@@ -204,17 +204,17 @@ class ReconnectCheck(Check):
             self._report.note("reconnect-forms", f"{form}: {answer}{describe(err)}")
             return err
         self._report.note("reconnect-forms", f"{form}: {answer}")
-        self._look_at_order(form, channel, sent, came)
+        self._note_order(form, channel, sent, came)
         return None
 
-    def _look_at_order(
+    def _note_order(
         self,
         form: Form,
         channel: RecordingChannel,
         sent: float,
         came: ReceivedEvent | None,
     ) -> None:
-        """Note what came after a `reconnect`, and in which order."""
+        """Note the events after a `reconnect`, in order."""
         note, judge = self._report.note, self._report.judge
         events = [
             event
@@ -233,7 +233,7 @@ class ReconnectCheck(Check):
         judge("reconnect-order", expected=in_time)
         if came is None:
             return
-        self._look_at_authenticated(channel, came)
+        self._note_authenticated(channel, came)
         before = ", ".join(
             str(event)
             for event in events
@@ -247,8 +247,8 @@ class ReconnectCheck(Check):
         judge("reconnect-disconnected", expected=True)
 
     async def _reconnect_twice(self, form: Form, place: Place) -> None:
-        """Send two at once."""
-        self._report.tell("  two at once")
+        """Send two reconnects at once."""
+        self._report.progress("  two at once")
         try:
             async with self._open(place, protocol=form.protocol) as channel:
                 answers = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""What the doctor looks into, what it found, and how it reports that without a secret."""
+"""The points that the doctor checks, and its report, which contains no secrets."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,24 +10,24 @@ from custom_components.metaapi.api import redact
 
 
 class Verdict(StrEnum):
-    """How what was found compares with what the code assumes."""
+    """How a finding compares with what the code assumes."""
 
     AS_ASSUMED = "as assumed"
     DIFFERS = "**differs**"
-    TOLD = "told"
+    REPORTED = "reported"
     OPEN = "not settled"
 
 
 @dataclass(frozen=True)
 class Point:
-    """One thing that is not known of the live service."""
+    """An open question about the live service."""
 
     how: str
     assumed: str
 
 
 def _read_points(page: str) -> dict[str, Point]:
-    """Return the points of the page that explains them, by their keys."""
+    """Return the points in the table of the checklist, by key."""
     rows = [line.strip("| ").split(" | ") for line in page.splitlines()]
     return {
         row[0].strip("`"): Point(*row[1:])
@@ -42,44 +42,44 @@ POINTS = _read_points(PAGE.read_text())
 
 @dataclass
 class Report:
-    """What was found, point by point, with every secret taken out."""
+    """The findings by point, with all secrets removed."""
 
     about: str
     secrets: list[str]
     names: dict[str, str] = field(default_factory=dict)
-    """What to call an account instead of by its id."""
+    """Names to show instead of the account ids."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     found: dict[str, list[str]] = field(
         default_factory=lambda: {key: [] for key in POINTS}
     )
 
     def clean(self, text: str) -> str:
-        """Take tokens and account ids out of a text, and keep it on one line."""
+        """Remove tokens, account ids and line breaks from a text."""
         for secret in self.secrets:
             text = redact(text, secret)
         for account_id, name in self.names.items():
             text = text.replace(account_id, name)
         return text.replace("\n", " ")
 
-    def tell(self, text: str) -> None:
-        """Print what is going on."""
+    def progress(self, text: str) -> None:
+        """Print the progress."""
         print(self.clean(text), flush=True)
 
     def note(self, key: str, text: str) -> None:
-        """Note what was found about a point; the same twice is one finding."""
+        """Note a finding about a point, unless it is noted already."""
         text = self.clean(text)
         if text not in self.found[key]:
             self.found[key].append(text)
             print(f"  {key}: {text}", flush=True)
 
     def judge(self, key: str, *, expected: bool) -> None:
-        """Compare with what the code assumes; one disagreement is enough."""
+        """Store whether a finding is as assumed; a difference is final."""
         if self.verdicts.get(key) is not Verdict.DIFFERS:
             self.verdicts[key] = Verdict.AS_ASSUMED if expected else Verdict.DIFFERS
 
     def verdict(self, key: str) -> Verdict:
-        """Return how a point came out."""
-        unjudged = Verdict.TOLD if self.found[key] else Verdict.OPEN
+        """Return the verdict of a point."""
+        unjudged = Verdict.REPORTED if self.found[key] else Verdict.OPEN
         return self.verdicts.get(key, unjudged)
 
     def markdown(self) -> str:
@@ -104,12 +104,12 @@ class Report:
 
 
 def _cell(text: str) -> str:
-    """Keep what a server said inside its cell of a table."""
+    """Escape a server's text for a cell of a table."""
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def seconds(values: Iterable[float]) -> str:
-    """Return a series of seconds as its extremes and its middle."""
+    """Return the minimum, the maximum and the median of durations."""
     ordered = sorted(values)
     if not ordered:
         return "none"

@@ -1,1 +1,1 @@
-"""Mutation testing: mutmut, configured in pyproject.toml, and what it leaves out."""
+"""Mutation testing with mutmut, and of the code that mutmut skips."""

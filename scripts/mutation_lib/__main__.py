@@ -1,7 +1,7 @@
-"""Run mutmut on a copy of the client, and what it leaves out.
+"""Run mutmut on a copy of the client, and test the mutants that mutmut skips.
 
-mutmut skips properties, so they become plain functions in the copy. It makes mutants of constants
-and of fields' defaults, but cannot run them, so each of those gets a process here.
+mutmut skips properties, so they become plain functions in the copy. It creates mutants of
+constants and of fields' defaults, but cannot run them, so each of those runs in its own process.
 """
 
 import ast
@@ -34,11 +34,11 @@ NOTICED = {"killed", "timeout"}
 _UNUSED = re.compile(
     r"^[+-](__all__ = |type |\s+[A-Z]+ = |\s+\w+ = property\()", re.MULTILINE
 )
-"""What only other tools read, values of an enumeration whose members count, and calls of `property`."""
+"""Mutants without effect: of `__all__`, type aliases, values of enum members, `property` calls."""
 
 
 def main() -> int:
-    """Run what was asked for; return 0 when enough of it was noticed."""
+    """Run the mutants; return 0 if every file reaches the required score."""
     options = parse()
     files = copy_client()
     only = [options.only] if options.only else []
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def copy_client() -> list[Path]:
-    """Copy what is needed, with the client as the package `api`; return the files to mutate."""
+    """Copy the client as the package `api`, with its tests; return the files to mutate."""
     shutil.rmtree(WORK, ignore_errors=True)
     junk = shutil.ignore_patterns("__pycache__")
     client = ROOT / "custom_components" / "metaapi" / "api"
@@ -84,7 +84,7 @@ def copy_client() -> list[Path]:
 
 
 def expose_properties(source: str) -> str:
-    """Rewrite properties as functions with a call of `property` below."""
+    """Rewrite properties as functions, each followed by a call of `property`."""
     lines = source.splitlines()
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ClassDef):
@@ -100,7 +100,7 @@ def expose_properties(source: str) -> str:
 
 
 def run_functions(file: Path) -> Iterator[str]:
-    """Yield what became of the mutants of functions, by mutmut's record; print the survivors."""
+    """Yield the outcomes of mutmut's mutants of functions, and print the survivors."""
     meta = WORK / "mutants" / f"{file}.meta"
     for name, code in json.loads(meta.read_text())["exit_code_by_key"].items():
         status = status_by_exit_code[code]
@@ -111,15 +111,15 @@ def run_functions(file: Path) -> Iterator[str]:
 
 
 def run_constants(path: Path) -> Iterator[str]:
-    """Run the mutants of what stands outside of functions; yield what became of each."""
+    """Run the mutants of code outside of functions, and yield their outcomes."""
     source = path.read_text()
     if run_tests() != "survived":
         raise SystemExit("Tests fail without a mutant, so they would fail with any.")
-    with contextlib.chdir(WORK):  # where mutmut looks for its configuration
+    with contextlib.chdir(WORK):  # mutmut reads its configuration from here
         mutants = list(mutate_constants(source))
     for number, mutant in enumerate(mutants, 1):
         path.write_text(mutant)
-        os.utime(path, (number, number))  # or old bytecode might be taken
+        os.utime(path, (number, number))  # so that old bytecode is not used
         status = run_tests()
         yield status
         if status == "survived":
@@ -128,7 +128,7 @@ def run_constants(path: Path) -> Iterator[str]:
 
 
 def mutate_constants(source: str) -> Iterator[str]:
-    """Yield mutants of what is evaluated at import: constants, and defaults of fields."""
+    """Yield mutants of code that runs at import: constants, and defaults of fields."""
     module, mutations, *_ = create_mutations("", source)
     for mutation in mutations:
         if not isinstance(mutation.contained_by_top_level_function, cst.FunctionDef):
@@ -139,7 +139,7 @@ def mutate_constants(source: str) -> Iterator[str]:
 
 
 def run_tests() -> str:
-    """Run all tests in a process of their own, and return what became of a mutant."""
+    """Run all tests in a new process, and return the outcome of the mutant."""
     tests = CONFIG["pytest_add_cli_args_test_selection"]
     command = [sys.executable, "-m", "pytest", "-x", "-q", *tests]
     try:
@@ -157,7 +157,7 @@ def run_tests() -> str:
 
 
 def difference(source: str, mutant: str) -> str:
-    """Return what a mutant changes."""
+    """Return the diff of a mutant."""
     lines = difflib.unified_diff(
         source.splitlines(), mutant.splitlines(), n=1, lineterm=""
     )

@@ -1,17 +1,17 @@
-"""The command line of the mutation run. Runs before the set-up too, so on Python 3.11 and alone."""
+"""The command line; also runs before the set-up, so on Python 3.11 without packages."""
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 DESCRIPTION = """\
-Break the client in a copy, bit by bit, and see whether the tests notice. Prints what
-survived and a line for each file; docs/mutation.md says why it may."""
+Run mutation tests on a copy of the client. Prints the survivors and a line per file;
+docs/mutation.md explains which ones may survive."""
 
 
 @dataclass
 class Options:
-    """What was asked for."""
+    """The options of the mutation run."""
 
     cores: int = 1
     only: str | None = None
@@ -27,8 +27,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--cores", type=int, help="mutants that run at once (default: 1)")
-    add("--only", metavar="PATTERN", help="only mutants of functions with such names")
-    least = "the score that is enough for a file (default: 95)"
+    add("--cores", type=int, help="how many mutants run at once (default: 1)")
+    add(
+        "--only",
+        metavar="PATTERN",
+        help="only mutants of functions with matching names",
+    )
+    least = "the score that each file needs (default: 95)"
     add("--least", type=float, metavar="PERCENT", help=least)
     return parser.parse_args(arguments, Options())

@@ -1,1 +1,1 @@
-"""Set up a checkout on a fresh machine that has Python 3.11: all it makes is below `.venvs`."""
+"""Set up a checkout on a machine with Python 3.11; everything goes below `.venvs`."""

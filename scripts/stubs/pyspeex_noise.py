@@ -1,20 +1,20 @@
-"""Stand in for a voice library that has no wheel: the demo has no microphone."""
+"""A stub of a voice library that has no wheel; the demo has no microphone."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ProcessedAudio:
-    """Hold what the real library answers with."""
+    """The result type of the real library."""
 
     audio: bytes
 
 
 class AudioProcessor:
-    """Hand audio on as it came."""
+    """Returns audio unchanged."""
 
     def __init__(self, auto_gain: float, noise_suppression: int) -> None:
-        """Take the settings of the real library, and forget them."""
+        """Ignore the settings of the real library."""
 
     def Process10ms(self, audio: bytes) -> ProcessedAudio:
         """Return the audio unchanged."""

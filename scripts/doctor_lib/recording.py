@@ -1,4 +1,4 @@
-"""Sockets that record what they receive: the client's own, and bare ones for what it never does."""
+"""Sockets that record what they receive: the client's channel, and a bare handshake."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ APPLICATION = "MetaApi"
 
 @dataclass(frozen=True)
 class ReceivedEvent:
-    """One event of a socket."""
+    """An event that a socket received."""
 
     when: float
     name: str
@@ -32,19 +32,19 @@ class ReceivedEvent:
 
     @property
     def kind(self) -> str:
-        """Return what a `synchronization` is about, else the event's name."""
+        """Return the type of a `synchronization`, or the name of another event."""
         if self.name != "synchronization":
             return self.name
         return str(self.payload.get("type"))
 
     @property
     def account_id(self) -> str:
-        """Return whose event it is."""
+        """Return the account of the event."""
         return str(self.payload.get("accountId", ""))
 
     @override
     def __str__(self) -> str:
-        """Name the event, with the values of its flags."""
+        """Return the event's kind with the values of its flags."""
         flags = ", ".join(
             f"{key} {self.payload[key]}"
             for key in ("connected", "authenticated")
@@ -54,7 +54,7 @@ class ReceivedEvent:
 
 
 class RecordingChannel(Channel):
-    """One of the client's sockets, which records what it receives."""
+    """A channel of the client that records what it receives."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class RecordingChannel(Channel):
         patience: float,
         instance: int | None = None,
     ) -> None:
-        """Create a socket that is not open yet."""
+        """Create a channel that is not open yet."""
         timing = Timing(response=patience, connect=min(patience, 60.0))
         super().__init__(
             make_socket(session, timing),
@@ -78,11 +78,11 @@ class RecordingChannel(Channel):
         self.received: list[ReceivedEvent] = []
         self.forms: Counter[str] = Counter()
         self._subscribed: set[str] = set()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._secret = token
 
     async def open(self, url: str, protocol: str | None = "3") -> None:
-        """Connect with a `protocol`; without one, as the documentation's example does."""
+        """Connect with a `protocol`, or without one, as the documentation's example does."""
         if protocol == "3":
             await self.connect(url)
         elif protocol is None:
@@ -93,7 +93,7 @@ class RecordingChannel(Channel):
             await self._socket.connect(url, params, socket_headers(client_id))
 
     async def subscribe(self, account_id: str) -> MetaApiError | None:
-        """Subscribe an account; return the error if there is one."""
+        """Subscribe an account; return the error, or None."""
         self._subscribed.add(account_id)
         try:
             await self.request("subscribe", account_id, sessionId=self.session_id)
@@ -104,7 +104,7 @@ class RecordingChannel(Channel):
         return None
 
     async def leave(self) -> None:
-        """Give subscriptions back and close."""
+        """Unsubscribe the accounts and close."""
         try:
             for account_id in self._subscribed if self.connected else ():
                 with suppress(MetaApiError):
@@ -114,19 +114,19 @@ class RecordingChannel(Channel):
 
     @override
     def _event(self, name: str, argument: object) -> None:
-        """Record an event before the client handles it."""
+        """Record an event before the channel handles it."""
         self.forms["a string" if isinstance(argument, str) else "an object"] += 1
         payload = _json(argument) if isinstance(argument, str) else argument
         if isinstance(payload, dict):
             now = asyncio.get_running_loop().time()
             self.received.append(ReceivedEvent(now, name, payload))
-            self._news.set()
+            self._changed.set()
         super()._event(name, argument)
 
     def events(
         self, account_id: str, kind: str, since: float = 0.0
     ) -> list[ReceivedEvent]:
-        """Return the events of a kind about an account."""
+        """Return the events of a kind for an account."""
         wanted = (account_id, kind)
         return [
             event
@@ -137,17 +137,17 @@ class RecordingChannel(Channel):
     async def wait_for(
         self, account_id: str, kind: str, patience: float, since: float = 0.0
     ) -> list[ReceivedEvent]:
-        """Wait for an event of a kind about an account, and return those that came."""
+        """Wait for an event of a kind for an account, and return those received."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while not self.events(account_id, kind, since):
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         return self.events(account_id, kind, since)
 
 
 def describe(error: MetaApiError) -> str:
-    """Describe an error, in MetaApi's own words where it had some."""
+    """Describe an error, with MetaApi's own text if there is one."""
     if isinstance(error, RequestError):
         details = f", details {error.details!r}" if error.details else ""
         extra = f", metadata {error.metadata!r}" if error.metadata else ""
@@ -157,7 +157,7 @@ def describe(error: MetaApiError) -> str:
 
 @dataclass
 class Handshake:
-    """A handshake by hand, which sends nothing but the token, and what it led to."""
+    """A handshake without the client, which sends only the token, and its result."""
 
     session: aiohttp.ClientSession
     url: str
@@ -168,7 +168,7 @@ class Handshake:
     frames: list[tuple[float, str]] = field(default_factory=list)
 
     async def shake(self, transport: str, patience: float) -> None:
-        """Shake hands by `websocket` or by `polling`."""
+        """Open a session by `websocket` or `polling`, and close it at once."""
         client_id = new_client_id()
         params = socket_params(self.token, client_id)
         params |= {"EIO": str(self.eio), "transport": transport}
@@ -186,7 +186,7 @@ class Handshake:
             self.outcome = type(err).__name__
 
     async def _listen(self, params: dict[str, str], headers: dict[str, str]) -> None:
-        """Record what comes until the namespace is connected."""
+        """Record the frames until the namespace is connected."""
         clock = asyncio.get_running_loop().time
         started = clock()
         async with self.session.ws_connect(
@@ -205,12 +205,12 @@ class Handshake:
                 self.outcome += f", then closed with code {ws.close_code}"
 
     async def _poll(self, url: str, params: dict[str, str]) -> None:
-        """Begin a long-polling session, and end it at once."""
+        """Open a long-polling session, and close it at once."""
         get = self.session.get(url, params=params, allow_redirects=False)
         async with get as response:
             body = (await response.content.read(4096)).decode(errors="replace")
         self.outcome = f"HTTP {response.status}"
-        # Engine.IO 3 has a length before the packet, and may have more packets after it
+        # Engine.IO 3 sends a length before the packet, and may send more packets after it
         start, end = body.find("{"), body.find("}")
         self.opened = _json(body[start : end + 1]) if response.ok else None
         if self.opened is None:
@@ -233,7 +233,7 @@ class Handshake:
 
 
 def _json(text: str) -> dict[str, Any] | None:
-    """Return a JSON object, or nothing."""
+    """Return a JSON object, or None if the text is none."""
     try:
         value = json.loads(text)
     except ValueError:

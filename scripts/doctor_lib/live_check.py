@@ -1,4 +1,4 @@
-"""Ask the live service each question of docs/live-checklist.md."""
+"""Check each point of docs/live-checklist.md against the live service."""
 
 import asyncio
 from collections import Counter
@@ -19,64 +19,73 @@ from custom_components.metaapi.api import (
     UnauthorizedError,
 )
 
-from .line import Handshake, RecordingChannel, describe
 from .reconnects import Place, ReconnectCheck
+from .recording import Handshake, RecordingChannel, describe
 from .report import seconds
 
 WRONG_TOKEN = "wrong-on-purpose"
 
 
 class Rest(Provisioning):
-    """The client's REST, with the fields that it has no use for."""
+    """The client's REST API, with additional calls and fields."""
 
     async def raw_account(self, account_id: str) -> dict[str, Any]:
-        """Return an account as the server sent it."""
+        """Return an account as the server sends it."""
         raw = await self._get(f"/users/current/accounts/{account_id}")
         return raw if isinstance(raw, dict) else {}
 
     async def regions(self) -> list[str]:
-        """Return the regions that there are, the user's default first."""
+        """Return the regions, the user's default first."""
         raw = await self._get("/users/current/regions")
         return [each for each in raw if isinstance(each, str)] if raw else []
 
 
 class LiveCheck(ReconnectCheck):
-    """Asks everything about one account, and notes the answers."""
+    """Runs all checks for one account, and notes the findings."""
 
     async def run(self, *, reconnect: bool, limited_token: str | None) -> None:
-        """Ask everything; `reconnect` is whether the user allowed reconnects."""
+        """Run all checks; `reconnect` is whether the user allowed reconnects."""
         for title, part in (
-            ("REST: the account, its neighbors, servers and regions", self._ask_rest),
-            ("Handshakes by hand, sending only the token", self._shake_hands),
-            ("Refusals: a wrong token", self._be_refused),
+            (
+                "REST: the account, the other accounts, servers and regions",
+                self._check_rest,
+            ),
+            (
+                "Handshakes without the client, sending only the token",
+                self._check_handshakes,
+            ),
+            ("Refusals: a wrong token", self._check_wrong_token),
             (
                 "A token without permission",
-                partial(self._lack_permission, limited_token),
+                partial(self._check_permission, limited_token),
             ),
-            ("Which URL serves the account: subscribe on each", self._find_home),
+            (
+                "Which URL serves the account: subscribe on each",
+                self._find_serving_place,
+            ),
             (f"Listening for {self._options.watch:g} s", self._listen),
-            ("Errors: subscribes that cannot work", self._provoke_errors),
+            ("Errors: subscribes that cannot work", self._check_subscribe_errors),
             ("Reconnects", partial(self._reconnect, allowed=reconnect)),
         ):
-            self._report.tell(title)
+            self._report.progress(title)
             await part()
 
-    async def _ask_rest(self) -> None:
-        """Ask the provisioning API what it knows."""
+    async def _check_rest(self) -> None:
+        """Read the account, the other accounts, regions and servers by REST."""
         rest = Rest(self._session, self._token, self._endpoints)
-        tell = self._report.tell
+        progress = self._report.progress
         try:
             settings = await rest.server_settings()
             self._endpoints = Endpoints(
                 api_url=self._options.api_url, settings=settings
             )
-            tell(f"  servers: {settings.hostname}, {settings.domain}")
+            progress(f"  servers: {settings.hostname}, {settings.domain}")
             self._regions = await rest.regions()
-            tell(f"  regions: {', '.join(self._regions) or 'none'}")
+            progress(f"  regions: {', '.join(self._regions) or 'none'}")
             accounts = await rest.accounts()
             raw = await rest.raw_account(self._account_id)
         except MetaApiError as err:
-            tell(f"  refused: {describe(err)}")
+            progress(f"  refused: {describe(err)}")
             return
         self._account = Account.from_json(raw)
         self._others = [
@@ -84,14 +93,14 @@ class LiveCheck(ReconnectCheck):
         ]
         if self._account is not None:
             self._region = self._region or self._account.region
-            tell(
+            progress(
                 f"  the account: {self._account.state}, {self._account.connection_status},"
                 f" region {self._account.region}, {raw.get('reliability')} reliability,"
                 f" {len(self._account.replicas)} replicas, type {self._account.type}"
             )
 
-    async def _shake_hands(self) -> None:
-        """Look at the open packet of every place, and at what the client never uses at the first that answers."""
+    async def _check_handshakes(self) -> None:
+        """Check the open packet of each place; check polling and EIO=4 on the first that answers."""
         patience = min(self._options.patience, 10.0)
         note = self._report.note
         answered: Place | None = None
@@ -126,8 +135,8 @@ class LiveCheck(ReconnectCheck):
         outcome = f"{done.outcome}; frames: {kinds}"
         note("eio4", f"websocket, EIO=4, {answered.name}: {outcome}")
 
-    async def _be_refused(self) -> None:
-        """Find out how tokens are refused."""
+    async def _check_wrong_token(self) -> None:
+        """Check how a wrong token is refused."""
         place = self._places[0]
         note, judge = self._report.note, self._report.judge
         try:
@@ -138,16 +147,16 @@ class LiveCheck(ReconnectCheck):
         else:
             note("bad-token", "REST: accepted")
             judge("bad-token", expected=False)
-        said, _ = await self._try_token(place, WRONG_TOKEN, str(uuid.uuid4()))
-        note("bad-token", f"{place.name}: {said}")
+        answer, _ = await self._try_token(place, WRONG_TOKEN, str(uuid.uuid4()))
+        note("bad-token", f"{place.name}: {answer}")
 
-    async def _lack_permission(self, token: str | None) -> None:
-        """Find out how a token without the permission for streaming is refused."""
+    async def _check_permission(self, token: str | None) -> None:
+        """Check how a token without the permission for streaming is refused."""
         if token is None:
             return
         place = self._places[0]
-        said, error = await self._try_token(place, token, self._account_id)
-        self._report.note("no-streaming", f"{place.name}: {said}")
+        answer, error = await self._try_token(place, token, self._account_id)
+        self._report.note("no-streaming", f"{place.name}: {answer}")
         refused = isinstance(error, UnauthorizedError | ForbiddenError)
         if isinstance(error, HandshakeRefusedError):
             refused = error.status in (401, 403)
@@ -156,7 +165,7 @@ class LiveCheck(ReconnectCheck):
     async def _try_token(
         self, place: Place, token: str, account_id: str
     ) -> tuple[str, MetaApiError | None]:
-        """Connect and subscribe with a token that should be refused; return where it was, and how."""
+        """Connect and subscribe with a token; return a description of the refusal, and the error."""
         try:
             async with self._open(place, token) as channel:
                 error = await channel.subscribe(account_id)
@@ -166,8 +175,8 @@ class LiveCheck(ReconnectCheck):
             return "accepted, `subscribe` as well", None
         return f"connected, then `subscribe` got {describe(error)}", error
 
-    async def _find_home(self) -> None:
-        """Find the place that serves the account."""
+    async def _find_serving_place(self) -> None:
+        """Find the first place that serves the account."""
         note = self._report.note
         clock = asyncio.get_running_loop().time
         for place in self._places:
@@ -179,8 +188,8 @@ class LiveCheck(ReconnectCheck):
                     answer += f" after {clock() - sent:.2f} s"
                     if came := await self._authenticated(channel, self._settle):
                         answer += f", `authenticated` after {came.when - sent:.2f} s"
-                        self._home = self._home or place
-                        self._look_at_authenticated(channel, came)
+                        self._serving_place = self._serving_place or place
+                        self._note_authenticated(channel, came)
                     elif error is None:
                         answer += f", no `authenticated` within {self._settle:g} s"
                     note("who-serves", f"{place.name}: {answer}")
@@ -189,39 +198,39 @@ class LiveCheck(ReconnectCheck):
                         self._report.judge("payload-form", expected=True)
             except MetaApiError as err:
                 note("who-serves", f"{place.name}: {describe(err)}")
-        zoned = self._home is not None and self._home.name != "region"
+        zoned = self._serving_place is not None and self._serving_place.name != "region"
         self._report.judge("who-serves", expected=zoned)
 
     async def _listen(self) -> None:
-        """Listen on a socket that subscribed, and on one that did not."""
-        place = self._home or self._places[0]
+        """Listen on a subscribed socket and on one that is not subscribed."""
+        place = self._serving_place or self._places[0]
         try:
             async with self._open(place) as subscriber, self._open(place) as bystander:
                 await subscriber.subscribe(self._account_id)
                 await asyncio.sleep(self._options.watch)
-                await self._look_at_connections()
+                await self._note_connections()
         except MetaApiError as err:
-            self._report.tell(f"  {describe(err)}")
+            self._report.progress(f"  {describe(err)}")
             return
-        self._look_at_statuses(subscriber)
-        strange = Counter(
+        self._note_statuses(subscriber)
+        unexpected = Counter(
             event.kind
             for channel in (subscriber, bystander)
             for event in channel.received
             if event.name == "synchronization"
             and (channel is bystander or event.account_id != self._account_id)
         )
-        kinds = ", ".join(f"{count} {kind}" for kind, count in strange.items())
+        kinds = ", ".join(f"{count} {kind}" for kind, count in unexpected.items())
         self._report.note("status-unsubscribed", kinds or "nothing came")
         self._report.judge("status-unsubscribed", expected=True)
 
-    async def _look_at_connections(self) -> None:
-        """Note where REST says that the account is connected, while it is subscribed."""
+    async def _note_connections(self) -> None:
+        """Note the `connections` of the account in REST while it is subscribed."""
         rest = Rest(self._session, self._token, self._endpoints)
         try:
             connections = (await rest.raw_account(self._account_id)).get("connections")
         except MetaApiError as err:
-            self._report.tell(f"  no account from REST: {describe(err)}")
+            self._report.progress(f"  no account from REST: {describe(err)}")
             return
         seen = f"it is {connections!r}"
         if isinstance(connections, list):
@@ -231,8 +240,8 @@ class LiveCheck(ReconnectCheck):
             )
         self._report.note("connections-zone", seen or "an empty list")
 
-    def _look_at_statuses(self, channel: RecordingChannel) -> None:
-        """Note what statuses looked like, and how often they came."""
+    def _note_statuses(self, channel: RecordingChannel) -> None:
+        """Note the fields and the intervals of statuses."""
         note = self._report.note
         statuses = channel.events(self._account_id, "status")
         kinds = Counter(event.kind for event in channel.received)
@@ -252,39 +261,43 @@ class LiveCheck(ReconnectCheck):
             boolean = all(isinstance(flag, bool) for flag in flags)
             self._report.judge("status-interval", expected=max(pauses) < 60 and boolean)
 
-    async def _provoke_errors(self) -> None:
-        """Subscribe what cannot be subscribed."""
-        place = self._home or self._places[0]
+    async def _check_subscribe_errors(self) -> None:
+        """Check the errors of subscribes that cannot succeed."""
+        place = self._serving_place or self._places[0]
         away = (NotFoundError, TerminalTimeoutError)
-        await self._provoke("error-unknown", place, str(uuid.uuid4()), (NotFoundError,))
-        resting = next((each for each in self._others if not each.deployed), None)
-        if resting is None:
+        await self._expect_error(
+            "error-unknown", place, str(uuid.uuid4()), (NotFoundError,)
+        )
+        undeployed = next((each for each in self._others if not each.deployed), None)
+        if undeployed is None:
             self._report.note("error-undeployed", "the token has no such account")
         else:
-            there = Place(resting.state, self._endpoints.zones(resting.region)[0])
-            await self._provoke("error-undeployed", there, resting.account_id, away)
+            there = Place(undeployed.state, self._endpoints.zones(undeployed.region)[0])
+            await self._expect_error(
+                "error-undeployed", there, undeployed.account_id, away
+            )
         foreign = [each for each in self._regions if each != self._region]
         if not foreign or self._endpoints.api_url:
             self._report.note("error-foreign-region", "no other region to ask")
             return
         zone = self._endpoints.zones(foreign[0])[0]
         there = Place(zone.name, zone)
-        await self._provoke("error-foreign-region", there, self._account_id, away)
+        await self._expect_error("error-foreign-region", there, self._account_id, away)
 
-    async def _provoke(
+    async def _expect_error(
         self,
         key: str,
         place: Place,
         account_id: str,
         expected: tuple[type[MetaApiError], ...],
     ) -> None:
-        """Subscribe an account where that cannot work, and judge the answer."""
+        """Subscribe an account in a place that must refuse it, and judge the answer."""
         error: MetaApiError | None = None
         try:
             async with self._open(place) as channel:
                 error = await channel.subscribe(account_id)
-            said = "accepted" if error is None else describe(error)
+            answer = "accepted" if error is None else describe(error)
         except MetaApiError as err:
-            said = f"no socket: {describe(err)}"
-        self._report.note(key, f"{place.name}: {said}")
+            answer = f"no socket: {describe(err)}"
+        self._report.note(key, f"{place.name}: {answer}")
         self._report.judge(key, expected=isinstance(error, expected))
