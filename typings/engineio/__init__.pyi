@@ -1,4 +1,4 @@
-"""What the client uses of python-engineio 4.13 to 4.15, the private seams included."""
+"""The parts of python-engineio 4.13 to 4.15 that the client uses, including private ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ import aiohttp
 from . import packet as packet
 
 class AsyncClient:
-    """An Engine.IO client; only what a dialect overrides or reads."""
+    """An Engine.IO client; only the members that a dialect overrides or reads."""
 
     current_transport: str | None
     http: aiohttp.ClientSession
@@ -44,7 +44,7 @@ class AsyncClient:
     def on(
         self, event: str, handler: Callable[..., Awaitable[Any]] | None = ...
     ) -> Any: ...
-    # Private seams: a test compares their signatures with the library's.
+    # Private: a test compares these signatures with the library's.
     async def _connect_websocket(
         self, url: str, headers: dict[str, str], engineio_path: str
     ) -> bool | None: ...

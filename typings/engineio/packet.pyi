@@ -1,4 +1,4 @@
-"""Packets of Engine.IO; the names are those of every revision."""
+"""Packets of Engine.IO; all revisions have these types."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What the client and its tests use of python-socketio 5.16 to 5.18, the private seams included."""
+"""The parts of python-socketio 5.16 to 5.18 that we use, including private ones."""
 
 from collections.abc import Callable, Mapping
 import logging
@@ -9,7 +9,7 @@ import aiohttp
 from . import exceptions as exceptions, packet as packet
 
 class AsyncClient:
-    """A Socket.IO client; only what a dialect overrides or reads."""
+    """A Socket.IO client; only the members that a dialect overrides or reads."""
 
     eio: Any
     namespaces: dict[str, str | None]
@@ -47,7 +47,7 @@ class AsyncClient:
         namespace: str | None = ...,
         callback: Any = ...,
     ) -> None: ...
-    # Private seams: a test compares their signatures with the library's.
+    # Private: a test compares these signatures with the library's.
     def _engineio_client_class(self) -> Callable[..., Any]: ...
     async def _handle_connect(self, namespace: str, data: Any) -> None: ...
     async def _handle_eio_connect(self) -> None: ...

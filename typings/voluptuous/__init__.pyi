@@ -1,4 +1,4 @@
-"""What `voluptuous` has, taken from `probatio`, which Home Assistant puts in its place."""
+"""The names of `voluptuous`, from `probatio`, with which Home Assistant replaces it."""
 
 from probatio import (
     ALLOW_EXTRA as ALLOW_EXTRA,

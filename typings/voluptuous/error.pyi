@@ -1,4 +1,4 @@
-"""The errors of `voluptuous`, taken from `probatio`."""
+"""The errors of `voluptuous`, from `probatio`."""
 
 from probatio import (
     AllInvalid as AllInvalid,
