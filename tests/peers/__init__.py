@@ -1,1 +1,1 @@
-"""Tests against servers and clients that others wrote."""
+"""Tests against third-party servers and clients."""

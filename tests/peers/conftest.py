@@ -1,4 +1,4 @@
-"""Real Socket.IO servers, each a process of its own that a test steers."""
+"""Fixtures that run real Socket.IO servers in processes, controlled by the tests."""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
@@ -55,10 +55,10 @@ TIMEOUT = 2.0
 
 
 class Server:
-    """A Socket.IO server: what it reports, and what it is told to do."""
+    """A Socket.IO server that reports what it receives and takes orders."""
 
     def __init__(self, version: str, process: Process) -> None:
-        """Take a process that was started."""
+        """Store the started process."""
         self.version = version
         self.process = process
         self.reports: list[dict[str, Any]] = []
@@ -71,38 +71,38 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def seen(self, what: str) -> list[dict[str, Any]]:
-        """Return the reports of one kind."""
+        """Return the reports of a type."""
         return [report for report in self.reports if report["what"] == what]
 
     async def wait(
         self, what: str, count: int = 1, patience: float = PATIENCE
     ) -> dict[str, Any]:
-        """Return a report of one kind, once so many came."""
+        """Wait until `count` reports of a type have come, and return the last of these."""
         await eventually(
             lambda: len(self.seen(what)) >= count or self._reading.done(), patience
         )
         found = self.seen(what)
-        assert len(found) >= count, f"the server ended; it said {self.reports}"
+        assert len(found) >= count, f"the server ended after {self.reports}"
         return found[count - 1]
 
-    def tell(self, order: str, **more: Any) -> None:
-        """Give an order."""
+    def send(self, order: str, **more: Any) -> None:
+        """Send an order."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"order": order, **more}).encode() + b"\n")
 
     def freeze(self) -> None:
-        """Stop the process where it stands; its connections stay open."""
+        """Suspend the process; its connections stay open."""
         self.process.send_signal(signal.SIGSTOP)
 
     async def kill(self) -> None:
-        """End the process without a goodbye."""
+        """Kill the process."""
         with suppress(ProcessLookupError):
             self.process.kill()
         await self.process.wait()
         await self._reading
 
     async def _read(self) -> None:
-        """Keep the reports."""
+        """Store the reports."""
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.reports.append(json.loads(line))
@@ -113,12 +113,12 @@ type Serve = Callable[..., Awaitable[Server]]
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """Return Node's real binary; fail where it or a server is missing, for a skip judges nothing."""
+    """Return Node's real binary; fail, not skip, if it or a server is missing."""
     for number, version in VERSIONS.items():
         package = MODULES / f"socket.io-{number}" / "package.json"
         if not NODE.exists() or not package.exists():
             pytest.fail(
-                f"{package.parent} or {NODE} is missing: scripts/test makes them"
+                f"{package.parent} or {NODE} is missing: scripts/test creates them"
             )
         assert json.loads(package.read_text("utf-8"))["version"] == version
     return str(NODE.resolve())
@@ -126,7 +126,7 @@ def node() -> str:
 
 @pytest.fixture
 async def serve(node: str, nothing_left: None) -> AsyncIterator[Serve]:
-    """Start servers; they end with the test."""
+    """Return a function that starts servers, which end with the test."""
     servers: list[Server] = []
 
     async def start(version: str, **options: Any) -> Server:
@@ -155,5 +155,5 @@ async def serve(node: str, nothing_left: None) -> AsyncIterator[Serve]:
 
 @pytest.fixture(params=VERSIONS)
 async def server(request: pytest.FixtureRequest, serve: Serve) -> Server:
-    """Return a server of each version."""
+    """Run a server of each version."""
     return await serve(request.param)

@@ -1,4 +1,4 @@
-"""A simulator under MetaApi's own names, over TLS, and the SDKs that speak with it."""
+"""A simulator with MetaApi's host names and TLS, and the SDKs that connect to it."""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
@@ -25,12 +25,12 @@ DOMAIN = "agiliumtrade.ai"
 LETTERS = "ab"
 
 DEADLINE = 60.0
-"""What a busy machine may take to start an SDK and have it synchronize, in seconds."""
+"""Seconds that a busy machine may take to start an SDK and synchronize."""
 
 
 @dataclass
 class NamedCloud:
-    """A simulator, and the ports of MetaApi's names."""
+    """A simulator, and the URLs of MetaApi's host names."""
 
     sim: Simulator
     urls: dict[str, str]
@@ -38,11 +38,11 @@ class NamedCloud:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Return the port of each name."""
+        """Return the port of each host name."""
         return {name: int(url.rsplit(":", 1)[1]) for name, url in self.urls.items()}
 
     def zone(self, region: str, letter: str) -> str:
-        """Return the URL of a zone's server, by which the simulator knows it."""
+        """Return the simulator's URL of a zone's server."""
         return self.urls[f"{CLIENT}.{region}-{letter}.{DOMAIN}"]
 
 
@@ -50,7 +50,7 @@ class NamedCloud:
 async def named_cloud(
     folder: Path, sim: Simulator, regions: tuple[str, ...] = ("london",)
 ) -> AsyncIterator[NamedCloud]:
-    """Serve REST, each region and each of its zones, every one on a port of its own."""
+    """Serve REST, each region and each zone on its own port."""
     names = [PROVISIONING]
     for region in regions:
         names += [f"{CLIENT}.{region}.{DOMAIN}"]
@@ -70,10 +70,10 @@ async def named_cloud(
 
 
 class Sdk:
-    """An SDK in a process of its own, and everything that it has reported."""
+    """An SDK in its own process, and its reports."""
 
     def __init__(self, process: Process) -> None:
-        """Take a process that was started."""
+        """Store the started process."""
         self.process = process
         self.reports: list[dict[str, Any]] = []
         self._news = asyncio.Event()
@@ -82,7 +82,7 @@ class Sdk:
     async def until(
         self, event: str, *, start: int = 0, timeout: float = DEADLINE, **fields: Any
     ) -> dict[str, Any]:
-        """Return the first report from `start` on that has some fields."""
+        """Return the first report from index `start` on that has these fields."""
         wanted = {"event": event} | fields
         async with asyncio.timeout(timeout):
             while True:
@@ -95,7 +95,7 @@ class Sdk:
                 await self._news.wait()
 
     async def states(self) -> dict[str, dict[str, Any]]:
-        """Return what the SDK shows of each account now."""
+        """Return the current states that the SDK shows, by account."""
         start = len(self.reports)
         assert self.process.stdin is not None
         self.process.stdin.write(b"state\n")
@@ -113,7 +113,7 @@ class Sdk:
         await self._reading
 
     async def _read(self) -> None:
-        """Keep the reports; an SDK prints its log to the same place."""
+        """Store the reports; an SDK also prints its log to stdout."""
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             if line.startswith(b'{"event"'):
@@ -129,7 +129,7 @@ async def sdk(
     folder: Path,
     states: tuple[str, ...] = ("DEPLOYED",),
 ) -> AsyncIterator[Sdk]:
-    """Start one of MetaApi's own clients, on the accounts in some states."""
+    """Start one of MetaApi's SDKs for the accounts in some states."""
     options = json.dumps(
         {"token": cloud.sim.token, "ports": cloud.ports, "states": states}
     )
@@ -141,7 +141,7 @@ async def sdk(
         env = {"NODE_EXTRA_CA_CERTS": str(cloud.ca), "NODE_PATH": str(MODULES)}
     process = await asyncio.create_subprocess_exec(
         *command,
-        # It writes a folder of its own to where it runs.
+        # The SDK writes a folder to its working directory.
         cwd=folder,
         env=env,
         stdin=PIPE,

@@ -1,6 +1,6 @@
-"""MetaApi's host names on loopback, for a process of somebody else's client.
+"""MetaApi's host names on loopback, for the process of a third-party client.
 
-It is imported by that process, so it imports nothing of the project.
+That process runs in another environment, so this module imports nothing of the project.
 """
 
 from asyncio.selector_events import BaseSelectorEventLoop
@@ -11,8 +11,8 @@ HTTPS = 443
 
 
 def serve_from_loopback(ports: dict[str, int]) -> None:
-    """Have each name lead to its port on 127.0.0.1, and any other name to nothing."""
-    # Between look-up and connect there is an address only, so each name has one of its own.
+    """Connect each name to its port on 127.0.0.1, and refuse any other name."""
+    # `connect` only gets the address from the lookup, so each name has its own address.
     addresses = {name: f"127.0.0.{number}" for number, name in enumerate(ports, 2)}
     targets = {addresses[name]: port for name, port in ports.items()}
     real_lookup = socket.getaddrinfo

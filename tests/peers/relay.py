@@ -1,4 +1,4 @@
-"""A line between a client and a server that can be slow, or fall silent."""
+"""A TCP relay between a client and a server that can be slow or drop all data."""
 
 import asyncio
 from contextlib import suppress
@@ -7,10 +7,10 @@ from typing import Self
 
 
 class Relay:
-    """Pass bytes on, both ways; towards the client only so fast, or nothing at all."""
+    """Relays bytes in both directions; can limit the rate to the client, or drop everything."""
 
     def __init__(self, target: int) -> None:
-        """Prepare a line to a loopback port."""
+        """Store the loopback port of the server."""
         self.port = 0
         self.bytes_per_second: int | None = None
         self.silent = False
@@ -21,17 +21,17 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """Return the base URL of this end."""
+        """Return the base URL of the relay."""
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        """Listen."""
+        """Start listening."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Cut the line."""
+        """Abort all connections and stop listening."""
         assert self._server is not None
         self._server.close()
         for task in self._tasks:
@@ -44,11 +44,11 @@ class Relay:
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Join a client with the server."""
+        """Connect a client with the server."""
         far_reader, far_writer = await asyncio.open_connection(
             "127.0.0.1", self._target
         )
-        # small, so that bytes wait at the sender and not here
+        # Small buffers, so that bytes wait at the sender
         for end in (writer, far_writer):
             end.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_RCVBUF, 16384
@@ -66,7 +66,7 @@ class Relay:
         *,
         towards_client: bool,
     ) -> None:
-        """Pass on what one side says."""
+        """Relay one direction."""
         with suppress(ConnectionError):
             while data := await reader.read(16384):
                 if self.silent:

@@ -1,6 +1,6 @@
-"""Drives MetaApi's SDK 29.1.1: what happens goes out as lines of JSON, what to do comes in as such.
+"""Control MetaApi's SDK 29.1.1 by lines of JSON: orders on stdin, reports on stdout.
 
-It runs in the SDK's own environment, so it imports nothing of the project.
+It runs in the SDK's environment, so it imports nothing of the project.
 """
 
 import asyncio
@@ -13,47 +13,47 @@ from metaapi_cloud_sdk import MetaApi, SynchronizationListener
 from metaapi_cloud_sdk.clients.metaapi.reconnect_listener import ReconnectListener
 
 
-def say(event: str, **data: Any) -> None:
-    """Report to the test."""
+def report(event: str, **data: Any) -> None:
+    """Send a report to the test."""
     sys.stdout.write(json.dumps({"event": event, **data}) + "\n")
     sys.stdout.flush()
 
 
 class Listener(SynchronizationListener):  # type: ignore[misc]
-    """Reports what the SDK makes of events."""
+    """Reports the SDK's events."""
 
     async def on_connected(self, instance_index: str, replicas: int) -> None:
-        """Report that a terminal is there."""
-        say("connected", instance=instance_index, replicas=replicas)
+        """Report that a terminal is connected."""
+        report("connected", instance=instance_index, replicas=replicas)
 
     async def on_disconnected(self, instance_index: str) -> None:
-        """Report that it has gone."""
-        say("disconnected", instance=instance_index)
+        """Report that a terminal is disconnected."""
+        report("disconnected", instance=instance_index)
 
     async def on_broker_connection_status_changed(
         self, instance_index: str, connected: bool
     ) -> None:
-        """Report its link to the broker."""
-        say("broker", instance=instance_index, connected=connected)
+        """Report the broker connection."""
+        report("broker", instance=instance_index, connected=connected)
 
     async def on_health_status(
         self, instance_index: str, status: dict[str, Any]
     ) -> None:
-        """Report its health."""
-        say("health", instance=instance_index, status=status)
+        """Report the health status."""
+        report("health", instance=instance_index, status=status)
 
 
 class Reconnects(ReconnectListener):  # type: ignore[misc]
-    """Without one the SDK does not subscribe again."""
+    """Required: without such a listener the SDK does not subscribe again."""
 
     async def on_reconnected(self, region: str, instance_number: int) -> None:
-        """Report that a socket is back."""
-        say("reconnected", region=region, instance=instance_number)
+        """Report that a socket is connected again."""
+        report("reconnected", region=region, instance=instance_number)
 
 
 def websocket_only() -> None:
-    """Take from Socket.IO's client what the SDK has no option for."""
-    # Its types are those of another version, which the project's own environment has.
+    """Use only websockets, for which the SDK has no option."""
+    # Imported dynamically, since the project's environment has another version's types.
     client: Any = import_module("socketio").AsyncClient
     connect = client.connect
 
@@ -64,7 +64,7 @@ def websocket_only() -> None:
 
 
 async def act(api: Any, client: Any, order: dict[str, Any]) -> None:
-    """Do one thing."""
+    """Carry out an order."""
     account_id = order["account"]
     client.add_account_cache(account_id, {"london": account_id})
     if order["do"] == "follow":
@@ -75,19 +75,19 @@ async def act(api: Any, client: Any, order: dict[str, Any]) -> None:
         try:
             await client.subscribe(account_id, 0)
         except Exception as err:  # noqa: BLE001
-            say(
+            report(
                 "raised",
                 error=type(err).__name__,
                 metadata=getattr(err, "metadata", None),
             )
         else:
-            say("subscribed")
+            report("subscribed")
     elif order["do"] == "unsubscribe":
         await client.unsubscribe(account_id)
-        say("unsubscribed")
+        report("unsubscribed")
     elif order["do"] == "read":
         account = await api.metatrader_account_api.get_account(account_id)
-        say(
+        report(
             "account",
             id=account.id,
             name=account.name,
@@ -98,7 +98,7 @@ async def act(api: Any, client: Any, order: dict[str, Any]) -> None:
 
 
 async def main() -> None:
-    """Follow orders until there are no more."""
+    """Carry out orders until stdin ends."""
     options = json.loads(sys.argv[1])
     if options["websocket"]:
         websocket_only()
@@ -109,7 +109,7 @@ async def main() -> None:
     accounts = (
         await api.metatrader_account_api.get_accounts_with_infinite_scroll_pagination()
     )
-    say("accounts", names=[account.name for account in accounts])
+    report("accounts", names=[account.name for account in accounts])
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin

@@ -1,8 +1,8 @@
-"""Drives MetaApi's SDK 29.1.1 by its public API alone, on every account that its token shows.
+"""Run MetaApi's SDK 29.1.1 by its public API, for all accounts of its token.
 
-Options are JSON in the first argument: the token, the ports of MetaApi's names, the states of accounts. What happens goes out as
-lines of JSON, each with the clock that all processes share. The end of stdin ends it. Accounts that may not be
-deployed are not waited for. It runs in the SDK's own environment, so it imports nothing of the project.
+Options are JSON in the first argument: the token, the ports of MetaApi's host names, the states of accounts. Reports are
+lines of JSON on stdout, each with the monotonic time. It ends when stdin ends. It does not wait for accounts if
+they may be undeployed. It runs in the SDK's environment, so it imports nothing of the project.
 """
 
 import asyncio
@@ -15,51 +15,51 @@ from metaapi_cloud_sdk import MetaApi, SynchronizationListener
 from named_hosts import serve_from_loopback  # type: ignore[import-not-found]
 
 SAMPLE = 0.02
-"""How often it is looked at what the SDK shows, in seconds."""
+"""How often to read the state that the SDK shows, in seconds."""
 
 
-def say(event: str, **data: Any) -> None:
-    """Report what has happened, and when."""
+def report(event: str, **data: Any) -> None:
+    """Send a report with the time."""
     line = {"event": event, "time": time.monotonic(), **data}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
 
 class Listener(SynchronizationListener):  # type: ignore[misc]
-    """Reports what the SDK tells its user of one account."""
+    """Reports the SDK's events of one account."""
 
     def __init__(self, account_id: str) -> None:
-        """Take the account's id."""
+        """Store the account's id."""
         super().__init__()
         self._account_id = account_id
 
-    def _say(self, event: str, instance: str, **data: Any) -> None:
+    def _report(self, event: str, instance: str, **data: Any) -> None:
         """Report an event of the account."""
-        say(event, account=self._account_id, instance=instance, **data)
+        report(event, account=self._account_id, instance=instance, **data)
 
     async def on_connected(self, instance_index: str, replicas: int) -> None:
-        """Report that a terminal is there."""
-        self._say("connected", instance_index, replicas=replicas)
+        """Report that a terminal is connected."""
+        self._report("connected", instance_index, replicas=replicas)
 
     async def on_disconnected(self, instance_index: str) -> None:
-        """Report that it has gone."""
-        self._say("disconnected", instance_index)
+        """Report that a terminal is disconnected."""
+        self._report("disconnected", instance_index)
 
     async def on_broker_connection_status_changed(
         self, instance_index: str, connected: bool
     ) -> None:
-        """Report its link to the broker."""
-        self._say("broker", instance_index, connected=connected)
+        """Report the broker connection."""
+        self._report("broker", instance_index, connected=connected)
 
     async def on_health_status(
         self, instance_index: str, status: dict[str, Any]
     ) -> None:
-        """Report its health."""
-        self._say("health", instance_index, status=status)
+        """Report the health status."""
+        self._report("health", instance_index, status=status)
 
 
 async def follow(account: Any, *, wait: bool) -> Any:
-    """Connect to one account, as the SDK's own examples do."""
+    """Connect to an account, as in the SDK's examples."""
     if wait:
         await account.wait_connected()
     connection = account.get_streaming_connection()
@@ -69,7 +69,7 @@ async def follow(account: Any, *, wait: bool) -> Any:
         return connection
     await connection.wait_synchronized({"timeoutInSeconds": 60})
     state = connection.terminal_state
-    say(
+    report(
         "synchronized",
         account=account.id,
         connected=state.connected,
@@ -80,7 +80,7 @@ async def follow(account: Any, *, wait: bool) -> Any:
 
 
 async def report_changes(connections: list[Any]) -> None:
-    """Report what the SDK shows of each account whenever that has changed."""
+    """Report the state that the SDK shows of each account whenever it changes."""
     shown: dict[str, tuple[bool, bool]] = {}
     while True:
         for connection in connections:
@@ -89,12 +89,12 @@ async def report_changes(connections: list[Any]) -> None:
             account_id = connection.account.id
             if shown.get(account_id) != now:
                 shown[account_id] = now
-                say("shows", account=account_id, connected=now[0], broker=now[1])
+                report("shows", account=account_id, connected=now[0], broker=now[1])
         await asyncio.sleep(SAMPLE)
 
 
 async def main() -> None:
-    """Follow all accounts until stdin ends."""
+    """Connect to all accounts, and report until stdin ends."""
     options = json.loads(sys.argv[1])
     serve_from_loopback(options["ports"])
     api = MetaApi(options["token"], {"application": "Peer"})
@@ -103,7 +103,7 @@ async def main() -> None:
             {"state": options["states"], "sortOrder": "asc"}
         )
     )
-    say(
+    report(
         "accounts",
         accounts=[
             {"id": each.id, "name": each.name, "status": each.connection_status}
@@ -112,7 +112,7 @@ async def main() -> None:
     )
     wait = options["states"] == ["DEPLOYED"]
     connections = await asyncio.gather(*(follow(each, wait=wait) for each in accounts))
-    say("ready")
+    report("ready")
     reporter = asyncio.create_task(report_changes(connections))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
@@ -121,7 +121,7 @@ async def main() -> None:
     while await reader.readline():
         for connection in connections:
             state = connection.terminal_state
-            say(
+            report(
                 "state",
                 account=connection.account.id,
                 connected=state.connected,

@@ -1,10 +1,10 @@
-"""One simulated cloud, one timeline of faults, and two clients on it: one of MetaApi's own, and ours.
+"""Compare MetaApi's SDK and our client on one simulated cloud with one sequence of faults.
 
     .venvs/pinned/bin/python -m tests.peers.side_by_side --seeds 5 --faults 100 --slow
 
-Each has sockets of its own. After each step has settled, both have to show of every account whether its terminal is
-connected; how long each took to show a loss and a return is measured. Both run on the real clock, for the SDK's cannot be
-moved; so most faults are such as are told by events.
+Each client has its own sockets. After each step has settled, both must show for every account whether its terminal is
+connected; how long each one takes to show a loss and a return is measured. Both run on the real clock, since the SDK's
+cannot be moved; so an event announces most of the faults.
 """
 
 import argparse
@@ -36,8 +36,7 @@ CLIENT = Path(__file__).parents[2] / "custom_components" / "metaapi"
 if str(CLIENT) not in sys.path:
     sys.path.append(str(CLIENT))
 
-# The package's front door, once it has one.
-from api.monitor import Monitor  # noqa: E402 - it needs the path
+from api import Monitor  # noqa: E402 - after the path is set
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -50,47 +49,47 @@ ACCOUNTS = (
     ("Five", (1,)),
 )
 SETTLES = 25.0
-"""How long both clients may take to show what is true: a step of theirs takes up to 5 s, and may fail once."""
+"""Seconds until both clients must show the truth: a step of the SDK takes up to 5 s, and may fail once."""
 
 RECOVERS = 120.0
-"""How long is waited after a disagreement, so that it is not counted twice: 60 s of silence, and some."""
+"""Seconds to wait after a disagreement, so that it is not counted twice: 60 s of silence, and some more."""
 
 NOTICES = 110.0
-"""How long both may take to know a loss of which no event tells, in seconds."""
+"""Seconds until both clients must notice a loss without an event."""
 
 LONG = 70.0
-"""A silence that the SDKs take for a loss, in seconds."""
+"""Seconds of silence that count as a loss for the SDKs."""
 
 SLOWER = 2.0
-"""By how much ours may be slower at the median, in seconds."""
+"""Seconds by which our client's median may be slower."""
 
 PASSING = {
-    # Its subscribe loop ends with a KeyError at a TooManyRequestsError that has no `type`.
+    # Its subscribe loop ends with a KeyError after a TooManyRequestsError without a `type`.
     "python": ("InternalError", "TimeoutError"),
     "javascript": ("InternalError", "TimeoutError", "TooManyRequestsError"),
 }
-"""Errors that both clients take for passing; after the others ours waits 300 s, the SDKs ask on."""
+"""Errors after which both clients try again soon; after others ours waits 300 s, while the SDKs go on."""
 
 
 APPLICATIONS = {"Peer", "MetaApi"}
-"""By what the cloud tells the SDK from ours."""
+"""The application names by which the cloud distinguishes the SDK from our client."""
 
 LOSSES = ("terminal", "move", "redeploy", "drop_while")
-"""Parts of the names of faults in which an account may well be shown as lost."""
+"""Parts of the names of faults in which a client may show an account as lost."""
 
 
 class Names(AbstractResolver):
-    """Leads MetaApi's names to their ports on loopback."""
+    """Resolves MetaApi's host names to their ports on loopback."""
 
     def __init__(self, ports: dict[str, int]) -> None:
-        """Take the port of each name."""
+        """Store the port of each host name."""
         self._ports = ports
 
     @override
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the one address of a name."""
+        """Return the address of a name."""
         if host not in self._ports:
             raise OSError(socket.EAI_NONAME, f"not a name of MetaApi: {host}")
         return [
@@ -106,16 +105,16 @@ class Names(AbstractResolver):
 
     @override
     async def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing."""
 
 
 type Timeline = list[tuple[float, bool]]
-"""From when on an account was shown as connected, or not."""
+"""The times since which an account was shown as connected or disconnected."""
 
 
 @dataclass
 class Disagreement:
-    """An account of which a client did not show the truth, though a step had time to settle."""
+    """An account for which a client does not show the truth after a step has settled."""
 
     step: int
     faults: str
@@ -124,11 +123,11 @@ class Disagreement:
     sdk: bool | None
     ours: bool | None
     details: str = ""
-    """What our client knows of the account, where it is wrong."""
+    """Our client's diagnostics of the account, if it is wrong."""
 
     @override
     def __str__(self) -> str:
-        """Return one line, and a second one where there is more to know."""
+        """Return a line, and a second one with details if there are any."""
         details = f"\n      {self.details}" if self.details else ""
         return (
             f"step {self.step} ({self.faults}), account {self.account}: "
@@ -138,13 +137,13 @@ class Disagreement:
 
 @dataclass
 class Verdict:
-    """What one run has shown."""
+    """The results of a run."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
     disagreements: list[Disagreement] = field(default_factory=list)
     restarts: int = 0
-    """How many times the SDK had to be started anew, because it did not come back by itself."""
+    """How many times the SDK had to be restarted, because it did not recover."""
 
     false_offs: dict[str, list[str]] = field(
         default_factory=lambda: {"sdk": [], "ours": []}
@@ -158,7 +157,7 @@ class Verdict:
 
     @property
     def slower(self) -> dict[str, float]:
-        """Return by how many seconds ours was slower at the median; less than 0: faster."""
+        """Return by how many seconds our client's median is slower; negative if it is faster."""
         return {
             name: median(times["ours"]) - median(times["sdk"])
             for name, times in (("loss", self.losses), ("return", self.returns))
@@ -167,12 +166,12 @@ class Verdict:
 
     @property
     def ours_wrong(self) -> list[Disagreement]:
-        """Return the disagreements with the truth that are ours."""
+        """Return the disagreements in which our client is wrong."""
         return [each for each in self.disagreements if each.ours is not each.truth]
 
     @property
     def good(self) -> bool:
-        """Return whether our client has shown the truth all the time, and in time."""
+        """Return whether our client always showed the truth, and in time."""
         return (
             not self.ours_wrong
             and not self.false_offs["ours"]
@@ -194,14 +193,14 @@ class Verdict:
             lines.append(f"  false offs, {who}: {len(found)} {found[:5] or ''}")
         lines.append(
             f"  disagreements: {len(self.disagreements)}, ours wrong: {len(self.ours_wrong)}, "
-            f"the SDK started anew: {self.restarts}"
+            f"restarts of the SDK: {self.restarts}"
         )
         lines += [f"    {each}" for each in self.disagreements]
         return "\n".join(lines)
 
 
 class SideBySide:
-    """The cloud, both clients, and the timeline."""
+    """The cloud, both clients, and the faults."""
 
     def __init__(
         self,
@@ -211,7 +210,7 @@ class SideBySide:
         seed: int,
         passing: tuple[str, ...],
     ) -> None:
-        """Take what starts an SDK on all accounts, and our client, which watches them already."""
+        """Store a function that starts an SDK, and our client, which already watches the accounts."""
         self.sim = cloud.sim
         self.zones = [cloud.zone(REGION, letter) for letter in "ab"]
         self.peer: Sdk
@@ -231,48 +230,48 @@ class SideBySide:
             self.redeploy,
         )
         self._wide_faults: tuple[Callable[[], Awaitable[None]], ...] = (
-            self.cut_sockets,
+            self.drop_sockets,
             self.freeze_zone,
             self.refuse_for_a_time,
             self.stop_zone,
-            self.drop_while_cut_off,
+            self.drop_while_disconnected,
         )
         self._slow_faults: tuple[Callable[[str], Awaitable[None]], ...] = (
-            self.lose_terminal_without_a_word,
-            self.lose_terminal_while_cut_off,
+            self.lose_terminal_without_an_event,
+            self.lose_terminal_while_disconnected,
             self.long_silence,
         )
         for each in self.sim.accounts:
-            monitor.listen(each, partial(self._note, each))
-            self._note(each)
+            monitor.listen(each, partial(self._record, each))
+            self._record(each)
 
-    # What is shown.
+    # States.
 
     def truth(self, account: str) -> bool:
         """Return whether the account's terminal is connected."""
         return self.sim.accounts[account].deployed and self.sim.accounts[account].up
 
     def ours(self, account: str) -> bool:
-        """Return what our client shows."""
+        """Return whether our client shows the terminal as connected."""
         state = self.monitor.state(account)
         return bool(state.available and state.terminal)
 
     def sdk_timeline(self, account: str) -> Timeline:
-        """Return what the SDK has shown so far."""
+        """Return what the SDK showed so far."""
         return [
             (each["time"], each["connected"])
             for each in self.peer.reports
             if each["event"] == "shows" and each["account"] == account
         ]
 
-    def _note(self, account: str) -> None:
-        """Called when our client shows something else."""
+    def _record(self, account: str) -> None:
+        """Called when our client's state changes."""
         self._ours[account].append((now(), self.ours(account)))
 
     def _followers(self, account: str) -> set[str]:
-        """Return which clients are subscribed to an account in a place where it runs.
+        """Return the clients that are subscribed to an account in a zone where it runs.
 
-        One place is enough: after `replicas: 1` the SDKs ask for no other.
+        One zone is enough: after `replicas: 1` the SDKs do not subscribe in the other one.
         """
         zones = self.sim.accounts[account].zones
         subscriptions = self.sim.box.cloud.subscriptions.of(account)
@@ -282,8 +281,8 @@ class SideBySide:
             if not socket.closed.is_set() and socket.listener.instance in zones
         }
 
-    def _right(self) -> bool:
-        """Return whether both clients follow every account, and show the truth."""
+    def _agree(self) -> bool:
+        """Return whether both clients are subscribed to every account and show the truth."""
         return all(
             self._followers(each) == APPLICATIONS
             and self.ours(each) is self.truth(each)
@@ -292,10 +291,10 @@ class SideBySide:
             for each in self.sim.accounts
         )
 
-    # The run.
+    # Run.
 
     async def run(self, faults: int, *, slow: bool) -> Verdict:
-        """Let so many things go wrong, some of them slowly, and judge both clients after each."""
+        """Cause some faults, slow ones included if `slow`, and compare both clients after each step."""
         self.peer = await self._start()
         await self.settle("start")
         slow_faults = list(self._slow_faults) if slow else []
@@ -321,13 +320,13 @@ class SideBySide:
             started = now()
             await asyncio.gather(*work)
             await self.settle(" and ".join(names))
-            self._look_for_false_offs(started, " and ".join(names))
+            self._record_false_offs(started, " and ".join(names))
             _LOGGER.info("step %s, %.1f s: %s", self._step, now() - started, names)
         return self.verdict
 
     async def settle(self, faults: str) -> None:
-        """Wait until both show the truth; note who does not in time."""
-        if await self._wait(self._right, SETTLES):
+        """Wait until both clients show the truth; record the disagreements."""
+        if await self._wait(self._agree, SETTLES):
             return
         for each in self.sim.accounts:
             shown = self.sdk_timeline(each)
@@ -344,18 +343,18 @@ class SideBySide:
             self.ours(each) is self.truth(each) and "MetaApi" in self._followers(each)
             for each in self.sim.accounts
         ):
-            await self._wait(self._right, RECOVERS)
-        if not self._right():
-            # The Python SDK stays away for good now and then; the judge has to go on.
+            await self._wait(self._agree, RECOVERS)
+        if not self._agree():
+            # The Python SDK sometimes does not recover; restart it to continue the run.
             self.verdict.restarts += 1
             await self.peer.end()
             self.peer = await self._start()
-            await self._wait(self._right, SETTLES)
+            await self._wait(self._agree, SETTLES)
 
     async def shown(
         self, account: str, value: bool, since: float, within: float = SETTLES
     ) -> None:
-        """Wait until both show a value, and note how long each took."""
+        """Wait until both clients show a value, and record how long each one took."""
         found = self.verdict.returns if value else self.verdict.losses
 
         def first(timeline: Timeline) -> float | None:
@@ -385,7 +384,7 @@ class SideBySide:
             )
 
     def _describe(self, account: str) -> str:
-        """Return what our client knows of an account, and the last events of it."""
+        """Return our client's diagnostics and last events of an account."""
         found = self.monitor.diagnostics()
         (about,) = [one for one in found["accounts"] if one["account_id"] == account]
         events = [
@@ -401,8 +400,8 @@ class SideBySide:
             await self.sim.wait_for(condition, timeout)
         return bool(condition())
 
-    def _look_for_false_offs(self, since: float, faults: str) -> None:
-        """Note who showed an account as off whose terminal no fault of the step touched."""
+    def _record_false_offs(self, since: float, faults: str) -> None:
+        """Record clients that showed an account as off though no fault affected its terminal."""
         if any(name in faults for name in LOSSES):
             return
         for each in self.sim.accounts:
@@ -416,7 +415,7 @@ class SideBySide:
     # Faults of one account.
 
     async def drop_terminal(self, account: str) -> None:
-        """The terminal goes and comes back; both are measured."""
+        """Drop the terminal and bring it up again; measure both."""
         start = now()
         self.sim.set_terminal(account, False)
         await self.shown(account, False, start)
@@ -426,25 +425,25 @@ class SideBySide:
         await self.shown(account, True, start)
 
     async def drop_broker(self, account: str) -> None:
-        """The broker's link goes and comes back: no loss of the terminal."""
+        """Break the broker connection and restore it, which is no loss of the terminal."""
         self.sim.set_broker(account, False)
         await asyncio.sleep(self._random.uniform(0.2, 1))
         self.sim.set_broker(account, True)
 
     async def silence(self, account: str) -> None:
-        """There is no status for less than a minute: no loss."""
+        """Send no status for less than a minute, which is no loss."""
         self.sim.set_silent(account, True)
         await asyncio.sleep(self._random.uniform(1, 6))
         self.sim.set_silent(account, False)
 
     async def move_host(self, account: str) -> None:
-        """The host fails, and the account appears in the other zone, or in both."""
+        """Let the host fail, and the account appear in the other zone or in both."""
         zones = self._random.choice([(0,), (1,), (0, 1)])
         self.sim.move(account, zones=zones)
         await asyncio.sleep(0)
 
     async def redeploy(self, account: str) -> None:
-        """The account is undeployed and deployed again."""
+        """Undeploy the account and deploy it again."""
         start = now()
         self.sim.undeploy(account)
         await self.shown(account, False, start)
@@ -452,10 +451,10 @@ class SideBySide:
         self.sim.deploy(account)
         await self.shown(account, True, start)
 
-    # Faults that take over a minute to be known.
+    # Faults that both clients notice after more than a minute.
 
-    async def lose_terminal_without_a_word(self, account: str) -> None:
-        """The terminal dies, and only the missing statuses tell of it."""
+    async def lose_terminal_without_an_event(self, account: str) -> None:
+        """Drop the terminal, so that only the statuses are missing."""
         start = now()
         self.sim.set_terminal(account, False, announce=False)
         await self.shown(account, False, start, NOTICES)
@@ -463,8 +462,8 @@ class SideBySide:
         self.sim.set_terminal(account, True)
         await self.shown(account, True, start, NOTICES)
 
-    async def lose_terminal_while_cut_off(self, account: str) -> None:
-        """The terminal goes while nobody is connected, and stays away."""
+    async def lose_terminal_while_disconnected(self, account: str) -> None:
+        """Drop the terminal while no client is connected."""
         start = now()
         self.sim.drop_sockets()
         self.sim.set_terminal(account, False)
@@ -474,27 +473,27 @@ class SideBySide:
         await self.shown(account, True, start, NOTICES)
 
     async def long_silence(self, account: str) -> None:
-        """There is no status for over a minute, though the terminal is well."""
+        """Send no status for more than a minute, though the terminal is up."""
         self.sim.set_silent(account, True)
         await asyncio.sleep(LONG)
         self.sim.set_silent(account, False)
 
-    # Faults of a zone or of all.
+    # Faults of a zone or of both.
 
-    async def cut_sockets(self) -> None:
-        """Every socket of a zone is cut, or of both."""
+    async def drop_sockets(self) -> None:
+        """Drop every socket of a zone, or of both."""
         self.sim.drop_sockets(url=self._random.choice([*self.zones, None]))
         await asyncio.sleep(0)
 
     async def freeze_zone(self) -> None:
-        """A zone answers nothing for a while, and then everything."""
+        """Freeze a zone for a while."""
         url = self._random.choice(self.zones)
         self.sim.freeze(url=url)
         await asyncio.sleep(self._random.uniform(0.5, 4))
         self.sim.unfreeze(url=url)
 
     async def refuse_for_a_time(self) -> None:
-        """Sockets are cut, and the next subscribes are refused for a while."""
+        """Drop the sockets, and refuse the next subscribes for a while."""
         self.sim.refuse_requests(
             self._random.choice(self._passing),
             url=self._random.choice([*self.zones, None]),
@@ -505,14 +504,14 @@ class SideBySide:
         await asyncio.sleep(0)
 
     async def stop_zone(self) -> None:
-        """A zone's server is gone for a while."""
+        """Stop a zone's server for a while."""
         url = self._random.choice(self.zones)
         await self.sim.stop_listening(url)
         await asyncio.sleep(self._random.uniform(0.5, 4))
         await self.sim.resume_listening(url)
 
-    async def drop_while_cut_off(self) -> None:
-        """A terminal goes and comes back while nobody is connected: nobody has to know."""
+    async def drop_while_disconnected(self) -> None:
+        """Drop and bring up a terminal while no client is connected; nobody has to notice."""
         account = self._random.choice(list(self.sim.accounts))
         self.sim.drop_sockets()
         self.sim.set_terminal(account, False)
@@ -521,14 +520,14 @@ class SideBySide:
 
 
 def now() -> float:
-    """Return the clock that all processes share."""
+    """Return the monotonic time, which all processes share."""
     return asyncio.get_running_loop().time()
 
 
 async def compare(
     seed: int, faults: int, kind: str, folder: Path, *, slow: bool = False
 ) -> Verdict:
-    """Run both clients through one timeline."""
+    """Run both clients through the faults of one seed."""
     accounts = [
         SimAccount(id=account_id(number), name=name, hosts=hosts_in(zones))
         for number, (name, zones) in enumerate(ACCOUNTS)
@@ -576,19 +575,19 @@ async def run(options: argparse.Namespace) -> bool:
 
 
 def main() -> None:
-    """Read the command line, and run."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description="Compare our client with MetaApi's own"
     )
     parser.add_argument("--seeds", type=int, default=1, help="how many (default 1)")
     parser.add_argument("--first-seed", type=int, default=1, metavar="SEED")
     parser.add_argument(
-        "--faults", type=int, default=100, help="of each seed (default 100)"
+        "--faults", type=int, default=100, help="faults per seed (default 100)"
     )
     parser.add_argument(
         "--slow",
         action="store_true",
-        help="with losses that no event tells of: a minute each, some minutes a seed",
+        help="include losses without an event, which take a minute each",
     )
     parser.add_argument("--sdk", choices=("python", "javascript"), default="python")
     parser.add_argument("--verbose", action="store_true", help="one line per step")

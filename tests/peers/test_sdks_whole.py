@@ -1,4 +1,4 @@
-"""MetaApi's own clients, whole and by their public API, against the simulator under MetaApi's names."""
+"""Test the simulator, under MetaApi's host names, with the public API of MetaApi's SDKs."""
 
 from collections.abc import AsyncIterator
 import json
@@ -24,7 +24,7 @@ def loopback(socket_enabled: None) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def environment() -> None:
-    """Fail where an SDK is missing: a skipped judge has judged nothing."""
+    """Fail, not skip, if an SDK is missing."""
     package = MODULES / "metaapi.cloud-sdk" / "package.json"
     python = list(
         PYTHON.parents[1].glob("lib/*/site-packages/metaapi_cloud_sdk-*.dist-info")
@@ -39,7 +39,7 @@ def environment() -> None:
 
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[NamedCloud]:
-    """Run a simulator with an account in zone a, one in both zones, and one not deployed."""
+    """Run a simulator with an account in zone a, one in both zones, and an undeployed one."""
     accounts = [
         SimAccount(id=account_id(0), name="One"),
         SimAccount(id=account_id(1), name="Two", hosts=hosts_in((0, 1))),
@@ -57,20 +57,20 @@ async def cloud(tmp_path: Path) -> AsyncIterator[NamedCloud]:
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Return the name of each SDK."""
+    """Return the language of each SDK."""
     return str(request.param)
 
 
 @pytest.fixture
 async def peer(kind: str, cloud: NamedCloud, tmp_path: Path) -> AsyncIterator[Sdk]:
-    """Run an SDK, until it has synchronized all accounts."""
+    """Run an SDK and wait until it has synchronized all accounts."""
     async with sdk(kind, cloud, tmp_path) as started:
         await started.until("ready")
         yield started
 
 
 async def test_life(cloud: NamedCloud, kind: str, peer: Sdk) -> None:
-    """Accounts, connected, synchronized, healthy; broker lost and back; terminal lost and back."""
+    """The SDK shows a connection, health, and the loss and return of broker and terminal."""
     sim = cloud.sim
     one, two, off = sim.accounts
     listed = await peer.until("accounts")
@@ -111,7 +111,7 @@ async def test_life(cloud: NamedCloud, kind: str, peer: Sdk) -> None:
 
 
 async def test_sockets_are_lost(cloud: NamedCloud, kind: str, peer: Sdk) -> None:
-    """JavaScript's go on where they were; Python's are new, and subscribe again."""
+    """The JavaScript SDK restores its sockets; the Python SDK subscribes again on new ones."""
     sim = cloud.sim
     one = sim.account.id
     before = sim.requests_of("subscribe")
@@ -121,9 +121,9 @@ async def test_sockets_are_lost(cloud: NamedCloud, kind: str, peer: Sdk) -> None
     for socket in subscribed:
         assert (socket.sticky is not None) is (kind == "javascript")
     start = len(peer.reports)
-    # There is one more by which the JavaScript SDK measures how far away a region is.
+    # The JavaScript SDK opens another socket to measure the latency of a region.
     assert sim.drop_sockets() >= 2
-    # A client that comes back in time is told what happened meanwhile.
+    # A client that restores its socket in time gets the events that it missed.
     sim.set_terminal(one, False)
     if kind == "javascript":
         await peer.until("disconnected", start=start, account=one)
@@ -144,7 +144,7 @@ async def test_sockets_are_lost(cloud: NamedCloud, kind: str, peer: Sdk) -> None
 async def test_sticky_connection_comes_too_late(
     cloud: NamedCloud, tmp_path: Path
 ) -> None:
-    """Where the server remembers nothing, JavaScript's client starts anew and subscribes again."""
+    """The JavaScript SDK starts again and subscribes if the server cannot restore its socket."""
     sim = cloud.sim
     sim.timing.sticky_lifetime = 0.1
     async with sdk("javascript", cloud, tmp_path) as peer:
@@ -161,7 +161,7 @@ async def test_sticky_connection_comes_too_late(
 async def test_nothing_is_deployed_yet(
     cloud: NamedCloud, kind: str, tmp_path: Path
 ) -> None:
-    """A subscribe is then not valid, and each SDK asks again until it is."""
+    """A subscribe is invalid then, and each SDK repeats it until it succeeds."""
     sim = cloud.sim
     for account in sim.accounts:
         sim.undeploy(account)

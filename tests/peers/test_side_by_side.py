@@ -1,4 +1,4 @@
-"""One of MetaApi's own clients and ours, through the same faults: a short run of what `side_by_side` can do at length."""
+"""Compare MetaApi's SDKs and our client in a short run of `side_by_side`."""
 
 from pathlib import Path
 
@@ -19,8 +19,10 @@ def loopback(socket_enabled: None) -> None:
 
 
 @pytest.mark.parametrize(("kind", "faults"), [("python", 8), ("javascript", 5)])
-async def test_both_show_the_truth(kind: str, faults: int, tmp_path: Path) -> None:
-    """Ours does after each step; it never shows a loss that is none, and is not slower."""
+async def test_our_client_shows_the_truth(
+    kind: str, faults: int, tmp_path: Path
+) -> None:
+    """Our client is right after each step, shows no false loss, and is not slower."""
     verdict = await compare(SEED, faults, kind, tmp_path)
     assert verdict.faults.total() >= faults
     assert not verdict.ours_wrong, str(verdict)

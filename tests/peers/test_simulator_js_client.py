@@ -1,4 +1,4 @@
-"""The simulator as JavaScript's socket.io-client 2.4.0 sees it, which MetaApi's own SDK uses."""
+"""Test the simulator with socket.io-client 2.4.0 for JavaScript, which MetaApi's SDK uses."""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
@@ -36,7 +36,7 @@ def loopback(socket_enabled: None) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def environment() -> None:
-    """Fail where the client is missing: a skipped judge has judged nothing."""
+    """Fail, not skip, if the client is missing."""
     if not NODE.exists() or not PACKAGE.exists():
         pytest.fail(
             f"{ENVIRONMENT} has no Node or no socket.io-client-2: scripts/test makes it"
@@ -45,44 +45,44 @@ def environment() -> None:
 
 
 class JavaScript:
-    """A client in a process of its own."""
+    """A client in its own process."""
 
     def __init__(self, process: Process) -> None:
-        """Take a process."""
+        """Store the process."""
         self.process = process
 
     async def line(self, timeout: float = DEADLINE) -> Any:
-        """Return the next line that it says."""
+        """Return the next line of its output."""
         assert self.process.stdout is not None
         async with asyncio.timeout(timeout):
             return json.loads(await self.process.stdout.readline())
 
     async def until(self, event: str, timeout: float = DEADLINE) -> Any:
-        """Return what comes with the next event of a name."""
+        """Return the data of the next event with this name."""
         async with asyncio.timeout(timeout):
             while (line := await self.line(timeout))["event"] != event:
-                # Polling that fails is told as an error first.
+                # A failed poll is reported as an error first.
                 assert event == "disconnect" or "error" not in line["event"], line
         return line["data"]
 
     async def emit(self, request: Any) -> None:
-        """Have it emit a request."""
+        """Make the client emit a request."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(request).encode() + b"\n")
         await self.process.stdin.drain()
 
     async def subscribe(self, account_id: str) -> None:
-        """Have it subscribe."""
+        """Make the client subscribe."""
         await self.emit(
             {"type": "subscribe", "accountId": account_id, "requestId": "r"}
         )
 
 
 class Clients:
-    """Starts clients, and ends them."""
+    """Starts clients, and stops them."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without clients."""
         self.running: list[Process] = []
 
     async def __call__(
@@ -97,7 +97,7 @@ class Clients:
         """Start Node."""
         process = await asyncio.create_subprocess_exec(
             NODE,
-            # Node's own, which came after the client, does not say why a handshake failed
+            # Node's own WebSocket, newer than the client, does not report why a handshake failed
             "--no-experimental-websocket",
             *arguments,
             cwd=ENVIRONMENT,
@@ -114,7 +114,7 @@ class Clients:
         return JavaScript(process)
 
     async def close(self) -> None:
-        """End all of them."""
+        """Stop all clients."""
         for process in self.running:
             if process.returncode is None:
                 process.kill()
@@ -123,7 +123,7 @@ class Clients:
 
 @pytest.fixture
 async def start() -> AsyncIterator[Clients]:
-    """Return what starts clients."""
+    """Return the factory of clients."""
     clients = Clients()
     yield clients
     await clients.close()
@@ -131,7 +131,7 @@ async def start() -> AsyncIterator[Clients]:
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    """Run a simulator with the seed page's account."""
+    """Run a simulator with the account of the documentation's page."""
     async with Simulator(
         accounts=[SimAccount(id=PAGE_ACCOUNT, name="Ä😀")],
         status_interval=0.05,
@@ -141,8 +141,8 @@ async def sim() -> AsyncIterator[Simulator]:
         yield simulator
 
 
-async def test_sample_of_the_seed_page(sim: Simulator, start: Clients) -> None:
-    """As it stands there, except URL, token and the package's name; it prints both responses."""
+async def test_sample_of_the_documentation(sim: Simulator, start: Clients) -> None:
+    """It runs unchanged, except URL, token and the package's name, and prints both responses."""
     sample = (HERE / "client_seed_page.js").read_text("utf-8")
     for old, new in (
         (PAGE_URL, sim.url),
@@ -151,7 +151,7 @@ async def test_sample_of_the_seed_page(sim: Simulator, start: Clients) -> None:
     ):
         assert sample.count(old) == 1
         sample = sample.replace(old, new)
-    # What it prints must be read by a machine.
+    # Print JSON, so that the test can read it.
     prelude = (
         "console.log = (what) => process.stdout.write(JSON.stringify(what) + '\\n');\n"
     )
@@ -180,7 +180,7 @@ async def test_sample_of_the_seed_page(sim: Simulator, start: Clients) -> None:
 async def test_requests_and_events(
     sim: Simulator, start: Clients, transports: list[str], protocol: str | None
 ) -> None:
-    """By every transport; payloads are text where the query names a protocol, else objects."""
+    """All transports work; payloads are text if the query has a protocol, else objects."""
     query = {} if protocol is None else {"protocol": protocol}
     client = await start(sim, transports=transports, query=query)
     await client.until("connect")
@@ -216,7 +216,7 @@ async def test_requests_and_events(
 
 
 async def test_ten_ping_periods(sim: Simulator, start: Clients) -> None:
-    """The client pings, finds its pongs, and stays."""
+    """The client pings, gets its pongs, and stays connected."""
     sim.timing.ping_interval, sim.timing.ping_timeout = 0.2, 2.0
     client = await start(sim)
     await client.until("connect")
@@ -228,7 +228,7 @@ async def test_ten_ping_periods(sim: Simulator, start: Clients) -> None:
 
 
 async def test_frozen_server(sim: Simulator, start: Clients) -> None:
-    """The client knows within pingInterval and pingTimeout."""
+    """The client notices it within pingInterval and pingTimeout."""
     sim.timing.ping_interval, sim.timing.ping_timeout = 0.3, 0.3
     client = await start(sim)
     await client.until("pong")
@@ -246,7 +246,7 @@ async def test_frozen_server(sim: Simulator, start: Clients) -> None:
 async def test_server_closes(
     sim: Simulator, start: Clients, transports: list[str]
 ) -> None:
-    """In each of its ways, the client says what it was."""
+    """The client reports each way of closing."""
     ends: list[tuple[Callable[[], int], tuple[str, ...]]] = [
         (sim.close_sockets, ("io server disconnect",)),
         (sim.disconnect_sockets, ("io server disconnect",)),
@@ -270,7 +270,7 @@ async def test_server_closes(
 
 
 async def test_error_packet(sim: Simulator, start: Clients) -> None:
-    """Is an error on a live socket."""
+    """It is an error on an open socket."""
     client = await start(sim)
     await client.until("connect")
     sim.send_error_packet({"message": "no"})
@@ -284,7 +284,7 @@ async def test_error_packet(sim: Simulator, start: Clients) -> None:
 
 @pytest.mark.parametrize("transports", [["websocket"], ["polling"]])
 async def test_bad_token(sim: Simulator, start: Clients, transports: list[str]) -> None:
-    """In each of the ways in which it may be refused."""
+    """The client reports each way of refusing it."""
     client = await start(sim, token="bad", transports=transports)
     line = await client.line()
     assert line["event"] == "connect_error"
@@ -304,7 +304,7 @@ async def test_bad_token(sim: Simulator, start: Clients, transports: list[str]) 
 
 
 async def test_client_closes(sim: Simulator, start: Clients) -> None:
-    """The end of the process is the end of the socket."""
+    """The end of the process closes the socket."""
     client = await start(sim)
     await client.until("upgrade")
     client.process.kill()
@@ -312,7 +312,7 @@ async def test_client_closes(sim: Simulator, start: Clients) -> None:
 
 
 async def test_big_frame(sim: Simulator, start: Clients) -> None:
-    """2 MB arrive whole."""
+    """A frame of 2 MB arrives completely."""
     client = await start(sim, transports=["websocket"])
     await client.until("connect")
     sim.inject('42["synchronization",{"type":"x","data":"' + "x" * 2_000_000 + '"}]')

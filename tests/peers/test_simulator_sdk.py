@@ -1,4 +1,4 @@
-"""The simulator as MetaApi's Python SDK 29.1.1 sees it."""
+"""Test the simulator with MetaApi's Python SDK 29.1.1."""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
@@ -27,7 +27,7 @@ def loopback(socket_enabled: None) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def environment() -> None:
-    """Fail where the SDK is missing: a skipped judge has judged nothing."""
+    """Fail, not skip, if the SDK is missing."""
     found = list(
         (ROOT / ".venvs" / "sdk").glob(
             "lib/*/site-packages/metaapi_cloud_sdk-*.dist-info"
@@ -39,20 +39,20 @@ def environment() -> None:
 
 
 class Sdk:
-    """The SDK in a process of its own."""
+    """The SDK in its own process."""
 
     def __init__(self, process: Process) -> None:
-        """Take a process."""
+        """Store the process."""
         self.process = process
         self.seen: list[dict[str, Any]] = []
 
     async def until(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Return the next event that has some fields."""
+        """Return the next report that has these fields."""
         assert self.process.stdout is not None
         wanted = {"event": event} | fields
         async with asyncio.timeout(DEADLINE):
             while line := await self.process.stdout.readline():
-                # The SDK prints its log to the same place.
+                # The SDK also prints its log to stdout.
                 if line.startswith(b'{"event"'):
                     found: dict[str, Any] = json.loads(line)
                     self.seen.append(found)
@@ -61,7 +61,7 @@ class Sdk:
         raise AssertionError(f"the SDK ended without {wanted}")
 
     async def do(self, what: str, account_id: str, **fields: Any) -> None:
-        """Give an order."""
+        """Send an order."""
         assert self.process.stdin is not None
         order = {"do": what, "account": account_id} | fields
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
@@ -84,7 +84,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 def websocket() -> bool:
-    """Have the SDK use the websocket transport from the start."""
+    """Return whether the SDK uses only websockets."""
     return True
 
 
@@ -96,7 +96,7 @@ async def sdk(sim: Simulator, websocket: bool, tmp_path: Path) -> AsyncIterator[
         PYTHON,
         Path(__file__).parent / "sdk_client.py",
         json.dumps(options),
-        # It writes a folder of its own to where it runs.
+        # The SDK writes a folder to its working directory.
         cwd=tmp_path,
         stdin=PIPE,
         stdout=PIPE,
@@ -108,8 +108,8 @@ async def sdk(sim: Simulator, websocket: bool, tmp_path: Path) -> AsyncIterator[
 
 
 @pytest.mark.parametrize("websocket", [True, False])
-async def test_life_of_a_link(sim: Simulator, sdk: Sdk, websocket: bool) -> None:
-    """Subscribe, connected, broker status, terminal dropped, disconnected; and all over again."""
+async def test_life(sim: Simulator, sdk: Sdk, websocket: bool) -> None:
+    """Subscribe, connected, broker, terminal dropped, disconnected; then all of it again."""
     account = sim.account
     instance = "london:0:ps-mpa-1"
     await sdk.until("accounts", names=["Swing", "Scalper"])
@@ -143,7 +143,7 @@ async def test_life_of_a_link(sim: Simulator, sdk: Sdk, websocket: bool) -> None
 
 
 async def test_socket_is_lost(sim: Simulator, sdk: Sdk) -> None:
-    """The SDK comes back by itself, with another client and session, and subscribes again."""
+    """The SDK connects and subscribes again by itself, with another client and session id."""
     account = sim.account.id
     await sdk.do("follow", account, instance=0)
     await sdk.until("connected")
@@ -159,7 +159,7 @@ async def test_socket_is_lost(sim: Simulator, sdk: Sdk) -> None:
 
 
 async def test_errors_are_understood(sim: Simulator, sdk: Sdk) -> None:
-    """Each becomes the SDK's own exception."""
+    """Each error becomes an exception of the SDK."""
     account = sim.account.id
 
     async def raised(account_id: str = account) -> dict[str, Any]:
@@ -184,7 +184,7 @@ async def test_errors_are_understood(sim: Simulator, sdk: Sdk) -> None:
 
 
 async def test_account_is_read(sim: Simulator, sdk: Sdk) -> None:
-    """REST tells what the SDK expects."""
+    """REST has the fields that the SDK expects."""
     sim.set_broker(sim.account.id, False)
     await sdk.do("read", sim.account.id)
     assert await sdk.until("account") == {

@@ -1,4 +1,4 @@
-"""A certificate authority of one test's own, and what it vouches for."""
+"""A certificate authority for one test."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,12 @@ from cryptography.x509.oid import NameOID
 
 
 def _name(text: str) -> x509.Name:
-    """Return a certificate's name."""
+    """Return an X.509 name."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _builder(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    """Return the start of a certificate that holds for a day."""
+    """Return a builder of a certificate that is valid for a day."""
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -31,7 +31,7 @@ def _builder(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateB
 
 
 def authority(folder: Path, names: Iterable[str]) -> tuple[Path, ssl.SSLContext]:
-    """Return the CA's certificate as a file, and a server's context for some names."""
+    """Return the CA's certificate file, and a server's SSL context for some host names."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     identifier = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())

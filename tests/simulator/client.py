@@ -1,4 +1,4 @@
-"""A plain websocket client that speaks Engine.IO 3 by hand."""
+"""A websocket client that speaks Engine.IO 3 without a library."""
 
 import asyncio
 from itertools import count
@@ -20,7 +20,7 @@ def open_files() -> int:
 
 
 class Client:
-    """One socket; every wait has a deadline."""
+    """One socket; every wait has a timeout."""
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         """Take an open websocket."""
@@ -28,7 +28,7 @@ class Client:
         self.opened: dict[str, Any] = {}
 
     async def frame(self, timeout: float = DEADLINE) -> str:
-        """Return the next frame; ConnectionError when there is none to come."""
+        """Return the next frame; raise ConnectionError if the socket has ended."""
         async with asyncio.timeout(timeout):
             message = await self.ws.receive()
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -37,28 +37,28 @@ class Client:
         return text
 
     async def maybe_frame(self, timeout: float) -> str | None:
-        """Return the next frame, or None when none comes in time."""
+        """Return the next frame, or None if there is none in time."""
         try:
             return await self.frame(timeout)
         except TimeoutError:
             return None
 
     async def start(self) -> None:
-        """Read what a server says first."""
+        """Read the open packet and the `40`."""
         opened = await self.frame()
         assert opened[0] == "0"
         self.opened = json.loads(opened[1:])
         assert await self.frame() == "40"
 
     async def event(self, timeout: float = DEADLINE) -> tuple[str, Any]:
-        """Return the name and the argument of the next event, read if it is text."""
+        """Return the name and the argument of the next event, decoded if it is text."""
         while not (frame := await self.frame(timeout)).startswith("42"):
             pass
         name, payload = json.loads(frame[2:])
         return name, json.loads(payload) if isinstance(payload, str) else payload
 
     async def until(self, kind: str, timeout: float = DEADLINE) -> dict[str, Any]:
-        """Return the next event of an event name or of a type of synchronization."""
+        """Return the next event with this name, or of this type of synchronization."""
         async with asyncio.timeout(timeout):
             while True:
                 name, payload = await self.event(timeout)
@@ -67,7 +67,7 @@ class Client:
                     return found
 
     async def collect(self, seconds: float) -> list[tuple[str, Any]]:
-        """Return the events of some time."""
+        """Return the events within some seconds."""
         events = []
         try:
             async with asyncio.timeout(seconds):
@@ -77,7 +77,7 @@ class Client:
             return events
 
     async def send(self, payload: Any) -> None:
-        """Send a request as it is."""
+        """Send a payload as a request."""
         await self.ws.send_str("42" + json.dumps(["request", payload]))
 
     async def request(self, kind: str, account_id: str, **fields: Any) -> str:
@@ -105,7 +105,7 @@ class Client:
 
 
 class Clients:
-    """Makes clients, and closes them."""
+    """Opens clients."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         """Take a session, which closes them all."""
@@ -121,7 +121,7 @@ class Clients:
         headers: dict[str, str] | None = None,
         **query: str,
     ) -> Client:
-        """Open a websocket and read nothing from it."""
+        """Open a websocket without reading from it."""
         params = {
             "EIO": "3",
             "transport": "websocket",
@@ -133,7 +133,7 @@ class Clients:
         return Client(ws)
 
     async def __call__(self, sim: Simulator, **options: Any) -> Client:
-        """Open a socket, up to the namespace."""
+        """Open a socket and wait for its namespace."""
         client = await self.raw(sim, **options)
         await client.start()
         return client

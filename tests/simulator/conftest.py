@@ -22,7 +22,7 @@ def loopback(socket_enabled: None) -> None:
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
-    """Run a simulator with two accounts that are well, and short times."""
+    """Run a simulator with two accounts that are up, and short delays."""
     async with Simulator(
         accounts=2, status_interval=0.03, subscribe_timeout=0.1, reconnect_delay=0.05
     ) as simulator:
@@ -32,7 +32,7 @@ async def sim() -> AsyncIterator[Simulator]:
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """Return an HTTP session."""
-    # A websocket that is aborted leaves aiohttp's timer of the total time behind.
+    # aiohttp does not cancel the timer of the total timeout for an aborted websocket.
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(timeout=timeout) as client_session:
         yield client_session
@@ -40,5 +40,5 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def connect(session: aiohttp.ClientSession) -> Clients:
-    """Return what makes clients."""
+    """Return the factory of clients."""
     return Clients(session)

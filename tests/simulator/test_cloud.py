@@ -1,4 +1,4 @@
-"""Terminals, subscriptions, requests and events."""
+"""Test terminals, subscriptions, requests and events."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -22,14 +22,14 @@ from simulator import (
 
 from .client import Clients
 
-# A subscribe of an account whose terminal is down says nothing before its timeout.
+# A subscribe of an account whose terminal is down is not answered before its timeout.
 SOON = 0.05
 
 
 async def test_subscribe_of_a_terminal_that_is_up(
     sim: Simulator, connect: Clients
 ) -> None:
-    """A response, `authenticated` at once, then statuses."""
+    """A response and `authenticated` come at once, then statuses."""
     client = await connect(sim)
     account = sim.account
     request_id = await client.request(
@@ -66,7 +66,7 @@ async def test_subscribe_of_a_terminal_that_is_up(
 
 
 async def test_no_session_id_unless_asked(sim: Simulator, connect: Clients) -> None:
-    """Nor an instance other than 0."""
+    """Without a `sessionId` in the subscribe the event has none, and `instanceIndex` is 0."""
     client = await connect(sim)
     authenticated = await client.subscribe(sim.account.id)
     assert "sessionId" not in authenticated
@@ -74,7 +74,7 @@ async def test_no_session_id_unless_asked(sim: Simulator, connect: Clients) -> N
 
 
 async def test_minimal_authenticated(sim: Simulator, connect: Clients) -> None:
-    """The form of the seed page."""
+    """The event can have only the two fields of the documentation's page."""
     sim.wire.minimal_authenticated = True
     client = await connect(sim)
     authenticated = await client.subscribe(sim.account.id, sessionId="s1")
@@ -84,7 +84,7 @@ async def test_minimal_authenticated(sim: Simulator, connect: Clients) -> None:
 async def test_statuses_come_at_their_interval(
     sim: Simulator, connect: Clients
 ) -> None:
-    """Neither more nor fewer."""
+    """The number of statuses matches the interval."""
     sim.timing.status_interval = 0.1
     client = await connect(sim)
     await client.subscribe(sim.account.id)
@@ -95,7 +95,7 @@ async def test_statuses_come_at_their_interval(
 async def test_subscribe_of_a_terminal_that_is_down(
     sim: Simulator, connect: Clients
 ) -> None:
-    """TimeoutError after the timeout; `authenticated` all the same when it comes up."""
+    """It times out, but `authenticated` still comes when the terminal is up."""
     sim.set_terminal(sim.account.id, False)
     client = await connect(sim)
     start = asyncio.get_running_loop().time()
@@ -130,14 +130,14 @@ async def test_terminal_comes_up_while_a_subscribe_waits(
 
 
 async def test_subscribing_again(sim: Simulator, connect: Clients) -> None:
-    """Gives `authenticated` again, with the new session."""
+    """A second subscribe gets `authenticated` with its own session id."""
     client = await connect(sim)
     await client.subscribe(sim.account.id, sessionId="s1")
     assert (await client.subscribe(sim.account.id, sessionId="s2"))["sessionId"] == "s2"
 
 
 async def test_account_that_is_not_deployed(sim: Simulator, connect: Clients) -> None:
-    """TimeoutError; `authenticated` when it is deployed; `disconnected` when no longer."""
+    """A subscribe times out; deploying sends `authenticated`, undeploying `disconnected`."""
     sim.set_terminal(sim.account.id, False)
     sim.undeploy(sim.account.id)
     client = await connect(sim)
@@ -158,7 +158,7 @@ async def test_account_that_is_not_deployed(sim: Simulator, connect: Clients) ->
 async def test_accounts_that_a_token_may_not_see(
     sim: Simulator, connect: Clients
 ) -> None:
-    """Unknown, another owner's, outside of a narrowed token: NotFoundError, all."""
+    """Unknown accounts and those outside of the token get NotFoundError."""
     other = sim.add_account(SimAccount(owner="somebody else"))
     mine, outside, _ = sim.accounts.values()
     narrow = await connect(sim, token=sim.grant(accounts=[mine.id]))
@@ -178,7 +178,7 @@ async def test_accounts_that_a_token_may_not_see(
 async def test_token_without_streaming_permission(
     sim: Simulator, connect: Clients
 ) -> None:
-    """ForbiddenError to every request."""
+    """Every request gets ForbiddenError."""
     client = await connect(sim, token=sim.grant(streaming=False))
     await client.request("reconnect", sim.account.id)
     assert (await client.event())[1]["error"] == "ForbiddenError"
@@ -187,13 +187,13 @@ async def test_token_without_streaming_permission(
 async def test_token_without_provisioning_permission(
     sim: Simulator, connect: Clients
 ) -> None:
-    """Works on the socket."""
+    """The socket works without this permission."""
     client = await connect(sim, token=sim.grant(provisioning=False))
     await client.subscribe(sim.account.id)
 
 
 async def test_token_is_revoked(sim: Simulator, connect: Clients) -> None:
-    """An open socket stays, and gets UnauthorizedError; or is dropped."""
+    """An open socket stays open and gets UnauthorizedError, or is dropped on demand."""
     client = await connect(sim)
     sim.revoke()
     await client.request("subscribe", sim.account.id)
@@ -254,7 +254,7 @@ async def test_token_is_revoked(sim: Simulator, connect: Clients) -> None:
 async def test_bad_requests(
     sim: Simulator, connect: Clients, payload: Any, parameter: str
 ) -> None:
-    """ValidationError, with the parameter that is wrong."""
+    """ValidationError names the invalid parameter."""
     client = await connect(sim)
     await client.send(payload)
     name, error = await client.event()
@@ -267,14 +267,14 @@ async def test_bad_requests(
 
 
 async def test_requests_of_other_clients(sim: Simulator, connect: Clients) -> None:
-    """What MetaApi's own clients ask for besides gets a response."""
+    """Other requests of MetaApi's own clients get a response."""
     client = await connect(sim)
     request_id = await client.request("synchronize", sim.account.id)
     assert (await client.event())[1]["requestId"] == request_id
 
 
 async def test_replies_are_slow(sim: Simulator, connect: Clients) -> None:
-    """For clients that wait in vain; and none comes after the socket has gone."""
+    """Replies can be delayed, and none is sent after the socket has gone."""
     sim.timing.reply_delay = 0.2
     client = await connect(sim)
     start = asyncio.get_running_loop().time()
@@ -286,7 +286,7 @@ async def test_replies_are_slow(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_unsubscribe(sim: Simulator, connect: Clients) -> None:
-    """A response, and no more events; unsubscribing twice is no error."""
+    """It gets a response and ends the events; a second one is no error."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     for _ in range(2):
@@ -298,7 +298,7 @@ async def test_unsubscribe(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_terminal_drops_and_comes_back(sim: Simulator, connect: Clients) -> None:
-    """`disconnected`, no status meanwhile, `authenticated`."""
+    """The events are `disconnected` and `authenticated`, without a status in between."""
     client = await connect(sim)
     await client.subscribe(sim.account.id, sessionId="s1")
     sim.set_terminal(sim.account.id, False)
@@ -309,8 +309,8 @@ async def test_terminal_drops_and_comes_back(sim: Simulator, connect: Clients) -
     assert (event["type"], event["sessionId"]) == ("authenticated", "s1")
 
 
-async def test_terminal_dies_without_a_word(sim: Simulator, connect: Clients) -> None:
-    """Only the statuses are missing."""
+async def test_terminal_dies_without_an_event(sim: Simulator, connect: Clients) -> None:
+    """Only the statuses stop."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     sim.set_terminal(sim.account.id, False, announce=False)
@@ -319,7 +319,7 @@ async def test_terminal_dies_without_a_word(sim: Simulator, connect: Clients) ->
 
 
 async def test_state_that_is_changed_directly(sim: Simulator, connect: Clients) -> None:
-    """Clients hear of it with the next status."""
+    """A direct change of a field shows with the next status."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     sim.account.hosts[0].up = False
@@ -332,7 +332,7 @@ async def test_state_that_is_changed_directly(sim: Simulator, connect: Clients) 
 
 
 async def test_two_terminals(sim: Simulator, connect: Clients) -> None:
-    """Each has its events and statuses."""
+    """Each terminal has its own events and statuses."""
     account = sim.add_account(SimAccount(hosts=[SimHost("one"), SimHost("two")]))
     client = await connect(sim)
     await client.request("subscribe", account.id)
@@ -347,7 +347,7 @@ async def test_two_terminals(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_broker_goes_and_returns(sim: Simulator, connect: Clients) -> None:
-    """A status tells of it at once."""
+    """A status shows each change at once."""
     sim.timing.status_interval = 60
     client = await connect(sim)
     await client.subscribe(sim.account.id)
@@ -358,7 +358,7 @@ async def test_broker_goes_and_returns(sim: Simulator, connect: Clients) -> None
 
 
 async def test_silence(sim: Simulator, connect: Clients) -> None:
-    """No statuses of that account, while the socket and the others live."""
+    """The account's statuses stop, while the socket and the other account go on."""
     client = await connect(sim)
     first, second = sim.accounts
     await client.subscribe(first)
@@ -377,7 +377,7 @@ async def test_silence(sim: Simulator, connect: Clients) -> None:
 async def test_status_that_is_not_authenticated(
     sim: Simulator, connect: Clients
 ) -> None:
-    """On demand, and at once."""
+    """A status with `authenticated: false` is sent at once."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     sim.set_status_authenticated(sim.account.id, False)
@@ -391,7 +391,7 @@ async def test_status_that_is_not_authenticated(
 
 
 async def test_account_is_deleted(sim: Simulator, connect: Clients) -> None:
-    """`disconnected`, then NotFoundError."""
+    """`disconnected` is sent, then requests get NotFoundError."""
     client = await connect(sim)
     account_id = sim.account.id
     await client.subscribe(account_id)
@@ -402,7 +402,7 @@ async def test_account_is_deleted(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_event_is_injected(sim: Simulator, connect: Clients) -> None:
-    """Into the sockets that are subscribed."""
+    """The event is sent to the subscribed sockets."""
     client, other = await connect(sim), await connect(sim)
     first, second = sim.accounts
     await client.subscribe(first)
@@ -415,8 +415,10 @@ async def test_event_is_injected(sim: Simulator, connect: Clients) -> None:
 # Reconnect.
 
 
-async def test_reconnect_as_on_the_seed_page(sim: Simulator, connect: Clients) -> None:
-    """A socket that never subscribed gets the response, then `authenticated`."""
+async def test_reconnect_without_a_subscription(
+    sim: Simulator, connect: Clients
+) -> None:
+    """A socket without a subscription gets the response, then `authenticated`."""
     client = await connect(sim)
     account_id = sim.account.id
     await client.send(
@@ -439,7 +441,7 @@ async def test_reconnect_as_on_the_seed_page(sim: Simulator, connect: Clients) -
 async def test_reconnect_of_a_subscribed_account(
     sim: Simulator, connect: Clients
 ) -> None:
-    """The others hear of it too: `disconnected`, then `authenticated`, once each."""
+    """The other subscribers get `disconnected`, then `authenticated`, once each."""
     client, other = await connect(sim), await connect(sim)
     await client.subscribe(sim.account.id, sessionId="s1")
     await other.subscribe(sim.account.id, sessionId="s2")
@@ -454,8 +456,8 @@ async def test_reconnect_of_a_subscribed_account(
     assert sim.account.up
 
 
-async def test_reconnect_mends_a_terminal(sim: Simulator, connect: Clients) -> None:
-    """One that is down comes up; there is no `disconnected` then."""
+async def test_reconnect_repairs_a_terminal(sim: Simulator, connect: Clients) -> None:
+    """A terminal that is down comes up, without a `disconnected`."""
     sim.set_terminal(sim.account.id, False)
     client = await connect(sim)
     await client.request("subscribe", sim.account.id)
@@ -466,7 +468,7 @@ async def test_reconnect_mends_a_terminal(sim: Simulator, connect: Clients) -> N
 
 
 async def test_two_reconnects_at_once(sim: Simulator, connect: Clients) -> None:
-    """Each gets its response; the terminal restarts once; both get `authenticated`."""
+    """Both get a response and `authenticated`; the terminal restarts once."""
     client, other = await connect(sim), await connect(sim)
     await client.request("reconnect", sim.account.id)
     await client.until("response")
@@ -478,7 +480,7 @@ async def test_two_reconnects_at_once(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_requester_leaves(sim: Simulator, connect: Clients) -> None:
-    """The reconnect goes on without it."""
+    """The reconnect continues without the requester."""
     client, other = await connect(sim), await connect(sim)
     await other.subscribe(sim.account.id)
     await client.request("reconnect", sim.account.id)
@@ -504,7 +506,7 @@ async def test_requester_leaves(sim: Simulator, connect: Clients) -> None:
 async def test_reconnect_is_refused(
     sim: Simulator, connect: Clients, error: str, given: Any, details: Any
 ) -> None:
-    """With any error."""
+    """The error can be chosen."""
     sim.set_reconnect_mode(sim.account.id, "refuse", error=error, details=given)
     client = await connect(sim)
     request_id = await client.request("reconnect", sim.account.id)
@@ -515,8 +517,8 @@ async def test_reconnect_is_refused(
     assert sim.account.up
 
 
-async def test_reconnect_is_one_too_many(sim: Simulator, connect: Clients) -> None:
-    """TooManyRequestsError says when to come again."""
+async def test_reconnect_exceeds_the_credits(sim: Simulator, connect: Clients) -> None:
+    """TooManyRequestsError contains the recommended time of the next try."""
     sim.set_reconnect_mode(sim.account.id, "refuse", error="TooManyRequestsError")
     sim.quotas.quota_retry_after = 30
     client = await connect(sim)
@@ -526,7 +528,7 @@ async def test_reconnect_is_one_too_many(sim: Simulator, connect: Clients) -> No
 
 
 async def test_reconnect_is_ignored(sim: Simulator, connect: Clients) -> None:
-    """Silence."""
+    """Nothing is sent."""
     sim.set_reconnect_mode(sim.account.id, "ignore")
     client = await connect(sim)
     await client.request("reconnect", sim.account.id)
@@ -534,7 +536,7 @@ async def test_reconnect_is_ignored(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_reconnect_never_ends(sim: Simulator, connect: Clients) -> None:
-    """A response; the terminal is gone for good."""
+    """A response is sent, and the terminal stays down."""
     sim.set_reconnect_mode(sim.account.id, "never")
     client = await connect(sim)
     await client.subscribe(sim.account.id)
@@ -548,7 +550,7 @@ async def test_reconnect_never_ends(sim: Simulator, connect: Clients) -> None:
 async def test_authenticated_comes_before_the_response(
     sim: Simulator, connect: Clients
 ) -> None:
-    """On demand."""
+    """The order of the two can be reversed."""
     sim.set_reconnect_mode(sim.account.id, "authenticated_first")
     client = await connect(sim)
     await client.request("reconnect", sim.account.id)
@@ -557,7 +559,7 @@ async def test_authenticated_comes_before_the_response(
 
 
 async def test_reconnect_in_its_old_form_only(sim: Simulator, connect: Clients) -> None:
-    """Taken on sockets that name no protocol, as on the seed page."""
+    """Only sockets without `protocol`, as on the documentation's page, can reconnect."""
     sim.set_reconnect_mode(sim.account.id, "legacy_only")
     new, old = await connect(sim, protocol="3"), await connect(sim)
     await new.request("reconnect", sim.account.id)
@@ -569,10 +571,10 @@ async def test_reconnect_in_its_old_form_only(sim: Simulator, connect: Clients) 
     assert (await old.event())[1]["type"] == "authenticated"
 
 
-async def test_reconnect_of_what_is_not_deployed(
+async def test_reconnect_of_an_undeployed_account(
     sim: Simulator, connect: Clients
 ) -> None:
-    """TimeoutError."""
+    """It gets TimeoutError."""
     sim.undeploy(sim.account.id)
     client = await connect(sim)
     await client.request("reconnect", sim.account.id)
@@ -580,10 +582,10 @@ async def test_reconnect_of_what_is_not_deployed(
 
 
 @pytest.mark.parametrize("up", [True, False])
-async def test_somebody_decides_a_reconnect(
+async def test_reconnect_is_ended_early(
     sim: Simulator, connect: Clients, up: bool
 ) -> None:
-    """The terminal is brought up, or dropped, before its time."""
+    """Setting the terminal up or down ends the reconnect."""
     sim.set_reconnect_mode(sim.account.id, "accept", delay=60 if up else 0.1)
     client = await connect(sim)
     await client.request("reconnect", sim.account.id)
@@ -594,11 +596,11 @@ async def test_somebody_decides_a_reconnect(
     assert sim.account.up is up
 
 
-# What becomes of a subscribe.
+# How a subscribe is answered.
 
 
 async def test_subscribe_is_answered_first(sim: Simulator, connect: Clients) -> None:
-    """A response though the terminal is down; `authenticated` when it is up."""
+    """The response comes while the terminal is down, `authenticated` when it is up."""
     sim.set_terminal(sim.account.id, False)
     sim.set_subscribe_mode(sim.account.id, "response_first")
     client = await connect(sim)
@@ -610,7 +612,7 @@ async def test_subscribe_is_answered_first(sim: Simulator, connect: Clients) -> 
 
 
 async def test_subscribe_is_refused(sim: Simulator, connect: Clients) -> None:
-    """With any error, and no subscription."""
+    """The error can be chosen, and there is no subscription."""
     sim.set_subscribe_mode(sim.account.id, "refuse", error="NotFoundError")
     client = await connect(sim)
     await client.request("subscribe", sim.account.id)
@@ -619,7 +621,7 @@ async def test_subscribe_is_refused(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_subscribe_is_ignored(sim: Simulator, connect: Clients) -> None:
-    """Silence."""
+    """Nothing is sent."""
     sim.set_subscribe_mode(sim.account.id, "ignore")
     client = await connect(sim)
     await client.request("subscribe", sim.account.id)
@@ -627,7 +629,7 @@ async def test_subscribe_is_ignored(sim: Simulator, connect: Clients) -> None:
 
 
 def seconds_until(moment: str) -> float:
-    """Return how far off a time is."""
+    """Return the seconds until a time."""
     assert moment.endswith("Z")
     return (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
 
@@ -643,7 +645,7 @@ def seconds_until(moment: str) -> float:
 async def test_limit_on_demand(
     sim: Simulator, connect: Clients, kind: LimitType, fields: set[str]
 ) -> None:
-    """Each kind, until it is lifted."""
+    """Each type of limit refuses subscribes until it is lifted."""
     sim.limit_subscriptions(kind, retry_after=20)
     client = await connect(sim, clientId="0.1")
     await client.request("subscribe", sim.account.id)
@@ -654,7 +656,7 @@ async def test_limit_on_demand(
     assert metadata.pop("type") == kind
     assert set(metadata) == fields
     if kind == PER_SERVER:
-        # The server has asked for another Client-Id, and takes it.
+        # The server asked for another Client-Id, and accepts it.
         await (await connect(sim, clientId="0.2")).subscribe(sim.account.id)
         await client.request("subscribe", sim.account.id)
         assert (await client.event())[1]["error"] == "TooManyRequestsError"
@@ -663,7 +665,7 @@ async def test_limit_on_demand(
 
 
 async def test_limit_for_a_while(sim: Simulator, connect: Clients) -> None:
-    """So many times, or for some accounts."""
+    """A limit can be limited to a number of times, or to some accounts."""
     first, second = sim.accounts
     client = await connect(sim)
     sim.limit_subscriptions(PER_USER, count=1, accounts=[second])
@@ -677,7 +679,7 @@ async def test_limit_for_a_while(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_quota_of_a_user(sim: Simulator, connect: Clients) -> None:
-    """Counts accounts over all of the owner's sockets, and nobody else's."""
+    """It counts accounts on all sockets of the owner, and not those of others."""
     sim.quotas.max_accounts_per_user = 1
     other = sim.add_account(SimAccount(owner="other"))
     theirs = await connect(sim, token=sim.grant(owner="other"))
@@ -701,7 +703,7 @@ async def test_quota_of_a_user(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_quotas_of_a_server(sim: Simulator, connect: Clients) -> None:
-    """Count what came in by the same port."""
+    """They count the accounts on the same port."""
     first, second = sim.accounts
     london = await sim.listen("london")
     sim.quotas.max_accounts_per_user_per_server = 1
@@ -723,7 +725,7 @@ async def test_quotas_of_a_server(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_zones(sim: Simulator, connect: Clients) -> None:
-    """An account answers in its region and in the zones where it runs, and nowhere else."""
+    """An account answers only in its region and in the zones where it runs."""
     account = sim.add_account(SimAccount(region="london", hosts=hosts_in((1,))))
     a, b = await sim.listen("london", 0), await sim.listen("london", 1)
     elsewhere = await sim.listen("new-york", 1)
@@ -738,13 +740,13 @@ async def test_zones(sim: Simulator, connect: Clients) -> None:
     assert (authenticated["host"], authenticated["instanceIndex"]) == ("ps-mpb-1", 1)
     await client.request("subscribe", account.id, instanceIndex=0)
     assert (await client.until("processingError"))["error"] == "TimeoutError"
-    # The base URL serves every region and zone.
+    # The base URL serves all regions and zones.
     authenticated = await (await connect(sim)).subscribe(account.id)
     assert (authenticated["host"], authenticated["instanceIndex"]) == ("ps-mpb-1", 0)
 
 
 async def test_account_in_two_zones(sim: Simulator, connect: Clients) -> None:
-    """Each zone sees its own terminal; a reconnect restarts the one of its zone."""
+    """Each zone shows its own terminal, and a reconnect restarts that one."""
     account = sim.add_account(
         SimAccount(hosts=hosts_in((0, 1)), spec=Spec(reliability="high"))
     )
@@ -767,7 +769,7 @@ async def test_account_in_two_zones(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_account_moves(sim: Simulator, connect: Clients) -> None:
-    """It leaves its region and turns up in the other."""
+    """It leaves its region and appears in the other one."""
     here = await connect(sim, url=await sim.listen("london"))
     there = await connect(sim, url=await sim.listen("new-york"))
     await here.subscribe(sim.account.id)
@@ -782,14 +784,14 @@ async def test_account_moves(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_replica(sim: Simulator, connect: Clients) -> None:
-    """It has an id of its own, and a narrowed token covers it with its primary."""
+    """It has its own id, and a token for its primary account covers it."""
     replica = sim.add_account(SimAccount(region="new-york", primary_id=sim.account.id))
     client = await connect(sim, token=sim.grant(accounts=[sim.account.id]))
     assert (await client.subscribe(replica.id))["accountId"] == replica.id
 
 
 async def test_text_beyond_ascii(sim: Simulator, connect: Clients) -> None:
-    """It goes as it is, except what UTF-8 cannot carry."""
+    """It is sent unescaped, except what UTF-8 cannot encode."""
     client = await connect(sim)
     await client.request("subscribe", sim.account.id, sessionId="ä😀")
     assert (await client.until("authenticated"))["sessionId"] == "ä😀"
@@ -803,7 +805,7 @@ async def test_text_beyond_ascii(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_nothing_is_deployed(sim: Simulator, connect: Clients) -> None:
-    """A user without any deployed account gets a validation error that is none, word for word."""
+    """A user without deployed accounts gets MetaApi's validation error word for word."""
     other = sim.add_account(SimAccount(owner="somebody else"))
     for account in sim.accounts.values():
         if account is not other:
@@ -827,7 +829,7 @@ async def test_nothing_is_deployed(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_synchronize(sim: Simulator, connect: Clients) -> None:
-    """The whole state follows, in order, each packet with its number; a terminal that is down has none."""
+    """The complete state follows in numbered packets, unless the terminal is down."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     host = sim.account.hosts[0].name

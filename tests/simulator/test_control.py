@@ -1,4 +1,4 @@
-"""The control API, the page, and the simulator as a process."""
+"""Test the control API, the page, and the simulator as a process."""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 async def post(
     sim: Simulator, session: aiohttp.ClientSession, path: str, body: Any = None
 ) -> tuple[int, Any]:
-    """Return the status and the body of an answer."""
+    """Send a control call; return the status and the body of the response."""
     async with session.post(f"{sim.url}/simulator/{path}", json=body) as response:
         return response.status, await response.json()
 
@@ -90,7 +90,7 @@ async def test_account_calls(
     read: Callable[[Simulator], object],
     expected: object,
 ) -> None:
-    """Each does what its method does."""
+    """Each call on an account does what the method does."""
     status, answer = await post(
         sim, session, f"accounts/{sim.account.id}/{action}", body
     )
@@ -259,7 +259,7 @@ async def test_calls(
     read: Callable[[Simulator], object],
     expected: object,
 ) -> None:
-    """Each does what its method does."""
+    """Each call does what the method does."""
     status, answer = await post(sim, session, path, body)
     assert (status, answer["ok"]) == (200, True)
     assert read(sim) == expected
@@ -276,7 +276,7 @@ async def test_calls(
 async def test_calls_that_end_sockets(
     sim: Simulator, connect: Clients, path: str, body: Any, frames: list[str]
 ) -> None:
-    """The answer says how many there were."""
+    """The response contains the number of sockets."""
     client = await connect(sim)
     assert await post(sim, connect.session, path, body) == (
         200,
@@ -297,7 +297,7 @@ async def test_calls_that_end_sockets(
 async def test_calls_that_send(
     sim: Simulator, connect: Clients, path: str, body: Any, frame: str
 ) -> None:
-    """To all sockets; or to those of one account, here none."""
+    """They send to all sockets, or to those of one account, which has none here."""
     client = await connect(sim)
     narrow = body | {"account": sim.account.id}
     assert (await post(sim, connect.session, path, narrow))[1]["sockets"] == 0
@@ -306,7 +306,7 @@ async def test_calls_that_send(
 
 
 async def test_every_call_is_documented_and_tested() -> None:
-    """The table of the README, the code and the tests name the same calls."""
+    """The README's table, the code and the tests have the same calls."""
     readme = (ROOT / "simulator" / "README.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `POST /simulator/(\S+?)`", readme, re.MULTILINE))
     calls = set(control.ACTIONS) | {
@@ -349,7 +349,7 @@ async def test_every_call_is_documented_and_tested() -> None:
 async def test_bad_bodies(
     sim: Simulator, session: aiohttp.ClientSession, path: str, body: Any
 ) -> None:
-    """Are refused with a reason, and change nothing."""
+    """They are refused with a reason, and change nothing."""
     before = control.snapshot(sim.box)
     status, answer = await post(sim, session, path.format(id=sim.account.id), body)
     assert status == 400
@@ -360,7 +360,7 @@ async def test_bad_bodies(
 async def test_body_that_is_no_json(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """Likewise."""
+    """It is refused with a reason."""
     url = f"{sim.url}/simulator/sockets/drop"
     for data in (b"{", b"\xff", b"[" * 100_000):
         async with session.post(url, data=data) as response:
@@ -370,15 +370,15 @@ async def test_body_that_is_no_json(
 async def test_unknown_account_or_action(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """Not found."""
+    """They are not found."""
     assert (await post(sim, session, "accounts/x/terminal", {"up": True}))[0] == 404
     assert (await post(sim, session, f"accounts/{sim.account.id}/x", {}))[0] == 404
 
 
-async def test_pages_of_others_may_do_nothing(
+async def test_other_sites_are_refused(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """Not even from the same browser."""
+    """A page of another site in the same browser gets no access."""
     url = f"{sim.url}/simulator/accounts/{sim.account.id}/delete"
     async with session.post(url, headers={"Origin": "http://elsewhere"}) as response:
         assert response.status == 403
@@ -387,8 +387,8 @@ async def test_pages_of_others_may_do_nothing(
         assert response.status == 200
 
 
-async def test_state_tells_all_but_the_token(sim: Simulator, connect: Clients) -> None:
-    """What the page shows."""
+async def test_state_contains_no_token(sim: Simulator, connect: Clients) -> None:
+    """The state has all that the page shows, without the token."""
     client = await connect(sim, protocol="3")
     await client.subscribe(sim.account.id)
     async with connect.session.get(f"{sim.url}/simulator/state") as response:
@@ -400,10 +400,10 @@ async def test_state_tells_all_but_the_token(sim: Simulator, connect: Clients) -
     assert state["sockets"][0]["protocol"] == "3"
 
 
-async def test_page_stands_alone(
+async def test_page_is_self_contained(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """It loads nothing from elsewhere."""
+    """It loads nothing from other servers."""
     async with session.get(sim.url) as response:
         assert response.content_type == "text/html"
         text = await response.text()
@@ -413,7 +413,7 @@ async def test_page_stands_alone(
 
 
 def test_demo_accounts() -> None:
-    """The first four are in different conditions."""
+    """The first four accounts are in different conditions."""
     conditions = [
         (account.state, account.connection_status) for account in demo_accounts(6)
     ]
@@ -433,7 +433,7 @@ def test_demo_accounts() -> None:
 
 @pytest.fixture
 async def start() -> AsyncIterator[Callable[..., Any]]:
-    """Start simulators as processes."""
+    """Return a function that starts simulators as processes."""
     running: list[Process] = []
 
     async def run(*arguments: str) -> Process:
@@ -460,14 +460,14 @@ async def start() -> AsyncIterator[Callable[..., Any]]:
 async def test_process(
     session: aiohttp.ClientSession, start: Callable[..., Any], number: signal.Signals
 ) -> None:
-    """It says where it is, serves, and ends when told to, with sockets open."""
+    """It prints where it is, serves, and ends at a signal while sockets are open."""
     process = await start(
         "--port", "0", "--accounts", "5", "--json", "--token", "secret"
     )
     async with asyncio.timeout(20):
-        told = json.loads(await process.stdout.readline())
-        assert told["token"] == "secret"
-        assert [each["status"] for each in told["accounts"]] == [
+        printed = json.loads(await process.stdout.readline())
+        assert printed["token"] == "secret"
+        assert [each["status"] for each in printed["accounts"]] == [
             "CONNECTED",
             "DISCONNECTED",
             "DISCONNECTED_FROM_BROKER",
@@ -475,7 +475,7 @@ async def test_process(
             "CONNECTED",
         ]
         params = {"EIO": "3", "transport": "websocket", "auth-token": "secret"}
-        ws = await session.ws_connect(told["url"] + "/ws/", params=params)
+        ws = await session.ws_connect(printed["url"] + "/ws/", params=params)
         await ws.receive()
         process.send_signal(number)
         output, errors = await process.communicate()
@@ -485,7 +485,7 @@ async def test_process(
 
 
 async def test_process_greets(start: Callable[..., Any]) -> None:
-    """With address, token and accounts, for a person."""
+    """It prints the URL, the token and the accounts for a person."""
     process = await start("--accounts", "1", "--conditions", "up")
     async with asyncio.timeout(20):
         lines = [(await process.stdout.readline()).decode() for _ in range(4)]
@@ -495,7 +495,7 @@ async def test_process_greets(start: Callable[..., Any]) -> None:
 
 
 async def test_port_that_is_taken(sim: Simulator, start: Callable[..., Any]) -> None:
-    """One line that says so, and no traceback."""
+    """It prints one line, without a traceback."""
     process = await start("--port", sim.url.rsplit(":", 1)[1])
     async with asyncio.timeout(20):
         output, errors = await process.communicate()
@@ -511,7 +511,7 @@ async def test_port_that_is_taken(sim: Simulator, start: Callable[..., Any]) -> 
 async def test_bad_arguments(
     start: Callable[..., Any], arguments: tuple[str, ...]
 ) -> None:
-    """Are refused with the usage."""
+    """They are refused with the usage."""
     process = await start(*arguments)
     async with asyncio.timeout(20):
         _, errors = await process.communicate()

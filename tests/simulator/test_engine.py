@@ -1,4 +1,4 @@
-"""The endpoint `/ws/`: Engine.IO 3 and Socket.IO 2 as their servers speak it."""
+"""Test the endpoint `/ws/`: Engine.IO 3 and Socket.IO 2 as the real servers behave."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from .client import Client, Clients, open_files
 async def test_open_packet_and_namespace_come_unasked(
     sim: Simulator, connect: Clients
 ) -> None:
-    """The server speaks first, and connects the namespace by itself."""
+    """The server sends the first packets, and connects the namespace without a request."""
     client = await connect.raw(sim)
     opened = await client.frame()
     assert opened[0] == "0"
@@ -25,9 +25,7 @@ async def test_open_packet_and_namespace_come_unasked(
     assert await client.frame() == "40"
 
 
-async def test_pings_are_answered_with_what_they_carry(
-    sim: Simulator, connect: Clients
-) -> None:
+async def test_pongs_have_the_data_of_pings(sim: Simulator, connect: Clients) -> None:
     """`2` gets `3`, `2x` gets `3x`."""
     client = await connect(sim)
     await client.ws.send_str("2")
@@ -40,8 +38,8 @@ async def test_pings_are_answered_with_what_they_carry(
 type Pipe = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def by_hand(sim: Simulator) -> Pipe:
-    """Open a websocket without a library; what it says is left to the caller."""
+async def raw_websocket(sim: Simulator) -> Pipe:
+    """Open a websocket without a library; the caller sends and reads the bytes."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", int(sim.url.rsplit(":", 1)[1])
     )
@@ -56,8 +54,8 @@ async def by_hand(sim: Simulator) -> Pipe:
 
 
 async def test_websocket_pings_are_answered(sim: Simulator) -> None:
-    """The websocket's own pings are none of Engine.IO's, but get their pong; not while frozen."""
-    reader, writer = await by_hand(sim)
+    """Pings of the websocket get a pong, but not while the server is frozen."""
+    reader, writer = await raw_websocket(sim)
     writer.write(b"\x89\x81\0\0\0\0x")
     async with asyncio.timeout(5):
         await reader.readuntil(b"\x8a\x01x")
@@ -74,7 +72,7 @@ async def test_websocket_pings_are_answered(sim: Simulator) -> None:
 async def test_client_that_does_not_ping_is_dropped(
     sim: Simulator, connect: Clients
 ) -> None:
-    """It has pingInterval and pingTimeout, no more and no less."""
+    """It is dropped after pingInterval and pingTimeout."""
     sim.timing.ping_interval, sim.timing.ping_timeout = 0.2, 0.1
     client = await connect(sim)
     start = asyncio.get_running_loop().time()
@@ -84,8 +82,10 @@ async def test_client_that_does_not_ping_is_dropped(
     assert sim.past_sockets[0].close_reason == "ping timeout"
 
 
-async def test_client_that_pings_lives_on(sim: Simulator, connect: Clients) -> None:
-    """Ten periods and more, and far longer than without."""
+async def test_client_that_pings_stays_connected(
+    sim: Simulator, connect: Clients
+) -> None:
+    """It stays connected for more than ten ping periods."""
     sim.timing.ping_interval, sim.timing.ping_timeout = 0.1, 0.5
     client = await connect(sim)
     for _ in range(12):
@@ -96,10 +96,10 @@ async def test_client_that_pings_lives_on(sim: Simulator, connect: Clients) -> N
 
 
 @pytest.mark.parametrize("upgrade", [True, False])
-async def test_path_without_slash_is_nobodys(
+async def test_path_without_slash(
     sim: Simulator, connect: Clients, monkeypatch: pytest.MonkeyPatch, upgrade: bool
 ) -> None:
-    """A websocket there is dropped without an answer; anything else is not found."""
+    """A websocket on this path is dropped without an answer; other requests get 404."""
     monkeypatch.setattr("simulator.engine.DESTROY_UPGRADE_AFTER", 0.05)
     if upgrade:
         with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -120,14 +120,14 @@ async def test_path_without_slash_is_nobodys(
         (("GET", {"transport": "websocket"}), 3, "Bad request"),
     ],
 )
-async def test_bad_handshakes_get_engine_ios_words(
+async def test_bad_handshakes_get_engine_ios_errors(
     sim: Simulator,
     session: aiohttp.ClientSession,
     asked: tuple[str, dict[str, str]],
     code: int,
     message: str,
 ) -> None:
-    """Each with its code."""
+    """Each gets engine.io's error code."""
     method, query = asked
     async with session.request(method, sim.url + "/ws/", params=query) as response:
         assert response.status == 400
@@ -135,7 +135,7 @@ async def test_bad_handshakes_get_engine_ios_words(
 
 
 async def test_handshake_is_recorded(sim: Simulator, connect: Clients) -> None:
-    """Query and headers are there for tests to look at."""
+    """Tests can read the query and the headers."""
     client = await connect(
         sim, headers={"Client-Id": "0.5"}, clientId="0.5", protocol="3"
     )
@@ -169,7 +169,7 @@ async def test_handshake_is_recorded(sim: Simulator, connect: Clients) -> None:
 async def test_payloads_are_text_or_objects(
     sim: Simulator, connect: Clients, query: dict[str, str], form: Any, text: bool
 ) -> None:
-    """As the protocol of the query says, unless told; errors are objects always."""
+    """The `protocol` in the query or a setting decides; errors are always objects."""
     sim.wire.payload_form = form
     client = await connect(sim, **query)
     await client.request("subscribe", sim.account.id)
@@ -183,8 +183,8 @@ async def test_payloads_are_text_or_objects(
     assert isinstance(frame[1], dict)
 
 
-async def test_namespace_asked_for_again(sim: Simulator, connect: Clients) -> None:
-    """A client of Socket.IO 3 that sends `40` is connected twice, as by the real server."""
+async def test_namespace_requested_again(sim: Simulator, connect: Clients) -> None:
+    """A Socket.IO 3 client that sends `40` is connected twice, as by the real server."""
     client = await connect(sim)
     await client.ws.send_str("40")
     assert await client.frame() == "40"
@@ -192,14 +192,14 @@ async def test_namespace_asked_for_again(sim: Simulator, connect: Clients) -> No
 
 
 async def test_other_namespaces_are_refused(sim: Simulator, connect: Clients) -> None:
-    """There is the default one only."""
+    """Only the default namespace exists."""
     client = await connect(sim)
     await client.ws.send_str("40/admin?x=1,")
     assert await client.frame() == '44/admin,"Invalid namespace"'
 
 
 async def test_client_leaves_the_namespace(sim: Simulator, connect: Clients) -> None:
-    """Its subscriptions end; the socket stays."""
+    """Its subscriptions end; the socket stays open."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     await client.ws.send_str("41")
@@ -212,7 +212,7 @@ async def test_client_leaves_the_namespace(sim: Simulator, connect: Clients) -> 
 
 
 async def test_client_closes(sim: Simulator, connect: Clients) -> None:
-    """By `1`."""
+    """The packet `1` closes the socket."""
     client = await connect(sim)
     await client.ws.send_str("1")
     assert await client.ended() == []
@@ -254,10 +254,10 @@ async def test_client_closes(sim: Simulator, connect: Clients) -> None:
         "6",
     ],
 )
-async def test_senseless_frames_harm_nobody(
+async def test_invalid_frames_are_ignored(
     sim: Simulator, connect: Clients, frame: str
 ) -> None:
-    """The socket goes on."""
+    """The socket stays open."""
     client = await connect(sim)
     await client.ws.send_str(frame)
     authenticated = await client.subscribe(sim.account.id)
@@ -265,10 +265,10 @@ async def test_senseless_frames_harm_nobody(
 
 
 @pytest.mark.parametrize("frame", ["", "x", "7", "hello", "{}", "b4AAAA", "😀"])
-async def test_text_that_is_no_packet_ends_the_socket(
+async def test_invalid_packet_type_ends_the_socket(
     sim: Simulator, connect: Clients, frame: str
 ) -> None:
-    """As Engine.IO ends it: a parse error."""
+    """It is a parse error, as in Engine.IO."""
     client, other = await connect(sim), await connect(sim)
     await client.ws.send_str(frame)
     assert await client.ended() == []
@@ -278,7 +278,7 @@ async def test_text_that_is_no_packet_ends_the_socket(
 
 
 async def test_binary_frame_ends_the_socket(sim: Simulator, connect: Clients) -> None:
-    """There is no binary event here."""
+    """Binary events are not supported."""
     client = await connect(sim)
     await client.ws.send_bytes(b"\x04abc")
     assert await client.ended() == []
@@ -288,7 +288,7 @@ async def test_binary_frame_ends_the_socket(sim: Simulator, connect: Clients) ->
 async def test_frame_over_the_limit_ends_the_socket(
     sim: Simulator, connect: Clients
 ) -> None:
-    """4 MB and no more; just below it is read."""
+    """The limit is 4 MB; a frame just below it is read."""
     client = await connect(sim)
     await client.ws.send_str('42["x","' + "x" * (4 * 1024 * 1024 - 100) + '"]')
     await client.subscribe(sim.account.id)
@@ -299,7 +299,7 @@ async def test_frame_over_the_limit_ends_the_socket(
 
 
 async def test_big_frame_is_sent(sim: Simulator, connect: Clients) -> None:
-    """2 MB, and pongs go on."""
+    """A frame of 2 MB arrives, and pings are still answered."""
     client = await connect(sim)
     assert (
         sim.inject(
@@ -313,7 +313,7 @@ async def test_big_frame_is_sent(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_bad_token_gets_401(sim: Simulator, connect: Clients) -> None:
-    """By default, before there is a socket."""
+    """By default the handshake is refused."""
     with pytest.raises(aiohttp.WSServerHandshakeError) as error:
         await connect.raw(sim, token="nobody's")
     assert error.value.status == 401
@@ -322,14 +322,14 @@ async def test_bad_token_gets_401(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_bad_token_is_closed(sim: Simulator, connect: Clients) -> None:
-    """Connected first, then closed."""
+    """The socket is connected, then closed."""
     sim.wire.bad_token = "close"
     client = await connect(sim, token="nobody's")
     assert await client.ended() == ["41"]
 
 
 async def test_bad_token_gets_error_packet(sim: Simulator, connect: Clients) -> None:
-    """As by a middleware of Socket.IO: no namespace, and the socket stays."""
+    """As with a middleware of Socket.IO, the namespace is refused and the socket stays open."""
     sim.wire.bad_token = "error_packet"
     client = await connect.raw(sim, token="nobody's")
     assert (await client.frame())[0] == "0"
@@ -342,7 +342,7 @@ async def test_bad_token_gets_error_packet(sim: Simulator, connect: Clients) -> 
 async def test_bad_token_gets_error_to_its_request(
     sim: Simulator, connect: Clients
 ) -> None:
-    """The socket opens, the first request fails."""
+    """The socket opens, and the first request fails."""
     sim.wire.bad_token = "processing_error"
     client = await connect(sim, token="nobody's")
     request_id = await client.request("subscribe", sim.account.id)
@@ -354,7 +354,7 @@ async def test_bad_token_gets_error_to_its_request(
 async def test_sockets_are_refused_on_demand(
     sim: Simulator, connect: Clients, status: int
 ) -> None:
-    """With any HTTP status, until it is lifted."""
+    """Any HTTP status can be used, until the refusal is lifted."""
     sim.refuse_sockets(status, retry_after=7)
     with pytest.raises(aiohttp.WSServerHandshakeError) as error:
         await connect.raw(sim)
@@ -367,7 +367,7 @@ async def test_sockets_are_refused_on_demand(
 
 
 async def test_namespace_is_withheld(sim: Simulator, connect: Clients) -> None:
-    """For clients that wait for it."""
+    """For tests of clients that wait for it."""
     sim.wire.connect_packet = None
     client = await connect.raw(sim)
     await client.frame()
@@ -375,14 +375,14 @@ async def test_namespace_is_withheld(sim: Simulator, connect: Clients) -> None:
     assert await client.frame() == "3"
 
 
-async def test_open_packet_is_spoiled(sim: Simulator, connect: Clients) -> None:
-    """For clients that believe what they read."""
+async def test_open_packet_is_replaced(sim: Simulator, connect: Clients) -> None:
+    """For tests of clients that read it."""
     sim.wire.open_packet = "0{}"
     assert await (await connect.raw(sim)).frame() == "0{}"
 
 
 async def test_handshake_is_slow(sim: Simulator, connect: Clients) -> None:
-    """For clients that give up."""
+    """For tests of clients with a timeout."""
     sim.timing.handshake_delay = 0.2
     start = asyncio.get_running_loop().time()
     await connect(sim)
@@ -390,7 +390,7 @@ async def test_handshake_is_slow(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_sockets_are_dropped(sim: Simulator, connect: Clients) -> None:
-    """All, or those of an account; without a word."""
+    """All sockets, or those of an account, are dropped without a packet."""
     one, two = await connect(sim), await connect(sim)
     first, second = sim.accounts
     await one.subscribe(first)
@@ -423,7 +423,7 @@ async def test_sockets_are_closed(
     frames: list[str],
     code: int,
 ) -> None:
-    """As gracefully as asked for."""
+    """Each part of the close is optional."""
     client = await connect(sim)
     assert sim.close_sockets(**options) == 1
     assert await client.ended() == frames
@@ -431,10 +431,10 @@ async def test_sockets_are_closed(
     await sim.wait_for(lambda: not sim.sockets)
 
 
-async def test_close_ends_though_the_client_says_nothing(
+async def test_close_ends_though_the_client_does_not_answer(
     sim: Simulator, connect: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that does not answer the close does not keep the socket."""
+    """A client that does not answer the close does not keep the socket open."""
     monkeypatch.setattr("simulator.engine.CLOSE_TIMEOUT", 0.1)
     await connect(sim)
     sim.close_sockets()
@@ -444,9 +444,9 @@ async def test_close_ends_though_the_client_says_nothing(
 async def test_close_ends_though_the_client_reads_nothing(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does one whose buffers are full."""
+    """A client with full buffers does not keep the socket open."""
     monkeypatch.setattr("simulator.transport.CLOSE_TIMEOUT", 0.1)
-    _, writer = await by_hand(sim)
+    _, writer = await raw_websocket(sim)
     assert isinstance(writer.transport, asyncio.Transport)
     writer.transport.pause_reading()
     for _ in range(20):
@@ -458,10 +458,10 @@ async def test_close_ends_though_the_client_reads_nothing(
     writer.transport.abort()
 
 
-async def test_drop_does_not_wait_for_what_is_queued(sim: Simulator) -> None:
-    """It is an abort: the connection is gone though the client reads nothing."""
+async def test_drop_does_not_wait_for_the_queue(sim: Simulator) -> None:
+    """The connection is aborted though the client reads nothing."""
     files = open_files()
-    _, writer = await by_hand(sim)
+    _, writer = await raw_websocket(sim)
     assert isinstance(writer.transport, asyncio.Transport)
     writer.transport.pause_reading()
     for _ in range(20):
@@ -475,7 +475,7 @@ async def test_drop_does_not_wait_for_what_is_queued(sim: Simulator) -> None:
 
 
 async def test_namespace_is_ended(sim: Simulator, connect: Clients) -> None:
-    """`41` and no more: the socket answers pings still, and has no subscription."""
+    """After `41` the socket still answers pings, and has no subscription."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     assert sim.disconnect_sockets() == 1
@@ -489,7 +489,7 @@ async def test_namespace_is_ended(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_error_packet_is_sent(sim: Simulator, connect: Clients) -> None:
-    """With whatever data."""
+    """The data can be chosen."""
     client = await connect(sim)
     sim.send_error_packet("no")
     sim.send_error_packet({"message": "no"})
@@ -498,7 +498,7 @@ async def test_error_packet_is_sent(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_raw_frames_are_sent(sim: Simulator, connect: Clients) -> None:
-    """Whatever they are, except what no websocket can carry."""
+    """Any text can be sent, except what a websocket cannot carry."""
     client = await connect(sim)
     assert sim.inject("42{ü") == 1
     assert await client.frame() == "42{ü"
@@ -507,7 +507,7 @@ async def test_raw_frames_are_sent(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_frozen_servers_answer_nothing(sim: Simulator, connect: Clients) -> None:
-    """No pong, no response, no event, no new socket; all of it comes when they thaw."""
+    """No pong, response, event or handshake is sent until the servers are unfrozen."""
     sim.timing.ping_interval, sim.timing.ping_timeout = 0.1, 0.1
     client = await connect(sim)
     await client.subscribe(sim.account.id)
@@ -518,7 +518,7 @@ async def test_frozen_servers_answer_nothing(sim: Simulator, connect: Clients) -
     sim.set_terminal(sim.account.id, False)
     requests = len(sim.requests)
     late = asyncio.create_task(connect.raw(sim))
-    # A status that was on its way may arrive; three ping periods pass, and nobody is dropped.
+    # A status that was sent before may still arrive; nobody is dropped in three ping periods.
     while frame := await client.maybe_frame(0.6):
         assert "status" in frame
     assert len(sim.sockets) == 1
@@ -539,7 +539,7 @@ async def test_frozen_servers_answer_nothing(sim: Simulator, connect: Clients) -
 
 
 async def test_frozen_rest(sim: Simulator, session: aiohttp.ClientSession) -> None:
-    """REST freezes when asked to."""
+    """REST freezes on demand."""
     sim.freeze(rest=True)
     url, headers = sim.url + "/users/current/regions", {"auth-token": sim.token}
     call = asyncio.create_task(session.get(url, headers=headers))
@@ -551,7 +551,7 @@ async def test_frozen_rest(sim: Simulator, session: aiohttp.ClientSession) -> No
 
 
 async def test_one_socket_is_frozen(sim: Simulator, connect: Clients) -> None:
-    """And the others are not."""
+    """The other sockets are not frozen."""
     one, two = await connect(sim), await connect(sim)
     sim.sockets[0].freeze()
     await one.ws.send_str("2")
@@ -562,7 +562,7 @@ async def test_one_socket_is_frozen(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_dropping_frozen_sockets(sim: Simulator, connect: Clients) -> None:
-    """It needs no thaw."""
+    """They are dropped without unfreezing them."""
     client = await connect(sim)
     sim.freeze()
     sim.drop_sockets()
@@ -584,7 +584,7 @@ async def poll(
 
 
 async def test_polling(sim: Simulator, session: aiohttp.ClientSession) -> None:
-    """The transport that clients start with by default; with both kinds of payload."""
+    """The default transport of clients works, with both forms of payload."""
     sim.set_silent(sim.account.id)
     params = {"EIO": "3", "transport": "polling", "auth-token": sim.token}
     async with session.get(sim.url + "/ws/", params=params) as response:
@@ -624,7 +624,7 @@ async def open_polling(session: aiohttp.ClientSession, sim: Simulator) -> str:
 async def test_two_polls_at_once(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """Engine.IO allows one: the session ends, and so does the first poll."""
+    """As in Engine.IO, this ends the session and the first poll."""
     sid = await open_polling(session, sim)
     first = asyncio.create_task(poll(session, sim, sid))
     await sim.wait_for(lambda: sim.sockets[0].polling)
@@ -633,13 +633,13 @@ async def test_two_polls_at_once(
         assert response.status == 400
     assert sim.past_sockets[0].close_reason == "overlap from client"
     async with asyncio.timeout(5):
-        # The first is dropped; aiohttp asks again, and finds nobody.
+        # The first poll is dropped; aiohttp repeats it, and the session is unknown by then.
         with pytest.raises(AssertionError, match="Session ID unknown"):
             await first
 
 
 async def test_bad_post(sim: Simulator, session: aiohttp.ClientSession) -> None:
-    """A payload that is none ends the session."""
+    """An invalid payload ends the session."""
     sid = await open_polling(session, sim)
     params = {"EIO": "3", "transport": "polling", "sid": sid}
     async with session.post(sim.url + "/ws/", params=params, data=b"5:ab") as response:
@@ -650,7 +650,7 @@ async def test_bad_post(sim: Simulator, session: aiohttp.ClientSession) -> None:
 async def test_polling_client_that_has_gone(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """It is dropped like any other that does not ping."""
+    """It is dropped like any client that does not ping."""
     sim.timing.ping_interval = sim.timing.ping_timeout = 0.05
     await open_polling(session, sim)
     await sim.wait_for(lambda: not sim.sockets, timeout=1)
@@ -658,7 +658,7 @@ async def test_polling_client_that_has_gone(
 
 
 async def test_upgrade(sim: Simulator, connect: Clients) -> None:
-    """A poll that is open is answered with a noop; then all goes by the websocket."""
+    """An open poll is answered with a noop; then the websocket carries everything."""
     sid = await open_polling(connect.session, sim)
     waiting = asyncio.create_task(poll(connect.session, sim, sid))
     await sim.wait_for(lambda: sim.sockets[0].polling)
@@ -679,14 +679,14 @@ async def test_upgrade(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_session_belongs_to_its_port(sim: Simulator, connect: Clients) -> None:
-    """Another server does not know it."""
+    """Another server does not know the session."""
     sid = await open_polling(connect.session, sim)
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await connect.raw(sim, url=await sim.listen("london"), sid=sid)
 
 
 async def test_upgrade_that_fails(sim: Simulator, connect: Clients) -> None:
-    """The session polls on."""
+    """The session continues by polling."""
     sid = await open_polling(connect.session, sim)
     client: Client = await connect.raw(sim, sid=sid)
     await client.ws.send_str("nonsense")

@@ -1,4 +1,4 @@
-"""Faults on demand: what passes, what is never answered, what comes late."""
+"""Test faults on demand: temporary ones, missing answers, and delays."""
 
 import asyncio
 import json
@@ -12,17 +12,17 @@ from simulator import Simulator
 
 from .client import Clients
 
-# What a busy machine may add to a wait.
+# How much later than expected an event may come on a busy machine.
 SLACK = 1.0
 
 
 def now() -> float:
-    """Return the loop's clock."""
+    """Return the event loop's time."""
     return asyncio.get_running_loop().time()
 
 
-async def test_refusals_pass_by_count(sim: Simulator, connect: Clients) -> None:
-    """The next two subscribes of one account fail; others and later ones do not."""
+async def test_refusals_end_by_count(sim: Simulator, connect: Clients) -> None:
+    """Two subscribes of one account fail; later ones and those of others succeed."""
     client = await connect(sim)
     first, second = sim.accounts
     sim.refuse_requests("InternalError", accounts=[first], count=2, details={})
@@ -36,8 +36,8 @@ async def test_refusals_pass_by_count(sim: Simulator, connect: Clients) -> None:
     assert not sim.box.cloud.faults or sim.box.cloud.faults[0].span.over
 
 
-async def test_refusals_pass_by_time(sim: Simulator, connect: Clients) -> None:
-    """For some seconds every subscribe fails."""
+async def test_refusals_end_by_time(sim: Simulator, connect: Clients) -> None:
+    """Every subscribe fails for some seconds."""
     client = await connect(sim)
     start = now()
     sim.refuse_requests("NotFoundError", seconds=0.3)
@@ -52,7 +52,7 @@ async def test_refusals_pass_by_time(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_refusals_in_one_zone(sim: Simulator, connect: Clients) -> None:
-    """A server is named by its URL; the other zone goes on, and so does another type."""
+    """Other servers and other request types are not affected."""
     sim.move(sim.account.id, zones=(0, 1))
     urls = [await sim.listen("london", zone) for zone in (0, 1)]
     a, b = [await connect(sim, url=url) for url in urls]
@@ -69,7 +69,7 @@ async def test_refusals_in_one_zone(sim: Simulator, connect: Clients) -> None:
 async def test_too_many_requests_without_a_type(
     sim: Simulator, connect: Clients
 ) -> None:
-    """The credit kind: a recommended time, and no `type`."""
+    """The error about credits has a recommended time, and no `type`."""
     client = await connect(sim)
     sim.refuse_requests("TooManyRequestsError", count=1, retry_after=1)
     await client.request("subscribe", sim.account.id)
@@ -80,7 +80,7 @@ async def test_too_many_requests_without_a_type(
 
 
 async def test_mute_zone(sim: Simulator, connect: Clients) -> None:
-    """A subscribe is never answered, not even with a timeout."""
+    """A subscribe is never answered, not even with TimeoutError."""
     client = await connect(sim)
     sim.mute_requests(count=1)
     muted = await client.request("subscribe", sim.account.id)
@@ -90,8 +90,8 @@ async def test_mute_zone(sim: Simulator, connect: Clients) -> None:
     assert muted not in [payload.get("requestId") for _, payload in events]
 
 
-async def test_the_newest_fault_strikes_first(sim: Simulator, connect: Clients) -> None:
-    """One that passes may lie on top of one that stays."""
+async def test_the_newest_fault_applies_first(sim: Simulator, connect: Clients) -> None:
+    """A temporary fault can hide a permanent one."""
     client = await connect(sim)
     sim.refuse_requests("ForbiddenError")
     sim.refuse_requests("InternalError", count=1)
@@ -100,10 +100,10 @@ async def test_the_newest_fault_strikes_first(sim: Simulator, connect: Clients) 
         assert (await client.until("processingError"))["error"] == expected
 
 
-async def test_subscriptions_are_dropped_without_a_word(
+async def test_subscriptions_expire_without_an_event(
     sim: Simulator, connect: Clients
 ) -> None:
-    """After its time no event comes; a fresh subscribe starts the time anew."""
+    """No event comes after the lifetime; a new subscribe starts it again."""
     sim.timing.subscription_lifetime = 0.3
     client = await connect(sim)
     await client.subscribe(sim.account.id)
@@ -120,7 +120,7 @@ async def test_subscriptions_are_dropped_without_a_word(
 
 @pytest.mark.parametrize("kind", ["subscribe", "reconnect"])
 async def test_late_responses(sim: Simulator, connect: Clients, kind: str) -> None:
-    """What a request causes comes at once, its `response` later."""
+    """The events of a request come at once, its `response` later."""
     sim.timing.response_delay = 0.3
     client = await connect(sim)
     start = now()
@@ -135,7 +135,7 @@ async def test_late_responses(sim: Simulator, connect: Clients, kind: str) -> No
 
 
 async def test_late_authenticated(sim: Simulator, connect: Clients) -> None:
-    """It says what was true before, and no status comes sooner."""
+    """The event shows the earlier state, and no status comes before it."""
     sim.timing.authenticated_delay = 0.3
     client = await connect(sim)
     start = now()
@@ -152,7 +152,7 @@ async def test_late_authenticated(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_namespace_comes_late(sim: Simulator, connect: Clients) -> None:
-    """The open packet is there, pings are answered, and `40` follows later."""
+    """After the open packet pings are answered, and `40` follows later."""
     sim.timing.connect_delay = 0.3
     client = await connect.raw(sim)
     assert (await client.frame())[0] == "0"
@@ -165,7 +165,7 @@ async def test_namespace_comes_late(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_pings_are_not_answered(sim: Simulator, connect: Clients) -> None:
-    """Events pass all the same, and the client is not dropped for it."""
+    """Events are still sent, and the client is not dropped."""
     sim.wire.answer_pings = False
     client = await connect(sim)
     await client.subscribe(sim.account.id)
@@ -192,7 +192,7 @@ def frames_of(data: bytes) -> list[str]:
 
 
 async def test_greeting_is_in_the_segment_of_the_namespace(sim: Simulator) -> None:
-    """Who reads what has come, once, gets the open packet, `40` and the event."""
+    """A single read gets the open packet, `40` and the event."""
     event = {"type": "authenticated", "accountId": "a", "sessionId": "foreign"}
     sim.wire.greeting = [event]
     port = int(sim.url.rsplit(":", 1)[1])
@@ -216,12 +216,12 @@ async def test_greeting_is_in_the_segment_of_the_namespace(sim: Simulator) -> No
         assert (opened[:2], connected, greeting[:2]) == ("0{", "40", "42")
         assert json.loads(greeting[2:]) == ["synchronization", event]
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        # The kernel's `tcpi_data_segs_in`: the answer to the upgrade, and one with all three.
+        # The kernel's `tcpi_data_segs_in`: one for the upgrade, one with all three frames.
         assert int.from_bytes(info[152:156], sys.byteorder) == 2
 
 
 async def test_sockets_are_redirected(sim: Simulator, connect: Clients) -> None:
-    """The upgrade is answered with a redirect to wherever one likes."""
+    """The upgrade is answered with a redirect to any location."""
     sim.refuse_sockets(302, location="http://127.0.0.1:1/elsewhere")
     params = {"EIO": "3", "transport": "websocket", "auth-token": sim.token}
     headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
@@ -235,7 +235,7 @@ async def test_sockets_are_redirected(sim: Simulator, connect: Clients) -> None:
 
 
 async def test_one_server_is_frozen(sim: Simulator, connect: Clients) -> None:
-    """It takes connections and says nothing, while another answers; what was held back comes later."""
+    """It accepts connections without answering, while another one answers; the rest comes later."""
     sim.move(sim.account.id, zones=(0, 1))
     urls = [await sim.listen("london", zone) for zone in (0, 1)]
     a, b = [await connect(sim, url=url) for url in urls]
@@ -256,7 +256,7 @@ async def test_one_server_is_frozen(sim: Simulator, connect: Clients) -> None:
 async def test_sockets_of_one_server_are_dropped(
     sim: Simulator, connect: Clients
 ) -> None:
-    """Those of another stay."""
+    """The sockets of another server stay open."""
     url = await sim.listen("london")
     a, b = await connect(sim, url=url), await connect(sim)
     assert sim.drop_sockets(url=url) == 1
@@ -268,7 +268,7 @@ async def test_sockets_of_one_server_are_dropped(
 async def test_account_appears_in_the_other_zone(
     sim: Simulator, connect: Clients
 ) -> None:
-    """Its host fails in a without a word, and it runs in b."""
+    """Its host in zone a ends without an event, and it runs in zone b."""
     urls = [await sim.listen("london", zone) for zone in (0, 1)]
     a, b = [await connect(sim, url=url) for url in urls]
     await a.subscribe(sim.account.id)
@@ -281,7 +281,7 @@ async def test_account_appears_in_the_other_zone(
 
 
 async def test_token_is_refused_for_a_time(sim: Simulator, connect: Clients) -> None:
-    """By the socket and by REST; then all is well without anybody's doing."""
+    """The socket and REST refuse the token, then accept it again without further action."""
     url, headers = sim.url + "/users/current/regions", {"auth-token": sim.token}
     sim.revoke(seconds=0.3)
     start = now()
@@ -299,7 +299,7 @@ async def test_token_is_refused_for_a_time(sim: Simulator, connect: Clients) -> 
 
 
 async def test_rest_is_away(sim: Simulator, session: aiohttp.ClientSession) -> None:
-    """What stands in front of it answers 530 with a page; 504 is MetaApi's own."""
+    """The proxy in front of MetaApi answers 530 with a page; 504 is MetaApi's own error."""
     url, headers = sim.url + "/users/current/regions", {"auth-token": sim.token}
     sim.fail_rest(530, seconds=0.3)
     async with session.get(url, headers=headers) as response:

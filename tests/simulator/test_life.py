@@ -1,4 +1,4 @@
-"""Start and end, what is logged, and what it costs."""
+"""Test start and stop, logging, cost and structure of the simulator."""
 
 import ast
 import asyncio
@@ -21,14 +21,14 @@ SIMULATOR = Path(__file__).parents[2] / "simulator"
 
 
 async def settled(tasks: set[asyncio.Task[Any]], files: int) -> None:
-    """Wait until nothing is left but what there was."""
+    """Wait until only the given tasks and files are left."""
     async with asyncio.timeout(5):
         while asyncio.all_tasks() - tasks or open_files() > files:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
 async def visit(sim: Simulator, manner: str) -> None:
-    """Leave the simulator in some state."""
+    """Bring the simulator into some state."""
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         connect = Clients(session)
@@ -97,7 +97,7 @@ async def visit(sim: Simulator, manner: str) -> None:
     ],
 )
 async def test_nothing_is_left(manner: str) -> None:
-    """No task, no socket, from whatever state; and it takes no time."""
+    """No task and no socket is left from any state, and closing takes no time."""
     tasks, files = asyncio.all_tasks(), open_files()
     sim = Simulator(status_interval=0.02, reconnect_delay=30, subscribe_timeout=30)
     await sim.start()
@@ -107,7 +107,7 @@ async def test_nothing_is_left(manner: str) -> None:
 
 
 async def test_server_stops_and_comes_back(sim: Simulator, connect: Clients) -> None:
-    """Refused meanwhile; then on the same port, with what it knew."""
+    """Connections are refused meanwhile; then the same port serves the same state."""
     client = await connect(sim)
     await client.subscribe(sim.account.id)
     url = sim.url
@@ -116,7 +116,7 @@ async def test_server_stops_and_comes_back(sim: Simulator, connect: Clients) -> 
         await response.read()
     await sim.stop_listening()
     await client.ended()
-    # Nor does a connection that is kept alive serve any longer.
+    # An open keep-alive connection is not served any more, either.
     with pytest.raises(aiohttp.ClientConnectorError):
         await connect.session.get(regions, headers=headers)
     assert sim.past_sockets[0].close_reason == "server stopped"
@@ -131,7 +131,7 @@ async def test_server_stops_and_comes_back(sim: Simulator, connect: Clients) -> 
 
 
 async def test_one_zone_stops(sim: Simulator, connect: Clients) -> None:
-    """And the others do not."""
+    """The other servers go on."""
     zone = await sim.listen("london")
     client, other = await connect(sim, url=zone), await connect(sim)
     await sim.stop_listening(zone)
@@ -144,7 +144,7 @@ async def test_one_zone_stops(sim: Simulator, connect: Clients) -> None:
 async def test_token_is_never_logged(
     sim: Simulator, connect: Clients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not at the lowest level, nor in what is printed of its objects."""
+    """The token is neither in the log at any level nor in representations of objects."""
     caplog.set_level(logging.DEBUG)
     client = await connect(sim)
     await client.subscribe(sim.account.id)
@@ -177,7 +177,7 @@ async def test_token_is_never_logged(
 
 
 async def test_a_thousand_accounts(connect: Clients) -> None:
-    """One status a second each is no burden: under a tenth of a core, and none is late."""
+    """One status per second and account takes under a tenth of a core, and none is late."""
     accounts = plain_accounts(1000)
     rounds = 6
     async with Simulator(accounts=accounts, status_interval=1000) as sim:
@@ -187,7 +187,7 @@ async def test_a_thousand_accounts(connect: Clients) -> None:
         for client in clients:
             for _ in range(100):
                 await client.until("authenticated")
-        # Time the simulator alone: what the clients cost is theirs.
+        # Measure the simulator without its clients.
         cost = 0.0
         for _ in range(rounds):
             start = time.process_time()
@@ -202,13 +202,13 @@ async def test_a_thousand_accounts(connect: Clients) -> None:
 
 
 def test_modules_are_small() -> None:
-    """None is much over 400 lines."""
+    """No module has much more than 400 lines."""
     for path in SIMULATOR.glob("*.py"):
         assert len(path.read_text("utf-8").splitlines()) < 450, path.name
 
 
 def test_options_are_the_settings() -> None:
-    """Each setting is a keyword of the simulator, of the same type; the default is the group's."""
+    """Each setting is a keyword argument with the type and the default of its group."""
     groups = (Timing, Wire, Api, Quotas)
     kinds = {each.name: each.type for group in groups for each in fields(group)}
     assert kinds == get_type_hints(Options)
@@ -221,7 +221,7 @@ def test_options_are_the_settings() -> None:
 
 
 def imports(path: Path) -> set[str]:
-    """Return which modules of the simulator a module imports, for types or not."""
+    """Return the modules of the simulator that a module imports, also for types."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
@@ -230,8 +230,8 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_no_module_imports_itself_in_a_circle() -> None:
-    """Not even for types."""
+def test_there_are_no_circular_imports() -> None:
+    """Imports for types count as well."""
     modules = {path.stem: imports(path) for path in SIMULATOR.glob("*.py")}
     assert modules["server"]
     # Raises CycleError
@@ -257,7 +257,7 @@ def attributes(node: ast.ClassDef) -> set[str]:
 
 
 def test_classes_are_small() -> None:
-    """None has more than 350 lines or 15 attributes."""
+    """No class has more than 350 lines or 15 attributes."""
     for path in SIMULATOR.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ClassDef):

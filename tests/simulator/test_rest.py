@@ -1,4 +1,4 @@
-"""The provisioning API."""
+"""Test the provisioning API."""
 
 import asyncio
 from base64 import urlsafe_b64decode
@@ -18,10 +18,10 @@ ACCOUNTS = "/users/current/accounts"
 
 
 class Api:
-    """Calls with a token."""
+    """Sends calls with a token."""
 
     def __init__(self, sim: Simulator, session: aiohttp.ClientSession) -> None:
-        """Use the simulator's own token."""
+        """Use the simulator's default token."""
         self.sim = sim
         self.session = session
         self.headers = {"auth-token": sim.token}
@@ -29,7 +29,7 @@ class Api:
     async def get(
         self, path: str = ACCOUNTS, api_version: str | None = None, **query: Any
     ) -> tuple[int, Any]:
-        """Return the status and the body of an answer."""
+        """Return the status and the body of the response."""
         headers = self.headers | ({"api-version": api_version} if api_version else {})
         async with self.session.get(
             self.sim.url + path, params=query, headers=headers
@@ -45,12 +45,12 @@ class Api:
 
 @pytest.fixture
 def api(sim: Simulator, session: aiohttp.ClientSession) -> Api:
-    """Return what calls the simulator."""
+    """Return a client of the simulator's REST API."""
     return Api(sim, session)
 
 
 async def test_list_in_both_versions(sim: Simulator, api: Api) -> None:
-    """An array, or a count and items."""
+    """Version 1 is an array, version 2 has a count and items."""
     status, plain = await api.get()
     assert (status, len(plain)) == (200, 2)
     assert await api.get(api_version="1") == (200, plain)
@@ -63,7 +63,7 @@ async def test_list_in_both_versions(sim: Simulator, api: Api) -> None:
 
 
 async def test_account_has_the_documented_fields(sim: Simulator, api: Api) -> None:
-    """All that a client may look at."""
+    """All fields that a client may read are there."""
     account = sim.account
     status, found = await api.get(f"{ACCOUNTS}/{account.id}")
     assert status == 200
@@ -88,29 +88,29 @@ async def test_account_has_the_documented_fields(sim: Simulator, api: Api) -> No
     assert "login" not in (await api.get(f"{ACCOUNTS}/{account.id}"))[1]
 
 
-async def test_connection_status_is_the_truth(sim: Simulator, api: Api) -> None:
-    """Unless REST is told to lie."""
+async def test_connection_status(sim: Simulator, api: Api) -> None:
+    """It shows the real state, unless REST is set to show another."""
     path = f"{ACCOUNTS}/{sim.account.id}"
 
-    async def told() -> Any:
+    async def status() -> Any:
         return (await api.get(path))[1]["connectionStatus"]
 
     sim.set_broker(sim.account.id, False)
-    assert await told() == "DISCONNECTED_FROM_BROKER"
+    assert await status() == "DISCONNECTED_FROM_BROKER"
     sim.set_terminal(sim.account.id, False)
-    assert await told() == "DISCONNECTED"
+    assert await status() == "DISCONNECTED"
     sim.set_rest(sim.account.id, connectionStatus="CONNECTED", state="DRAFT")
-    assert await told() == "CONNECTED"
+    assert await status() == "CONNECTED"
     assert (await api.get(path))[1]["state"] == "DRAFT"
     sim.set_rest(sim.account.id)
-    assert await told() == "DISCONNECTED"
+    assert await status() == "DISCONNECTED"
     sim.set_terminal(sim.account.id, True)
     sim.undeploy(sim.account.id)
-    assert await told() == "DISCONNECTED"
+    assert await status() == "DISCONNECTED"
 
 
-async def test_connections_are_told(sim: Simulator, api: Api, connect: Clients) -> None:
-    """Who is subscribed, and where."""
+async def test_connections(sim: Simulator, api: Api, connect: Clients) -> None:
+    """They show who is subscribed, and where."""
     client = await connect(sim, url=await sim.listen("london", 0))
     await client.subscribe(sim.account.id, application="HomeAssistant")
     found = (await api.get(f"{ACCOUNTS}/{sim.account.id}"))[1]
@@ -120,7 +120,7 @@ async def test_connections_are_told(sim: Simulator, api: Api, connect: Clients) 
 
 
 async def test_queries(sim: Simulator, api: Api) -> None:
-    """By words, region, state, connection, type and version."""
+    """Accounts can be filtered by text, region, state, connection status, type and version."""
     sim.add_account(
         SimAccount(
             name="Gold",
@@ -162,14 +162,14 @@ async def test_queries(sim: Simulator, api: Api) -> None:
     ],
 )
 async def test_bad_queries(api: Api, query: dict[str, str]) -> None:
-    """ValidationError, with details."""
+    """They get ValidationError with details."""
     status, error = await api.get(**query)
     assert (status, error["error"]) == (400, "ValidationError")
     assert error["details"][0]["parameter"] in query
 
 
 async def test_renamed_moved_deleted(sim: Simulator, api: Api) -> None:
-    """REST tells it."""
+    """REST shows the change."""
     account_id = sim.account.id
     sim.rename(account_id, "Ünder")
     sim.move(account_id, "new-york")
@@ -185,16 +185,16 @@ async def test_renamed_moved_deleted(sim: Simulator, api: Api) -> None:
     "path", ["/users/current/nothing", "/users/", f"{ACCOUNTS}/a/b/c"]
 )
 async def test_unknown_paths(api: Api, path: str) -> None:
-    """NotFoundError."""
+    """They get NotFoundError."""
     status, error = await api.get(path)
     assert (status, error["error"]) == (404, "NotFoundError")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_nothing_is_deployed(
+async def test_calls_that_change_something(
     sim: Simulator, session: aiohttp.ClientSession, method: str
 ) -> None:
-    """There is no call that changes anything, but it would be seen."""
+    """They do not exist, but a client that sends one is recorded."""
     path = f"{ACCOUNTS}/{sim.account.id}/deploy"
     async with session.request(
         method, sim.url + path, headers={"auth-token": sim.token}
@@ -204,7 +204,7 @@ async def test_nothing_is_deployed(
 
 
 async def test_bad_token(sim: Simulator, api: Api) -> None:
-    """None, unknown, revoked: 401."""
+    """A missing, unknown or revoked token gets 401."""
     sim.revoke()
     for headers in ({}, {"auth-token": "nobody's"}, {"auth-token": sim.token}):
         api.headers = headers
@@ -220,7 +220,7 @@ async def test_bad_token(sim: Simulator, api: Api) -> None:
 async def test_token_without_permission(
     sim: Simulator, api: Api, status: int, name: str
 ) -> None:
-    """Is refused as told, by every call."""
+    """Every call is refused with the status in the settings."""
     sim.api.provisioning_refusal = status
     api.headers = {"auth-token": sim.grant(provisioning=False)}
     for path in (
@@ -233,7 +233,7 @@ async def test_token_without_permission(
 
 
 async def test_tokens_of_others(sim: Simulator, api: Api) -> None:
-    """Each sees its own accounts; a narrowed one only those that it names."""
+    """A token shows its owner's accounts, a narrowed one only those that it names."""
     other = sim.add_account(SimAccount(name="Theirs", owner="other"))
     first, second, _ = sim.accounts
     assert await api.names() == ["Swing", "Scalper"]
@@ -246,7 +246,7 @@ async def test_tokens_of_others(sim: Simulator, api: Api) -> None:
 
 
 async def test_replicas(sim: Simulator, api: Api) -> None:
-    """Listed with their primary, and by themselves, but not among the accounts."""
+    """They are listed with their primary account and individually, but not among the accounts."""
     primary = sim.account
     replica = sim.add_account(SimAccount(region="new-york", primary_id=primary.id))
     status, found = await api.get(f"{ACCOUNTS}/{primary.id}/replicas")
@@ -267,7 +267,7 @@ async def test_replicas(sim: Simulator, api: Api) -> None:
 
 
 async def test_server_settings_and_regions(sim: Simulator, api: Api) -> None:
-    """Where the client API is, as told."""
+    """They can be set."""
     path = "/users/current/servers/mt-client-api"
     expected = {
         "url": sim.url,
@@ -294,7 +294,7 @@ async def test_server_settings_and_regions(sim: Simulator, api: Api) -> None:
 async def test_errors_on_demand(
     sim: Simulator, api: Api, status: int, name: str
 ) -> None:
-    """Until they end."""
+    """Calls fail until the fault ends."""
     sim.fail_rest(status)
     got, error = await api.get()
     assert (got, error["error"]) == (status, name)
@@ -306,7 +306,7 @@ async def test_errors_on_demand(
 async def test_too_many_requests(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """A header and metadata say when to come again; once, and on one path."""
+    """A header and metadata contain the recommended time; once, and on one path."""
     sim.fail_rest(429, path="/users/current/regions", count=1, retry_after=30)
     headers = {"auth-token": sim.token}
     async with session.get(sim.url + ACCOUNTS, headers=headers) as response:
@@ -330,7 +330,7 @@ async def test_too_many_requests(
 async def test_answer_that_is_no_json(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """As a balancer gives it."""
+    """A load balancer may answer with a page."""
     sim.fail_rest(502, body="<html>Bad Gateway</html>")
     async with session.get(sim.url + ACCOUNTS) as response:
         assert (response.status, await response.text()) == (
@@ -340,7 +340,7 @@ async def test_answer_that_is_no_json(
 
 
 async def test_slow_answers(sim: Simulator, api: Api) -> None:
-    """On demand."""
+    """Answers can be delayed."""
     sim.timing.rest_delay = 0.2
     start = asyncio.get_running_loop().time()
     await api.get()
@@ -348,7 +348,7 @@ async def test_slow_answers(sim: Simulator, api: Api) -> None:
 
 
 def test_token_is_well_formed() -> None:
-    """Three parts, claims that say who, what and until when."""
+    """The claims have the owner, the permissions and the expiry."""
     token = make_jwt(
         "me", provisioning=False, accounts=["b", "a"], expires=2_000_000_000
     )
@@ -357,12 +357,16 @@ def test_token_is_well_formed() -> None:
     )
     assert json.loads(header)["typ"] == "JWT"
     assert signature
-    told = json.loads(claims)
-    assert (told["_id"], told["sub"], told["exp"]) == ("me", "me", 2_000_000_000)
-    assert [rule["id"] for rule in told["accessRules"]] == [
+    payload = json.loads(claims)
+    assert (payload["_id"], payload["sub"], payload["exp"]) == (
+        "me",
+        "me",
+        2_000_000_000,
+    )
+    assert [rule["id"] for rule in payload["accessRules"]] == [
         "metaapi-real-time-streaming-api"
     ]
-    assert told["accessRules"][0]["resources"] == [
+    assert payload["accessRules"][0]["resources"] == [
         "account:$USER_ID$:a",
         "account:$USER_ID$:b",
     ]
@@ -371,7 +375,7 @@ def test_token_is_well_formed() -> None:
 
 
 async def test_arrays_as_javascript_writes_them(sim: Simulator, api: Api) -> None:
-    """`state[]=…&state[]=…` means what `state=…&state=…` does."""
+    """`state[]=…&state[]=…` is the same as `state=…&state=…`."""
     first, second = sim.accounts
     sim.undeploy(second)
     for query, expected in (
@@ -385,7 +389,7 @@ async def test_arrays_as_javascript_writes_them(sim: Simulator, api: Api) -> Non
 
 
 async def test_order(sim: Simulator, api: Api) -> None:
-    """By the last change of state, where it is asked for."""
+    """Accounts can be sorted by their last change of state."""
     first, second = sim.accounts
     sim.set_state(first, "DEPLOYING")
     for order, expected in (
@@ -404,7 +408,7 @@ async def test_order(sim: Simulator, api: Api) -> None:
 async def test_ignored_field_lists(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """Every server of the client API has them, for any good token."""
+    """Every client API server has them, for any valid token."""
     url = await sim.listen("london", None)
     token = sim.grant(provisioning=False)
     for base in (url, sim.url):
@@ -423,7 +427,7 @@ async def test_ignored_field_lists(
 async def test_client_api_of_another_region(
     sim: Simulator, session: aiohttp.ClientSession, setting: int, error: str
 ) -> None:
-    """An account answers in its region only; elsewhere it times out, or is not found."""
+    """An account answers only in its region; elsewhere it times out, or is not found."""
     sim.api.wrong_region = setting
     here, elsewhere = [await sim.listen(each, None) for each in ("london", "new-york")]
     path = f"{ACCOUNTS}/{sim.account.id}/account-information"
@@ -441,7 +445,7 @@ async def test_client_api_of_another_region(
 
 
 async def test_errors_name_their_trace(sim: Simulator, api: Api) -> None:
-    """In the body, and at the end of the text."""
+    """The trace id is in the body and at the end of the message."""
     _, body = await api.get(f"{ACCOUNTS}/nobody")
     assert re.fullmatch("[0-9a-f]{32}", body["traceId"])
     assert body["message"].endswith(f" ({body['traceId']})")
@@ -450,7 +454,7 @@ async def test_errors_name_their_trace(sim: Simulator, api: Api) -> None:
 async def test_missing_permission_is_named(
     sim: Simulator, session: aiohttp.ClientSession
 ) -> None:
-    """A 403 says which method it was."""
+    """A 403 names the method."""
     headers = {"auth-token": sim.grant(provisioning=False)}
     async with session.get(sim.url + ACCOUNTS, headers=headers) as response:
         assert response.status == 403

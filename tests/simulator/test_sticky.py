@@ -1,4 +1,4 @@
-"""Sticky connections, as MetaApi's JavaScript client asks for them."""
+"""Test sticky connections, as MetaApi's JavaScript client requests them."""
 
 import asyncio
 import json
@@ -15,10 +15,10 @@ STICKY = {"stickySocketConnectionId": "c1", "protocol": "3"}
 
 
 class StickyClient:
-    """A client that numbers and wraps its events by hand."""
+    """A client that numbers and wraps its events."""
 
     def __init__(self, client: Client) -> None:
-        """Take an open socket."""
+        """Store an open socket."""
         self.client = client
         self.indices: list[int] = []
         self.sent = -1
@@ -32,7 +32,7 @@ class StickyClient:
         return name, json.loads(payload) if isinstance(payload, str) else payload
 
     async def until(self, kind: str) -> Any:
-        """Return the next event of an event name or of a type of synchronization."""
+        """Return the next event with this name, or of this type of synchronization."""
         while True:
             name, payload = await self.event()
             if kind in (name, payload.get("type")):
@@ -45,13 +45,13 @@ class StickyClient:
         await self.client.ws.send_str("42" + json.dumps(["request", packet]))
 
     async def subscribe(self, account_id: str, request_id: str = "r1") -> None:
-        """Ask for the events of an account."""
+        """Subscribe to an account."""
         await self.send(
             {"type": "subscribe", "accountId": account_id, "requestId": request_id}
         )
 
     def restoring(self, **changes: Any) -> dict[str, str]:
-        """Return the query that asks to go on, encoded as the client does."""
+        """Return the query that asks to restore the connection, encoded as the client does."""
         request = {
             "sessionId": "c1",
             "lastSentIndex": self.sent,
@@ -63,7 +63,7 @@ class StickyClient:
 
 @pytest.fixture
 async def sticky(sim: Simulator, connect: Clients) -> StickyClient:
-    """Return a client that has asked for a sticky connection and is subscribed."""
+    """Return a subscribed client with a sticky connection."""
     client = StickyClient(await connect(sim, **STICKY))
     await client.subscribe(sim.account.id)
     await client.until("authenticated")
@@ -73,7 +73,7 @@ async def sticky(sim: Simulator, connect: Clients) -> StickyClient:
 async def test_events_are_wrapped_and_numbered(
     sim: Simulator, sticky: StickyClient
 ) -> None:
-    """In both directions; statuses too; what came before is not heard again."""
+    """Both directions and statuses are numbered; duplicates are ignored."""
     await sticky.until("status")
     assert sticky.indices == list(range(len(sticky.indices)))
     requests = len(sim.requests)
@@ -86,10 +86,10 @@ async def test_events_are_wrapped_and_numbered(
     assert len(sim.requests) == requests + 1
 
 
-async def test_goes_on_where_it_was(
+async def test_connection_is_restored(
     sim: Simulator, connect: Clients, sticky: StickyClient
 ) -> None:
-    """What happened meanwhile is told, what both sides have is not; the socket is the same."""
+    """The client gets only the events that it missed, on the same socket object."""
     socket = sim.sockets[0]
     sim.set_silent(sim.account.id)
     query = sticky.restoring()
@@ -113,10 +113,10 @@ async def test_goes_on_where_it_was(
     assert (await sticky.until("processingError"))["requestId"] == "r2"
 
 
-async def test_goes_on_though_the_old_socket_hangs(
+async def test_connection_is_restored_while_the_old_socket_hangs(
     sim: Simulator, connect: Clients, sticky: StickyClient
 ) -> None:
-    """A server that has not noticed the loss yet lets the client go on as well."""
+    """It works before the server has noticed the loss of the old socket."""
     sim.sockets[0].freeze()
     again = await connect(sim, **sticky.restoring())
     assert (await again.event())[1]["restored"] is True
@@ -135,16 +135,16 @@ async def test_goes_on_though_the_old_socket_hangs(
 async def test_events_are_missing(
     sim: Simulator, connect: Clients, sticky: StickyClient, changes: dict[str, Any]
 ) -> None:
-    """Where one side does not have what the other has missed, it is refused."""
+    """It is refused if one side does not have what the other one missed."""
     sim.drop_sockets()
     again = await connect(sim, **sticky.restoring(**changes))
     assert await again.event() == ("restore_connection", {"restored": False})
 
 
-async def test_comes_too_late(
+async def test_lifetime_is_over(
     sim: Simulator, connect: Clients, sticky: StickyClient
 ) -> None:
-    """After its time the client is gone: unsubscribed, and a new one if it comes."""
+    """The client is unsubscribed, and is a new one if it returns."""
     sim.timing.sticky_lifetime = 0.1
     sim.drop_sockets()
     assert sim.subscribed(sim.account.id)
@@ -155,7 +155,7 @@ async def test_comes_too_late(
 
 @pytest.mark.parametrize("frame", ["41", "1"])
 async def test_client_leaves(sim: Simulator, sticky: StickyClient, frame: str) -> None:
-    """Who says so is not waited for, unless only the transport ends."""
+    """The server waits only after a loss of the transport, not after a disconnect."""
     await sticky.client.ws.send_str(frame)
     if frame == "1":
         await sim.wait_for(lambda: not sim.sockets)
@@ -164,10 +164,10 @@ async def test_client_leaves(sim: Simulator, sticky: StickyClient, frame: str) -
         await sim.wait_for(lambda: not sim.subscribed(sim.account.id))
 
 
-async def test_another_token_does_not_go_on(
+async def test_connection_is_not_restored_for_another_token(
     sim: Simulator, connect: Clients, sticky: StickyClient
 ) -> None:
-    """Nor does it learn anything."""
+    """Another token does not learn anything about the connection."""
     sim.drop_sockets()
     again = await connect(
         sim, token=sim.grant(owner="somebody else"), **sticky.restoring()
@@ -175,10 +175,10 @@ async def test_another_token_does_not_go_on(
     assert await again.event() == ("restore_connection", {"restored": False})
 
 
-async def test_nothing_is_left_of_one_that_is_waited_for(
+async def test_closing_while_a_client_is_awaited(
     sim: Simulator, sticky: StickyClient
 ) -> None:
-    """The simulator ends at once, and so does the wait."""
+    """The simulator closes at once, and the timer is canceled."""
     sim.drop_sockets()
     await sim.close()
     assert not sim.subscribed(sim.account.id)

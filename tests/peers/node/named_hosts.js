@@ -1,5 +1,5 @@
 'use strict';
-// MetaApi's host names on loopback: each leads to its port on 127.0.0.1, and any other name to nothing.
+// MetaApi's host names on loopback: connects each name to its port on 127.0.0.1, and refuses any other name.
 
 const net = require('node:net');
 

@@ -1,8 +1,8 @@
 'use strict';
-// Drives MetaApi's SDK 29.3.3 by its public API alone, on every account that its token shows.
-// Options are JSON in the first argument: the token, the ports of MetaApi's names, the states of accounts. What
-// happens goes out as lines of JSON, each with the clock that all processes share. The end of stdin ends it.
-// Accounts that may not be deployed are not waited for.
+// Runs MetaApi's SDK 29.3.3 by its public API, for all accounts of its token.
+// Options are JSON in the first argument: the token, the ports of MetaApi's host names, the states of accounts.
+// Reports are lines of JSON on stdout, each with the monotonic time. It ends when stdin ends.
+// It does not wait for accounts if they may be undeployed.
 
 const readline = require('node:readline');
 const { serveFromLoopback } = require('./named_hosts.js');
@@ -12,10 +12,10 @@ serveFromLoopback(ports);
 
 const { default: MetaApi, SynchronizationListener } = require('metaapi.cloud-sdk');
 
-// How often it is looked at what the SDK shows, in milliseconds.
+// How often to read the state that the SDK shows, in milliseconds.
 const SAMPLE = 20;
 
-const say = (event, data) => {
+const report = (event, data) => {
   const time = Number(process.hrtime.bigint()) / 1e9;
   process.stdout.write(JSON.stringify({ event, time, ...data }) + '\n');
 };
@@ -25,20 +25,20 @@ class Listener extends SynchronizationListener {
     super();
     this.account = account;
   }
-  report(event, instance, data) {
-    say(event, { account: this.account, instance, ...data });
+  reportEvent(event, instance, data) {
+    report(event, { account: this.account, instance, ...data });
   }
   async onConnected(instance, replicas) {
-    this.report('connected', instance, { replicas });
+    this.reportEvent('connected', instance, { replicas });
   }
   async onDisconnected(instance) {
-    this.report('disconnected', instance);
+    this.reportEvent('disconnected', instance);
   }
   async onBrokerConnectionStatusChanged(instance, connected) {
-    this.report('broker', instance, { connected });
+    this.reportEvent('broker', instance, { connected });
   }
   async onHealthStatus(instance, status) {
-    this.report('health', instance, { status });
+    this.reportEvent('health', instance, { status });
   }
 }
 
@@ -58,7 +58,7 @@ const follow = async (account) => {
   if (!wait) return connection;
   await connection.waitSynchronized({ timeoutInSeconds: 60 });
   const { balance } = connection.terminalState.accountInformation;
-  say('synchronized', { ...shown(connection), balance });
+  report('synchronized', { ...shown(connection), balance });
   return connection;
 };
 
@@ -68,22 +68,22 @@ const main = async () => {
     state: states,
     sortOrder: 'asc',
   });
-  say('accounts', {
+  report('accounts', {
     accounts: accounts.map(({ id, name, connectionStatus }) => ({ id, name, status: connectionStatus })),
   });
   const connections = await Promise.all(accounts.map(follow));
-  say('ready');
+  report('ready');
   const last = new Map();
   setInterval(() => {
     for (const connection of connections) {
       const now = JSON.stringify(shown(connection));
-      if (last.get(connection) !== now) say('shows', JSON.parse(now));
+      if (last.get(connection) !== now) report('shows', JSON.parse(now));
       last.set(connection, now);
     }
   }, SAMPLE);
   readline
     .createInterface({ input: process.stdin })
-    .on('line', () => connections.forEach((connection) => say('state', shown(connection))))
+    .on('line', () => connections.forEach((connection) => report('state', shown(connection))))
     .on('close', () => process.exit(0));
 };
 

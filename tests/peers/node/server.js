@@ -1,6 +1,6 @@
 "use strict";
-// A real Socket.IO server that a test steers. Usage: node server.js <2|4> <options as JSON>
-// Orders come in on stdin and reports go out on stdout, one JSON object per line.
+// A real Socket.IO server, controlled by a test. Usage: node server.js <2|4> <options as JSON>
+// Reads orders from stdin and writes reports to stdout, one JSON object per line.
 
 const http = require("node:http");
 const readline = require("node:readline");
@@ -46,7 +46,7 @@ const orders = {
   large: ({ event, size }) => last.emit(event, { type: "large", text: "x".repeat(size) }),
   leave: () => last.disconnect(),
   drop: () => last.disconnect(true),
-  // an error packet on a live namespace: each version has a method of its own for it
+  // Sends an error packet on a connected namespace; the method's name depends on the version
   error: ({ message }) =>
     version === "2" ? last.error(message) : last._error(message),
   close: () => io.close(),

@@ -1,4 +1,4 @@
-"""The wire against the servers it is meant for: real `socket.io` 2 and 4."""
+"""Test our socket against real servers: `socket.io` 2 and 4."""
 
 import asyncio
 from contextlib import suppress
@@ -36,7 +36,7 @@ REQUEST = {
 
 
 def now() -> float:
-    """Return the loop's clock."""
+    """Return the event loop's time."""
     return asyncio.get_running_loop().time()
 
 
@@ -48,9 +48,9 @@ async def is_gone(server: Server) -> None:
 
 
 async def test_one_connection(sockets: Sockets, server: Server) -> None:
-    """A connect is one connection: path, query and header as today's clients send them."""
-    wire = await sockets.connect(server.url)
-    await wire.probe()
+    """A connect opens one connection, with the path, query and header of today's clients."""
+    socket = await sockets.connect(server.url)
+    await socket.probe()
     assert len(server.seen("connection")) == 1
     assert len(server.seen("engine")) == 1
     assert not server.seen("poll")
@@ -70,7 +70,7 @@ async def test_one_connection(sockets: Sockets, server: Server) -> None:
         server.seen("connection")[0]["query"] | query
         == server.seen("connection")[0]["query"]
     )
-    await wire.close()
+    await socket.close()
     assert (await server.wait("disconnect"))["reason"] in (
         "transport close",
         "client namespace disconnect",
@@ -78,66 +78,68 @@ async def test_one_connection(sockets: Sockets, server: Server) -> None:
     await is_gone(server)
 
 
-async def test_lives_ten_ping_periods(sockets: Sockets, serve: Serve) -> None:
-    """A link that nobody uses stays: ten ping periods, on both servers at once."""
+async def test_stays_connected(sockets: Sockets, serve: Serve) -> None:
+    """An idle socket stays connected for ten ping periods, on both servers at once."""
     period = 0.4
     servers = [
         await serve(version, pingInterval=int(period * 1000), pingTimeout=3000)
         for version in VERSIONS
     ]
-    wires = [await sockets.connect(server.url) for server in servers]
+    opened = [await sockets.connect(server.url) for server in servers]
     start = now()
     await asyncio.gather(
         *(server.wait("ping", 10, 10 * period + 5) for server in servers)
     )
     assert now() - start >= 10 * period - SLACK
-    for server, wire in zip(servers, wires, strict=True):
-        assert wire.connected, server.version
+    for server, socket in zip(servers, opened, strict=True):
+        assert socket.connected, server.version
         assert not server.seen("disconnect"), server.version
         assert len(server.seen("connection")) == 1, server.version
-        await wire.probe()
+        await socket.probe()
 
 
-async def test_frozen_server_is_known_in_time(sockets: Sockets, server: Server) -> None:
-    """A server that froze is known dead within pingInterval + pingTimeout; no socket stays open."""
-    wire = await sockets.connect(server.url)
+async def test_frozen_server_is_noticed_in_time(
+    sockets: Sockets, server: Server
+) -> None:
+    """A frozen server is noticed within pingInterval + pingTimeout, and no socket stays open."""
+    socket = await sockets.connect(server.url)
     await server.wait("ping")
     server.freeze()
     start = now()
-    assert await wire.wait_closed() == "the server stopped answering"
+    assert await socket.wait_closed() == "the server stopped answering"
     took = now() - start
     assert took < INTERVAL + TIMEOUT + SLACK
-    assert not wire.connected
+    assert not socket.connected
     await is_gone(server)
     with pytest.raises(NotConnectedError):
-        await wire.emit("request", REQUEST)
+        await socket.emit("request", REQUEST)
 
 
 async def test_close_on_a_frozen_server(sockets: Sockets, server: Server) -> None:
-    """A close ends in time though nobody answers, with and without unsent megabytes."""
+    """Closing ends in time without an answer, with and without unsent megabytes."""
     for megabytes in (0, 32):
-        wire = await sockets.connect(server.url)
+        socket = await sockets.connect(server.url)
         if megabytes:
             server.freeze()
             for _ in range(megabytes):
-                await wire.emit("request", REQUEST | {"text": "x" * 1_000_000})
+                await socket.emit("request", REQUEST | {"text": "x" * 1_000_000})
         start = now()
-        await wire.close()
+        await socket.close()
         assert now() - start < 2 + SLACK
         await is_gone(server)
 
 
 async def test_request_arrives_as_an_object(sockets: Sockets, server: Server) -> None:
-    """The server gets one argument, an object with just what was sent."""
-    wire = await sockets.connect(server.url)
-    await wire.emit("request", REQUEST)
+    """The server gets one argument, an object with exactly what was sent."""
+    socket = await sockets.connect(server.url)
+    await socket.emit("request", REQUEST)
     report = await server.wait("request")
     assert report["args"] == [REQUEST]
     assert report["kinds"] == ["object"]
 
 
 async def test_events_arrive(sockets: Sockets, server: Server, events: Events) -> None:
-    """Each event arrives as the server sent it: an object, and a JSON string."""
+    """Each event arrives as the server sent it, as an object or a JSON string."""
     payload = {
         "accountId": "a",
         "requestId": "r",
@@ -145,13 +147,13 @@ async def test_events_arrive(sockets: Sockets, server: Server, events: Events) -
     }
     text = '{"type":"\u00e9"}'
     names = ["response", "processingError", "synchronization"]
-    wire = await sockets.connect(server.url)
+    socket = await sockets.connect(server.url)
     for name in names:
-        server.tell("emit", event=name, args=[payload])
-        server.tell("emit", event=name, args=[text])
+        server.send("emit", event=name, args=[payload])
+        server.send("emit", event=name, args=[text])
     await eventually(lambda: len(events) == 6)
     assert events == [(name, data) for name in names for data in (payload, text)]
-    assert wire.counters.malformed == 0
+    assert socket.counters.malformed == 0
 
 
 @pytest.mark.parametrize(
@@ -163,26 +165,26 @@ async def test_events_arrive(sockets: Sockets, server: Server, events: Events) -
         ("error", ["the server sent an error packet 'quota used up'"]),
     ],
 )
-async def test_server_ends_it(
+async def test_server_closes(
     sockets: Sockets, server: Server, order: str, reasons: list[str]
 ) -> None:
-    """Each way in which a server can end a link is told, and nothing is left."""
-    wire = await sockets.connect(server.url)
-    await wire.probe()
-    server.tell(order, message="quota used up")
-    reason = await asyncio.wait_for(wire.wait_closed(), PATIENCE)
+    """Each way in which a server can close has its reason, and nothing is left."""
+    socket = await sockets.connect(server.url)
+    await socket.probe()
+    server.send(order, message="quota used up")
+    reason = await asyncio.wait_for(socket.wait_closed(), PATIENCE)
     assert reason.partition(" (")[0] in reasons
-    assert not wire.connected
+    assert not socket.connected
     await is_gone(server)
     await server.wait("engine closed")
 
 
 async def test_server_is_killed(sockets: Sockets, server: Server) -> None:
-    """A server that is killed takes the link with it, at once."""
-    wire = await sockets.connect(server.url)
+    """The socket is lost at once."""
+    socket = await sockets.connect(server.url)
     await server.kill()
     assert "the connection broke" in await asyncio.wait_for(
-        wire.wait_closed(), PATIENCE
+        socket.wait_closed(), PATIENCE
     )
     await is_gone(server)
     with pytest.raises(CannotConnectError):
@@ -193,7 +195,7 @@ async def test_server_is_killed(sockets: Sockets, server: Server) -> None:
 async def test_refused_by_middleware(
     sockets: Sockets, serve: Serve, version: str
 ) -> None:
-    """An error packet in place of the namespace is a refusal that says why, at once."""
+    """An error packet before the namespace is a refusal with a reason, at once."""
     server = await serve(version, refuse="Not authorized")
     start = now()
     with pytest.raises(HandshakeEndedError, match="Not authorized"):
@@ -207,7 +209,7 @@ async def test_refused_by_middleware(
 async def test_wrong_path_is_refused(
     sockets: Sockets, serve: Serve, version: str
 ) -> None:
-    """A server that serves another path is an error, not an endless wait."""
+    """A server with another path causes an error, not an endless wait."""
     server = await serve(version, destroyUpgradeTimeout=100)
     with pytest.raises(CannotConnectError):
         await sockets.connect(f"{server.url}/elsewhere", timing=Timing(connect=5))
@@ -220,51 +222,49 @@ async def test_large_frame(
 ) -> None:
     """A frame of 2 MB is dispatched, and the pings go on."""
     server = await serve(version, pingInterval=200)
-    wire = await sockets.connect(server.url)
+    socket = await sockets.connect(server.url)
     for number in range(1, 5):
-        server.tell("large", event="synchronization", size=2_000_000)
+        server.send("large", event="synchronization", size=2_000_000)
         await eventually(lambda: len(events) == number)  # noqa: B023
         assert len(events[-1][1]["text"]) == 2_000_000
         await server.wait("ping", number)
-    await wire.probe()
+    await socket.probe()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_large_frame_over_a_slow_line(
+async def test_large_frame_over_a_slow_connection(
     sockets: Sockets, serve: Serve, events: Events, version: str
 ) -> None:
-    """A frame of 2 MB that takes several ping periods: the pings go on, and it is dispatched."""
+    """A frame of 2 MB that takes several ping periods is dispatched, and the pings go on."""
     interval, timeout = 0.3, 1.5
     server = await serve(version, pingInterval=300, pingTimeout=1500)
     async with Relay(server.port) as relay:
-        wire = await sockets.connect(relay.url)
+        socket = await sockets.connect(relay.url)
         pings = len(server.seen("ping"))
         relay.bytes_per_second = 800_000
-        server.tell("large", event="synchronization", size=2_000_000)
+        server.send("large", event="synchronization", size=2_000_000)
         start = now()
-        await eventually(lambda: events or not wire.connected)
+        await eventually(lambda: events or not socket.connected)
         took = now() - start
-        assert wire.connected
+        assert socket.connected
         assert took > interval + timeout
         assert len(server.seen("ping")) - pings >= 4
         assert not server.seen("disconnect")
         relay.bytes_per_second = None
-        await wire.probe()
-        await wire.close()
+        await socket.probe()
+        await socket.close()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_line_that_goes_silent(
-    sockets: Sockets, serve: Serve, version: str
-) -> None:
-    """A network that swallows everything is known within pingInterval + pingTimeout."""
+async def test_silent_network(sockets: Sockets, serve: Serve, version: str) -> None:
+    """A network that drops everything is noticed within pingInterval + pingTimeout."""
     server = await serve(version, pingInterval=300, pingTimeout=1500)
     async with Relay(server.port) as relay:
-        wire = await sockets.connect(relay.url)
+        socket = await sockets.connect(relay.url)
         await server.wait("ping")
         relay.silent = True
         start = now()
-        assert await wire.wait_closed() == "the server stopped answering"
+        assert await socket.wait_closed() == "the server stopped answering"
         assert now() - start < 1.8 + SLACK
         await eventually(lambda: not connections_to(relay.port))
 
@@ -272,10 +272,10 @@ async def test_line_that_goes_silent(
 async def test_frame_over_the_limit(
     sockets: Sockets, server: Server, events: Events
 ) -> None:
-    """A frame over the limit ends the socket, and a new one can be made."""
-    wire = await sockets.connect(server.url)
-    server.tell("large", event="synchronization", size=4 * 1024 * 1024)
-    assert "websocket error" in await wire.wait_closed()
+    """It closes the socket, and a new one can be opened."""
+    socket = await sockets.connect(server.url)
+    server.send("large", event="synchronization", size=4 * 1024 * 1024)
+    assert "websocket error" in await socket.wait_closed()
     assert not events
     await is_gone(server)
     again = await sockets.connect(server.url)
@@ -285,7 +285,7 @@ async def test_frame_over_the_limit(
 async def test_connect_cancelled_on_a_frozen_server(
     sockets: Sockets, server: Server
 ) -> None:
-    """A connect to a server that accepts and says nothing can be given up."""
+    """Connecting to a server that does not answer can be canceled."""
     server.freeze()
     task = asyncio.create_task(sockets.connect(server.url))
     await eventually(lambda: connections_to(server.port))
@@ -296,11 +296,11 @@ async def test_connect_cancelled_on_a_frozen_server(
 
 
 async def test_many_sockets_in_a_row(sockets: Sockets, server: Server) -> None:
-    """Sockets come and go without a trace in the process's table of open files."""
+    """No open file is left after many sockets."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for count in range(1, 21):
-        wire = await sockets.connect(server.url)
-        await wire.close()
+        socket = await sockets.connect(server.url)
+        await socket.close()
         await server.wait("engine closed", count)
     await is_gone(server)
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
