@@ -1,4 +1,4 @@
-"""What the tests of the alarm share: a home with phones, in which an hour takes no time."""
+"""Support for the tests of the blueprint: a home with phones and a clock that can be moved."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ ALSO_DO = {
 
 
 class Pager(NotifyEntity):
-    """Somebody who reads messages."""
+    """A notify entity that keeps its messages."""
 
     _attr_name = "Pager"
     _attr_unique_id = "pager"
@@ -67,14 +67,14 @@ class Pager(NotifyEntity):
 
     @override
     async def async_send_message(self, message: str, title: str | None = None) -> None:
-        """Read a message."""
+        """Keep a message."""
         self.messages.append(f"{title}: {message}")
 
 
 async def add_pager(hass: HomeAssistant) -> Pager:
     """Add a pager to the home."""
     pager = Pager()
-    # Home Assistant never runs without
+    # Home Assistant always has this integration
     assert await async_setup_component(hass, "persistent_notification", {})
     assert await async_setup_component(hass, notify.DOMAIN, {})
     await hass.data[DATA_COMPONENT].async_add_entities([pager])
@@ -83,7 +83,7 @@ async def add_pager(hass: HomeAssistant) -> Pager:
 
 
 class PushServer:
-    """What Google and Apple are to phones: keeps what each of them gets."""
+    """A stand-in for the push services of Google and Apple, which keeps the messages."""
 
     def __init__(self) -> None:
         """Start without messages."""
@@ -95,11 +95,11 @@ class PushServer:
     @classmethod
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[PushServer]:
-        """Run one on loopback."""
+        """Run a push server on loopback."""
         server = cls()
         app = web.Application()
         app.router.add_post("/push", server._receive)
-        # aiohttp's log of accesses cannot bear a clock that stands still
+        # aiohttp's access log fails while the clock is frozen
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -111,7 +111,7 @@ class PushServer:
             await runner.cleanup()
 
     async def _receive(self, request: web.Request) -> web.Response:
-        """Keep a message, as a phone would get it."""
+        """Keep a message for a phone."""
         body = await request.json()
         token = body.pop("push_token")
         del body["registration_info"]
@@ -142,7 +142,7 @@ class Phones:
     """The phones of a home, registered as the app does it."""
 
     def __init__(self, hass: HomeAssistant, client: Any, server: PushServer) -> None:
-        """Take where they register, and who delivers to them."""
+        """Store the client to register with, and the push server."""
         self._hass = hass
         self._client = client
         self._server = server
@@ -154,7 +154,7 @@ class Phones:
         hass_client: ClientSessionGenerator,
         server: PushServer,
     ) -> Phones:
-        """Set up what the app talks to."""
+        """Set up the integrations that the app uses, and return the phones of a home."""
         assert await async_setup_component(hass, "mobile_app", {})
         assert await async_setup_component(hass, notify.DOMAIN, {})
         await hass.async_block_till_done()
@@ -214,14 +214,14 @@ class Phones:
 
 
 async def settle(hass: HomeAssistant) -> None:
-    """Wait until there is nothing to do but to wait."""
+    """Wait set_time all tasks only wait for time to pass."""
     await asyncio.sleep(0)
     while hass.loop._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
 def blueprint_config(hass: HomeAssistant, **inputs: Any) -> dict[str, Any]:
-    """Put the blueprint where Home Assistant looks for it; return an automation made from it."""
+    """Copy the blueprint to its folder; return an automation made from it."""
     folder = Path(hass.config.path("blueprints", "automation", DOMAIN))
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(BLUEPRINT, folder)
@@ -233,7 +233,7 @@ def blueprint_config(hass: HomeAssistant, **inputs: Any) -> dict[str, Any]:
 
 
 def blueprint() -> dict[str, Any]:
-    """Return the blueprint as it is read."""
+    """Return the parsed blueprint."""
     return load_yaml_dict(str(BLUEPRINT))
 
 
@@ -247,7 +247,7 @@ class Home:
         monitors: list[FakeMonitor],
         pager: Pager,
     ) -> None:
-        """Take what there is in the home."""
+        """Store the fixtures of the home."""
         self.hass = hass
         self.freezer = freezer
         self._monitors = monitors
@@ -256,7 +256,7 @@ class Home:
 
     @property
     def monitor(self) -> FakeMonitor:
-        """Return the monitor in use: a reload makes another one."""
+        """Return the current monitor; a reload creates a new one."""
         return self._monitors[-1]
 
     @property
@@ -276,12 +276,12 @@ class Home:
         return device_of(self.hass, self.entry, self.entry.entry_id).id
 
     def config(self, *accounts: str, **inputs: Any) -> dict[str, Any]:
-        """Return an automation made from the blueprint."""
+        """Return the configuration of an automation made from the blueprint."""
         inputs.setdefault("accounts", [self.device(account) for account in accounts])
         return blueprint_config(self.hass, **inputs)
 
     async def automate(self, *accounts: str, **inputs: Any) -> None:
-        """Make an automation from the blueprint."""
+        """Create an automation from the blueprint."""
         config = self.config(*accounts, **inputs)
         assert await async_setup_component(
             self.hass, automation.DOMAIN, {automation.DOMAIN: [config]}
@@ -290,7 +290,7 @@ class Home:
         assert value(self.hass, "automation.one") == "on"
 
     async def save(self, *accounts: str, **inputs: Any) -> None:
-        """Save the automation, which loads it anew."""
+        """Save the automation, which reloads it."""
         config = self.config(*accounts, **inputs)
         with patch(
             "homeassistant.config.async_hass_config_yaml",
@@ -313,21 +313,21 @@ class Home:
         self.monitor.push(ACCOUNTS[account].account_id, link)
         await self.hass.async_block_till_done()
 
-    async def lasts(self, *, minutes: float = 0, hours: float = 0) -> None:
-        """Let time pass, by the half minute."""
+    async def wait(self, *, minutes: float = 0, hours: float = 0) -> None:
+        """Move the clock, by half minutes."""
         end = self.now + timedelta(minutes=minutes, hours=hours)
         while self.now < end:
-            await self.until(min(end, self.now + timedelta(seconds=30)))
+            await self.set_time(min(end, self.now + timedelta(seconds=30)))
 
-    async def until(self, moment: datetime) -> None:
-        """Let it be a moment."""
+    async def set_time(self, moment: datetime) -> None:
+        """Move the clock to a time."""
         self.freezer.move_to(moment)
         async_fire_time_changed(self.hass, moment)
         await self.hass.async_block_till_done()
 
     @property
     def now(self) -> datetime:
-        """Return what time it is."""
+        """Return the current time."""
         return datetime.now(UTC)
 
     def messages(self) -> list[str]:
@@ -337,13 +337,13 @@ class Home:
         return messages
 
     def phases(self) -> list[str]:
-        """Return what the actions that a person added were told of since the last call."""
+        """Return the phases in the added actions' variables since the last call."""
         phases = [event.data["phase"] for event in self.did]
         self.did.clear()
         return phases
 
     def shown(self) -> dict[str, str]:
-        """Return the notifications that Home Assistant shows itself: titles by id."""
+        """Return the titles of the persistent notifications, by id."""
         notifications = _async_get_or_create_notifications(self.hass)
         return {
             key: str(notification["title"])
@@ -363,14 +363,14 @@ class Home:
     def reconnects_fail(
         self, outcome: Outcome = Outcome.TIMED_OUT, error: str | None = None
     ) -> None:
-        """Let no reconnect bring a terminal back."""
+        """Make every reconnect fail."""
         for account in ACCOUNTS.values():
             self.monitor.reconnect_results[account.account_id] = [
                 ReconnectResult(outcome, 60.0, error)
             ] * 20
 
     def reconnects_work(self) -> None:
-        """Let the next reconnect bring a terminal back."""
+        """Make the next reconnect succeed."""
         self.monitor.reconnect_results.clear()
         ask = self.monitor.reconnect
 

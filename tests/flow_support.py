@@ -1,4 +1,4 @@
-"""What the tests of the flows share: every form and abort that a test meets has its texts."""
+"""Support for the tests of flows; checks that every form and abort has its texts."""
 
 from collections.abc import Iterator
 import json
@@ -19,12 +19,12 @@ TEXTS: dict[str, Any] = json.loads(
     (PACKAGE / "translations" / "en.json").read_text(encoding="utf-8")
 )
 
-# What Home Assistant aborts with by itself has its texts there
+# Home Assistant has the texts of these reasons, which it uses by itself
 OF_HOME_ASSISTANT = frozenset({"reauth_successful", "reconfigure_successful"})
 
 
 def check_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look up the texts of all that flows answer from now on."""
+    """Check the texts of all results of flows from now on."""
     handle_step = FlowManager._async_handle_step
 
     async def checked(*args: Any) -> Any:
@@ -36,12 +36,12 @@ def check_texts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def placeholders(text: str) -> set[str]:
-    """Return the placeholders of a text."""
+    """Return the placeholders in a text."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
 def fields(schema: vol.Schema) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the path of the section and the name of each field of a form."""
+    """Yield the section and the name of each field of a form."""
     for marker, kind in schema.schema.items():
         if isinstance(kind, section):
             for _, name in fields(kind.schema):
@@ -51,7 +51,7 @@ def fields(schema: vol.Schema) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def suggested(schema: vol.Schema) -> dict[str, Any]:
-    """Return the values with which a form starts."""
+    """Return the suggested values of a form."""
     values: dict[str, Any] = {}
     for marker, kind in schema.schema.items():
         if isinstance(kind, section):
@@ -62,7 +62,7 @@ def suggested(schema: vol.Schema) -> dict[str, Any]:
 
 
 def options(schema: vol.Schema, field: str) -> dict[str, str]:
-    """Return the values and labels that a field offers."""
+    """Return the values and labels of a field's options."""
     return {
         option["value"]: option["label"]
         for option in schema.schema[field].config["options"]
@@ -70,20 +70,20 @@ def options(schema: vol.Schema, field: str) -> dict[str, str]:
 
 
 def preselected(schema: vol.Schema, field: str) -> list[str]:
-    """Return what a field has selected at first."""
+    """Return the default selection of a field."""
     marker = next(marker for marker in schema.schema if marker == field)
     return list(marker.default())
 
 
 def account(number: int, **kwargs: Any) -> Account:
-    """Return a deployed account with an id of its own."""
+    """Return a deployed account."""
     account_id = f"33333333-aaaa-4bbb-8ccc-{number:012}"
     kwargs = {"name": f"Account {number:03}", "state": "DEPLOYED"} | kwargs
     return Account(account_id=account_id, **kwargs)
 
 
 def _check(result: Any) -> None:
-    """Look up the texts of one answer of a flow of ours."""
+    """Check the texts of a result of one of our flows."""
     handler = result["handler"]
     if isinstance(handler, tuple):
         texts = TEXTS["config_subentries"][handler[1]]
@@ -95,7 +95,7 @@ def _check(result: Any) -> None:
         text = texts["abort"][result["reason"]]
         assert placeholders(text) <= set(result["description_placeholders"] or ())
     elif result["type"] is FlowResultType.FORM:
-        # As the views for the frontend do
+        # As Home Assistant's views for the frontend do
         shown_fields = to_field_list(
             result["data_schema"], custom_serializer=cv.custom_serializer
         )

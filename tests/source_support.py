@@ -1,4 +1,4 @@
-"""What the checks of the integration's own files share: its code as trees, its texts as paths."""
+"""Support for the checks of the integration's files: syntax trees and texts."""
 
 import ast
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ MODULES = {
 }
 ICONS: dict[str, Any] = json.loads((PACKAGE / "icons.json").read_text(encoding="utf-8"))
 
-# What Home Assistant offers by description: its file, and its icons' key
+# The files that describe actions, triggers and conditions, and their keys in icons.json
 DESCRIBED = {
     "services": "service",
     "triggers": "trigger",
@@ -33,7 +33,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
 
 
 def calls(*modules: str) -> Iterator[tuple[str, ast.Call]]:
-    """Yield every call in some modules, or in all, with the name of what is called."""
+    """Yield every call in some modules, or in all, with the name of the function."""
     for name in modules or MODULES:
         for node in ast.walk(MODULES[name]):
             if isinstance(node, ast.Call):
@@ -50,14 +50,14 @@ def keyword(call: ast.Call, name: str) -> ast.expr | None:
 
 
 def literal(node: ast.expr | None) -> str | None:
-    """Return a text that stands in the code."""
+    """Return a string constant."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return None
 
 
 def keys(node: ast.expr | None) -> set[str]:
-    """Return the keys of a dictionary that stands in the code; none where there is none."""
+    """Return the keys of a dictionary display, or none."""
     if node is None:
         return set()
     assert isinstance(node, ast.Dict), ast.unparse(node)
@@ -67,7 +67,7 @@ def keys(node: ast.expr | None) -> set[str]:
 
 
 def constants(*modules: str) -> set[str]:
-    """Return every text that stands in the code of some modules, or of all."""
+    """Return every string constant in some modules, or in all."""
     return {
         node.value
         for name in modules or MODULES

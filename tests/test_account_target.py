@@ -1,4 +1,4 @@
-"""The accounts that a target means."""
+"""Test how targets are resolved to accounts."""
 
 from typing import Any
 
@@ -28,14 +28,14 @@ type Target = dict[str, Any]
 
 
 def meant(hass: HomeAssistant, target: Target | TargetSelection) -> set[str]:
-    """Return the ids of the accounts that a target means."""
+    """Return the ids of the accounts in a target."""
     return {account_id for _entry, account_id in async_target_accounts(hass, target)}
 
 
 def place_device(
     hass: HomeAssistant, entry: MockConfigEntry, identifier: str, **changes: Any
 ) -> None:
-    """Change the device of an account, or the hub's."""
+    """Change the device of an account, or of the hub."""
     device = device_of(hass, entry, identifier)
     dr.async_get(hass).async_update_device(device.id, **changes)
 
@@ -44,7 +44,7 @@ def place_device(
 async def targets(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> dict[str, Target]:
-    """Return a target of each kind: those that mean both accounts, and those that mean Swing."""
+    """Return targets of each kind: those with both accounts, and those with Swing only."""
     entry = mock_config_entry
     hub = device_of(hass, entry, entry.entry_id)
     swing, scalp = (
@@ -130,13 +130,13 @@ OF_SWING = (
 
 @pytest.mark.parametrize("kind", OF_BOTH)
 def test_both(hass: HomeAssistant, targets: dict[str, Target], kind: str) -> None:
-    """Several accounts can be meant in several ways."""
+    """A target can contain several accounts."""
     assert meant(hass, targets[kind]) == BOTH
 
 
 @pytest.mark.parametrize("kind", OF_SWING)
 def test_one(hass: HomeAssistant, targets: dict[str, Target], kind: str) -> None:
-    """Whatever of an account is meant, the account is."""
+    """A target can contain one account."""
     assert meant(hass, targets[kind]) == {SWING_ID}
 
 
@@ -144,17 +144,17 @@ def test_one(hass: HomeAssistant, targets: dict[str, Target], kind: str) -> None
 def test_exclude_one(
     hass: HomeAssistant, targets: dict[str, Target], kind: str
 ) -> None:
-    """Whatever of an account is excluded, the account is, and the others stay."""
+    """An excluded account is left out, and the others stay."""
     for excluded in OF_SWING:
         target = {**targets[kind], "exclude": targets[excluded]}
         assert meant(hass, target) == {SCALP_ID}, excluded
 
 
 @pytest.mark.parametrize("kind", [*OF_BOTH, *OF_SWING])
-def test_exclude_all_that_is_meant(
+def test_exclude_everything(
     hass: HomeAssistant, targets: dict[str, Target], kind: str
 ) -> None:
-    """Nothing is left, a device without the entities that are excluded included."""
+    """Nothing is left, even of a device whose entities are all excluded."""
     for excluded in OF_BOTH if kind in OF_BOTH else (*OF_BOTH, *OF_SWING):
         target = {**targets[kind], "exclude": targets[excluded]}
         assert meant(hass, target) == set(), excluded
@@ -162,7 +162,7 @@ def test_exclude_all_that_is_meant(
 
 @pytest.mark.parametrize("kind", OF_BOTH)
 def test_selection(hass: HomeAssistant, targets: dict[str, Target], kind: str) -> None:
-    """What Home Assistant makes of a target means the same, since it knows `exclude`."""
+    """Home Assistant's own target selection with `exclude` gives the same result."""
     for excluded in OF_SWING:
         selection = TargetSelection({**targets[kind], "exclude": targets[excluded]})
         left = {SCALP_ID} if hasattr(selection, "exclude") else BOTH
@@ -170,7 +170,7 @@ def test_selection(hass: HomeAssistant, targets: dict[str, Target], kind: str) -
 
 
 def test_exclude_nothing(hass: HomeAssistant, targets: dict[str, Target]) -> None:
-    """What is empty or not there takes nothing away."""
+    """An empty `exclude` has no effect."""
     for exclude in (
         {},
         {"entity_id": "none"},
@@ -182,20 +182,20 @@ def test_exclude_nothing(hass: HomeAssistant, targets: dict[str, Target]) -> Non
 def test_exclude_without_a_target(
     hass: HomeAssistant, targets: dict[str, Target]
 ) -> None:
-    """A target that only excludes means nothing."""
+    """A target with only an `exclude` is empty."""
     assert meant(hass, {"exclude": targets["device"]}) == set()
 
 
 @pytest.mark.parametrize("by", ["area_id", "floor_id", "label_id"])
 @pytest.mark.parametrize("part", ["device", "entity"])
-def test_hub_that_is_not_named(
+def test_hub_in_a_group(
     hass: HomeAssistant,
     targets: dict[str, Target],
     mock_config_entry: MockConfigEntry,
     by: str,
     part: str,
 ) -> None:
-    """Where the hub is in an area or has a label, the accounts there are meant, not all of them."""
+    """An area or label of the hub stands for the accounts in it, not for all accounts."""
     entry = mock_config_entry
     changes: dict[str, Any] = (
         {"labels": {"of_the_device"}}
@@ -215,10 +215,10 @@ def test_hub_that_is_not_named(
 
 @pytest.mark.parametrize("how", ["hidden_by", "disabled_by"])
 @pytest.mark.parametrize("kind", ["area of an entity", "label of an entity"])
-def test_entity_that_its_user_hides(
+def test_hidden_entity(
     hass: HomeAssistant, targets: dict[str, Target], kind: str, how: str
 ) -> None:
-    """An entity that carries the area or the label itself means its account, shown or not."""
+    """An entity with its own area or label stands for its account, even if it is hidden."""
     by: dict[str, Any] = {
         "hidden_by": er.RegistryEntryHider.USER,
         "disabled_by": er.RegistryEntryDisabler.USER,
@@ -231,10 +231,10 @@ def test_entity_that_its_user_hides(
     assert meant(hass, {**targets["all"], "exclude": targets[kind]}) == {SCALP_ID}
 
 
-async def test_device_that_its_user_disabled(
+async def test_disabled_device(
     hass: HomeAssistant, targets: dict[str, Target], mock_config_entry: MockConfigEntry
 ) -> None:
-    """It is not meant by what it is in; excluded it is all the same."""
+    """It is not in the target by its area or label, but it can be excluded by them."""
     place_device(
         hass, mock_config_entry, SWING_ID, disabled_by=dr.DeviceEntryDisabler.USER
     )
@@ -246,10 +246,10 @@ async def test_device_that_its_user_disabled(
     assert meant(hass, targets["all"]) == BOTH
 
 
-async def test_entry_that_its_user_disabled(
+async def test_disabled_entry(
     hass: HomeAssistant, targets: dict[str, Target], mock_config_entry: MockConfigEntry
 ) -> None:
-    """`all` leaves it out; who names one of its accounts means it."""
+    """`all` does not contain its accounts; naming them does."""
     await hass.config_entries.async_set_disabled_by(
         mock_config_entry.entry_id, ConfigEntryDisabler.USER
     )
@@ -262,7 +262,7 @@ async def test_entry_that_its_user_disabled(
 
 
 def test_foreign(hass: HomeAssistant, targets: dict[str, Target]) -> None:
-    """What is not ours is left out."""
+    """Entities and devices of other integrations are ignored."""
     other = MockConfigEntry(domain="other")
     other.add_to_hass(hass)
     device = dr.async_get(hass).async_get_or_create(

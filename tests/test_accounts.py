@@ -1,4 +1,4 @@
-"""Accounts under watch: what REST says of them, and a reconnect that reads it again."""
+"""Test the facts of accounts from REST, and reconnects that read them again."""
 
 import asyncio
 from dataclasses import replace
@@ -56,7 +56,7 @@ async def test_facts_at_setup(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """The monitor is told what REST says of each account: one listing for all."""
+    """The monitor gets the facts of each account from one listing."""
     replica = Replica(account_id="r", region="singapore", state="DEPLOYED")
     provisioning.accounts.return_value = [
         UNDEPLOYED,
@@ -78,7 +78,7 @@ async def test_facts_at_setup(
 async def test_slow_reread(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """Every 15 minutes the facts are read again."""
+    """The facts are read again every 15 minutes."""
     assert timedelta(minutes=15) == REREAD_INTERVAL
     monitor.facts.clear()
     replica = Replica(account_id="r", region="singapore", state="DEPLOYED")
@@ -104,7 +104,7 @@ async def test_reread_leaves_room_for_others(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """Between some accounts and the next, something else gets its turn: one may be removed then."""
+    """The loop runs other tasks between accounts, which may be removed then."""
     scalp = mock_config_entry.get_subentries_of_type("account")[1]
     monitor.facts.clear()
 
@@ -134,7 +134,7 @@ async def test_reread_that_fails(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It changes nothing, makes nothing unavailable, and is no matter for the log."""
+    """Nothing changes, nothing becomes unavailable, and nothing is logged."""
     monitor.facts.clear()
     caplog.clear()
     provisioning.accounts.side_effect = CannotConnectError("down")
@@ -153,7 +153,7 @@ async def test_reread_that_fails(
 async def test_reread_without_permission(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """A 403 while running says nothing of the token."""
+    """A 403 while running is no evidence about the token."""
     provisioning.accounts.side_effect = ForbiddenError("no")
 
     await pass_time(hass, REREAD_INTERVAL)
@@ -166,7 +166,7 @@ async def test_reread_without_permission(
 async def test_first_listing_is_forbidden(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """A 403 may pass: the next poll asks again, and then everything is known."""
+    """A 403 may be temporary: after the next poll everything is known."""
     provisioning.accounts.side_effect = ForbiddenError("no")
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
@@ -182,7 +182,7 @@ async def test_first_listing_is_forbidden(
 async def test_reread_with_a_refused_token(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """The monitor is asked to make sure."""
+    """The monitor checks the token."""
     provisioning.accounts.side_effect = UnauthorizedError("no")
 
     await pass_time(hass, REREAD_INTERVAL)
@@ -192,13 +192,13 @@ async def test_reread_with_a_refused_token(
 
 
 @pytest.mark.usefixtures("listed_long_ago")
-async def test_slow_reread_does_what_a_quick_one_was_to_do(
+async def test_slow_reread_replaces_a_quick_one(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """A listing that comes first is the one that was wanted."""
+    """A listing that comes earlier replaces the scheduled one."""
     provisioning.accounts.reset_mock()
     monitor.push(SWING.account_id, DISCONNECTED)
 
@@ -212,7 +212,7 @@ async def test_slow_reread_does_what_a_quick_one_was_to_do(
 async def test_quick_reread_is_quick(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """Accounts that go off together cost one listing, a second later."""
+    """Accounts that go off together cause one listing, a second later."""
     provisioning.accounts.reset_mock()
     for account in (SWING, SCALP):
         monitor.push(account.account_id, DISCONNECTED)
@@ -224,7 +224,7 @@ async def test_quick_reread_is_quick(
 async def test_no_reread_without_permission(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """A token that cannot list accounts is not asked to, whatever happens."""
+    """REST is not used with a token that cannot list accounts."""
     entry = make_entry(SWING, token=make_jwt(provisioning=False))
     await setup_entry(hass, entry)
 
@@ -235,13 +235,13 @@ async def test_no_reread_without_permission(
     provisioning.accounts.assert_not_called()
 
 
-async def test_account_in_motion(
+async def test_account_being_deployed(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """An account that is being deployed is looked at every minute until it is."""
+    """It is read every minute until it is deployed."""
     provisioning.accounts.return_value = [replace(SWING, state="DEPLOYING"), SCALP]
     await setup_entry(hass, mock_config_entry)
     await pass_time(hass, REREAD_PAUSE)
@@ -260,7 +260,7 @@ async def test_unload_ends_rereads(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """After an unload nothing is read."""
+    """Nothing is read after an unload."""
     facts = data_of(mock_config_entry).facts
     monitor.push(SWING.account_id, DISCONNECTED)
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
@@ -282,7 +282,7 @@ async def test_deployed_a_minute_ago(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """An account that seems not to be deployed is looked up once more, and then reconnected."""
+    """An account that seems undeployed is read once more, and then reconnected."""
     monitor.facts.clear()
     monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
     moved = replace(SWING, region="singapore")
@@ -313,7 +313,7 @@ async def test_not_deployed(
     provisioning: MagicMock,
     answer: Account | Exception,
 ) -> None:
-    """Where the second look changes nothing, the answer stays."""
+    """If the second read shows no change, the outcome stays."""
     monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
     provisioning.account.side_effect = [answer]
 
@@ -331,7 +331,7 @@ async def test_not_deployed_and_removed(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """An account that is removed while somebody waits for it is not looked up."""
+    """An account that is removed while a caller waits is not read."""
     first = next(iter(mock_config_entry.subentries))
     reconnect = data_of(mock_config_entry).accounts.async_reconnect
 
@@ -346,13 +346,13 @@ async def test_not_deployed_and_removed(
     provisioning.account.assert_not_called()
 
 
-async def test_removed_while_it_is_looked_up(
+async def test_removed_while_it_is_read(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """What is learnt of an account that was removed meanwhile is of no use."""
+    """The result for a removed account is ignored."""
     first = next(iter(mock_config_entry.subentries))
 
     async def remove(_account_id: str) -> Account:
@@ -376,7 +376,7 @@ async def test_not_deployed_and_no_answer(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """The second look keeps to the caller's timeout."""
+    """The second read respects the caller's timeout."""
 
     async def hang(_account_id: str) -> None:
         await asyncio.Event().wait()
@@ -395,7 +395,7 @@ async def test_not_deployed_and_no_answer(
 async def test_not_deployed_and_no_permission(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """A token that cannot use REST is not used there."""
+    """REST is not used with a token that cannot use it."""
     entry = make_entry(SWING, token=make_jwt(provisioning=False))
     await setup_entry(hass, entry)
     monitors[0].reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT]
@@ -406,13 +406,13 @@ async def test_not_deployed_and_no_permission(
     provisioning.account.assert_not_called()
 
 
-# -- what a terminal wants to know ---------------------------------------------------------------
+# -- facts that a terminal requests --------------------------------------------------------------
 
 
-async def test_facts_that_a_terminal_wants(
+async def test_facts_of_a_few_terminals(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """While a listing is not allowed yet, a few accounts are read singly, each once however often it asks."""
+    """While listing is not allowed yet, a few accounts are read individually, each once."""
     provisioning.accounts.reset_mock()
     provisioning.account.side_effect = None
     provisioning.account.return_value = replace(
@@ -430,13 +430,13 @@ async def test_facts_that_a_terminal_wants(
     assert read_since >= asked_at
 
 
-async def test_facts_that_many_terminals_want(
+async def test_facts_of_many_terminals(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """One listing answers all, as soon as MetaApi allows one."""
+    """One listing answers all requests, as soon as MetaApi allows one."""
     provisioning.accounts.reset_mock()
     data_of(mock_config_entry).facts._pauses.listing = 0.0
     for account in (SWING, SCALP):
@@ -447,13 +447,13 @@ async def test_facts_that_many_terminals_want(
     assert set(monitor.connections) == {SWING.account_id, SCALP.account_id}
 
 
-async def test_nobody_answers_after_the_end(
+async def test_facts_after_an_unload(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """What was asked for before an unload is read no more."""
+    """Facts that were requested before an unload are not read."""
     monitor.on_facts_wanted(SWING.account_id)
     await hass.config_entries.async_unload(mock_config_entry.entry_id)
     provisioning.accounts.reset_mock()

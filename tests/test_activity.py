@@ -1,4 +1,4 @@
-"""What Activity shows of an outage, by the real logbook: few rows, and who reconnected."""
+"""Test what Activity shows of an outage, with the real logbook: few rows, and who reconnected."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,7 +52,7 @@ async def monitor(
     provisioning: MagicMock,
 ) -> FakeMonitor:
     """Set up the logbook and the entry, with both accounts connected."""
-    # what the logbook needs of them is a place for its panel and its views
+    # The logbook needs these only to register its panel and its views
     hass.config.components |= {"frontend", "http"}
     hass.http = MagicMock()
     assert await async_setup_component(hass, "logbook", {})
@@ -67,10 +67,10 @@ async def monitor(
     return fake
 
 
-def let_reconnect(
+def reconnect_slowly(
     monitor: FakeMonitor, freezer: FrozenDateTimeFactory, outcome: Outcome
 ) -> None:
-    """Let an attempt take longer than an entity remembers its context."""
+    """Make a reconnect take longer than an entity keeps its context."""
 
     async def reconnect(account_id: str, timeout: float = 60.0) -> ReconnectResult:
         monitor.push(account_id, RECONNECTING)
@@ -90,7 +90,7 @@ def let_reconnect(
 async def rows(
     hass: HomeAssistant, since: datetime, entity_ids: list[str]
 ) -> list[dict[str, Any]]:
-    """Return what Activity shows of entities."""
+    """Return the rows of entities in Activity."""
     await async_wait_recording_done(hass)
     processor = EventProcessor(
         hass, async_determine_event_types(hass, entity_ids, None), entity_ids
@@ -103,7 +103,7 @@ async def rows(
 async def outage(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> datetime:
-    """Let a terminal drop, and return the moment before."""
+    """Drop a terminal, and return the time before."""
     freezer.tick(60)
     since = dt_util.utcnow()
     freezer.tick(1)
@@ -119,8 +119,8 @@ async def test_reconnected_by_a_person(
     hass_admin_user: MockUser,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An outage is three rows on the dashboard: lost, what the person's attempt came to, and back."""
-    let_reconnect(monitor, freezer, Outcome.AUTHENTICATED)
+    """An outage has three rows: the loss, the result of the attempt, and the return."""
+    reconnect_slowly(monitor, freezer, Outcome.AUTHENTICATED)
     since = await outage(hass, monitor, freezer)
     await hass.services.async_call(
         "button",
@@ -151,7 +151,7 @@ async def test_reconnected_by_a_person(
 async def test_reconnected_by_an_automation(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """An attempt that failed, and was made by an automation, shows both; later news is nobody's."""
+    """A failed attempt shows the automation; later changes show nobody."""
     assert await async_setup_component(
         hass,
         "automation",
@@ -167,7 +167,7 @@ async def test_reconnected_by_an_automation(
             }
         },
     )
-    let_reconnect(monitor, freezer, Outcome.TIMED_OUT)
+    reconnect_slowly(monitor, freezer, Outcome.TIMED_OUT)
     since = await outage(hass, monitor, freezer)
     hass.bus.async_fire("repair")
     await hass.async_block_till_done()
@@ -188,7 +188,7 @@ async def test_reconnected_by_an_automation(
 async def test_an_outage_that_ends_by_itself(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """Without an attempt an outage is two rows."""
+    """An outage without an attempt has two rows."""
     since = await outage(hass, monitor, freezer)
     monitor.push(SWING.account_id, CONNECTED)
     await hass.async_block_till_done()
@@ -206,7 +206,7 @@ async def test_other_outages(
     mock_config_entry: MockConfigEntry,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A lost broker and a gap in sight are told as well; the first value and a reload are no outage."""
+    """A lost broker and a gap in sight have rows; the first value and a reload have none."""
     since = dt_util.utcnow() - timedelta(minutes=5)
     for state in (
         AccountState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
@@ -243,7 +243,7 @@ async def test_everything_that_follows_names_the_person(
     hass_admin_user: MockUser,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """On the page of the device every row that an attempt made names who made it, and no other does."""
+    """On the device page, exactly the rows that an attempt caused name the person."""
     entity_ids = [
         entity.entity_id
         for entity in er.async_entries_for_config_entry(
@@ -252,7 +252,7 @@ async def test_everything_that_follows_names_the_person(
         if "swing" in entity.entity_id
     ]
     assert len(entity_ids) == 7
-    let_reconnect(monitor, freezer, Outcome.AUTHENTICATED)
+    reconnect_slowly(monitor, freezer, Outcome.AUTHENTICATED)
     since = await outage(hass, monitor, freezer)
     await hass.services.async_call(
         "metaapi",
@@ -289,5 +289,5 @@ async def test_everything_that_follows_names_the_person(
 
 
 def shown_since(before: datetime) -> str:
-    """Return when the outage began, as its sensor shows it."""
+    """Return the time that the sensor *Disconnected since* shows."""
     return (before + timedelta(seconds=1)).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The shape of the source that ARCHITECTURE.md promises: floors without circles, pure rooms, small classes."""
+"""Test the rules of ARCHITECTURE.md: layers, no circular imports, small classes."""
 
 import ast
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def imported(name: str) -> Iterator[str]:
-    """Yield the dotted names that a module imports anywhere, also for type checking alone."""
+    """Yield the dotted names that a module imports anywhere, also for type checking."""
     path = modules()[name]
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     if path.name == "__init__.py":
@@ -63,13 +63,13 @@ def imported(name: str) -> Iterator[str]:
             stem = ".".join([*base, *(node.module or "").split(".")]).strip(".")
             names = [f"{stem}.{alias.name}" for alias in node.names]
             yield from names
-            # a package that is named only to reach a module of its own is not meant itself
+            # `from package import module` imports the module, not the package
             if not all(map(resolve, names)):
                 yield stem
 
 
 def resolve(name: str) -> str | None:
-    """Return the module of the project that a dotted name means; tests load the client as `api`."""
+    """Return the project's module with a dotted name; tests load the client as `api`."""
     if name.split(".", maxsplit=1)[0] == "api":
         name = f"custom_components.metaapi.{name}"
     for candidate in (name, f"{name}.__init__"):
@@ -80,7 +80,7 @@ def resolve(name: str) -> str | None:
 
 @cache
 def graph() -> dict[str, frozenset[str]]:
-    """Return which modules of the project each of them imports."""
+    """Return the project's modules that each module imports."""
     return {
         name: frozenset(
             found
@@ -92,7 +92,7 @@ def graph() -> dict[str, frozenset[str]]:
 
 
 def client_floors() -> dict[str, int]:
-    """Return the floor of each module of the client: one above the highest that it imports."""
+    """Return the layer of each module of the client: one above the highest one it imports."""
     prefix = "custom_components.metaapi.api."
     inside = {
         name: {one for one in needs if one.startswith(prefix)}
@@ -106,7 +106,7 @@ def client_floors() -> dict[str, int]:
 
 
 def attributes(node: ast.ClassDef) -> set[str]:
-    """Return the attributes that a class gives its instances, in its body or on `self`."""
+    """Return the instance attributes of a class, from its body and from `self`."""
     found = {
         statement.target.id
         for statement in node.body
@@ -126,7 +126,7 @@ def attributes(node: ast.ClassDef) -> set[str]:
 
 
 def classes() -> list[tuple[str, ast.ClassDef]]:
-    """Return every class of the integration, with the module that it is in."""
+    """Return every class of the integration, with its module."""
     return [
         (str(path.relative_to(INTEGRATION)), node)
         for path in sorted(INTEGRATION.rglob("*.py"))
@@ -136,7 +136,7 @@ def classes() -> list[tuple[str, ast.ClassDef]]:
 
 
 def test_no_circles() -> None:
-    """No modules import each other in a circle, type checking included."""
+    """There are no circular imports, including those for type checking."""
     try:
         TopologicalSorter(graph()).prepare()
     except CycleError as err:
@@ -144,7 +144,7 @@ def test_no_circles() -> None:
 
 
 def test_floors_of_the_client() -> None:
-    """The client has no more floors than a newcomer can keep in mind."""
+    """The client has few layers."""
     floors = client_floors()
     assert max(floors.values()) <= MOST_FLOORS, floors
 
@@ -164,12 +164,12 @@ def test_rooms_of_the_client() -> None:
 
 
 def test_state_machine_is_pure() -> None:
-    """The state machine does no I/O, waits for nothing and reads no clock of its own."""
+    """The state machine does no I/O, does not wait and does not read a clock."""
     for name in modules():
         if not name.startswith("custom_components.metaapi.api.terminal."):
             continue
         foreign = {one.split(".")[0] for one in imported(name) if resolve(one) is None}
-        # names that a module of ours defines resolve to no module
+        # Names defined in our modules are not modules
         foreign -= {"custom_components"}
         assert foreign <= PURE, name
         source = modules()[name].read_text("utf-8")
@@ -178,7 +178,7 @@ def test_state_machine_is_pure() -> None:
 
 
 def test_one_front_door() -> None:
-    """Home Assistant's side imports nothing of the client but its front door."""
+    """Home Assistant's side imports only the public names of the client."""
     for path in INTEGRATION.glob("*.py"):
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -199,14 +199,14 @@ def test_client_knows_no_home_assistant() -> None:
 
 
 def test_classes_are_small() -> None:
-    """No class is longer, or keeps more, than one person can hold in mind."""
+    """No class has too many lines or attributes."""
     measured = {
         f"{module}: {node.name}": (
             (node.end_lineno or 0) - node.lineno + 1,
             len(attributes(node)),
         )
         for module, node in classes()
-        # a table of constants, which nobody has to follow
+        # A table of constants
         if node.name != "Timing"
     }
     assert {

@@ -1,4 +1,4 @@
-"""The binary sensors: terminal, broker, and the link to MetaApi."""
+"""Test the binary sensors: terminal, broker, and the link to MetaApi."""
 
 from unittest.mock import MagicMock
 
@@ -40,7 +40,7 @@ async def test_entities(
     mock_config_entry: MockConfigEntry,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """The entities are what they are called."""
+    """The entities have the expected names and properties."""
     assert (
         describe_entities(hass, mock_config_entry, Platform.BINARY_SENSOR) == snapshot
     )
@@ -108,7 +108,7 @@ async def test_states(
     terminal: str,
     broker: str,
 ) -> None:
-    """Each state of a link shows, and the other account keeps its own."""
+    """Each state is shown, and the other account keeps its own."""
     monitor.push(SWING.account_id, link)
 
     assert value(hass, TERMINAL) == terminal
@@ -119,7 +119,7 @@ async def test_states(
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note which entities write their state."""
+    """Record which entities write their state."""
     entity_ids: list[str] = []
     write = Entity.async_write_ha_state
 
@@ -134,7 +134,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_written_only_on_change(
     hass: HomeAssistant, monitor: FakeMonitor, written: list[str]
 ) -> None:
-    """A push writes what changed of its own account, and nothing else."""
+    """A push writes only the states of its account that changed."""
     written.clear()
 
     monitor.push(SWING.account_id, CONNECTED)
@@ -157,14 +157,14 @@ async def test_written_only_on_change(
     assert written == [LINK]
 
 
-async def test_nothing_written_without_news(
+async def test_nothing_written_without_a_change(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
     written: list[str],
 ) -> None:
-    """What was written at set-up is not written again by the first push that brings no news."""
+    """The first push writes nothing if the state is the one from set-up."""
     await setup_entry(hass, mock_config_entry)
     written.clear()
 
@@ -177,8 +177,8 @@ async def test_nothing_written_without_news(
 async def test_listeners_end_with_the_entities(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """Every entity that listens to an account does so to its own, until it is removed."""
-    # terminal, broker, status, the watcher, and the record of outages
+    """Each entity listens to its own account, until it is removed."""
+    # Terminal, broker, status, the watcher, and the record of outages
     assert {key: len(listeners) for key, listeners in monitor.listeners.items()} == {
         SWING.account_id: 5,
         SCALP.account_id: 5,
@@ -194,7 +194,7 @@ async def test_listeners_end_with_the_entities(
 
 
 async def test_link(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The hub's sensor shows our own link, and is always there."""
+    """The hub's sensor shows our own connection, and is always available."""
     shown = []
     for connected, token_refused in (
         (None, False),

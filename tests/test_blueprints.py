@@ -1,4 +1,4 @@
-"""The blueprint, made into an automation of a home with the app's own phones."""
+"""Test the blueprint as an automation, in a home with the app's phones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -67,7 +67,7 @@ DOWN = "Terminal lost at 03:12 (MetaTrader 5, 90210, Broker-Live)."
 
 @pytest.fixture(autouse=True)
 def config_folder(hass: HomeAssistant, tmp_path: Path) -> None:
-    """Keep blueprints in a folder of the test's own."""
+    """Use a separate folder for blueprints."""
     hass.config.config_dir = str(tmp_path)
 
 
@@ -78,7 +78,7 @@ async def home(
     monitor: FakeMonitor,
     monitors: list[FakeMonitor],
 ) -> Home:
-    """Make a home in which no reconnect brings a terminal back."""
+    """Create a home in which every reconnect fails."""
     await hass.config.async_set_time_zone("Europe/Berlin")
     freezer.move_to(WEDNESDAY)
     home = Home(hass, freezer, monitors, await add_pager(hass))
@@ -88,7 +88,7 @@ async def home(
 
 @pytest.fixture
 async def push(socket_enabled: None) -> AsyncIterator[PushServer]:
-    """Run what delivers to phones."""
+    """Run the push server."""
     async with PushServer.running() as server:
         yield server
 
@@ -97,12 +97,12 @@ async def push(socket_enabled: None) -> AsyncIterator[PushServer]:
 async def phones(
     hass: HomeAssistant, hass_client: ClientSessionGenerator, push: PushServer
 ) -> Phones:
-    """Let phones register."""
+    """Register phones."""
     return await Phones.of(hass, hass_client, push)
 
 
 async def deliveries(hass: HomeAssistant) -> list[dict[str, Any]]:
-    """Return what the traces of the automation say of each delivery, the oldest first."""
+    """Return the deliveries in the automation's traces, oldest first."""
     await hass.async_block_till_done()
     found: list[dict[str, Any]] = []
     for listed in await async_list_traces(hass, automation.DOMAIN, "automation.one"):
@@ -120,7 +120,7 @@ async def deliveries(hass: HomeAssistant) -> list[dict[str, Any]]:
 
 
 async def test_import(hass: HomeAssistant, aioclient_mock: AiohttpClientMocker) -> None:
-    """Home Assistant takes the blueprint from its link, which is the one that it names itself."""
+    """Home Assistant imports the blueprint from its source URL."""
     path = f"blueprints/automation/{DOMAIN}/{NAME}.yaml"
     aioclient_mock.get(
         f"https://raw.githubusercontent.com/ha-metaapi/ha-metaapi/main/{path}",
@@ -136,7 +136,7 @@ async def test_import(hass: HomeAssistant, aioclient_mock: AiohttpClientMocker) 
 
 
 def test_only_delivers() -> None:
-    """It is short, and waits for nothing: state and waiting are the triggers'."""
+    """The blueprint is short and does not wait; the triggers have the state."""
     text = BLUEPRINT.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 200
     for waiting in ("wait_template", "wait_for_trigger", "delay:", "while:", "until:"):
@@ -191,9 +191,9 @@ async def test_story(
     language: str,
     wake: str,
 ) -> None:
-    """From the drop to the all-clear, as an Android phone and an iPhone get it."""
+    """Follow the messages from the drop to the return, on Android and iOS."""
     await hass.config.async_update(language=language)
-    # as Home Assistant does when its language changes
+    # As Home Assistant does when its language changes
     await async_get_translations(hass, language, "common", {DOMAIN})
     android = await phones.add(ANDROID)
     ios = await phones.add(IOS, apple=True)
@@ -205,9 +205,9 @@ async def test_story(
         url="/lovelace/trading",
     )
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     assert list(home.shown().values()) == [TEXTS[language]["down"]]
-    await home.lasts(minutes=59)
+    await home.wait(minutes=59)
     await home.show("swing", CONNECTED)
     assert home.shown() == {}
 
@@ -270,11 +270,11 @@ async def test_story(
 
 
 async def test_button(home: Home, phones: Phones, push: PushServer) -> None:
-    """The button of a message reconnects; what comes of it is told."""
+    """The button of a message reconnects, and the result is sent."""
     phone = await phones.add(ANDROID)
     await home.automate("swing", phones=[phone.device_id], reconnect=False)
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     (message,) = push.received(ANDROID)
     home.reconnects_fail(Outcome.REFUSED, "no such terminal")
     await phones.press(phone, message)
@@ -291,7 +291,7 @@ async def test_button(home: Home, phones: Phones, push: PushServer) -> None:
 async def test_button_of_another_account(
     home: Home, phones: Phones, push: PushServer
 ) -> None:
-    """An automation answers for its own accounts; with MetaApi itself, for all."""
+    """An automation handles its own accounts only; one for the hub handles all."""
     phone = await phones.add(ANDROID)
     button = {
         "data": {"actions": [{"action": f"METAAPI_RECONNECT_{home.device('scalp')}"}]}
@@ -308,10 +308,8 @@ async def test_button_of_another_account(
     assert home.reconnects() == ["scalp"]
 
 
-async def test_button_that_cannot_do_anything(
-    hass: HomeAssistant, home: Home, phones: Phones
-) -> None:
-    """A button whose action raises does not pass over it in silence."""
+async def test_button_fails(hass: HomeAssistant, home: Home, phones: Phones) -> None:
+    """A message reports that the action of a button has raised an error."""
     phone = await phones.add(ANDROID)
     await home.automate("swing")
 
@@ -326,13 +324,13 @@ async def test_button_that_cannot_do_anything(
     assert list(home.shown().values()) == ["Swing"]
 
 
-# -- row by row ------------------------------------------------------------------------
+# -- special cases ---------------------------------------------------------------------
 
 
-async def test_row_1_who_cannot_be_reached(
+async def test_unreachable_recipients(
     hass: HomeAssistant, home: Home, phones: Phones, push: PushServer
 ) -> None:
-    """A phone without push, one that was deleted, one called 📱, a missing action: all others are told."""
+    """A missing push token, device or action does not keep the others from getting the message."""
     mute = await phones.add("Mute", push=False)
     emoji = await phones.add("📱", token="emoji")
     good = await phones.add(ANDROID)
@@ -345,7 +343,7 @@ async def test_row_1_who_cannot_be_reached(
         actions=also,
     )
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     assert push.titles(ANDROID) == push.titles("emoji") == ["Swing is down"]
     assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:17."]
     assert list(home.shown().values()) == ["Swing is down"]
@@ -356,7 +354,7 @@ async def test_row_1_who_cannot_be_reached(
         gone: f"There is no device {gone}",
         "notify.nobody": "notify.nobody does not exist",
     }
-    await home.lasts(minutes=4)
+    await home.wait(minutes=4)
     assert home.reconnects() == ["swing"]
     for token in (ANDROID, "emoji"):
         push.received(token)
@@ -369,19 +367,19 @@ async def test_row_1_who_cannot_be_reached(
     assert home.shown() == {}
 
 
-async def test_row_1_hand_written_action_that_vanished(home: Home) -> None:
-    """Nobody to tell: Home Assistant's own notification comes, and goes at the all-clear."""
+async def test_no_recipient(home: Home) -> None:
+    """Home Assistant's own notification is shown, and removed when the outage is over."""
     await home.automate("swing")
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     assert list(home.shown()) == [f"metaapi_{SWING.account_id}"]
     await home.show("swing", CONNECTED)
     assert home.shown() == {}
 
 
 @pytest.mark.parametrize("how", ["made", "saved", "switched on", "reloaded"])
-async def test_row_2_down_already(hass: HomeAssistant, home: Home, how: str) -> None:
-    """Being attached is like a start: told, and repaired."""
+async def test_down_already(hass: HomeAssistant, home: Home, how: str) -> None:
+    """An outage from before the automation was created is reported and repaired."""
     inputs: dict[str, Any] = {"notifiers": [PAGER]}
     if how != "made":
         await home.automate("swing", **inputs)
@@ -391,15 +389,15 @@ async def test_row_2_down_already(hass: HomeAssistant, home: Home, how: str) -> 
         )
     await home.show("swing", DISCONNECTED)
     if how in ("saved", "reloaded"):
-        await home.lasts(minutes=3)
+        await home.wait(minutes=3)
         home.messages()
     if how == "made":
-        await home.lasts(minutes=3)
+        await home.wait(minutes=3)
         await home.automate("swing", **inputs)
     elif how == "saved":
         await home.save("swing", disconnected_for={"minutes": 2}, **inputs)
     elif how == "switched on":
-        await home.lasts(minutes=3)
+        await home.wait(minutes=3)
         await hass.services.async_call(
             automation.DOMAIN, "turn_on", {"entity_id": "all"}, blocking=True
         )
@@ -408,50 +406,50 @@ async def test_row_2_down_already(hass: HomeAssistant, home: Home, how: str) -> 
         home.reconnects_fail()
         await home.show("swing", DISCONNECTED)
     if how != "reloaded":
-        await home.lasts(minutes=0.5)
+        await home.wait(minutes=0.5)
         assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:17."]
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     assert home.reconnects() == ["swing"]
 
 
-async def test_row_2_saved_amid_a_repair(home: Home) -> None:
-    """Saving the automation between two attempts ends nothing, and repeats none."""
+async def test_saved_between_attempts(home: Home) -> None:
+    """Saving the automation neither cancels nor repeats attempts."""
     await home.automate("swing")
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=6)
+    await home.wait(minutes=6)
     assert home.reconnects() == ["swing"]
     await home.save("swing")
-    await home.lasts(minutes=8)
+    await home.wait(minutes=8)
     assert home.reconnects() == []
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     assert home.reconnects() == ["swing"]
     await home.save("swing")
-    await home.lasts(minutes=18)
+    await home.wait(minutes=18)
     assert home.reconnects() == []
-    await home.lasts(minutes=3)
+    await home.wait(minutes=3)
     assert home.reconnects() == ["swing"]
-    await home.lasts(minutes=120)
+    await home.wait(minutes=120)
     assert home.reconnects() == []
 
 
-async def test_row_2_late_attempts_are_one(home: Home) -> None:
-    """Where two attempts were due before the automation was made, one is made."""
+async def test_overdue_attempts(home: Home) -> None:
+    """Two attempts that were due before the automation was created become one."""
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=20)
+    await home.wait(minutes=20)
     await home.automate("swing")
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     assert home.reconnects() == ["swing"]
-    await home.lasts(minutes=13)
+    await home.wait(minutes=13)
     assert home.reconnects() == []
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     assert home.reconnects() == ["swing"]
 
 
 @pytest.mark.parametrize("change", ["hidden", "disabled", "renamed", "removed"])
-async def test_row_3_whatever_its_entities_look_like(
+async def test_changed_terminal_entity(
     hass: HomeAssistant, home: Home, change: str
 ) -> None:
-    """What a person made of the entity *Terminal* keeps nobody from being told."""
+    """Messages are sent even if the entity *Terminal* is disabled, hidden or renamed."""
     await home.automate("swing", notifiers=[PAGER])
     registry = er.async_get(hass)
     changes: dict[str, dict[str, Any]] = {
@@ -464,48 +462,48 @@ async def test_row_3_whatever_its_entities_look_like(
     else:
         registry.async_update_entity(SWING_TERMINAL, **changes[change])
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:17."]
     await home.show("swing", CONNECTED)
     assert len(home.messages()) == 1
 
 
-async def test_row_5_renamed_during_an_outage(hass: HomeAssistant, home: Home) -> None:
-    """An account that is renamed amid an outage goes on, under its new name."""
+async def test_renamed_during_an_outage(hass: HomeAssistant, home: Home) -> None:
+    """The outage goes on under the account's new name."""
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     home.messages()
     dr.async_get(hass).async_update_device(home.device("swing"), name_by_user="Trend")
     er.async_get(hass).async_update_entity(
         SWING_TERMINAL, new_entity_id="binary_sensor.trend"
     )
-    await home.lasts(minutes=3)
+    await home.wait(minutes=3)
     assert home.reconnects() == ["swing"]
     home.messages()
     await home.show("swing", CONNECTED)
     assert [message.split(":")[0] for message in home.messages()] == ["Trend is back"]
 
 
-async def test_row_5_removed_during_an_outage(hass: HomeAssistant, home: Home) -> None:
-    """An account that is removed amid an outage is told of no more, nor shown."""
+async def test_removed_during_an_outage(hass: HomeAssistant, home: Home) -> None:
+    """A removed account is neither reported nor shown any more."""
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     assert home.shown()
     home.messages()
     subentry = next(iter(home.entry.subentries))
     hass.config_entries.async_remove_subentry(home.entry, subentry)
     await hass.async_block_till_done()
     assert home.shown() == {}
-    await home.lasts(minutes=60)
+    await home.wait(minutes=60)
     assert (home.messages(), home.reconnects()) == ([], [])
 
 
-async def test_row_8_one_value_in_place_of_a_list(
+async def test_value_instead_of_a_list(
     home: Home, phones: Phones, push: PushServer
 ) -> None:
-    """What a person writes by hand need not be a list."""
+    """Inputs that are written by hand need not be lists."""
     phone = await phones.add(ANDROID)
     await home.automate(
         accounts=home.device("swing"),
@@ -515,7 +513,7 @@ async def test_row_8_one_value_in_place_of_a_list(
         quiet_entities=QUIET,
     )
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     (message,) = push.received(ANDROID)
     assert len(home.messages()) == 1
     assert home.phases() == ["lost"]
@@ -524,17 +522,17 @@ async def test_row_8_one_value_in_place_of_a_list(
     assert push.titles(ANDROID) == ["Swing is back"]
 
 
-async def test_row_9_clock_set_back(home: Home) -> None:
-    """A clock that is set back makes no outage shorter than nothing, and no alarm late."""
+async def test_clock_set_back(home: Home) -> None:
+    """No duration is negative, and no alarm is late."""
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     assert len(home.messages()) == 1
     home.freezer.move_to(WEDNESDAY - timedelta(hours=1))
     await home.show("swing", CONNECTED)
     assert home.messages() == []
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     home.freezer.move_to(WEDNESDAY - timedelta(hours=2))
     home.messages()
     await home.save("swing", notifiers=[PAGER], disconnected_for={"seconds": 0})
@@ -543,39 +541,39 @@ async def test_row_9_clock_set_back(home: Home) -> None:
     assert home.messages() == ["Swing is back: It was down for 0 s, since 02:12."]
 
 
-async def test_row_10_out_of_sight(home: Home) -> None:
-    """Out of sight is told after a while, and so is that it is in sight again."""
+async def test_out_of_sight(home: Home) -> None:
+    """Out of sight and back in sight are reported after a delay."""
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", NO_CONNECTION)
-    await home.lasts(minutes=14)
+    await home.wait(minutes=14)
     assert home.messages() == []
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     (message,) = home.messages()
     assert message == (
         "Swing is out of sight: Home Assistant has not seen it since 03:12 (MetaTrader 5, 90210, Broker-Live). Status: MetaApi"
         " unreachable. Check the network of your home, or whether MetaApi has a fault."
     )
-    await home.lasts(minutes=15)
+    await home.wait(minutes=15)
     await home.show("swing", CONNECTED)
     assert home.messages() == [
         "Swing is in sight again: Home Assistant could not see it for 30 min, since 03:12. Status: Connected."
     ]
     assert home.shown() == {}
     await home.show("swing", NO_CONNECTION)
-    await home.lasts(minutes=10)
+    await home.wait(minutes=10)
     await home.show("swing", CONNECTED)
     assert home.messages() == []
 
 
-async def test_row_10_set_up_that_fails(hass: HomeAssistant, home: Home) -> None:
-    """An entry that cannot be set up is out of sight as well."""
+async def test_set_up_fails(hass: HomeAssistant, home: Home) -> None:
+    """An entry whose set-up fails is out of sight as well."""
     await home.automate("swing", notifiers=[PAGER])
     with patch(
         "custom_components.metaapi.async_setup_entry",
         side_effect=HomeAssistantError("broken"),
     ):
         await hass.config_entries.async_reload(home.entry.entry_id)
-    await home.lasts(minutes=15)
+    await home.wait(minutes=15)
     assert [message.split(":")[0] for message in home.messages()] == [
         "Swing is out of sight"
     ]
@@ -622,68 +620,66 @@ async def test_row_10_set_up_that_fails(hass: HomeAssistant, home: Home) -> None
         ),
     ],
 )
-async def test_row_12_weekend(
+async def test_weekend(
     home: Home, drops: datetime, back: datetime | None, told: datetime | None
 ) -> None:
-    """The weekend is New York's; what is still down when it ends is told then."""
-    await home.until(drops - timedelta(minutes=1))
+    """The weekend is New York's; outages that outlast it are reported at its end."""
+    await home.set_time(drops - timedelta(minutes=1))
     await home.automate("swing", notifiers=[PAGER])
-    await home.until(drops)
+    await home.set_time(drops)
     await home.show("swing", DISCONNECTED)
     if back is not None:
-        await home.until(back)
+        await home.set_time(back)
         await home.show("swing", CONNECTED)
-        await home.until(back + timedelta(days=1))
+        await home.set_time(back + timedelta(days=1))
         assert home.messages() == []
         return
     assert told is not None
     if told - drops > timedelta(hours=1):
-        await home.until(drops + timedelta(minutes=1))
-        await home.until(drops + timedelta(minutes=40))
-        await home.until(told - timedelta(seconds=1))
+        await home.set_time(drops + timedelta(minutes=1))
+        await home.set_time(drops + timedelta(minutes=40))
+        await home.set_time(told - timedelta(seconds=1))
         assert (home.messages(), home.reconnects(), home.shown()) == ([], [], {})
     else:
-        await home.until(told - timedelta(seconds=1))
+        await home.set_time(told - timedelta(seconds=1))
         assert home.messages() == []
-    await home.until(told)
+    await home.set_time(told)
     assert home.messages()[0].startswith("Swing is down: Terminal lost at")
 
 
-async def test_row_12_told_before_the_weekend(home: Home) -> None:
-    """What was told before is told again when it is still down afterwards; that it is back is told at once."""
-    await home.until(FRIDAY.replace(hour=21))
+async def test_reported_before_the_weekend(home: Home) -> None:
+    """Ongoing outages are reported again afterwards, but a return is reported at once."""
+    await home.set_time(FRIDAY.replace(hour=21))
     await home.automate("swing", "scalp", notifiers=[PAGER])
     for account in ("swing", "scalp"):
         await home.show(account, DISCONNECTED)
-    await home.lasts(minutes=50)
+    await home.wait(minutes=50)
     home.messages()
-    await home.until(FRIDAY.replace(hour=23))
+    await home.set_time(FRIDAY.replace(hour=23))
     await home.show("scalp", CONNECTED)
     assert [message.split(":")[0] for message in home.messages()] == ["Scalp is back"]
-    await home.until(SUNDAY.replace(hour=22))
+    await home.set_time(SUNDAY.replace(hour=22))
     assert home.messages()[0].startswith("Swing is down")
 
 
-async def test_row_12_entity(hass: HomeAssistant, home: Home) -> None:
-    """Any schedule, calendar or switch makes it quiet, for reconnects too."""
+async def test_quiet_entity(hass: HomeAssistant, home: Home) -> None:
+    """A schedule, calendar or switch also holds back reconnects."""
     hass.states.async_set(QUIET, "on")
     await home.automate("swing", "scalp", notifiers=[PAGER], quiet_entities=[QUIET])
     for account in ("swing", "scalp"):
         await home.show(account, DISCONNECTED)
-    await home.lasts(minutes=30)
+    await home.wait(minutes=30)
     assert (home.messages(), home.reconnects()) == ([], [])
     await home.show("scalp", CONNECTED)
     hass.states.async_set(QUIET, "off")
     await hass.async_block_till_done()
-    await home.lasts(minutes=0.5)
+    await home.wait(minutes=0.5)
     assert home.messages()[0].startswith("Swing is down")
     assert home.reconnects() == ["swing"]
 
 
-async def test_row_13_another_entity_on_the_device(
-    hass: HomeAssistant, home: Home
-) -> None:
-    """What others put onto the account's device changes nothing."""
+async def test_foreign_entity_on_the_device(hass: HomeAssistant, home: Home) -> None:
+    """Another integration's entity on the account's device changes nothing."""
     for domain in ("sensor", "binary_sensor"):
         er.async_get(hass).async_get_or_create(
             domain,
@@ -694,25 +690,25 @@ async def test_row_13_another_entity_on_the_device(
         )
         hass.states.async_set(f"{domain}.a_first_one", "no_connection")
     await home.automate("swing", notifiers=[PAGER])
-    await home.lasts(minutes=20)
+    await home.wait(minutes=20)
     assert home.messages() == []
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     assert [message.split(":")[0] for message in home.messages()] == ["Swing is down"]
 
 
-# -- the rest of what it promises ------------------------------------------------------
+# -- inputs ----------------------------------------------------------------------------
 
 
 async def test_broker(home: Home) -> None:
-    """A lost broker is told after a while, and so is that it is back; it can be turned off."""
+    """Loss and return of the broker are reported after a delay, unless turned off."""
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", BROKER_AWAY)
-    await home.lasts(minutes=5)
+    await home.wait(minutes=5)
     assert home.messages() == [
         "Swing has lost its broker: Broker lost at 03:12 (MetaTrader 5, 90210, Broker-Live). The terminal itself is connected."
     ]
-    await home.lasts(minutes=5)
+    await home.wait(minutes=5)
     await home.show("swing", CONNECTED)
     assert home.messages() == [
         "Swing has its broker again: It was without its broker for 10 min, since 03:12."
@@ -720,37 +716,37 @@ async def test_broker(home: Home) -> None:
     assert home.reconnects() == []
     await home.save("swing", notifiers=[PAGER], broker=False)
     await home.show("swing", BROKER_AWAY)
-    await home.lasts(minutes=10)
+    await home.wait(minutes=10)
     assert home.messages() == []
 
 
 async def test_short_drop(home: Home) -> None:
-    """What is back in time is told neither as lost nor as back."""
+    """A short outage is reported neither as lost nor as back."""
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=0.5)
+    await home.wait(minutes=0.5)
     await home.show("swing", CONNECTED)
-    await home.lasts(minutes=10)
+    await home.wait(minutes=10)
     assert (home.messages(), home.reconnects()) == ([], [])
 
 
 async def test_not_deployed(home: Home) -> None:
-    """An account that is not deployed is told, and left alone."""
+    """An undeployed account is reported, but not reconnected."""
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", NOT_DEPLOYED)
-    await home.lasts(minutes=60)
+    await home.wait(minutes=60)
     assert home.messages() == [
         f"Swing is down: {DOWN} Status: Not deployed. Deploy it at MetaApi."
     ]
     assert home.reconnects() == []
 
 
-async def test_attempt_that_works(home: Home) -> None:
-    """An attempt that works is told as the end of the outage."""
+async def test_attempt_succeeds(home: Home) -> None:
+    """A successful attempt is reported as the end of the outage."""
     await home.automate("swing", notifiers=[PAGER])
     home.reconnects_work()
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=60)
+    await home.wait(minutes=60)
     assert home.reconnects() == ["swing"]
     assert [message.split(":")[0] for message in home.messages()] == [
         "Swing is down",
@@ -762,7 +758,7 @@ async def test_attempt_that_works(home: Home) -> None:
 async def test_run_by_hand(
     hass: HomeAssistant, home: Home, phones: Phones, push: PushServer
 ) -> None:
-    """Run by hand, it sends a test message to everybody and shows who could not be reached."""
+    """It sends a test message to all recipients and shows who could not be reached."""
     good = await phones.add(ANDROID)
     refused = await phones.add("Old phone")
     push.refused.add("Old phone")
@@ -787,12 +783,14 @@ async def test_run_by_hand(
     assert home.reconnects() == []
 
 
-async def test_phones_of_one_name(home: Home, phones: Phones, push: PushServer) -> None:
-    """Two phones of one name get one message each."""
+async def test_phones_with_the_same_name(
+    home: Home, phones: Phones, push: PushServer
+) -> None:
+    """Each of the two phones gets one message."""
     both = [await phones.add(ANDROID, token=token) for token in ("first", "second")]
     await home.automate("swing", phones=[phone.device_id for phone in both])
     await home.show("swing", DISCONNECTED)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     assert push.titles("first") == push.titles("second") == ["Swing is down"]
 
 
@@ -806,7 +804,7 @@ def many(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> Callable[[int], Any]:
-    """Return what makes a home with many accounts, all connected."""
+    """Return a function that creates a home with many connected accounts."""
 
     async def make(count: int) -> tuple[Home, list[str]]:
         freezer.move_to(WEDNESDAY)
@@ -830,17 +828,17 @@ def many(
 
 
 @pytest.mark.parametrize("count", [5, 6, 130])
-async def test_row_6_many_at_once(
+async def test_many_at_once(
     hass: HomeAssistant, many: Callable[[int], Any], count: int
 ) -> None:
-    """Where more than five drop within a minute, one message names them, and all of them."""
+    """If more than five drop within a minute, one message names all of them."""
     home, ids = await many(count)
     await home.automate(accounts=[home.hub], notifiers=[PAGER])
     for number, account_id in enumerate(ids):
         home.monitor.push(account_id, DISCONNECTED)
         if number % 50 == 49:
             home.freezer.tick(10)
-    await home.lasts(minutes=1.5)
+    await home.wait(minutes=1.5)
     messages = home.messages()
     if count == 5:
         assert len(messages) == 5
@@ -848,12 +846,12 @@ async def test_row_6_many_at_once(
         assert len(messages) == 1
         assert messages[0].startswith(f"{count} accounts are down: Account 000, ")
         assert list(home.shown()) == ["metaapi_many"]
-    await home.lasts(minutes=5)
+    await home.wait(minutes=5)
     assert sorted(home.reconnects()) == sorted(ids)
     assert len(home.messages()) == (10 if count == 5 else 2)
     for account_id in ids:
         home.monitor.push(account_id, CONNECTED)
-    await home.lasts(minutes=0.5)
+    await home.wait(minutes=0.5)
     messages = home.messages()
     assert len(messages) == (5 if count == 5 else 1)
     if count > 5:
@@ -861,33 +859,33 @@ async def test_row_6_many_at_once(
     assert home.shown() == {}
 
 
-async def test_row_6_back_one_by_one(many: Callable[[int], Any]) -> None:
-    """What came as one message goes when the last is back, though they come back one by one."""
+async def test_many_return_one_by_one(many: Callable[[int], Any]) -> None:
+    """The shared message is removed when the last account is back."""
     home, ids = await many(7)
     await home.automate(accounts=[home.hub], notifiers=[PAGER], reconnect=False)
     for account_id in ids:
         home.monitor.push(account_id, DISCONNECTED)
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     assert len(home.messages()) == 1
     for account_id in ids[:4]:
         home.monitor.push(account_id, CONNECTED)
-        await home.lasts(minutes=0.5)
-    await home.lasts(minutes=1)
+        await home.wait(minutes=0.5)
+    await home.wait(minutes=1)
     assert len(home.messages()) == 4
     assert list(home.shown()) == ["metaapi_many"]
     for account_id in ids[4:]:
         home.monitor.push(account_id, CONNECTED)
-        await home.lasts(minutes=0.5)
+        await home.wait(minutes=0.5)
     assert len(home.messages()) == 3
     assert home.shown() == {}
 
 
-async def test_row_6_a_thousand(
+async def test_a_thousand_at_once(
     hass: HomeAssistant,
     many: Callable[[int], Any],
     record_property: Callable[[str, object], None],
 ) -> None:
-    """A thousand accounts that drop at once make one message, and cost seconds at most."""
+    """A thousand drops cause one message, and take seconds at most."""
     home, ids = await many(1000)
     await home.automate(accounts=[home.hub], notifiers=[PAGER])
     began = time.process_time()
@@ -895,21 +893,21 @@ async def test_row_6_a_thousand(
         home.monitor.push(account_id, DISCONNECTED)
     await hass.async_block_till_done()
     states = time.process_time() - began
-    await home.lasts(minutes=1.5)
+    await home.wait(minutes=1.5)
     told = time.process_time() - began - states
     (message,) = home.messages()
     assert message.startswith("1000 accounts are down: Account 000, ")
     assert len(message) < 1000
     for account_id in ids:
         home.monitor.push(account_id, CONNECTED)
-    await home.lasts(minutes=0.5)
+    await home.wait(minutes=0.5)
     back = time.process_time() - began - states - told
     assert len(home.messages()) == 1
     record_property("seconds", f"{states:.2f}, {told:.2f}, {back:.2f}")
     assert told < 20
 
 
-# -- whatever fails, something arrives -------------------------------------------------
+# -- failing actions -------------------------------------------------------------------
 
 PATHS: dict[str, Any] = {
     "lost": ["persistent_notification.create", "metaapi.notify"],
@@ -935,7 +933,7 @@ PATHS: dict[str, Any] = {
 async def test_something_always_arrives(
     hass: HomeAssistant, home: Home, path: str, action: str, how: str
 ) -> None:
-    """Each action of each path may fail in each way: something arrives, and a reconnect is made."""
+    """Whichever action fails, a message arrives and a reconnect is made."""
     also: list[dict[str, Any]] = [{"action": "also.do"}, ALSO_DO]
     if action != "also.do":
         also = [ALSO_DO]
@@ -943,10 +941,10 @@ async def test_something_always_arrives(
     await home.automate("swing", notifiers=[PAGER], actions=also)
     if path == "back":
         await home.show("swing", DISCONNECTED)
-        await home.lasts(minutes=2)
+        await home.wait(minutes=2)
     elif path.startswith("reconnect"):
         await home.show("swing", DISCONNECTED)
-        await home.lasts(minutes=4.5)
+        await home.wait(minutes=4.5)
     home.messages()
     home.phases()
     shown = home.shown()
@@ -970,11 +968,11 @@ async def test_something_always_arrives(
     async def go() -> None:
         if path == "lost":
             await home.show("swing", DISCONNECTED)
-            await home.lasts(minutes=1)
+            await home.wait(minutes=1)
         elif path == "back":
             await home.show("swing", CONNECTED)
         else:
-            await home.lasts(minutes=1)
+            await home.wait(minutes=1)
 
     going = hass.async_create_background_task(go(), "goes on")
     for _ in range(2000):
@@ -1003,7 +1001,7 @@ async def test_something_always_arrives(
 
 
 @pytest.mark.parametrize("end", [DISCONNECTED, CONNECTED])
-async def test_restart_amid_an_outage(
+async def test_restart_during_an_outage(
     hass: HomeAssistant,
     hass_storage: dict[str, Any],
     freezer: FrozenDateTimeFactory,
@@ -1012,7 +1010,7 @@ async def test_restart_amid_an_outage(
     provisioning: MagicMock,
     end: AccountState,
 ) -> None:
-    """After a restart an outage is told and repaired as before it; one that ended meanwhile is told as over."""
+    """Afterwards the outage is repaired as before, or reported as over if it is."""
     await hass.config.async_set_time_zone("Europe/Berlin")
     freezer.move_to(WEDNESDAY + timedelta(minutes=12))
     hass_storage[STORAGE_KEY] = stored(
@@ -1025,7 +1023,7 @@ async def test_restart_amid_an_outage(
     home.reconnects_fail()
     await home.automate("swing", notifiers=[PAGER])
     await home.show("swing", end)
-    await home.lasts(minutes=1)
+    await home.wait(minutes=1)
     if end is CONNECTED:
         assert home.messages() == [
             "Swing is back: It was down for 12 min, since 03:12. Attempts to reconnect: 1."
@@ -1033,12 +1031,12 @@ async def test_restart_amid_an_outage(
         return
     assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:27."]
     assert home.reconnects() == []
-    await home.lasts(minutes=2)
+    await home.wait(minutes=2)
     assert home.reconnects() == ["swing"]
 
 
 def test_inputs() -> None:
-    """Everything but the accounts has a default, and every input its selector."""
+    """All inputs except the accounts have defaults, and all have selectors."""
     inputs: dict[str, Any] = {}
     for key, one in blueprint()["blueprint"]["input"].items():
         inputs |= one.get("input", {key: one})

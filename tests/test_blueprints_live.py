@@ -1,4 +1,4 @@
-"""Triggers and blueprints the whole way over loopback, with seconds for minutes."""
+"""Test triggers and blueprints end to end over loopback, with seconds instead of minutes."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -38,22 +38,22 @@ __all__ = ["entry", "fast", "sim"]
 
 
 class Automation:
-    """An automation, and what it tells."""
+    """An automation, and the events that it fires."""
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Listen."""
+        """Start to listen."""
         self.hass = hass
         self.did = async_capture_events(hass, "did")
         self.told = async_capture_events(hass, "told")
 
     async def set_up(self, *configs: object) -> None:
-        """Set it up."""
+        """Set up the automation."""
         assert await async_setup_component(
             self.hass, automation.DOMAIN, {automation.DOMAIN: list(configs)}
         )
 
     async def from_blueprint(self, device: str, **inputs: Any) -> None:
-        """Set one up from the blueprint, for an account's device."""
+        """Set up an automation from the blueprint, for an account's device."""
         await self.set_up(
             blueprint_config(
                 self.hass,
@@ -65,11 +65,11 @@ class Automation:
         )
 
     def events(self) -> list[str]:
-        """Return what it told of since the last wait."""
+        """Return the events since the last wait."""
         return [event.data["phase"] for event in self.did]
 
-    async def tells_of(self, event: str) -> None:
-        """Wait until it tells of something, and of nothing else."""
+    async def fires(self, event: str) -> None:
+        """Wait until the automation fires an event, and no other one."""
         await until(lambda: self.did)
         assert self.events() == [event]
         self.did.clear()
@@ -79,7 +79,7 @@ class Automation:
 async def auto(
     hass: HomeAssistant, entry: MockConfigEntry, tmp_path: Path
 ) -> AsyncIterator[Automation]:
-    """Make room for an automation, with both accounts connected, and stop it in the end."""
+    """Return an automation to set up, with both accounts connected; turn it off at the end."""
     hass.config.config_dir = str(tmp_path)
     await until_state(hass, TERMINAL, STATE_ON)
     yield Automation(hass)
@@ -89,7 +89,7 @@ async def auto(
 
 
 async def test_triggers(hass: HomeAssistant, sim: Simulator, auto: Automation) -> None:
-    """A drop is told; a reconnect is told only when it fails; our own loss is not."""
+    """A drop and a failed reconnect are reported, our own loss is not."""
     await auto.set_up(
         automation_config("disconnected", {"entity_id": TERMINAL}, {}, "off"),
         automation_config("connected", {"entity_id": TERMINAL}, {}, "on"),
@@ -120,7 +120,7 @@ async def test_triggers(hass: HomeAssistant, sim: Simulator, auto: Automation) -
 async def test_watch_my_terminals(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
 ) -> None:
-    """A drop is told, the button repairs it; a broker and a server that are away are told as that."""
+    """A drop is reported and the button repairs it; a lost broker and server are reported as such."""
     device = device_of(hass, entry, sim.account.id)
     with patch("custom_components.metaapi.trigger_queue.GATHER", timedelta()):
         await auto.from_blueprint(
@@ -131,32 +131,32 @@ async def test_watch_my_terminals(
         )
         sim.set_reconnect_mode(sim.account.id, "refuse", error="ForbiddenError")
         sim.set_terminal(sim.account.id, False)
-        await auto.tells_of("lost")
+        await auto.fires("lost")
         button = {"action": f"METAAPI_RECONNECT_{device.id}"}
         hass.bus.async_fire("mobile_app_notification_action", button)
-        await auto.tells_of("reconnect_failed")
+        await auto.fires("reconnect_failed")
         sim.set_reconnect_mode(sim.account.id, "accept")
         hass.bus.async_fire("mobile_app_notification_action", button)
-        await auto.tells_of("back")
+        await auto.fires("back")
 
         await until_state(hass, BROKER, STATE_ON)
         sim.set_broker(sim.account.id, False)
-        await auto.tells_of("lost")
+        await auto.fires("lost")
         sim.set_broker(sim.account.id, True)
-        await auto.tells_of("back")
+        await auto.fires("back")
 
         await sim.stop_listening()
         await until_state(hass, STATUS, "no_connection")
-        await auto.tells_of("lost")
+        await auto.fires("lost")
         await sim.resume_listening()
         await until_state(hass, TERMINAL, STATE_ON)
-        await auto.tells_of("back")
+        await auto.fires("back")
 
 
 async def test_reconnects_by_itself(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry, auto: Automation
 ) -> None:
-    """A terminal that drops is brought back at the first attempt that is due."""
+    """The first due attempt reconnects a dropped terminal."""
     device = device_of(hass, entry, sim.account.id)
     await auto.set_up(
         {

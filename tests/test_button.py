@@ -1,4 +1,4 @@
-"""The button that reconnects."""
+"""Test the reconnect button."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ RECONNECT = "button.swing_reconnect"
 
 
 async def press(hass: HomeAssistant, *entity_ids: str) -> None:
-    """Press buttons."""
+    """Press a button."""
     await hass.services.async_call(
         "button", "press", {"entity_id": list(entity_ids)}, blocking=True
     )
@@ -36,12 +36,12 @@ async def test_entities(
     mock_config_entry: MockConfigEntry,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """The entities are what they are called."""
+    """The entities have the expected names and properties."""
     assert describe_entities(hass, mock_config_entry, Platform.BUTTON) == snapshot
 
 
 async def test_press(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A press reconnects this account, within the usual time."""
+    """A press reconnects this account, with the default timeout."""
     await press(hass, RECONNECT)
 
     assert monitor.reconnects == [(SWING.account_id, 60)]
@@ -53,7 +53,7 @@ async def test_press(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 async def test_always_available(
     hass: HomeAssistant, monitor: FakeMonitor, link: AccountState
 ) -> None:
-    """It is needed exactly when nothing else is available."""
+    """The button is needed most while everything else is unavailable."""
     monitor.push_link(False)
     monitor.push(SWING.account_id, link)
     assert value(hass, "binary_sensor.swing_terminal") == STATE_UNAVAILABLE
@@ -101,7 +101,7 @@ async def test_failure(
     key: str,
     message: str,
 ) -> None:
-    """A press that fails says why."""
+    """A failed press raises an error with the reason."""
     monitor.reconnect_results[SWING.account_id] = [result]
 
     with pytest.raises(HomeAssistantError) as raised:

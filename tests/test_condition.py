@@ -1,4 +1,4 @@
-"""The conditions, on the integration's own entities."""
+"""Test the conditions."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ async def test_targets(
     place: str,
     means: list[str],
 ) -> None:
-    """A place means its accounts: no broker, no link, nothing of others."""
+    """A target stands for its accounts, not for brokers, links or foreign entities."""
     target = places[place]
     monitor.push_link(False)
     hass.states.async_set("binary_sensor.other", "off")
@@ -111,7 +111,7 @@ async def test_targets(
 async def test_named_by_another_entity(
     hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
-    """Whichever entity of an account is named, the condition is about its terminal."""
+    """Any entity of an account stands for its terminal."""
     target = {"entity_id": BROKER}
     monitor.push(SWING.account_id, BROKER_AWAY)
     assert await check(hass, "is_disconnected", target) is False
@@ -124,7 +124,7 @@ async def test_named_by_another_entity(
 async def test_nothing_known(
     hass: HomeAssistant, monitor: FakeMonitor, key: str, behavior: str, link: Any
 ) -> None:
-    """Where nothing is known, or nothing is in the target, an account is neither."""
+    """If nothing is known or the target is empty, both conditions are false."""
     target = {"entity_id": SWING_TERMINAL if link else "binary_sensor.nothing"}
     if link:
         monitor.push(SWING.account_id, link)
@@ -132,7 +132,7 @@ async def test_nothing_known(
 
 
 async def test_all_that_are_known(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """Those that cannot be seen do not keep all others from being so."""
+    """Accounts out of sight do not count for `all`."""
     monitor.push(SCALP.account_id, NO_CONNECTION)
     target = {"entity_id": BOTH}
     assert await check(hass, "is_connected", target, behavior="all") is True
@@ -142,7 +142,7 @@ async def test_all_that_are_known(hass: HomeAssistant, monitor: FakeMonitor) -> 
 async def test_behavior(
     hass: HomeAssistant, monitor: FakeMonitor, behavior: str, expected: bool
 ) -> None:
-    """One of several terminals is enough, or it takes all of them."""
+    """One of several terminals is enough, or all are needed."""
     target = {"entity_id": BOTH}
     monitor.push(SWING.account_id, DISCONNECTED)
     for key in ("is_disconnected", "is_connected"):
@@ -154,7 +154,7 @@ async def test_behavior(
 async def test_for(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """With a duration, it holds for what lasts."""
+    """With a duration, the state must have lasted."""
     target = {"entity_id": SWING_TERMINAL}
     monitor.push(SWING.account_id, DISCONNECTED)
     options = {"for": {"minutes": 5}}
@@ -165,7 +165,7 @@ async def test_for(
 
 
 async def test_in_an_automation(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """An automation goes on while its condition holds."""
+    """An automation continues if its condition is true."""
     told = async_capture_events(hass, "told")
     assert await async_setup_component(
         hass,
@@ -192,7 +192,7 @@ async def test_in_an_automation(hass: HomeAssistant, monitor: FakeMonitor) -> No
 
 
 async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The editor offers both conditions, with their target and fields, name, description and icon."""
+    """The editor gets targets, fields, names, descriptions and icons of both conditions."""
     descriptions = await condition.async_get_all_descriptions(hass)
     texts = await async_get_translations(hass, "en", "conditions", {DOMAIN})
     icons = (await async_get_icons(hass, "conditions", {DOMAIN}))[DOMAIN]

@@ -1,4 +1,4 @@
-"""What contributors are told: the files that the recipes name exist, and so do the scripts."""
+"""Test that the files and scripts in CONTRIBUTING.md exist."""
 
 from pathlib import Path
 import re
@@ -8,12 +8,12 @@ PACKAGE = ROOT / "custom_components" / "metaapi"
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CODE = re.findall(r"`([^`]+)`", PAGE)
 INDENTED = re.findall(r"^    (\S.*)$", PAGE, re.MULTILINE)
-# Made by the set-up, examples, and what a person writes
+# Created by the set-up, examples, and files that users create
 ELSEWHERE = (".venvs", "fr.json", "report.md")
 
 
 def test_files_exist() -> None:
-    """Whatever looks like a file is one, of the repository or of the integration."""
+    """Everything that looks like a file exists in the repository or in the integration."""
     words = {word for text in CODE for word in text.split()}
     files = {
         word.partition("::")[0]
@@ -32,7 +32,7 @@ def test_files_exist() -> None:
 
 
 def test_every_script_is_described() -> None:
-    """Nothing that a person can run is left out."""
+    """No script is missing."""
     scripts = {
         f"scripts/{path.name}"
         for path in (ROOT / "scripts").iterdir()

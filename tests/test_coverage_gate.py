@@ -1,4 +1,4 @@
-"""What judges how much the tests ran, and whether they met what others wrote."""
+"""Test the gates for coverage and for the tests in tests/peers."""
 
 import json
 import os
@@ -15,7 +15,7 @@ PACKAGE = ROOT / "custom_components" / "metaapi"
 
 
 def report(folder: Path, percents: dict[str, float]) -> Path:
-    """Write a report as coverage does."""
+    """Write a report in coverage's format."""
     path = folder / "coverage.json"
     files = {
         f"custom_components/metaapi/{name}": {"summary": {"percent_covered": percent}}
@@ -42,20 +42,20 @@ WHOLE = dict.fromkeys(FLOWS, 100.0)
 def test_judge(
     tmp_path: Path, percents: dict[str, float], complaints: list[str]
 ) -> None:
-    """A module covered too little is named, and a flow that was not measured at all."""
-    told = judge(report(tmp_path, percents))
-    assert len(told) == len(complaints)
-    for line, name in zip(told, complaints, strict=True):
+    """Modules with low coverage and flows without a measurement are reported."""
+    complaint_lines = judge(report(tmp_path, percents))
+    assert len(complaint_lines) == len(complaints)
+    for line, name in zip(complaint_lines, complaints, strict=True):
         assert name in line
 
 
 def test_nothing_measured(tmp_path: Path) -> None:
-    """No report is no success."""
+    """A missing report is a failure."""
     assert judge(tmp_path / "coverage.json") == ["no coverage was measured"]
 
 
 def test_flows_exist() -> None:
-    """Every module of the flows is held to all of its lines."""
+    """Every module of the flows exists."""
     flows = {path.name for path in PACKAGE.glob("*flow*.py")}
     assert flows
     shared = {"access.py", "forms.py", "texts.py"}
@@ -71,10 +71,10 @@ def test_flows_exist() -> None:
         ("tests/api", "pass", 1),
     ],
 )
-def test_a_run_must_meet_peers(
+def test_a_run_must_include_peers(
     tmp_path: Path, folder: str, body: str, code: int
 ) -> None:
-    """A run that skipped every server and client of others is no success."""
+    """A run that skips all tests in tests/peers fails."""
     test = tmp_path / folder / "test_some.py"
     test.parent.mkdir(parents=True)
     test.write_text(f"import pytest\n\ndef test_some():\n    {body}\n")
@@ -96,7 +96,7 @@ def test_a_run_must_meet_peers(
 
 @pytest.mark.parametrize(("percent", "code"), [(100.0, 0), (99.0, 1)])
 def test_exit_code(tmp_path: Path, percent: float, code: int) -> None:
-    """Nothing to complain of is success."""
+    """The gate succeeds without complaints."""
     gate = (sys.executable, "-m", "scripts.coverage_gate")
     file = report(tmp_path, WHOLE | {FLOWS[0]: percent})
     result = subprocess.run((*gate, file), cwd=PACKAGE.parents[1], check=False)

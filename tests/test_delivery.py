@@ -1,4 +1,4 @@
-"""The action that delivers, to phones and notify entities that fail in every way."""
+"""Test the action `metaapi.notify` with phones and notify entities that fail in every way."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ from .conftest import FakeMonitor
 
 
 def add_phone(hass: HomeAssistant, name: str) -> str:
-    """Add a phone's entry, device and notify entity; return the device's id."""
+    """Add the entry, the device and the notify entity of a phone; return the device's id."""
     entry = MockConfigEntry(
         domain="mobile_app",
         title=name,
@@ -44,8 +44,8 @@ def add_phone_entity(hass: HomeAssistant, device_id: str) -> str:
     return entity.entity_id
 
 
-async def tell(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
-    """Deliver a message, and return who got it."""
+async def notify(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
+    """Send a message, and return the recipients that got it."""
     answer = await hass.services.async_call(
         DOMAIN,
         "notify",
@@ -64,8 +64,8 @@ async def pager(hass: HomeAssistant, monitor: FakeMonitor) -> Pager:
 
 
 async def test_nobody(hass: HomeAssistant, pager: Pager) -> None:
-    """A message to nobody is no error."""
-    assert await tell(hass) == {"sent": [], "failed": []}
+    """A message without recipients is no error."""
+    assert await notify(hass) == {"sent": [], "failed": []}
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ async def test_nobody(hass: HomeAssistant, pager: Pager) -> None:
 async def test_phone(
     hass: HomeAssistant, pager: Pager, wake: Any, expected: dict[str, Any]
 ) -> None:
-    """A phone gets title, message, and the data for Android and iOS together."""
+    """A phone gets the title, the message, and the data for both Android and iOS."""
     calls = async_mock_service(hass, "notify", "mobile_app_pixel")
     phone = add_phone(hass, "Pixel")
     button = {"action": "X", "title": "Do"}
-    answer = await tell(
+    answer = await notify(
         hass,
         devices=phone,
         title="T",
@@ -132,7 +132,7 @@ async def test_phone(
 async def test_phone_whose_action_fails(
     hass: HomeAssistant, pager: Pager, how: str
 ) -> None:
-    """Its notify entity is used where the action is missing or fails, and the answer says so."""
+    """The notify entity is used instead, and the response reports a failure."""
     phone = add_phone(hass, "Pixel")
     entity_id = add_phone_entity(hass, phone)
     calls = async_mock_service(hass, "notify", "send_message")
@@ -147,7 +147,7 @@ async def test_phone_whose_action_fails(
     if how != "missing":
         hass.services.async_register("notify", "mobile_app_pixel", fail)
     with patch.object(delivery, "TIMEOUT", 0.05):
-        answer = await tell(hass, devices=[phone], entities=[PAGER])
+        answer = await notify(hass, devices=[phone], entities=[PAGER])
     assert sorted(answer["sent"]) == sorted([PAGER, entity_id])
     ((target, error),) = [(one["target"], one["error"]) for one in answer["failed"]]
     assert target == phone
@@ -156,7 +156,7 @@ async def test_phone_whose_action_fails(
 
 
 async def test_all_at_once(hass: HomeAssistant, pager: Pager) -> None:
-    """One that hangs delays nobody else; each has its own time."""
+    """A recipient that hangs does not delay the others; each has its own timeout."""
     phones = [add_phone(hass, f"Phone {number}") for number in range(5)]
     waiting = asyncio.Event()
     arrived: list[str] = []
@@ -167,7 +167,7 @@ async def test_all_at_once(hass: HomeAssistant, pager: Pager) -> None:
 
     for number in range(5):
         hass.services.async_register("notify", f"mobile_app_phone_{number}", hang)
-    task = hass.async_create_task(tell(hass, devices=phones, entities=[PAGER]))
+    task = hass.async_create_task(notify(hass, devices=phones, entities=[PAGER]))
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(arrived) == 5
@@ -192,33 +192,33 @@ async def test_entity_that_cannot_be_reached(
     state: str | None,
     error: str,
 ) -> None:
-    """What Home Assistant would pass over in silence is told, in the log too."""
+    """A recipient that Home Assistant would skip silently is reported and logged."""
     if state is not None:
         hass.states.async_set(entity_id, state)
-    answer = await tell(hass, entities=[entity_id, PAGER])
+    answer = await notify(hass, entities=[entity_id, PAGER])
     assert answer["sent"] == [PAGER]
     assert answer["failed"] == [{"target": entity_id, "error": f"{entity_id} {error}"}]
     assert f"{entity_id} {error}" in caplog.text
 
 
 async def test_device_that_is_no_phone(hass: HomeAssistant, pager: Pager) -> None:
-    """Any other device is told as one."""
+    """Another device is reported as one."""
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     (device, *_) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
-    answer = await tell(hass, devices=device.id)
+    answer = await notify(hass, devices=device.id)
     assert "is no phone with the app" in answer["failed"][0]["error"]
 
 
 @pytest.mark.parametrize("third", ["Other", "📱"])
-async def test_phones_of_one_name(
+async def test_phones_with_the_same_name(
     hass: HomeAssistant, pager: Pager, third: str
 ) -> None:
-    """The general action tells them apart, unless a third phone has that name for its own."""
+    """They are distinguished, unless a third phone has the name of the shared action."""
     general = async_mock_service(hass, "notify", "mobile_app")
     async_mock_service(hass, "notify", "mobile_app_pixel")
     both = [add_phone(hass, "Pixel"), add_phone(hass, "pixel")]
     add_phone(hass, third)
-    answer = await tell(hass, devices=both)
+    answer = await notify(hass, devices=both)
     if third == "Other":
         assert answer["sent"] == both
         assert [call.data["target"] for call in general] == [
@@ -230,8 +230,8 @@ async def test_phones_of_one_name(
         assert len(answer["failed"]) == 2
 
 
-async def test_on_whose_behalf(hass: HomeAssistant, pager: Pager) -> None:
-    """What is called belongs to the run that asked for it."""
+async def test_context(hass: HomeAssistant, pager: Pager) -> None:
+    """The called actions have the caller's context."""
     calls = async_mock_service(hass, "notify", "send_message")
     context = Context()
     await hass.services.async_call(
@@ -245,13 +245,13 @@ async def test_on_whose_behalf(hass: HomeAssistant, pager: Pager) -> None:
 
 
 async def test_test_message(hass: HomeAssistant, pager: Pager) -> None:
-    """A test says in Home Assistant who was reached, in the home's language."""
+    """A notification in the home's language shows who was reached."""
     assert await async_setup_component(hass, "persistent_notification", {})
-    answer = await tell(hass, test=True, entities=PAGER)
+    answer = await notify(hass, test=True, entities=PAGER)
     assert answer["title"] == "Test of your MetaApi alarm"
     assert pager.messages == [f"{answer['title']}: {answer['message']}"]
     (shown,) = hass.data["persistent_notification"].values()
     assert shown["message"].endswith("everybody was reached: 1.")
-    await tell(hass, test=True)
+    await notify(hass, test=True)
     (shown,) = hass.data["persistent_notification"].values()
     assert shown["message"].startswith("You have chosen nobody")

@@ -1,4 +1,4 @@
-"""What the demo gives to Home Assistant: it parses, and names only what exists."""
+"""Test the demo's files: they are valid, and refer only to what exists."""
 
 import asyncio
 from collections.abc import Iterator
@@ -66,27 +66,27 @@ def texts(tree: Any) -> Iterator[str]:
 
 
 def named_entities(tree: Any) -> set[str]:
-    """Return each string in a tree that names an entity."""
+    """Return each string in a tree that is an entity id."""
     domains = ("automation.", "binary_sensor.", "button.", "sensor.")
     return {text for text in texts(tree) if text.startswith(domains)}
 
 
-def test_the_live_demo_names_its_dashboard(live: Path) -> None:
-    """The dashboard that the demo opens is there, and its file parses."""
+def test_live_dashboard(live: Path) -> None:
+    """The file of the default dashboard exists and is valid."""
     dashboards = read(live, "configuration.yaml")["lovelace"]["dashboards"]
     dashboard = read(live, dashboards[URL_PATH]["filename"])
     assert dashboard["views"]
 
 
-def test_what_only_the_demo_shows(simulated: Path) -> None:
-    """The page on which accounts are broken is one press away, and all that is named exists."""
+def test_demo_tools(simulated: Path) -> None:
+    """The page links to the simulator, and all its entities exist."""
     tools = read(simulated, TOOLS)
     assert f"{PAGE}/" in set(texts(tools))
     assert named_entities(tools) == {AUTOMATION}
 
 
 @pytest.mark.usefixtures("hass")
-async def test_the_automation_is_valid_and_names_what_exists(simulated: Path) -> None:
+async def test_automation(simulated: Path) -> None:
     """It listens to the terminals of all accounts, and calls our action."""
     (automation,) = read(simulated, "configuration.yaml")["automation"]
     cv.TRIGGER_SCHEMA(automation["triggers"])
@@ -96,18 +96,18 @@ async def test_the_automation_is_valid_and_names_what_exists(simulated: Path) ->
     assert f"automation.{slugify(automation['alias'])}" == AUTOMATION
 
 
-def test_the_accounts_are_those_of_the_simulator() -> None:
-    """The names are what entity ids are made from."""
+def test_accounts() -> None:
+    """The entity ids are made from the simulator's names."""
     options = parse_simulator(list(stage.SIMULATOR[1:]))
     accounts = plain_accounts(options.accounts)
     assert [each.name for each in accounts] == [each.name for each in ACCOUNTS]
     assert [slugify(each.name) for each in accounts] == [each.slug for each in ACCOUNTS]
 
 
-async def test_the_stored_http_settings_are_valid(
+async def test_http_settings(
     hass: HomeAssistant, hass_storage: dict[str, Any], simulated: Path
 ) -> None:
-    """Home Assistant reads them as its own, at this version or an older one."""
+    """Home Assistant accepts the stored settings, in this version or an older one."""
     stored = json.loads((simulated / ".storage" / "http").read_text())
     assert home.HTTP_VERSION <= (STORAGE_VERSION, STORAGE_MINOR_VERSION)
     hass_storage["http"] = stored
@@ -120,8 +120,8 @@ async def test_the_stored_http_settings_are_valid(
     assert read_back.get("error") is None
 
 
-def test_the_command_line() -> None:
-    """The options are read, and nonsense is refused."""
+def test_command_line() -> None:
+    """Options are read, and invalid ones refused."""
     assert parse([]) == Options()
     assert parse(["--port", "8200", "--live"]) == Options(port=8200, live=True)
     for wrong in (["--port", "0"], ["--port", "many"], ["--live", "--check"]):
@@ -129,10 +129,10 @@ def test_the_command_line() -> None:
             parse(wrong)
 
 
-async def test_the_death_of_a_child_is_told_with_the_end_of_its_log(
+async def test_child_exits(
     tmp_path: Path,
 ) -> None:
-    """What goes on meanwhile ends."""
+    """The error has the end of the log, and the body is canceled."""
     dying = "print('why it died'); raise SystemExit(3)"
     with pytest.raises(ExceptionGroup) as caught:
         await outlive(dying, tmp_path / "it.log")
@@ -143,15 +143,15 @@ async def test_the_death_of_a_child_is_told_with_the_end_of_its_log(
 
 
 async def outlive(code: str, log: Path) -> None:
-    """Start a child, and wait for ever."""
+    """Start a child process, and wait forever."""
     async with processes.child("It", [sys.executable, "-c", code], log):
         await asyncio.Event().wait()
 
 
-async def test_a_child_that_does_not_listen_is_killed(
+async def test_child_ignores_sigterm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It gets its time first."""
+    """It is killed after its grace period."""
     monkeypatch.setattr(processes, "GRACE", 0.2)
     log = tmp_path / "it.log"
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"

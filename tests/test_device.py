@@ -1,4 +1,4 @@
-"""How accounts show: names, regions, models."""
+"""Test the devices: names, regions, models."""
 
 from dataclasses import replace
 from unittest.mock import MagicMock
@@ -30,7 +30,7 @@ async def test_renamed(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """Device and subentry follow a new name; entity ids stay."""
+    """Device and subentry get the new name; entity ids stay."""
     provisioning.accounts.return_value = [replace(SWING, name="Long term"), SCALP]
 
     await pass_time(hass, REREAD_INTERVAL)
@@ -48,7 +48,7 @@ async def test_renamed_after_the_user_named_it(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """The user's own names win."""
+    """The user's own names take precedence."""
     device = device_of(hass, mock_config_entry, SWING.account_id)
     dr.async_get(hass).async_update_device(device.id, name_by_user="Mine")
     subentry = next(iter(mock_config_entry.subentries.values()))
@@ -67,13 +67,13 @@ async def test_renamed_after_the_user_named_it(
     assert state.name == "Mine Terminal"
 
 
-async def test_names_outlive_a_set_up_without_facts(
+async def test_names_without_facts(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """While MetaApi says nothing of an account, its device and the user's title stay as they are."""
+    """Without facts from MetaApi, the device and the user's title stay as they are."""
     subentry = next(iter(mock_config_entry.subentries.values()))
     hass.config_entries.async_update_subentry(
         mock_config_entry, subentry, title="My own"
@@ -99,7 +99,7 @@ async def test_names_outlive_a_set_up_without_facts(
         ("", "", SWING.account_id),
     ],
 )
-async def test_name_that_says_nothing(
+async def test_name_without_letters(
     hass: HomeAssistant,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
@@ -109,7 +109,7 @@ async def test_name_that_says_nothing(
     server: str,
     shown: str,
 ) -> None:
-    """An account without a name that has letters goes by its login and server, else by its id."""
+    """The login and server are the name instead, or the id."""
     account = replace(SWING, name=name, login=login, server=server)
     provisioning.accounts.return_value = [account]
     entry = make_entry(account)
@@ -126,7 +126,7 @@ async def test_moved(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """An account that moved to another region is watched there, without a reload."""
+    """An account in another region is watched there, without a reload."""
     provisioning.accounts.return_value = [replace(SWING, region="singapore"), SCALP]
 
     await pass_time(hass, REREAD_INTERVAL)
@@ -140,13 +140,13 @@ async def test_moved(
     assert subentry.data["region"] == "singapore"
 
 
-async def test_region_not_told(
+async def test_region_is_missing(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """What is known of a region stays while REST tells none."""
+    """The known region stays if REST does not report any."""
     provisioning.accounts.return_value = [replace(SWING, region=""), SCALP]
 
     await pass_time(hass, REREAD_INTERVAL)
@@ -173,7 +173,7 @@ async def test_model(
     account: Account,
     model: str | None,
 ) -> None:
-    """The device says what platform and server an account has, as far as they are known."""
+    """The model contains the platform and the server, if they are known."""
     provisioning.accounts.return_value = [account]
     entry = make_entry(account)
 
@@ -190,7 +190,7 @@ async def test_serial_number(
     login: str,
     serial: str | None,
 ) -> None:
-    """The login is the serial number from the set-up on, and follows what MetaApi says."""
+    """The serial number is the login, and follows changes at MetaApi."""
     provisioning.accounts.return_value = [replace(SWING, login=login)]
     entry = make_entry(SWING)
 
@@ -204,7 +204,7 @@ async def test_serial_number(
 
 
 async def test_name_without_a_device(hass: HomeAssistant) -> None:
-    """Before its device is made an account goes by its title, and one that is gone by its id."""
+    """Without a device the name is the title, and of a removed account the id."""
     entry = make_entry(SWING)
     entry.add_to_hass(hass)
     assert async_account_name(hass, entry, SWING.account_id) == "Swing"

@@ -1,1 +1,1 @@
-"""What older releases of the test plugin need on a newer Home Assistant."""
+"""Support for a Home Assistant that is newer than the test plugin."""

@@ -1,6 +1,6 @@
-"""Let the test plugin start on a Home Assistant that is newer than itself.
+"""Make the test plugin start on a Home Assistant that is newer than the plugin.
 
-Loaded by `-p tests.compat.newest -p no:respx`, before the plugins that install themselves.
+Load it with `-p tests.compat.newest -p no:respx`, so that it comes before the installed plugins.
 """
 
 # First: it puts `httpx2` in the place of `httpx`, which the plugin's `respx` imports

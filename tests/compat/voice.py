@@ -1,6 +1,6 @@
-"""Stand-ins for what Home Assistant's voice and camera components need, and no environment of the tests has.
+"""Stubs of libraries that Home Assistant's voice and camera components import.
 
-The app's integration imports those components, and uses nothing of them for what it delivers.
+The mobile app's integration imports these components, and does not use them to deliver messages.
 """
 
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ ROOTS = frozenset(
 )
 
 
-class _StandIn(ModuleType):
-    """A module that has whatever is asked for."""
+class _Stub(ModuleType):
+    """A module that has every attribute."""
 
     __path__: list[str] = []
 
     @override
     def __getattr__(self, name: str) -> object:
-        """Make a name."""
+        """Return a mock as any attribute."""
         if name.startswith("__"):
             raise AttributeError(name)
         made = MagicMock(name=f"{self.__name__}.{name}")
@@ -44,7 +44,7 @@ class _StandIn(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds the stand-ins."""
+    """Finds the stubs."""
 
     @override
     def find_spec(
@@ -53,19 +53,19 @@ class _Finder(MetaPathFinder, Loader):
         path: Sequence[str] | None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Find a module of those that are missing."""
+        """Find a stub of a missing module."""
         if fullname.partition(".")[0] not in ROOTS:
             return None
         return ModuleSpec(fullname, self, is_package=True)
 
     @override
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Make it."""
-        return _StandIn(spec.name)
+        """Create the stub."""
+        return _Stub(spec.name)
 
     @override
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing to run."""
+        """Do nothing."""
 
 
 if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
