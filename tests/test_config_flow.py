@@ -1,4 +1,4 @@
-"""The flows of an entry: user, accounts, reauth, reconfigure."""
+"""Test the config flow: user, accounts, reauth, reconfigure."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,7 +72,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def client() -> Iterator[MagicMock]:
-    """Replace the provisioning API; its class is `client.cls`."""
+    """Replace the provisioning API; the class is `client.cls`."""
     client: MagicMock = create_autospec(Provisioning, instance=True)
     client.accounts.return_value = LISTED
     client.account.side_effect = NotFoundError("no such account")
@@ -92,7 +92,7 @@ def subscribe() -> Iterator[MagicMock]:
 
 @pytest.fixture
 def mock_setup_entry() -> Iterator[AsyncMock]:
-    """Set up no entry."""
+    """Prevent the set-up of entries."""
     with patch(
         "custom_components.metaapi.async_setup_entry", return_value=True
     ) as mock:
@@ -103,12 +103,12 @@ def mock_setup_entry() -> Iterator[AsyncMock]:
 def mocks(
     client: MagicMock, subscribe: MagicMock, mock_setup_entry: AsyncMock
 ) -> MagicMock:
-    """Replace all that a flow calls; return the provisioning API."""
+    """Replace all calls of a flow; return the provisioning API."""
     return client
 
 
 async def start(hass: HomeAssistant) -> Any:
-    """Open the first form."""
+    """Start the flow and return its first form."""
     result = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
     )
@@ -119,14 +119,14 @@ async def start(hass: HomeAssistant) -> Any:
 
 
 async def submit(hass: HomeAssistant, result: Any, **user_input: Any) -> Any:
-    """Send a form."""
+    """Submit a form."""
     return await hass.config_entries.flow.async_configure(result["flow_id"], user_input)
 
 
 async def to_accounts(
     hass: HomeAssistant, token: str = TOKEN, *, limited: bool = False, **advanced: str
 ) -> Any:
-    """Go on to the form of the accounts, which says so where the token may not list them."""
+    """Continue to the form of the accounts, with or without a list."""
     result = await submit(
         hass,
         await start(hass),
@@ -140,7 +140,7 @@ async def to_accounts(
 
 
 def assert_created(result: Any, *account_ids: str) -> None:
-    """Check that the flow made an entry with these accounts."""
+    """Check that the flow created an entry with these accounts."""
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert [sub.unique_id for sub in result["result"].subentries.values()] == list(
         account_ids
@@ -153,7 +153,7 @@ def assert_created(result: Any, *account_ids: str) -> None:
 async def test_token_then_accounts(
     hass: HomeAssistant, client: MagicMock, mock_setup_entry: AsyncMock
 ) -> None:
-    """A token and the accounts that it lists make an entry with subentries."""
+    """A token and some of its accounts create an entry with subentries."""
     await hass.config.async_set_time_zone("Europe/Berlin")
     client.accounts.return_value = [SWING, replace(SCALP, state="UNDEPLOYED")]
     expires = datetime(2031, 3, 4, 4, 5, tzinfo=UTC)
@@ -190,7 +190,7 @@ async def test_token_then_accounts(
 
 
 async def test_first_form(hass: HomeAssistant) -> None:
-    """The first form hides the token, keeps the rest collapsed and links to tokens."""
+    """The form hides the token, has a collapsed section and links to tokens."""
     result = await start(hass)
     schema = result["data_schema"].schema
     assert schema[CONF_TOKEN].config["type"] == "password"
@@ -202,7 +202,7 @@ async def test_first_form(hass: HomeAssistant) -> None:
 
 
 async def test_advanced(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """A server and an application of one's own are kept."""
+    """A custom server and application are stored."""
     result = await to_accounts(hass, api_url=f" {URL}/ ", application=" Bot ")
     assert mocks.cls.call_args.args[2].api_url == URL
     result = await submit(hass, result, accounts=[SWING.account_id])
@@ -214,7 +214,7 @@ async def test_advanced(hass: HomeAssistant, mocks: MagicMock) -> None:
 
 
 async def test_empty_advanced(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """Empty fields stand for MetaApi's own."""
+    """Empty fields mean MetaApi's defaults."""
     result = await to_accounts(hass, api_url=" ", application="")
     assert mocks.cls.call_args.args[2].api_url is None
     result = await submit(hass, result, accounts=[SWING.account_id])
@@ -222,7 +222,7 @@ async def test_empty_advanced(hass: HomeAssistant, mocks: MagicMock) -> None:
 
 
 async def test_token_copied_with_blanks(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """Blanks around and inside a token are left out."""
+    """Spaces around and inside a token are removed."""
     result = await to_accounts(hass, f"  {TOKEN[:50]}\n {TOKEN[50:]}\n")
     assert mocks.cls.call_args.args[1] == TOKEN
     result = await submit(hass, result, accounts=[SWING.account_id])
@@ -250,7 +250,7 @@ async def test_listing_fails(
     error: Exception,
     key: str,
 ) -> None:
-    """Whatever the listing meets is told, and the next try can succeed."""
+    """Each error of the listing is shown, and the next try can succeed."""
     caplog.set_level(logging.DEBUG)
     mocks.accounts.side_effect = error
     result = await submit(
@@ -264,7 +264,7 @@ async def test_listing_fails(
         key == "unknown"
     )
     assert TOKEN not in caplog.text
-    # What was typed is still there, but for the token, and the section with it is open
+    # The values are kept except the token, and the section with values is open
     assert suggested(result["data_schema"]) == {CONF_ADVANCED: {CONF_API_URL: URL}}
     assert result["data_schema"].schema[CONF_ADVANCED].options == {"collapsed": False}
 
@@ -289,7 +289,7 @@ async def test_listing_fails(
 async def test_url_is_not_allowed(
     hass: HomeAssistant, mocks: MagicMock, url: str
 ) -> None:
-    """A server that the token may not be sent to is refused on the section."""
+    """A server that must not get the token is an error of the section."""
     result = await submit(
         hass, await start(hass), token=TOKEN, advanced={"api_url": url}
     )
@@ -309,7 +309,7 @@ async def test_url_is_not_allowed(
 async def test_text_is_no_token(
     hass: HomeAssistant, mocks: MagicMock, token: str
 ) -> None:
-    """What cannot be a token is not sent."""
+    """Text that cannot be a token is not sent."""
     result = await submit(hass, await start(hass), token=token)
     assert result["errors"] == {"base": "invalid_auth"}
     mocks.cls.assert_not_called()
@@ -337,7 +337,7 @@ async def test_token_has_expired(hass: HomeAssistant, mocks: MagicMock) -> None:
 async def test_token_without_expiry(
     hass: HomeAssistant, mocks: MagicMock, token: str
 ) -> None:
-    """A token that does not say when it expires, or nothing at all, works."""
+    """A token without an expiry, or without any claims, works."""
     result = await to_accounts(hass, token)
     assert result["description_placeholders"]["expires"] == "—"
     result = await submit(hass, result, accounts=[SWING.account_id])
@@ -349,7 +349,7 @@ async def test_token_without_expiry(
 async def test_owner_is_configured(
     hass: HomeAssistant, mocks: MagicMock, advanced: dict[str, str]
 ) -> None:
-    """The same owner cannot be added twice, whatever the token and the server."""
+    """An owner can only be added once, whatever the token and the server."""
     make_entry(SWING).add_to_hass(hass)
     result = await submit(hass, await start(hass), token=NEW_TOKEN, advanced=advanced)
     assert result["type"] is FlowResultType.ABORT
@@ -365,10 +365,10 @@ async def test_owner_is_configured(
         (["MetaApi 2", "Home"], "MetaApi"),
     ],
 )
-async def test_titles_tell_entries_apart(
+async def test_titles_differ(
     hass: HomeAssistant, mocks: MagicMock, taken: list[str], title: str
 ) -> None:
-    """A second user's entry is not called as the first one's."""
+    """The entry of a second user gets another title."""
     for number, other in enumerate(taken):
         make_entry(title=other, unique_id=str(number)).add_to_hass(hass)
     result = await submit(hass, await to_accounts(hass), accounts=[SWING.account_id])
@@ -377,7 +377,7 @@ async def test_titles_tell_entries_apart(
 
 
 async def test_two_flows_of_one_owner(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """A form that was left open does not stop another; the first to end wins."""
+    """An open form does not block another one; the first one to finish wins."""
     left_open = await to_accounts(hass)
     result = await submit(hass, await to_accounts(hass), accounts=[SWING.account_id])
     assert_created(result, SWING.account_id)
@@ -389,7 +389,7 @@ async def test_two_flows_of_one_owner(hass: HomeAssistant, mocks: MagicMock) -> 
 
 
 async def test_ten_are_preselected(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """Of hundreds, all can be picked and ten deployed ones are selected at first."""
+    """All of hundreds can be selected, and ten deployed ones are by default."""
     mocks.accounts.return_value = [
         account(number, state="DEPLOYED" if number % 2 else "UNDEPLOYED")
         for number in reversed(range(300))
@@ -404,7 +404,7 @@ async def test_ten_are_preselected(hass: HomeAssistant, mocks: MagicMock) -> Non
 
 
 async def test_account_without_a_name(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """An account without a name is labeled and titled with its id."""
+    """The label and the title are its id."""
     nameless = account(1, name="", state="DEPLOY_FAILED")
     mocks.accounts.return_value = [nameless]
     result = await to_accounts(hass)
@@ -418,7 +418,7 @@ async def test_account_without_a_name(hass: HomeAssistant, mocks: MagicMock) -> 
 
 
 async def test_default_is_used(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """What is selected at first is what an untouched form sends."""
+    """An unchanged form submits the default selection."""
     result = await submit(hass, await to_accounts(hass))
     assert_created(result, SCALP.account_id, SWING.account_id)
 
@@ -427,7 +427,7 @@ async def test_default_is_used(hass: HomeAssistant, mocks: MagicMock) -> None:
 async def test_none_chosen(
     hass: HomeAssistant, mocks: MagicMock, chosen: list[str]
 ) -> None:
-    """No account is an error, and stays selected as it was: none."""
+    """Choosing no account is an error, and the selection stays empty."""
     result = await submit(hass, await to_accounts(hass), accounts=chosen)
     assert result["errors"] == {CONF_ACCOUNTS: "no_accounts"}
     assert preselected(result["data_schema"], CONF_ACCOUNTS) == chosen
@@ -439,7 +439,7 @@ async def test_none_chosen(
 async def test_duplicates(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
 ) -> None:
-    """An account that is picked and typed, in any spelling, is added once."""
+    """An account that is selected and typed, in any spelling, is added once."""
     typed = [
         SWING.account_id,
         f" {SWING.account_id} ",
@@ -452,8 +452,10 @@ async def test_duplicates(
     subscribe.assert_not_called()
 
 
-async def test_listed_id_of_another_form(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """What MetaApi lists needs no form of ours."""
+async def test_listed_id_in_another_format(
+    hass: HomeAssistant, mocks: MagicMock
+) -> None:
+    """Ids that MetaApi lists may have any format."""
     odd = replace(SWING, account_id="ABCDEF")
     mocks.accounts.return_value = [odd]
     result = await submit(hass, await to_accounts(hass), accounts=["ABCDEF"])
@@ -474,7 +476,7 @@ async def test_listed_id_of_another_form(hass: HomeAssistant, mocks: MagicMock) 
 async def test_text_is_no_account_id(
     hass: HomeAssistant, mocks: MagicMock, typed: str
 ) -> None:
-    """A text that cannot be an id is named and not sent."""
+    """Text that cannot be an id is quoted and not sent."""
     result = await submit(
         hass, await to_accounts(hass), accounts=[SWING.account_id, typed]
     )
@@ -492,7 +494,7 @@ async def test_text_is_no_account_id(
 
 
 async def test_token_typed_as_account(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """No text tells the token, wherever it was pasted."""
+    """No error message contains a token that was pasted into the wrong field."""
     result = await submit(hass, await to_accounts(hass), accounts=[TOKEN])
     assert result["errors"] == {CONF_ACCOUNTS: "invalid_account_id"}
     assert result["description_placeholders"]["account"] == "**REDACTED**"
@@ -501,7 +503,7 @@ async def test_token_typed_as_account(hass: HomeAssistant, mocks: MagicMock) -> 
 async def test_typed_id_is_looked_up(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
 ) -> None:
-    """A typed id that is not listed is asked for, and has its name and region."""
+    """A typed id that is not listed is read by REST, with its name and region."""
     mocks.account.side_effect = None
     mocks.account.return_value = replace(SWING, account_id=TYPED, name="Hidden")
     result = await submit(hass, await to_accounts(hass), accounts=[TYPED.upper()])
@@ -527,7 +529,7 @@ async def test_typed_id_is_looked_up(
 async def test_look_up_fails(
     hass: HomeAssistant, mocks: MagicMock, error: Exception, errors: dict[str, str]
 ) -> None:
-    """Whatever the look-up of a typed id meets is told, and another can succeed."""
+    """Each error of reading a typed id is shown, and another id can succeed."""
     mocks.account.side_effect = error
     result = await submit(hass, await to_accounts(hass), accounts=[TYPED])
     assert result["step_id"] == "accounts"
@@ -540,7 +542,7 @@ async def test_look_up_fails(
 
 
 async def test_account_of_another_entry(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """An account that another entry has is not offered, nor taken when typed."""
+    """It is neither offered nor accepted when typed."""
     make_entry(SWING, token=OPAQUE_TOKEN, unique_id="another").add_to_hass(hass)
     result = await to_accounts(hass)
     assert list(options(result["data_schema"], CONF_ACCOUNTS)) == [SCALP.account_id]
@@ -562,7 +564,7 @@ async def test_account_of_another_entry(hass: HomeAssistant, mocks: MagicMock) -
 
 
 async def test_nothing_listed(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """A token that lists nothing still lets one type ids."""
+    """Without listed accounts, ids can still be typed."""
     mocks.accounts.return_value = []
     result = await to_accounts(hass)
     assert result["description_placeholders"]["found"] == "0"
@@ -612,14 +614,14 @@ async def test_limited_token(
         TYPED,
     ]
     assert subscribe.await_args.kwargs == {"application": "Bot"}
-    # It was one of its own, and nothing keeps it
+    # The flow's own session is closed
     assert session.closed
 
 
 async def test_limited_token_elsewhere(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
 ) -> None:
-    """With a server of one's own, the subscribe goes there."""
+    """With a custom server, the subscribe is sent there."""
     mocks.accounts.side_effect = ForbiddenError("no")
     result = await to_accounts(hass, LIMITED_TOKEN, limited=True, api_url=URL)
     result = await submit(hass, result, accounts=[TYPED])
@@ -641,7 +643,7 @@ async def test_limited_token_elsewhere(
 async def test_terminal_is_away(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock, error: MetaApiError
 ) -> None:
-    """What may pass says nothing against the token or the id."""
+    """Temporary errors are no evidence against the token or the id."""
     mocks.accounts.side_effect = ForbiddenError("no")
     subscribe.side_effect = error
     result = await to_accounts(hass, LIMITED_TOKEN, limited=True)
@@ -676,7 +678,7 @@ async def test_subscribe_fails(
     error: Exception,
     errors: dict[str, str],
 ) -> None:
-    """Whatever the subscribe meets is told, and the next try can succeed."""
+    """Each error of the subscribe is shown, and the next try can succeed."""
     mocks.accounts.side_effect = ForbiddenError("no")
     subscribe.side_effect = error
     result = await submit(
@@ -692,10 +694,10 @@ async def test_subscribe_fails(
 
 
 @pytest.mark.parametrize("error", [UnauthorizedError("no"), HandshakeRefusedError(401)])
-async def test_subscribe_tells_a_bad_token(
+async def test_subscribe_is_unauthorized(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock, error: MetaApiError
 ) -> None:
-    """A token that only the subscribe could validate can be entered again."""
+    """The token can be entered again."""
     mocks.accounts.side_effect = UnauthorizedError("no")
     subscribe.side_effect = error
     result = await to_accounts(hass, LIMITED_TOKEN, limited=True, api_url=URL)
@@ -712,7 +714,7 @@ async def test_subscribe_tells_a_bad_token(
 
 
 async def test_token_may_not_stream(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """A token whose rules lack the stream is told so where it is entered."""
+    """The token's form shows that it lacks the permission for streaming."""
     token = make_jwt(streaming=False)
     result = await submit(hass, await start(hass), token=token)
     assert result["step_id"] == "user"
@@ -730,7 +732,7 @@ async def test_token_may_not_stream(hass: HomeAssistant, mocks: MagicMock) -> No
 async def test_limited_token_is_not_tested_by_rest(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
 ) -> None:
-    """What its rules do not allow says nothing about the token."""
+    """REST is not used, since its refusal would be no evidence about the token."""
     mocks.accounts.side_effect = UnauthorizedError("no")
     result = await to_accounts(hass, LIMITED_TOKEN, limited=True)
     mocks.accounts.assert_not_called()
@@ -741,7 +743,7 @@ async def test_limited_token_is_not_tested_by_rest(
 async def test_region_of_typed_ids(
     hass: HomeAssistant, mocks: MagicMock, subscribe: MagicMock
 ) -> None:
-    """An account of another region is asked for there, and kept with it."""
+    """An account of another region is validated there, and stored with it."""
     result = await to_accounts(hass, LIMITED_TOKEN, limited=True)
     subscribe.side_effect = NotFoundError("the region is wrong")
     result = await submit(hass, result, accounts=[TYPED])
@@ -766,7 +768,7 @@ async def test_region_of_typed_ids(
 async def test_login_typed_as_account(
     hass: HomeAssistant, mocks: MagicMock, login: str
 ) -> None:
-    """Who types the login is told where the ID is."""
+    """The error explains where to find the id."""
     result = await submit(hass, await to_accounts(hass), accounts=[login])
     assert result["errors"] == {CONF_ACCOUNTS: "looks_like_login"}
     shown = result["description_placeholders"]
@@ -789,14 +791,16 @@ async def test_login_typed_as_account(
 async def test_url_typed_as_account(
     hass: HomeAssistant, mocks: MagicMock, url: str
 ) -> None:
-    """The ID is taken out of the URL of the account's page."""
+    """The id is extracted from the URL of the account's page."""
     result = await to_accounts(hass)
     result = await submit(hass, result, accounts=[url.format(SWING.account_id.upper())])
     assert_created(result, SWING.account_id)
 
 
-async def test_token_that_lives_for_ever(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """The last second of the year 9999 is in no calendar of a home east of UTC."""
+async def test_token_without_a_real_expiry(
+    hass: HomeAssistant, mocks: MagicMock
+) -> None:
+    """The last second of the year 9999 cannot be shown east of UTC."""
     await hass.config.async_set_time_zone("Asia/Tokyo")
     result = await to_accounts(hass, make_jwt(expires=253_402_300_799))
     assert result["description_placeholders"]["expires"] == "—"
@@ -808,7 +812,7 @@ async def test_token_that_lives_for_ever(hass: HomeAssistant, mocks: MagicMock) 
 async def reload_count(
     hass: HomeAssistant, entry: MockConfigEntry, monitors: list[FakeMonitor]
 ) -> int:
-    """Return how often an entry that now works was set up."""
+    """Return how often an entry that works now was set up."""
     await hass.async_block_till_done()
     assert entry.state is ConfigEntryState.LOADED
     return len(monitors)
@@ -822,7 +826,7 @@ async def loaded(
     client: MagicMock,
     subscribe: MagicMock,
 ) -> MockConfigEntry:
-    """Set up an entry with two accounts and all that an entry can keep."""
+    """Set up an entry with two accounts and all optional data."""
     entry = make_entry(
         SWING, SCALP, data={CONF_API_URL: URL, CONF_APPLICATION: "Bot"}, title="Home"
     )
@@ -831,7 +835,7 @@ async def loaded(
 
 
 async def test_reauth_form(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    """The form names the entry, its accounts and the expiry of its token."""
+    """The form names the entry, its accounts and the token's expiry."""
     result = await loaded.start_reauth_flow(hass)
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == "reauth_confirm"
@@ -844,7 +848,7 @@ async def test_reauth_form(hass: HomeAssistant, loaded: MockConfigEntry) -> None
 
 
 async def test_reauth_of_many_accounts(hass: HomeAssistant) -> None:
-    """Of many accounts the form names the first ones."""
+    """The form names only the first accounts."""
     for count, end in ((10, "Account 009"), (11, "Account 009, …")):
         entry = make_entry(*map(account, range(count)), unique_id=str(count))
         entry.add_to_hass(hass)
@@ -858,7 +862,7 @@ async def test_reauth_of_a_loaded_entry(
     monitors: list[FakeMonitor],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A new token is used after one reload; the rest of the data stays."""
+    """The new token is used after one reload; other data stays."""
     result = await loaded.start_reauth_flow(hass)
     result = await submit(hass, result, token=f" {NEW_TOKEN} ")
     assert result["type"] is FlowResultType.ABORT
@@ -884,7 +888,7 @@ async def test_reauth_of_a_failed_entry(
     client: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An entry whose token was refused from the start goes on with the new one."""
+    """An entry whose token was refused at its start is set up with the new one."""
     provisioning.check.side_effect = UnauthorizedError("no")
     provisioning.accounts.side_effect = UnauthorizedError("no")
     entry = make_entry(SWING)
@@ -924,7 +928,7 @@ async def test_reauth_fails(
     error: Exception,
     key: str,
 ) -> None:
-    """Whatever the new token meets is told, and the next try can succeed."""
+    """Each error of the new token is shown, and the next try can succeed."""
     client.accounts.side_effect = error
     result = await loaded.start_reauth_flow(hass)
     result = await submit(hass, result, token=NEW_TOKEN)
@@ -943,7 +947,7 @@ async def test_reauth_fails(
 async def test_reauth_with_an_expired_token(
     hass: HomeAssistant, loaded: MockConfigEntry, client: MagicMock
 ) -> None:
-    """A token that has expired as well is refused without a call."""
+    """Another expired token is refused without a call."""
     result = await loaded.start_reauth_flow(hass)
     result = await submit(hass, result, token=make_jwt(expires=1_767_225_602))
     assert result["errors"] == {CONF_TOKEN: "token_expired"}
@@ -956,7 +960,7 @@ async def test_reauth_with_an_expired_token(
 async def test_reauth_by_another_owner(
     hass: HomeAssistant, loaded: MockConfigEntry, monitors: list[FakeMonitor]
 ) -> None:
-    """The token of another owner is refused, even if it sees the same accounts; the form stays."""
+    """Another owner's token is refused even if it has the same accounts; the form stays."""
     result = await loaded.start_reauth_flow(hass)
     result = await submit(hass, result, token=make_jwt(OTHER_OWNER))
     assert result["type"] is FlowResultType.FORM
@@ -972,7 +976,7 @@ async def test_reauth_by_another_owner(
 async def test_reauth_of_the_same_owner_without_its_accounts(
     hass: HomeAssistant, loaded: MockConfigEntry, client: MagicMock
 ) -> None:
-    """The owner decides, not what is listed: accounts may be gone."""
+    """The owner matters, not the listed accounts, which may be gone."""
     client.accounts.return_value = []
     result = await loaded.start_reauth_flow(hass)
     result = await submit(hass, result, token=NEW_TOKEN)
@@ -1007,9 +1011,9 @@ async def test_reauth_of_a_token_without_owner(
     listed: list[Any],
     taken: bool,
 ) -> None:
-    """Tokens that tell no owner are compared by the accounts that they see.
+    """Tokens without an owner are compared by their accounts.
 
-    An owner that was known stays known; one that was not is that of the new token from then on.
+    A known owner stays; an unknown one becomes that of the new token.
     """
     unique_id = read_claims(old).owner_id
     entry = make_entry(*accounts, token=old, unique_id=unique_id)
@@ -1032,7 +1036,7 @@ async def test_reauth_of_a_token_without_owner(
 
 
 async def test_owner_becomes_known(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """Once a token has told the owner, the next one of the same owner is taken."""
+    """After a token with an owner, the next token of that owner is accepted."""
     entry = make_entry(
         SWING, token=OPAQUE_TOKEN, unique_id=read_claims(OPAQUE_TOKEN).owner_id
     )
@@ -1044,13 +1048,13 @@ async def test_owner_becomes_known(hass: HomeAssistant, mocks: MagicMock) -> Non
         await hass.async_block_till_done()
     assert entry.unique_id == OWNER
 
-    # and the same user is not added once more
+    # The same user cannot be added again
     result = await submit(hass, await start(hass), token=TOKEN)
     assert result["reason"] == "already_configured"
 
 
 async def test_owner_of_another_entry(hass: HomeAssistant, mocks: MagicMock) -> None:
-    """Two entries of one user do not become two of one id."""
+    """Two entries of one user do not get the same unique id."""
     make_entry(SCALP).add_to_hass(hass)
     hashed = read_claims(OPAQUE_TOKEN).owner_id
     entry = make_entry(SWING, token=OPAQUE_TOKEN, unique_id=hashed)
@@ -1068,7 +1072,7 @@ async def test_reauth_of_a_limited_token(
     client: MagicMock,
     subscribe: MagicMock,
 ) -> None:
-    """A token that may not list accounts is validated by the entry's own; one is enough."""
+    """It is validated by a subscribe of the entry's accounts; one success is enough."""
     client.accounts.side_effect = UnauthorizedError("no")
     subscribe.side_effect = [ForbiddenError("no"), None]
     result = await loaded.start_reauth_flow(hass)
@@ -1100,7 +1104,7 @@ async def test_reauth_of_a_limited_token_fails(
     key: str,
     named: str,
 ) -> None:
-    """What the subscribe meets is told, and the next try can succeed."""
+    """Each error of the subscribe is shown, and the next try can succeed."""
     client.accounts.side_effect = ForbiddenError("no")
     subscribe.side_effect = error
     result = await loaded.start_reauth_flow(hass)
@@ -1133,7 +1137,7 @@ async def test_renew_a_limited_token_while_accounts_are_away(
     error: MetaApiError,
     source: str,
 ) -> None:
-    """A token of the same owner is taken though no account answers, each asked in its own region."""
+    """The same owner's token is accepted though no account answers in its region."""
     entry = make_entry(SWING, SCALP)
     await setup_entry(hass, entry)
     subscribe.side_effect = error
@@ -1153,7 +1157,7 @@ async def test_renew_a_limited_token_while_accounts_are_away(
 async def test_typed_token_is_not_sent_back(
     hass: HomeAssistant, loaded: MockConfigEntry, client: MagicMock, source: str
 ) -> None:
-    """After an error the token has to be typed again: no form shows it to whoever asks."""
+    """After an error the token must be entered again, since no form may show it."""
     client.accounts.side_effect = CannotConnectError("no")
     result = await (
         loaded.start_reauth_flow(hass)
@@ -1166,7 +1170,7 @@ async def test_typed_token_is_not_sent_back(
 
 
 async def test_names_are_no_markdown(hass: HomeAssistant) -> None:
-    """An account's name is shown as it is, whatever it holds."""
+    """An account's name is shown literally."""
     entry = make_entry(replace(SWING, name="[x](https://evil.example) *y*"))
     entry.add_to_hass(hass)
     result = await entry.start_reauth_flow(hass)
@@ -1178,7 +1182,7 @@ async def test_names_are_no_markdown(hass: HomeAssistant) -> None:
 
 
 async def test_reconfigure_form(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    """The form shows what is kept, but the token."""
+    """The form shows the stored values, except the token."""
     result = await loaded.start_reconfigure_flow(hass)
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == "reconfigure"
@@ -1197,7 +1201,7 @@ async def test_reconfigure_everything(
     monitors: list[FakeMonitor],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Token, server and application are changed after one reload."""
+    """Token, server and application change after one reload."""
     result = await loaded.start_reconfigure_flow(hass)
     result = await submit(
         hass,
@@ -1226,7 +1230,7 @@ async def test_reconfigure_everything(
 async def test_reconfigure_keeps_the_token(
     hass: HomeAssistant, loaded: MockConfigEntry, user_input: dict[str, Any]
 ) -> None:
-    """An empty token stands for the present one; other empty fields for MetaApi's own."""
+    """An empty token means the current one; other empty fields mean the defaults."""
     result = await loaded.start_reconfigure_flow(hass)
     result = await submit(hass, result, **user_input)
     assert result["reason"] == "reconfigure_successful"
@@ -1235,13 +1239,13 @@ async def test_reconfigure_keeps_the_token(
     await hass.async_block_till_done()
 
 
-async def test_reconfigure_during_a_rest(
+async def test_reconfigure_during_a_pause(
     hass: HomeAssistant,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
     client: MagicMock,
 ) -> None:
-    """The rest that one server asked for does not hold back the listing of another."""
+    """A pause that one server requested does not delay the listing of another."""
     provisioning.server_settings.side_effect = TooManyRequestsError("slow down")
     entry = make_entry(SWING)
     await setup_entry(hass, entry)
@@ -1257,7 +1261,7 @@ async def test_reconfigure_during_a_rest(
 async def test_reconfigure_an_entry_that_does_not_work(
     hass: HomeAssistant, mocks: MagicMock, mock_setup_entry: AsyncMock
 ) -> None:
-    """An entry that is not loaded is set up with what was changed."""
+    """An entry that is not loaded is set up with the new values."""
     entry = make_entry(SWING)
     entry.add_to_hass(hass)
     result = await entry.start_reconfigure_flow(hass)
@@ -1296,7 +1300,7 @@ async def test_reconfigure_fails(
     error: MetaApiError | None,
     errors: dict[str, str],
 ) -> None:
-    """What is wrong is told, and the next try can succeed."""
+    """Errors are shown, and the next try can succeed."""
     before = dict(loaded.data)
     client.accounts.side_effect = error
     result = await loaded.start_reconfigure_flow(hass)
@@ -1315,7 +1319,7 @@ async def test_reconfigure_fails(
 async def test_reconfigure_by_another_owner(
     hass: HomeAssistant, loaded: MockConfigEntry
 ) -> None:
-    """The token of another owner is refused."""
+    """Another owner's token is refused."""
     result = await loaded.start_reconfigure_flow(hass)
     result = await submit(hass, result, token=make_jwt(OTHER_OWNER))
     assert result["type"] is FlowResultType.FORM
@@ -1326,7 +1330,7 @@ async def test_reconfigure_by_another_owner(
 async def test_reconfigure_while_a_reauth_waits(
     hass: HomeAssistant, loaded: MockConfigEntry
 ) -> None:
-    """Somebody who answers a refused token by reconfiguring is not sent away."""
+    """A user can reconfigure instead of using the open reauth form."""
     await loaded.start_reauth_flow(hass)
     result = await loaded.start_reconfigure_flow(hass)
     result = await submit(hass, result, token=NEW_TOKEN)
@@ -1341,7 +1345,7 @@ async def test_reconfigure_beside_a_form_left_open(
     client: MagicMock,
     subscribe: MagicMock,
 ) -> None:
-    """A form of the same owner that was left open is in nobody's way."""
+    """An open form of the same owner does not block it."""
     client.accounts.side_effect = ForbiddenError("no")
     subscribe.side_effect = ForbiddenError("no")
     left_open = await loaded.start_reconfigure_flow(hass)
@@ -1358,7 +1362,7 @@ async def test_reconfigure_beside_a_form_left_open(
 async def test_reconfigure_of_a_token_without_owner(
     hass: HomeAssistant, mocks: MagicMock
 ) -> None:
-    """A token that stays needs no proof of its owner."""
+    """An unchanged token needs no check of its owner."""
     entry = make_entry(SWING, token=OPAQUE_TOKEN, unique_id="a-hash")
     entry.add_to_hass(hass)
     mocks.accounts.return_value = []
@@ -1379,13 +1383,13 @@ def loopback(socket_enabled: None) -> None:
     pytest_socket.socket_allow_hosts(["127.0.0.1"])
 
 
-async def test_user_flow_for_real(
+async def test_user_flow_with_simulator(
     hass: HomeAssistant,
     loopback: None,
     mock_setup_entry: AsyncMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The flow works over loopback: a refused token, then accounts that are listed."""
+    """A token is refused, then accounts are listed."""
     caplog.set_level(logging.DEBUG)
     async with Simulator(accounts=2) as sim:
         advanced = {"api_url": sim.url}
@@ -1405,13 +1409,13 @@ async def test_user_flow_for_real(
         assert sim.token not in caplog.text
 
 
-async def test_limited_token_for_real(
+async def test_limited_token_with_simulator(
     hass: HomeAssistant,
     loopback: None,
     mock_setup_entry: AsyncMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Over loopback, a token without provisioning is validated by a real subscribe."""
+    """A token without provisioning is validated by a real subscribe."""
     caplog.set_level(logging.DEBUG)
     async with Simulator(accounts=2, provisioning_refusal=401) as sim:
         first, second = sim.accounts
@@ -1436,10 +1440,10 @@ async def test_limited_token_for_real(
         assert token not in caplog.text
 
 
-async def test_reauth_for_real(
+async def test_reauth_with_simulator(
     hass: HomeAssistant, loopback: None, mock_setup_entry: AsyncMock
 ) -> None:
-    """Over loopback, a revoked token is replaced by another of the same owner."""
+    """A revoked token is replaced by another one of the same owner."""
     async with Simulator(accounts=1) as sim:
         entry = make_entry(token=sim.token, data={CONF_API_URL: sim.url})
         entry.add_to_hass(hass)
@@ -1457,7 +1461,7 @@ async def test_reauth_for_real(
 async def test_flow_over_http(
     hass: HomeAssistant, mocks: MagicMock, hass_client: Any
 ) -> None:
-    """What the frontend and the demo send and get is plain JSON."""
+    """The frontend and the demo send and receive plain JSON."""
     assert await async_setup_component(hass, "config", {})
     http = await hass_client()
     path = "/api/config/config_entries/flow"

@@ -1,4 +1,4 @@
-"""The dashboard: what its strategy makes of a home, and how the frontend comes by it."""
+"""Test the dashboard strategy, and how the frontend loads it."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -53,17 +53,17 @@ OUT_OF_SIGHT = [
 ]
 PERIODS = ["day", "week", "month"]
 
-# A text of an outcome
+# The text of an outcome
 MORE = {
     "entity.event.reconnect_result.state_attributes.event_type.state.timed_out": "did not come back in time"
 }
 
 
 class Home:
-    """A home as its frontend knows it."""
+    """The part of a home that its frontend knows."""
 
     def __init__(self, *names: str) -> None:
-        """Set it up with accounts of these names."""
+        """Create accounts with these names."""
         self.entities: dict[str, dict[str, Any]] = {}
         self.devices: dict[str, dict[str, Any]] = {}
         self.states: dict[str, Any] = {}
@@ -86,7 +86,7 @@ class Home:
         }
 
     def add(self, name: str, *, without: tuple[str, ...] = ()) -> str:
-        """Add an account, but for some entities; return its device."""
+        """Add an account without some entities; return its device."""
         number = len(self.devices)
         device_id = f"device{number}"
         self.devices[device_id] = {
@@ -100,18 +100,18 @@ class Home:
         return device_id
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a strategy gets."""
+        """Return the input of a strategy."""
         return {**vars(self), "config": {"time_zone": "UTC"}}
 
 
 def entity(number: int, key: str, domain: str | None = None) -> str:
-    """Return the id of an entity, which says neither the account's name nor what it is."""
+    """Return an entity id that contains neither the account's name nor its kind."""
     return f"{domain or ENTITIES[key]}.x{number}_{list(ENTITIES).index(key)}"
 
 
 @pytest.fixture(name="node", scope="session")
 def node_fixture() -> str:
-    """Return Node; fail without it, since a skip judges nothing."""
+    """Return Node; fail, not skip, without it."""
     kept = ROOT / ".venvs" / "node" / "node"
     found = str(kept) if kept.exists() else shutil.which("node")
     if not found:
@@ -120,15 +120,15 @@ def node_fixture() -> str:
 
 
 class Strategy:
-    """The strategy, called as the frontend calls it."""
+    """The strategy, called as by the frontend."""
 
     def __init__(self, node: str) -> None:
-        """Take what runs it."""
+        """Store the path of Node."""
         self._node = node
         self.asked: set[str] = set()
 
     def call(self, name: str, home: Home, config: Any = None, **more: Any) -> Any:
-        """Return what a function of the strategy returns."""
+        """Return the result of a function of the strategy."""
         given = {"call": name, "hass": home.as_json(), "config": config or {}, **more}
         done = subprocess.run(
             [self._node, RUNNER],
@@ -144,7 +144,7 @@ class Strategy:
         return answer["result"]
 
     def generate(self, home: Home, **config: Any) -> Any:
-        """Return the dashboard of a home."""
+        """Return the dashboard for a home."""
         return self.call("generate", home, {"type": "custom:metaapi", **config})
 
 
@@ -173,12 +173,12 @@ def of_kind(dashboard: Any, kind: str) -> list[dict[str, Any]]:
 
 
 def headings(dashboard: Any) -> list[str]:
-    """Return what stands above the sections."""
+    """Return the headings of the sections."""
     return [card["heading"] for card in of_kind(dashboard, "heading")]
 
 
 def is_met(condition: dict[str, Any], states: dict[str, str]) -> bool:
-    """Return whether the frontend would find a condition met."""
+    """Return whether the frontend would consider a condition met."""
     match condition:
         case {"condition": "state", "entity": entity_id, "state": wanted}:
             return states.get(entity_id, "unknown") in wanted
@@ -194,7 +194,7 @@ def is_met(condition: dict[str, Any], states: dict[str, str]) -> bool:
 
 
 def visible(some: list[dict[str, Any]], states: dict[str, str]) -> list[dict[str, Any]]:
-    """Return the cards that are shown while the states are these."""
+    """Return the cards that are visible with these states."""
     return [
         card
         for card in some
@@ -203,7 +203,7 @@ def visible(some: list[dict[str, Any]], states: dict[str, str]) -> list[dict[str
 
 
 def status_tiles(dashboard: Any, states: dict[str, str]) -> list[tuple[str, str]]:
-    """Return entity and color of the tiles with a status that are shown."""
+    """Return the entities and colors of the visible status tiles."""
     return [
         (card["entity"], card["color"])
         for card in visible(of_kind(dashboard, "tile"), states)
@@ -211,17 +211,17 @@ def status_tiles(dashboard: Any, states: dict[str, str]) -> list[tuple[str, str]
     ]
 
 
-# -- what is shown ---------------------------------------------------------------------
+# -- content ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("is_admin", "buttons"),
     [(True, ["/config/integrations/dashboard/add?domain=metaapi"]), (False, [])],
 )
-def test_an_empty_home_gets_a_sentence(
+def test_home_without_accounts(
     strategy: Strategy, is_admin: bool, buttons: list[str]
 ) -> None:
-    """Who may add the integration is led there."""
+    """A text explains it, with a link for users who may add the integration."""
     home = Home()
     home.user = {"is_admin": is_admin}
     (view,) = strategy.generate(home)["views"]
@@ -234,7 +234,7 @@ def test_an_empty_home_gets_a_sentence(
 
 
 def test_one_account(strategy: Strategy) -> None:
-    """All that is known of it stands on one page, what is down on top."""
+    """One page shows everything about it, problems first."""
     dashboard = strategy.generate(Home("Scalper"))
     (view,) = dashboard["views"]
     assert dashboard["title"] == "Trading accounts"
@@ -255,8 +255,8 @@ def test_one_account(strategy: Strategy) -> None:
     assert activity["target"]["entity_id"] == [entity(1, "reconnect_result")]
 
 
-def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
-    """Nothing of the dashboard names what is missing, and the rest stays."""
+def test_missing_entities(strategy: Strategy) -> None:
+    """The dashboard does not refer to missing entities."""
     home = Home()
     home.add(
         "Scalper",
@@ -279,23 +279,21 @@ def test_entities_that_are_not_there_are_left_out(strategy: Strategy) -> None:
         ("unknown", "grey"),
     ],
 )
-def test_each_status_has_one_tile_at_a_time(
-    strategy: Strategy, status: str, color: str
-) -> None:
-    """What is down is red, and what merely cannot be seen is orange."""
+def test_status_colors(strategy: Strategy, status: str, color: str) -> None:
+    """A status that means down is red, one that means out of sight is orange."""
     dashboard = strategy.generate(Home("Scalper"))
     tile = (entity(1, "status"), color)
     assert status_tiles(dashboard, {entity(1, "status"): status}) == [tile]
 
 
-def test_every_status_has_its_place() -> None:
-    """A status that is new gets a color here, and one in the strategy."""
+def test_every_status_has_a_color() -> None:
+    """A new status needs a color here and in the strategy."""
     placed = {"connected", "not_deployed", "unknown", *DOWN, *OUT_OF_SIGHT}
     assert placed - {"unavailable"} == {status.value for status in Status}
 
 
-def test_since_when_is_shown_while_it_is_known(strategy: Strategy) -> None:
-    """It comes from the entity that knows it through restarts and attempts."""
+def test_since_when(strategy: Strategy) -> None:
+    """The time is from the entity that keeps it across restarts and attempts."""
     since = entity(1, "disconnected_since")
     dashboard = strategy.generate(Home("Scalper"))
     tiles = [card for card in of_kind(dashboard, "tile") if card["entity"] == since]
@@ -322,11 +320,11 @@ NO_BUTTON: list[bool] = []
         ("silent", PLAIN),
         ("reconnect_failed", PLAIN),
         ("never_authenticated", PLAIN),
-        # Its terminal is, or may be, connected
+        # The terminal is, or may be, connected
         ("connected", ASKED),
         ("broker_disconnected", ASKED),
         ("no_answer", ASKED),
-        # It cannot help
+        # A reconnect cannot help
         ("reconnecting", NO_BUTTON),
         ("not_deployed", NO_BUTTON),
         ("not_found", NO_BUTTON),
@@ -338,10 +336,10 @@ NO_BUTTON: list[bool] = []
         ("unknown", NO_BUTTON),
     ],
 )
-def test_reconnect_asks_first_where_the_terminal_is_connected(
+def test_reconnect_asks_if_the_terminal_is_connected(
     strategy: Strategy, status: str, buttons: list[bool]
 ) -> None:
-    """It is offered at the account, and on top where something is wrong."""
+    """The button is at the account, and at the top if something is wrong."""
     dashboard = strategy.generate(Home("Scalper"))
     states = {entity(1, "status"): status}
     pressed = {"entity_id": entity(1, "reconnect")}
@@ -362,8 +360,8 @@ def test_reconnect_asks_first_where_the_terminal_is_connected(
     assert actions(on_top) == (buttons if status != "connected" else NO_BUTTON)
 
 
-def test_the_question_says_what_a_reconnect_does(strategy: Strategy) -> None:
-    """It names the account."""
+def test_reconnect_confirmation(strategy: Strategy) -> None:
+    """The question contains the account's name."""
     dashboard = strategy.generate(Home('Bob\'s "best" {account}'))
     (question,) = [
         card["tap_action"]["confirmation"]
@@ -375,16 +373,16 @@ def test_the_question_says_what_a_reconnect_does(strategy: Strategy) -> None:
     assert question["confirm_text"] == "Reconnect"
 
 
-def test_accounts_are_in_the_order_of_their_names(strategy: Strategy) -> None:
-    """As people count."""
+def test_accounts_are_sorted(strategy: Strategy) -> None:
+    """Names with numbers are sorted numerically."""
     dashboard = strategy.generate(
         Home("beta 10", "Alpha", "beta 9"), sections=["accounts"]
     )
     assert headings(dashboard) == ["Alpha", "beta 9", "beta 10"]
 
 
-def test_two_accounts_of_one_name(strategy: Strategy) -> None:
-    """They are told apart, by their logins where these are known."""
+def test_accounts_with_the_same_name(strategy: Strategy) -> None:
+    """Their logins are shown if they are known."""
     home = Home("Scalper", "Scalper", "Swing")
     home.devices["device1"]["serial_number"] = "90210"
     dashboard = strategy.generate(home, sections=["accounts", "downtime"])
@@ -395,17 +393,17 @@ def test_two_accounts_of_one_name(strategy: Strategy) -> None:
     }
 
 
-def test_a_renamed_account(strategy: Strategy) -> None:
-    """The name that the user gave counts."""
+def test_renamed_account(strategy: Strategy) -> None:
+    """The user's name takes precedence."""
     home = Home("Scalper")
     home.devices["device1"]["name_by_user"] = "Nachtfalke"
     assert headings(strategy.generate(home, sections=["accounts"])) == ["Nachtfalke"]
 
 
-def test_an_account_without_its_status_is_judged_by_the_rest(
+def test_account_without_status(
     strategy: Strategy,
 ) -> None:
-    """A user who disabled *Status* must still see what is down."""
+    """If the user disabled *Status*, the other entities show whether it is down."""
     home = Home()
     home.add("Scalper", without=("status",))
     dashboard = strategy.generate(home)
@@ -422,8 +420,8 @@ def test_an_account_without_its_status_is_judged_by_the_rest(
         assert status_tiles(dashboard, states) == [(terminal, color)], states
 
 
-def test_a_disabled_terminal_changes_nothing(strategy: Strategy) -> None:
-    """Its registry entry does not reach the frontend; the account is found by its device."""
+def test_disabled_terminal(strategy: Strategy) -> None:
+    """The account is found by its device, since the frontend does not get disabled entities."""
     home = Home()
     home.add("Scalper", without=("terminal", "broker"))
     dashboard = strategy.generate(home)
@@ -433,8 +431,8 @@ def test_a_disabled_terminal_changes_nothing(strategy: Strategy) -> None:
     ]
 
 
-def test_what_is_hidden_is_left_out_but_not_what_is_down(strategy: Strategy) -> None:
-    """Nothing may be down unseen."""
+def test_hidden_entities(strategy: Strategy) -> None:
+    """They are not shown, except the status of an account that is down."""
     home = Home("Scalper")
     for each in home.entities.values():
         each["hidden"] = True
@@ -445,8 +443,8 @@ def test_what_is_hidden_is_left_out_but_not_what_is_down(strategy: Strategy) -> 
     assert entity(1, "downtime") not in used
 
 
-def test_entities_of_others_on_the_device(strategy: Strategy) -> None:
-    """A helper that a user put on the device of an account is none of ours."""
+def test_foreign_entities_on_the_device(strategy: Strategy) -> None:
+    """A helper that a user added to the device is not ours."""
     home = Home("Scalper")
     home.add_entity("sensor.other", "device1", "status", platform="template")
     home.add_entity("sensor.alone", "device7", "status")
@@ -455,7 +453,7 @@ def test_entities_of_others_on_the_device(strategy: Strategy) -> None:
 
 
 def test_options(strategy: Strategy) -> None:
-    """Accounts are chosen by their devices, sections by their names."""
+    """Accounts are selected by their devices, sections by their names."""
     home = Home("Scalper", "Swing", "Gold")
     dashboard = strategy.generate(
         home, accounts=["device2", "gone"], sections=["accounts", "history"]
@@ -465,8 +463,8 @@ def test_options(strategy: Strategy) -> None:
     assert empty["cards"][0]["title"] == "No accounts yet"
 
 
-def test_many_accounts_are_a_list_and_have_a_page_each(strategy: Strategy) -> None:
-    """Hundreds of graphs on one page would cost the browser its connection."""
+def test_many_accounts(strategy: Strategy) -> None:
+    """They are a list with a page per account, since hundreds of graphs overload the browser."""
     home = Home(*(f"Account {number}" for number in range(1, 301)))
     main, *pages = strategy.generate(home)["views"]
     rows = [row for card in of_kind(main, "entities") for row in card["entities"]]
@@ -486,11 +484,11 @@ def test_many_accounts_are_a_list_and_have_a_page_each(strategy: Strategy) -> No
     assert len(of_kind(pages[0], "statistic")) == 3
 
 
-# -- when it is made anew ------------------------------------------------------------------
+# -- updates -------------------------------------------------------------------------------
 
 
-def test_it_follows_accounts_and_nothing_else(strategy: Strategy) -> None:
-    """A change of another entity does not redraw the page."""
+def test_updates(strategy: Strategy) -> None:
+    """The dashboard is generated again only after changes of accounts."""
 
     def follows(home: Home) -> bool:
         before = Home("Scalper").as_json()
@@ -511,19 +509,19 @@ def test_it_follows_accounts_and_nothing_else(strategy: Strategy) -> None:
     assert follows(german)
 
 
-# -- what is down, and what cannot be seen ---------------------------------------------------
+# -- accounts that are down or out of sight --------------------------------------------------
 
 
 @pytest.fixture(name="now")
 async def now_fixture(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> str:
-    """Move the clock to the morning of a day, in a home in Berlin."""
+    """Set the clock to a morning, in a home in Berlin."""
     await hass.config.async_set_time_zone("Europe/Berlin")
     freezer.move_to("2026-11-27T06:00:00+00:00")
     return "07:00"
 
 
 def render(hass: HomeAssistant, strategy: Strategy, home: Home) -> str:
-    """Return what stands on top."""
+    """Return the rendered alerts."""
     for entity_id in home.entities:
         if (state := hass.states.get(entity_id)) is not None:
             home.states[entity_id] = {"attributes": dict(state.attributes)}
@@ -535,14 +533,14 @@ def render(hass: HomeAssistant, strategy: Strategy, home: Home) -> str:
 
 
 def alert(kind: str, title: str, *lines: str) -> str:
-    """Return a box as the frontend gets it."""
+    """Return an alert as the frontend gets it."""
     text = "<br>".join(lines)
     return f'<ha-alert alert-type="{kind}" title="{title}">{text}</ha-alert>'
 
 
 @pytest.mark.usefixtures("now")
-def test_what_is_down_and_since_when(hass: HomeAssistant, strategy: Strategy) -> None:
-    """A failed attempt changes the status, not the time since when; what was tried is said."""
+def test_down(hass: HomeAssistant, strategy: Strategy) -> None:
+    """A failed attempt changes the status and is shown, but does not change the time."""
     home = Home("Gold", "Scalper", "Swing")
     hass.states.async_set(entity(1, "status"), "broker_disconnected")
     hass.states.async_set(entity(1, "disconnected_since"), "2026-11-24T22:14:00+00:00")
@@ -573,8 +571,8 @@ def test_what_is_down_and_since_when(hass: HomeAssistant, strategy: Strategy) ->
 
 
 @pytest.mark.usefixtures("now")
-def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
-    """Accounts that share reason and time share a box; an old attempt is not told."""
+def test_out_of_sight(hass: HomeAssistant, strategy: Strategy) -> None:
+    """Accounts with the same reason and time share an alert, without old attempts."""
     home = Home("Gold", "Scalper", "Swing")
     hass.states.async_set(
         entity(1, "reconnect_result"),
@@ -594,10 +592,10 @@ def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
 
 
 @pytest.mark.usefixtures("now")
-def test_since_when_without_the_entity_that_knows(
+def test_since_when_without_the_sensor(
     hass: HomeAssistant, strategy: Strategy, freezer: FrozenDateTimeFactory
 ) -> None:
-    """The terminal, or the broker, changed then; without any of them nothing is said."""
+    """The last change of terminal or broker is used, or no time is shown."""
     home = Home()
     for name in ("Gold", "Scalper"):
         home.add(name, without=("disconnected_since", "reconnect_result"))
@@ -616,10 +614,10 @@ def test_since_when_without_the_entity_that_knows(
 
 
 @pytest.mark.usefixtures("now")
-def test_an_account_without_its_status_is_told_as_well(
+def test_alert_of_an_account_without_status(
     hass: HomeAssistant, strategy: Strategy
 ) -> None:
-    """As its conditions on the page are."""
+    """It has an alert like any other account."""
     home = Home()
     for name in ("Gold", "Scalper", "Swing"):
         home.add(name, without=("status", "disconnected_since"))
@@ -644,10 +642,10 @@ def test_an_account_without_its_status_is_told_as_well(
         (("unknown", "unknown"), "No account is down."),
     ],
 )
-def test_when_nothing_is_down(
+def test_nothing_is_down(
     hass: HomeAssistant, strategy: Strategy, statuses: tuple[str, str], text: str
 ) -> None:
-    """The page says so, for an empty place may mean anything."""
+    """A text says so, since an empty space would be ambiguous."""
     for number, status in enumerate(statuses, 1):
         hass.states.async_set(entity(number, "status"), status)
     shown = render(hass, strategy, Home("Gold", "Swing"))
@@ -655,8 +653,8 @@ def test_when_nothing_is_down(
     assert shown.count("<ha-alert") == 1
 
 
-def test_a_name_is_no_code(hass: HomeAssistant, strategy: Strategy) -> None:
-    """Neither the template nor the page takes a name for something else."""
+def test_names_are_escaped(hass: HomeAssistant, strategy: Strategy) -> None:
+    """Neither the template nor the page interprets names."""
     name = "{{ 1/0 }} %} \"<b>\\n金' *x*"
     hass.states.async_set(entity(1, "status"), "silent")
     shown = render(hass, strategy, Home(name))
@@ -677,12 +675,12 @@ def test_a_name_is_no_code(hass: HomeAssistant, strategy: Strategy) -> None:
             "Ausgefallen seit 26. Nov., 23:30 (7 Std. 30 Min.)",
         ),
         ("zh-Hans", "24", "server", "自 11月26日, 23:30 起掉线"),
-        # The browser is in another zone than the home
+        # The browser's time zone is not that of the home
         ("en", "24", "local", "Down since Nov 26, 22:30 (7 hr 30 min)"),
     ],
 )
 @pytest.mark.usefixtures("now")
-def test_times_are_written_as_the_user_does(
+def test_format_of_times(
     hass: HomeAssistant,
     monkeypatch: pytest.MonkeyPatch,
     strategy: Strategy,
@@ -691,7 +689,7 @@ def test_times_are_written_as_the_user_does(
     zone: str,
     shown: str,
 ) -> None:
-    """In their language, format and zone."""
+    """Times have the user's language, format and time zone."""
     monkeypatch.setenv("TZ", "UTC")
     home = Home("Swing")
     home.language = language
@@ -711,11 +709,11 @@ def test_times_are_written_as_the_user_does(
     )
 
 
-# -- its form, and how it is offered -------------------------------------------------------
+# -- editor and dialog ---------------------------------------------------------------------
 
 
-def test_the_form(strategy: Strategy) -> None:
-    """It leaves out of the options what is usual, and keeps what it does not know."""
+def test_editor(strategy: Strategy) -> None:
+    """It omits default options, and keeps unknown ones."""
     given = {"type": "custom:metaapi", "other": 1}
 
     def edit(**change: Any) -> Any:
@@ -733,8 +731,8 @@ def test_the_form(strategy: Strategy) -> None:
     assert edit(**chosen)["changed"] == [{**given, **chosen}]
 
 
-def test_it_is_offered(strategy: Strategy) -> None:
-    """The dialog shows a description in the user's language, and can create it at once."""
+def test_dialog(strategy: Strategy) -> None:
+    """The dialog shows a translated description, and can create the dashboard at once."""
     home = Home()
     home.language = "de"
     (offered,) = strategy.call("offered", home)
@@ -746,8 +744,8 @@ def test_it_is_offered(strategy: Strategy) -> None:
     assert suggested == {"title": "Handelskonten", "icon": "mdi:finance"}
 
 
-def test_texts_are_there_and_used(strategy: Strategy) -> None:
-    """Each text that the strategy asks for exists, and none is left over."""
+def test_texts(strategy: Strategy) -> None:
+    """Each text that the strategy needs exists, and none is unused."""
     strategy.generate(Home("Scalper"))
     strategy.generate(Home())
     strategy.call("offered", Home())
@@ -761,13 +759,13 @@ def test_texts_are_there_and_used(strategy: Strategy) -> None:
     assert used == kept
 
 
-# -- how the frontend comes by it ----------------------------------------------------------
+# -- loading -------------------------------------------------------------------------------
 
 
-async def test_it_is_served_where_there_is_a_frontend(
+async def test_it_is_served(
     hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
-    """Its address holds the version, so that a browser may keep it."""
+    """The URL contains the version, so that browsers can cache it."""
     added: list[tuple[str, str]] = []
     hass.data[DATA_EXTRA_MODULE_URL] = UrlManager(
         lambda change, url: added.append((change, url)), []
@@ -787,8 +785,8 @@ async def test_it_is_served_where_there_is_a_frontend(
     assert "max-age" in answer.headers["Cache-Control"]
 
 
-async def test_without_a_frontend_the_rest_works(hass: HomeAssistant) -> None:
-    """A Home Assistant may have none."""
+async def test_without_a_frontend(hass: HomeAssistant) -> None:
+    """The integration also works without the frontend."""
     assert await async_setup_component(hass, DOMAIN, {})
     assert hass.services.has_service(DOMAIN, "reconnect")
     assert DATA_EXTRA_MODULE_URL not in hass.data

@@ -1,4 +1,4 @@
-"""Diagnostics tell what happened, and nothing of whom it happened to."""
+"""Test that diagnostics contain what happened, and no personal data."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -91,7 +91,7 @@ SECRETS = {
 
 
 def spellings(secret: str) -> set[str]:
-    """Return the ways in which a secret may be written down, in small letters."""
+    """Return the ways in which a secret may be written, in lower case."""
     quoted = quote(secret, safe="")
     written = {
         secret,
@@ -107,7 +107,7 @@ def spellings(secret: str) -> set[str]:
 
 
 def plant() -> list[str]:
-    """Return texts that hold every secret in every spelling."""
+    """Return texts with every secret in every spelling."""
     return [
         text
         for secret in SECRETS.values()
@@ -122,7 +122,7 @@ def plant() -> list[str]:
 
 
 def leaks(text: str) -> set[str]:
-    """Return which secrets a text holds that is JSON."""
+    """Return the secrets in a JSON text."""
     texts = "\n".join((text, *strings(json.loads(text)))).casefold()
     return {
         name
@@ -132,7 +132,7 @@ def leaks(text: str) -> set[str]:
 
 
 def strings(data: Any) -> Iterator[str]:
-    """Yield every text of JSON."""
+    """Yield every string in JSON data."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict):
@@ -150,7 +150,7 @@ async def download(
     entry: MockConfigEntry,
     device: dr.DeviceEntry | None = None,
 ) -> str:
-    """Return the whole file that a person gets."""
+    """Return the complete file that a user downloads."""
     assert await async_setup_component(hass, "diagnostics", {})
     client = await hass_client()
     path = f"/api/diagnostics/config_entry/{entry.entry_id}"
@@ -163,7 +163,7 @@ async def download(
 
 
 def without_versions(data: Any) -> Any:
-    """Return diagnostics without what differs from one environment to the next."""
+    """Return diagnostics without data that depends on the environment."""
     assert set(data["versions"]) == VERSIONS
     assert all(data["versions"].values())
     return {**data, "versions": None}
@@ -171,7 +171,7 @@ def without_versions(data: Any) -> Any:
 
 @pytest.fixture
 def described(monitor: FakeMonitor) -> dict[str, Any]:
-    """Let the monitor tell of itself, as the client's does."""
+    """Give the monitor diagnostics like the client's."""
     monitor.described.update(
         reconnect_form="socket",
         sockets=[{"zone": "london-a", "state": "open", "last_error": None}],
@@ -199,7 +199,7 @@ async def test_entry(
     mock_config_entry: MockConfigEntry,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """The diagnostics of an entry hold all of it."""
+    """The diagnostics of an entry contain everything."""
     data = await get_diagnostics_for_config_entry(hass, hass_client, mock_config_entry)
 
     assert without_versions(data) == snapshot
@@ -212,7 +212,7 @@ async def test_account(
     mock_config_entry: MockConfigEntry,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """Those of an account leave the others out, and call it what those of the entry do."""
+    """An account's diagnostics omit the others, and use the same label for it as the entry's."""
     device = device_of(hass, mock_config_entry, SCALP.account_id)
     data = await get_diagnostics_for_device(
         hass, hass_client, mock_config_entry, device
@@ -228,7 +228,7 @@ async def test_replica_of_an_account(
     described: dict[str, Any],
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """What happened to an account's replica happened to the account."""
+    """Events of a replica belong to its account."""
     described["accounts"][0]["replicas"] = [{"account_id": REPLICA}]
     described["events"].append({"what": "subscribe", "account_id": REPLICA})
 
@@ -246,7 +246,7 @@ async def test_hub(
     described: dict[str, Any],
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """Those of the hub are those of the entry."""
+    """The diagnostics of the hub are those of the entry."""
     hub = device_of(hass, mock_config_entry, mock_config_entry.entry_id)
 
     assert await get_diagnostics_for_device(
@@ -262,7 +262,7 @@ async def test_entry_that_does_not_work(
     provisioning: MagicMock,
     token: str,
 ) -> None:
-    """An entry that is not loaded tells why."""
+    """The diagnostics of an entry that is not loaded contain the reason."""
     entry = make_entry(FIRST, token=token)
     with patch(
         "custom_components.metaapi.Monitor",
@@ -286,7 +286,7 @@ async def test_account_without_facts(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """An account that REST tells nothing of is there all the same."""
+    """An account without facts from REST is included."""
     provisioning.accounts.return_value = []
     provisioning.account.side_effect = NotFoundError("gone")
     entry = make_entry(SWING)
@@ -305,7 +305,7 @@ async def test_account_without_facts(
 
 
 async def longest_turn(work: Awaitable[Any]) -> tuple[float, float]:
-    """Return how many seconds the longest turn of some work took on the processor, and all of it."""
+    """Return the CPU seconds of the longest turn of the loop during some work, and in total."""
     loop = asyncio.get_running_loop()
     loop.set_debug(False)
     longest = 0.0
@@ -332,7 +332,7 @@ async def longest_turn(work: Awaitable[Any]) -> tuple[float, float]:
 async def test_a_thousand_accounts(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """Nothing else in the home waits for longer than 50 ms, and the person for no second."""
+    """No other task waits for more than 50 ms, and the user for less than a second."""
     accounts = [
         replace(
             FIRST,
@@ -374,8 +374,8 @@ async def test_a_thousand_accounts(
     await hass.config_entries.async_unload(entry.entry_id)
 
 
-def test_the_search_finds_it() -> None:
-    """Without this, the others would prove nothing."""
+def test_leaks_are_found() -> None:
+    """Without this, the other tests would prove nothing."""
     for name, secret in SECRETS.items():
         for spelling in spellings(secret):
             for ascii_only in (True, False):
@@ -392,7 +392,7 @@ async def test_secrets_everywhere(
     provisioning: MagicMock,
     identifier: str | None,
 ) -> None:
-    """None of what is planted wherever a text can come from gets out."""
+    """No secret that was planted in any text is in the file."""
     provisioning.accounts.return_value = [FIRST, SECOND]
     entry = make_entry(
         FIRST,
@@ -436,19 +436,19 @@ async def test_secrets_everywhere(
     assert len(links["events"]) == len(planted)
 
 
-# -- the whole way -----------------------------------------------------------------------------
+# -- with the simulator ------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)
 def fast() -> Iterator[None]:
-    """Compress every pause."""
+    """Shorten all delays."""
     with patch("custom_components.metaapi.TIMING", FAST):
         yield
 
 
 @pytest.fixture
 async def sim(hass: HomeAssistant, socket_enabled: None) -> AsyncIterator[Simulator]:
-    """Run a server whose accounts have telling names."""
+    """Run a simulator whose accounts have distinctive names."""
     accounts = [
         SimAccount(
             id=account.account_id,
@@ -469,10 +469,10 @@ async def sim(hass: HomeAssistant, socket_enabled: None) -> AsyncIterator[Simula
         yield simulator
 
 
-async def test_for_real(
+async def test_with_simulator(
     hass: HomeAssistant, hass_client: ClientSessionGenerator, sim: Simulator
 ) -> None:
-    """What the client tells of a bad day can be read, and published."""
+    """The client's records of many faults are readable and contain no secrets."""
     entry = entry_for(sim)
     await setup_entry(hass, entry)
     terminals = [
@@ -502,7 +502,7 @@ async def test_for_real(
 
     text = await download(hass, hass_client, entry)
 
-    # of what this entry has; it knows no other names
+    # Only the entry's own names are known
     assert leaks(text) <= {"application", "device", "host", "subentry title", "title"}
     data = json.loads(text)["data"]
     assert set(data["versions"]) == VERSIONS

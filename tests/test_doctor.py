@@ -1,4 +1,4 @@
-"""The doctor, as a process, against the simulator as a process."""
+"""Test the doctor's process with a simulator process."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ class Sim:
 
     @property
     def id(self) -> str:
-        """Return the id of the account that is well."""
+        """Return the id of the account that is up."""
         account_id: str = self.accounts[0]["id"]
         return account_id
 
     def control(self, path: str, body: Any = None) -> Any:
-        """Use its control API."""
+        """Call the control API."""
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(f"{self.url}/simulator/{path}", data) as response:
             return json.load(response)
@@ -51,21 +51,21 @@ class Sim:
 
 @pytest.fixture(name="served", scope="module")
 def served_fixture() -> Iterator[Sim]:
-    """Run a simulator for all tests here."""
+    """Run a simulator for all tests in this module."""
     command = [sys.executable, "-m", "simulator", "--json", "--token", TOKEN]
     command += ["--status-interval", "0.2", "--reconnect-delay", "0.1"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
-            told = json.loads(process.stdout.readline())
-            yield Sim(told["url"], told["accounts"])
+            printed = json.loads(process.stdout.readline())
+            yield Sim(printed["url"], printed["accounts"])
         finally:
             process.terminate()
 
 
 @pytest.fixture(name="sim")
 def sim_fixture(served: Sim, socket_enabled: None) -> Iterator[Sim]:
-    """Return the simulator, to be left as it was."""
+    """Return the simulator, and restore its settings afterwards."""
     served.control("settings", {"subscribe_timeout": 0.1, "bad_token": "http401"})
     yield served
     served.control(f"accounts/{served.id}/reconnect_mode", {"mode": "accept"})
@@ -80,12 +80,12 @@ def command_line(sim: Sim, *arguments: str) -> list[str]:
 
 
 def environment(token: str = TOKEN) -> dict[str, str]:
-    """Return the environment of the doctor."""
+    """Return the doctor's environment variables."""
     return {**os.environ, "METAAPI_TOKEN": token}
 
 
 def run(sim: Sim, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the doctor where nobody can be asked."""
+    """Run the doctor without a terminal."""
     return subprocess.run(
         command_line(sim, *arguments),
         cwd=ROOT,
@@ -99,7 +99,7 @@ def run(sim: Sim, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def answer(sim: Sim, said: str) -> str:
-    """Run the doctor at a terminal and answer its question; return what it wrote."""
+    """Run the doctor in a terminal and answer its question; return its output."""
     ours, theirs = pty.openpty()
     try:
         os.write(ours, said.encode())
@@ -119,13 +119,13 @@ def answer(sim: Sim, said: str) -> str:
 
 
 def verdicts(report: str) -> dict[str, str]:
-    """Return the verdict of each point of a report."""
+    """Return the verdict of each point in a report."""
     rows = [line.split(" | ") for line in report.splitlines() if line.startswith("| ")]
     return {row[0].removeprefix("| "): row[3] for row in rows[2:]}
 
 
 def test_everything(sim: Sim, tmp_path: Path) -> None:
-    """Each point gets its verdict, and no secret is told."""
+    """Each point gets its verdict, and the output contains no secret."""
     before = sim.reconnects
     file = tmp_path / "report.md"
     done = run(sim, "--yes-reconnect", "--output", str(file))
@@ -153,20 +153,20 @@ def test_everything(sim: Sim, tmp_path: Path) -> None:
         assert secret not in done.stdout
 
 
-def test_goes_on_without_rest_and_without_leave(sim: Sim) -> None:
-    """A token that may not use REST settles what the socket tells; nobody to ask is no leave."""
+def test_without_rest_and_permission(sim: Sim) -> None:
+    """Without REST the socket is still tested; without a terminal there is no permission."""
     before = sim.reconnects
     sim.control("rest", {"status": 403})
     done = run(sim)
     assert done.returncode == 0
     assert verdicts(done.stdout)["who-serves"] == Verdict.AS_ASSUMED
-    assert "no leave was given" in done.stdout
+    assert "no permission was given" in done.stdout
     assert sim.reconnects == before
 
 
 @pytest.mark.parametrize(("said", "reconnects"), [("yes\n", 6), ("y\n", 0)])
-def test_leave_is_asked_for(sim: Sim, said: str, reconnects: int) -> None:
-    """Only a whole yes is one, and it is told beforehand what it is for."""
+def test_asks_for_permission(sim: Sim, said: str, reconnects: int) -> None:
+    """Only "yes" is a permission, and the question explains the effect."""
     before = sim.reconnects
     written = answer(sim, said)
     assert sim.reconnects == before + reconnects
@@ -176,8 +176,8 @@ def test_leave_is_asked_for(sim: Sim, said: str, reconnects: int) -> None:
     assert question < written.index("REST: the account")
 
 
-def test_differences_are_told(sim: Sim) -> None:
-    """What the code does not assume stands out, and a server that repeats the token gets nowhere."""
+def test_differences(sim: Sim) -> None:
+    """A difference is marked, and a token that the server repeats is redacted."""
     sim.control(
         f"accounts/{sim.id}/reconnect_mode",
         {"mode": "refuse", "error": "ForbiddenError", "details": f"<b>|{TOKEN}"},
@@ -190,22 +190,22 @@ def test_differences_are_told(sim: Sim) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "printed"),
     [
         ("close", "HandshakeEndedError"),
         ("processing_error", "then `subscribe` got `UnauthorizedError`"),
     ],
 )
-def test_every_refusal_of_a_wrong_token_is_told(sim: Sim, form: str, told: str) -> None:
-    """However it is refused, the report says how."""
+def test_refusals_of_a_wrong_token(sim: Sim, form: str, printed: str) -> None:
+    """The report shows how the token was refused."""
     sim.control("settings", {"bad_token": form})
     done = run(sim, "--no-reconnect")
     assert done.returncode == 0
-    assert told in done.stdout
+    assert printed in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "token", "told"),
+    ("arguments", "token", "printed"),
     [
         (["--account", "x"], "", "no token: METAAPI_TOKEN is not set"),
         ([], TOKEN, "name the account with --account"),
@@ -214,10 +214,10 @@ def test_every_refusal_of_a_wrong_token_is_told(sim: Sim, form: str, told: str) 
     ],
     ids=["no token", "many accounts", "wrong token", "plain http"],
 )
-def test_what_keeps_it_from_beginning(
-    sim: Sim, arguments: list[str], token: str, told: str
+def test_missing_input(
+    sim: Sim, arguments: list[str], token: str, printed: str
 ) -> None:
-    """It says what is missing, and asks nothing."""
+    """The doctor prints what is missing, and sends no request."""
     done = subprocess.run(
         [sys.executable, "-m", "scripts.doctor_lib", "--api-url", sim.url, *arguments],
         cwd=ROOT,
@@ -229,11 +229,11 @@ def test_what_keeps_it_from_beginning(
         check=False,
     )
     assert done.returncode == 2
-    assert told in done.stderr
+    assert printed in done.stderr
 
 
-def test_the_script_explains_itself() -> None:
-    """The help comes without any set-up."""
+def test_help() -> None:
+    """The help works without a set-up."""
     done = subprocess.run(
         [ROOT / "scripts" / "doctor", "--help"],
         capture_output=True,
@@ -244,15 +244,15 @@ def test_the_script_explains_itself() -> None:
     assert "METAAPI_TOKEN" in done.stdout
 
 
-def test_the_checklist_lists_every_point() -> None:
-    """The page and the doctor know the same points."""
+def test_checklist() -> None:
+    """The page and the doctor have the same points."""
     page = (ROOT / "docs" / "live-checklist.md").read_text()
     rows = [line.split("|")[1].strip() for line in page.splitlines() if line[:1] == "|"]
     assert [row.strip("`") for row in rows[2:]] == list(POINTS)
 
 
 def test_forms() -> None:
-    """The client's two forms come first; all of them are all of them."""
+    """The client's two forms come first; there are eighteen in total."""
     few = forms(["zone a", "region", "global"], every=False)
     assert few[:2] == [
         Form("zone a", "3", subscribed=True),
@@ -266,8 +266,8 @@ def test_forms() -> None:
     assert str(few[1]) == "global URL, protocol absent, without subscribe"
 
 
-def test_report_keeps_to_one_verdict() -> None:
-    """One disagreement is enough, the same finding twice is one, and ids have names."""
+def test_report() -> None:
+    """A difference is final, duplicate findings are merged, and ids become names."""
     report = Report("about s3cr3t", ["s3cr3t"], {"id-1": "account 1"})
     report.judge("polling", expected=True)
     report.judge("polling", expected=False)
@@ -282,16 +282,14 @@ def test_report_keeps_to_one_verdict() -> None:
 
 
 def test_seconds() -> None:
-    """A series is told by its extremes and its middle."""
+    """Durations are shown as minimum, maximum and median."""
     assert seconds([]) == "none"
     assert seconds([3, 1, 2]) == "1.00 to 3.00 s, middle 2.00 s, 3 in all"
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "3601", "nan", "soon"])
-def test_options_that_make_no_sense(
-    value: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A time has bounds."""
+def test_invalid_options(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Durations have limits."""
     with pytest.raises(SystemExit):
         parse(["--watch", value])
     assert "--watch" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The whole way over loopback: Home Assistant, the client, and a server in a box."""
+"""Test Home Assistant and the client end to end with the simulator."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -60,14 +60,14 @@ FAST = Timing(
 
 @pytest.fixture(autouse=True)
 def fast() -> Iterator[None]:
-    """Compress every pause."""
+    """Shorten all delays."""
     with patch("custom_components.metaapi.TIMING", FAST):
         yield
 
 
 @pytest.fixture
 async def sim(hass: HomeAssistant, socket_enabled: None) -> AsyncIterator[Simulator]:
-    """Run a server with two accounts that are well."""
+    """Run a simulator with two accounts that are up."""
     async with Simulator(
         accounts=2,
         status_interval=0.05,
@@ -81,7 +81,7 @@ async def sim(hass: HomeAssistant, socket_enabled: None) -> AsyncIterator[Simula
 
 @pytest.fixture
 async def entry(hass: HomeAssistant, sim: Simulator) -> AsyncIterator[MockConfigEntry]:
-    """Set up an entry for the server's accounts, and unload it in the end."""
+    """Set up an entry for the simulator's accounts, and unload it at the end."""
     mock_entry = entry_for(sim)
     await setup_entry(hass, mock_entry)
     yield mock_entry
@@ -92,7 +92,7 @@ async def entry(hass: HomeAssistant, sim: Simulator) -> AsyncIterator[MockConfig
 
 @pytest.fixture
 def history(hass: HomeAssistant) -> dict[str, list[str]]:
-    """Write down the states of every entity."""
+    """Record the states of every entity."""
     states: dict[str, list[str]] = {}
 
     @callback
@@ -107,7 +107,7 @@ def history(hass: HomeAssistant) -> dict[str, list[str]]:
 
 
 def entry_for(sim: Simulator, token: str | None = None) -> MockConfigEntry:
-    """Return an entry for all accounts of a server."""
+    """Return an entry for all accounts of a simulator."""
     return make_entry(
         *(
             Account(account_id=one.id, name=one.name, region=one.region)
@@ -119,14 +119,14 @@ def entry_for(sim: Simulator, token: str | None = None) -> MockConfigEntry:
 
 
 async def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
-    """Wait for something to be true."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
 async def until_state(hass: HomeAssistant, entity_id: str, state: str) -> None:
-    """Wait for an entity to have a state."""
+    """Wait until an entity has a state."""
     try:
         await until(lambda: value(hass, entity_id) == state)
     except TimeoutError:
@@ -158,10 +158,10 @@ async def press(hass: HomeAssistant) -> None:
     )
 
 
-async def test_the_main_job(
+async def test_drop_and_reconnect(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """A terminal drops, Home Assistant shows it, and the action brings it back."""
+    """A dropped terminal is shown, and the action reconnects it."""
     await until_state(hass, BROKER, STATE_ON)
     assert value(hass, TERMINAL) == STATE_ON
     assert value(hass, STATUS) == "connected"
@@ -188,7 +188,7 @@ async def test_the_main_job(
 async def test_broker(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """A broker that is away is another matter than the terminal."""
+    """The loss of the broker is not a loss of the terminal."""
     await until_state(hass, BROKER, STATE_ON)
 
     sim.set_broker(sim.account.id, False)
@@ -199,7 +199,7 @@ async def test_broker(
 
 
 async def test_terminal_down_at_start(hass: HomeAssistant, sim: Simulator) -> None:
-    """A terminal that never comes up is off, once a round of asking has shown it."""
+    """A terminal that is down from the start is off after the first round of subscribes."""
     sim.set_terminal(sim.account.id, False)
     entry = entry_for(sim)
     await setup_entry(hass, entry)
@@ -216,7 +216,7 @@ async def test_network_away_and_back(
     entry: MockConfigEntry,
     history: dict[str, list[str]],
 ) -> None:
-    """Our own loss shows as unavailable, and never as off."""
+    """Our own loss is shown as unavailable, never as off."""
     await until_state(hass, TERMINAL, STATE_ON)
     history.clear()
 
@@ -230,7 +230,7 @@ async def test_network_away_and_back(
 
     assert history[TERMINAL] == [STATE_UNAVAILABLE, STATE_ON]
     assert history[LINK] == [STATE_OFF, STATE_ON]
-    # between socket and `authenticated`, nobody knows
+    # Between the connection and `authenticated` the state is unknown
     assert history[STATUS] in (
         ["no_connection", "connected"],
         ["no_connection", "no_answer", "connected"],
@@ -244,7 +244,7 @@ async def test_server_freezes(
     entry: MockConfigEntry,
     history: dict[str, list[str]],
 ) -> None:
-    """Neither is a server that says nothing any more evidence about an account."""
+    """A frozen server is no evidence that an account is off, either."""
     await until_state(hass, TERMINAL, STATE_ON)
     history.clear()
 
@@ -259,7 +259,7 @@ async def test_server_freezes(
 async def test_press_while_away(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """A press while nothing can be seen waits for the socket, and does its work."""
+    """A press while out of sight waits for the connection, and then reconnects."""
     await until_state(hass, TERMINAL, STATE_ON)
     await sim.stop_listening()
     await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
@@ -277,7 +277,7 @@ async def test_press_while_away(
 async def test_no_connection(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """Without a socket in time, the action says so."""
+    """Without a connection in time, the action reports that."""
     await until_state(hass, TERMINAL, STATE_ON)
     await sim.stop_listening()
     await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
@@ -290,7 +290,7 @@ async def test_no_connection(
 async def test_two_callers(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """A second caller joins the first: MetaApi is asked once."""
+    """The second caller joins the first; MetaApi gets one request."""
     await until_state(hass, TERMINAL, STATE_ON)
 
     first, second, _ = await asyncio.gather(
@@ -304,7 +304,7 @@ async def test_two_callers(
 async def test_refused(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """What MetaApi says of a refusal reaches the person who pressed the button."""
+    """MetaApi's reason for a refusal is shown to the user who pressed the button."""
     await until_state(hass, TERMINAL, STATE_ON)
     sim.set_reconnect_mode(sim.account.id, "refuse", error="ForbiddenError")
 
@@ -320,7 +320,7 @@ async def test_refused(
 async def test_timed_out(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """A terminal that does not come back is told as that, and shows as off."""
+    """A terminal that does not come back is reported as such, and is off."""
     await until_state(hass, TERMINAL, STATE_ON)
     sim.set_reconnect_mode(sim.account.id, "never")
 
@@ -333,7 +333,7 @@ async def test_timed_out(
 async def test_not_deployed(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """What is not deployed cannot be reconnected; once it is, it can be, with no delay."""
+    """An undeployed account cannot be reconnected; after its deployment it can be at once."""
     sim.undeploy(sim.account.id)
     await hass.config_entries.async_reload(entry.entry_id)
     await until_state(hass, STATUS, "not_deployed")
@@ -351,7 +351,7 @@ async def test_not_deployed(
 
 @pytest.fixture
 def soon() -> Iterator[None]:
-    """List the accounts as soon as there is a reason to."""
+    """Shorten the delays between listings."""
     with (
         patch.object(facts, "REREAD_DELAY", timedelta(seconds=0.02)),
         patch.object(facts, "REREAD_PAUSE", timedelta(seconds=0.2)),
@@ -362,7 +362,7 @@ def soon() -> Iterator[None]:
 async def test_undeployed_and_deployed_while_running(
     hass: HomeAssistant, soon: None, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """Somebody undeploys an account at MetaApi, which shows without a reload."""
+    """Undeploying an account at MetaApi is shown without a reload."""
     await until_state(hass, TERMINAL, STATE_ON)
 
     sim.undeploy(sim.account.id)
@@ -380,7 +380,7 @@ async def test_undeployed_and_deployed_while_running(
 async def test_deleted_while_running(
     hass: HomeAssistant, soon: None, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """Somebody deletes an account at MetaApi, which shows without a reload, with a repair."""
+    """Deleting an account at MetaApi is shown without a reload, with a repair issue."""
     await until_state(hass, TERMINAL, STATE_ON)
 
     sim.delete_account(sim.account.id)
@@ -398,7 +398,7 @@ async def test_deleted_while_running(
 async def test_renamed_while_running(
     hass: HomeAssistant, soon: None, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """Whatever the reason to list the accounts, a new name is seen on the way."""
+    """A listing for any reason also updates the names."""
     await until_state(hass, TERMINAL, STATE_ON)
 
     sim.rename(sim.account.id, "Long term")
@@ -410,10 +410,10 @@ async def test_renamed_while_running(
     assert state.name == "Long term Terminal"
 
 
-async def test_quota_used_up(
+async def test_quota_exhausted(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """A quota that other applications use up is told, until there is room again."""
+    """A quota that other applications exhaust is shown until there is room again."""
     await until_state(hass, TERMINAL, STATE_ON)
     sim.limit_subscriptions("LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", retry_after=0.1)
 
@@ -438,9 +438,9 @@ async def test_quota_used_up(
 async def test_set_up_while_metaapi_hangs(
     hass: HomeAssistant, sim: Simulator, provisioning: bool
 ) -> None:
-    """A server that takes every call and answers none does not hold up the start of the home."""
+    """A server that answers nothing does not delay the start of Home Assistant."""
     sim.freeze(rest=True)
-    # with an address of the user's own a limited token has no call to make
+    # With a custom URL and a limited token the set-up makes no REST call
     entry = entry_for(sim, sim.grant(provisioning=provisioning))
     started = hass.loop.time()
     with patch.object(facts, "SETUP_TIMEOUT", 0.3):
@@ -463,7 +463,7 @@ async def test_set_up_while_metaapi_hangs(
 async def test_rest_away_at_start(
     hass: HomeAssistant, soon: None, sim: Simulator, status: int, body: str
 ) -> None:
-    """The sockets open by what is stored, and the facts come when REST is back."""
+    """Stored data is enough to connect; the facts follow when REST is back."""
     entry = entry_for(sim, sim.grant())
     sim.fail_rest(status, body=body)
     await setup_entry(hass, entry)
@@ -478,7 +478,7 @@ async def test_rest_away_at_start(
 
 
 async def test_token_expires_while_running(hass: HomeAssistant, sim: Simulator) -> None:
-    """At the end of a token MetaApi is asked, and Home Assistant asks for a new one."""
+    """After its expiry MetaApi is asked, and Home Assistant asks for a new token."""
     token = sim.grant(expires=int(time.time()) + 3)
     entry = entry_for(sim, token)
     await setup_entry(hass, entry)
@@ -492,7 +492,7 @@ async def test_token_expires_while_running(hass: HomeAssistant, sim: Simulator) 
 
     (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
     assert flow["context"]["source"] == "reauth"
-    # a socket that serves is left alone, until MetaApi closes it
+    # A working connection is kept until MetaApi closes it
     assert value(hass, TERMINAL) == STATE_ON
     sim.revoke(token, drop=True)
     await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
@@ -502,7 +502,7 @@ async def test_token_expires_while_running(hass: HomeAssistant, sim: Simulator) 
 async def test_token_revoked_while_running(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """It ends in exactly one request for a new token, and nothing is claimed to be known."""
+    """There is exactly one request for a new token, and no state is shown any more."""
     await until_state(hass, TERMINAL, STATE_ON)
 
     sim.revoke(drop=True)
@@ -525,7 +525,7 @@ async def test_token_revoked_while_running(
 
 
 async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:
-    """A token that cannot list accounts does all the rest."""
+    """A token that cannot list accounts can do everything else."""
     entry = entry_for(sim, sim.grant(provisioning=False))
     await setup_entry(hass, entry)
     await until_state(hass, TERMINAL, STATE_ON)
@@ -538,7 +538,7 @@ async def test_limited_token(hass: HomeAssistant, sim: Simulator) -> None:
 async def test_limited_token_that_has_expired(
     hass: HomeAssistant, sim: Simulator
 ) -> None:
-    """No listing can tell it at set-up; the sockets do, once."""
+    """The connections report it once, since the set-up cannot list accounts."""
     token = sim.grant(provisioning=False)
     sim.revoke(token)
     entry = entry_for(sim, token)
@@ -554,10 +554,10 @@ async def test_limited_token_that_has_expired(
     await hass.config_entries.async_unload(entry.entry_id)
 
 
-async def test_unload_gives_everything_back(
+async def test_unload(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """An unload ends subscriptions and sockets; a set-up after it starts afresh."""
+    """An unload ends subscriptions and connections; the next set-up starts from scratch."""
     await until_state(hass, TERMINAL, STATE_ON)
 
     await hass.config_entries.async_unload(entry.entry_id)
@@ -571,7 +571,7 @@ async def test_unload_gives_everything_back(
 async def test_unload_while_away(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """An unload does not wait for a socket that is being opened."""
+    """An unload does not wait for a connection that is being opened."""
     await until_state(hass, TERMINAL, STATE_ON)
     await sim.stop_listening()
     await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
@@ -586,7 +586,7 @@ async def test_unload_while_away(
 async def test_home_assistant_stops(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """The server sees a clean end when Home Assistant stops."""
+    """The connections are closed properly."""
     await until_state(hass, TERMINAL, STATE_ON)
 
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
@@ -598,7 +598,7 @@ async def test_home_assistant_stops(
 async def test_hundred_and_fifty_accounts(
     hass: HomeAssistant, socket_enabled: None
 ) -> None:
-    """More accounts than one socket holds are all there."""
+    """More accounts than fit on one connection are all shown."""
     async with Simulator(accounts=plain_accounts(150), status_interval=1.0) as sim:
         entry = entry_for(sim)
         await setup_entry(hass, entry)
@@ -618,13 +618,13 @@ async def test_hundred_and_fifty_accounts(
 async def test_unchanged_status_writes_no_state(
     hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
 ) -> None:
-    """A sign of life is no news; a broker that goes away is, for the two entities that show it."""
+    """A status without a change writes nothing; a lost broker changes two entities."""
     await until_state(hass, BROKER, STATE_ON)
     monitor = entry.runtime_data.monitor
     with patch.object(Entity, "async_write_ha_state", autospec=True) as write:
 
         def events() -> int:
-            """Return how many events came."""
+            """Return how many state changes there were."""
             total: int = monitor.diagnostics()["sockets"][0]["events"]
             return total
 

@@ -1,4 +1,4 @@
-"""The event that says how an attempt to reconnect ended."""
+"""Test the event entity with the results of reconnects."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ RESULT = "event.swing_reconnect_result"
 
 
 def shown(hass: HomeAssistant) -> State:
-    """Return the state of the event."""
+    """Return the state of the event entity."""
     state = hass.states.get(RESULT)
     assert state is not None
     return state
@@ -47,7 +47,7 @@ async def test_entities(
     mock_config_entry: MockConfigEntry,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """The entities are what they are called."""
+    """The entities have the expected names and properties."""
     assert describe_entities(hass, mock_config_entry, Platform.EVENT) == snapshot
 
 
@@ -55,7 +55,7 @@ async def test_entities(
 async def test_outcomes(
     hass: HomeAssistant, monitor: FakeMonitor, outcome: Outcome
 ) -> None:
-    """Every outcome is an event, with how long it took and what MetaApi said."""
+    """Every outcome is an event, with its duration and MetaApi's error."""
     assert value(hass, RESULT) == STATE_UNKNOWN
     monitor.reconnect_results[SWING.account_id] = [
         ReconnectResult(outcome, 0.0, "said no"),
@@ -69,7 +69,7 @@ async def test_outcomes(
 
 
 async def test_always_available(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A gap in sight writes no state: each would be a row in Activity."""
+    """A gap in sight writes no state, since each one would be a row in Activity."""
     await reconnect(hass)
     before = shown(hass)
     for state in (NO_CONNECTION, CONNECTED):
@@ -79,7 +79,7 @@ async def test_always_available(hass: HomeAssistant, monitor: FakeMonitor) -> No
 
 
 async def test_joined(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """Callers that wait for one attempt make one event, with the result of the last."""
+    """Several callers of one attempt cause one event, with the result of the last."""
     waiting: list[asyncio.Future[ReconnectResult]] = []
 
     async def wait(account_id: str, timeout: float = 60.0) -> ReconnectResult:

@@ -1,4 +1,4 @@
-"""Accounts read by REST, and the pauses that MetaApi asks for."""
+"""Test reading accounts by REST, with the pauses that MetaApi requests."""
 
 import asyncio
 from datetime import timedelta
@@ -45,13 +45,13 @@ from .flow_support import account as numbered
 NOT_DEPLOYED_RESULT = ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
 
 
-async def test_account_that_metaapi_does_not_know(
+async def test_unknown_account(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """Only what the listing lacks and cannot be read singly either is gone."""
+    """An account is gone only if it is not listed and cannot be read individually."""
     provisioning.accounts.return_value = [SWING]
     provisioning.account.side_effect = NotFoundError("gone")
 
@@ -64,13 +64,13 @@ async def test_account_that_metaapi_does_not_know(
     ]
 
 
-async def test_account_that_only_the_single_read_knows(
+async def test_account_that_is_not_listed(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """A replica is in no listing, and can be read all the same."""
+    """A replica is not listed, but can be read individually."""
     provisioning.accounts.return_value = [SWING]
     provisioning.account.return_value = SCALP
 
@@ -91,7 +91,7 @@ async def test_account_that_cannot_be_read(
     provisioning: MagicMock,
     error: Exception,
 ) -> None:
-    """An account that the listing lacks is not called gone without a proof."""
+    """A missing account is not gone without evidence."""
     provisioning.accounts.return_value = [SWING]
     provisioning.account.side_effect = error
 
@@ -104,7 +104,7 @@ async def test_account_that_cannot_be_read(
 async def test_account_that_cannot_be_read_any_more(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """Of such an account nothing new is said."""
+    """Its facts stay as they are."""
     monitor.facts.clear()
     provisioning.accounts.return_value = [SWING]
     provisioning.account.side_effect = ForbiddenError("no")
@@ -117,7 +117,7 @@ async def test_account_that_cannot_be_read_any_more(
 async def test_account_deleted_and_then_unreadable(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """An old proof is none for today."""
+    """Old evidence does not count."""
     provisioning.accounts.return_value = [SWING]
     provisioning.account.side_effect = NotFoundError("gone")
     await pass_time(hass, REREAD_INTERVAL)
@@ -133,7 +133,7 @@ async def test_account_deleted_and_then_unreadable(
 async def test_account_deleted_and_back(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """An account that is gone may come back."""
+    """An account that is gone may return."""
     monitor.facts.clear()
     provisioning.accounts.return_value = [SWING]
     provisioning.account.side_effect = NotFoundError("gone")
@@ -147,10 +147,10 @@ async def test_account_deleted_and_back(
     ]
 
 
-async def test_accounts_that_the_listing_lacks_do_not_wait_for_each_other(
+async def test_accounts_that_are_not_listed(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """Many are read at a time, and after a refusal no more of them."""
+    """Several are read at a time, and none after a refusal."""
     accounts = [numbered(number) for number in range(2 * SINGLE_READS)]
     entry = make_entry(*accounts)
     provisioning.accounts.return_value = []
@@ -175,7 +175,7 @@ async def test_accounts_that_the_listing_lacks_do_not_wait_for_each_other(
 async def test_one_listing_a_minute(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """However often accounts come and go, a minute passes between listings."""
+    """At most one listing per minute is sent, however often accounts change."""
     assert timedelta(minutes=1) == REREAD_PAUSE
     provisioning.accounts.reset_mock()
 
@@ -195,7 +195,7 @@ async def test_one_listing_a_minute(
 async def test_one_listing_at_a_time(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """A listing that takes long is not overtaken by the next one, which follows it."""
+    """The next listing waits for a slow one."""
     answer = asyncio.Event()
     listed = provisioning.accounts.return_value
 
@@ -240,7 +240,7 @@ async def test_quick_reread_after_a_refusal(
     error: Exception,
     seconds: int,
 ) -> None:
-    """However often accounts come and go, a refusal is given its time."""
+    """The requested pause is kept, however often accounts change."""
     provisioning.accounts.side_effect = error
     await data_of(mock_config_entry).facts.async_read()
     provisioning.accounts.reset_mock(side_effect=True)
@@ -254,13 +254,13 @@ async def test_quick_reread_after_a_refusal(
 
 @pytest.mark.usefixtures("monitor")
 @pytest.mark.parametrize("single", [False, True])
-async def test_the_poll_waits_as_long_as_metaapi_asks(
+async def test_poll_keeps_the_requested_pause(
     hass: HomeAssistant,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
     single: bool,
 ) -> None:
-    """Half an hour is two polls; after it, they come as before."""
+    """Half an hour takes two polls; after it, they go on as before."""
     error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
     if single:
         accounts = provisioning.accounts.return_value
@@ -281,25 +281,23 @@ async def test_the_poll_waits_as_long_as_metaapi_asks(
     assert provisioning.accounts.call_count == 2
 
 
-def have_presses_refused(
-    monitor: FakeMonitor, provisioning: MagicMock
-) -> TooManyRequestsError:
-    """Have each Reconnect read the account anew, and MetaApi ask for half an hour of rest; return its error."""
+def refuse_reads(monitor: FakeMonitor, provisioning: MagicMock) -> TooManyRequestsError:
+    """Make each reconnect read the account, and MetaApi request a pause of half an hour; return the error."""
     monitor.reconnect_results[SWING.account_id] = [NOT_DEPLOYED_RESULT] * 20
     error = TooManyRequestsError("slow down", metadata={"retryAfter": "1800"})
     provisioning.account.side_effect = error
     return error
 
 
-async def test_a_poll_that_was_scheduled_before_the_rest(
+async def test_scheduled_poll_keeps_the_pause(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """What MetaApi asks for when a person's press reads an account is given to it by the poll."""
+    """A pause that was requested after a press also applies to the poll."""
     data = data_of(mock_config_entry)
-    have_presses_refused(monitor, provisioning)
+    refuse_reads(monitor, provisioning)
     await data.facts.async_read()
     provisioning.accounts.reset_mock()
     for _ in range(3):
@@ -315,7 +313,7 @@ async def test_a_poll_that_was_scheduled_before_the_rest(
     assert provisioning.accounts.call_count == 2
 
 
-async def test_a_quick_reread_that_was_scheduled_before_the_rest(
+async def test_scheduled_quick_reread_keeps_the_pause(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
@@ -323,7 +321,7 @@ async def test_a_quick_reread_that_was_scheduled_before_the_rest(
 ) -> None:
     """It waits as well, and is not forgotten."""
     data = data_of(mock_config_entry)
-    have_presses_refused(monitor, provisioning)
+    refuse_reads(monitor, provisioning)
     await data.facts.async_read()
     provisioning.accounts.reset_mock()
     data.facts.async_read_soon()
@@ -341,16 +339,16 @@ async def test_a_quick_reread_that_was_scheduled_before_the_rest(
 
 
 @pytest.mark.parametrize("listing", [False, True])
-async def test_not_deployed_and_a_rest(
+async def test_not_deployed_during_a_pause(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
     listing: bool,
 ) -> None:
-    """However often a person presses, MetaApi has the rest that it asked for."""
+    """The requested pause is kept, however often a user presses the button."""
     data = data_of(mock_config_entry)
-    error = have_presses_refused(monitor, provisioning)
+    error = refuse_reads(monitor, provisioning)
     if listing:
         provisioning.accounts.side_effect = error
         await data.facts.async_read()

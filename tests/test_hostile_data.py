@@ -1,4 +1,4 @@
-"""Whatever MetaApi's servers say, the home goes on: nothing fails, nothing is forged, nothing leaks."""
+"""Test hostile data from MetaApi's servers: nothing fails, is forged or leaks."""
 
 from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
@@ -62,21 +62,21 @@ ARRIVES = {
 
 @pytest.fixture(autouse=True)
 def fast() -> Iterator[None]:
-    """Compress every pause."""
+    """Shorten all delays."""
     with patch("custom_components.metaapi.TIMING", FAST):
         yield
 
 
 @pytest.fixture
 async def sim(hass: HomeAssistant, socket_enabled: None) -> AsyncIterator[Simulator]:
-    """Run a server with two accounts that are well."""
+    """Run a simulator with two accounts that are up."""
     async with Simulator(accounts=2, status_interval=0.05, ping_interval=0.2) as sim:
         yield sim
 
 
 @pytest.fixture
 async def entry(hass: HomeAssistant, sim: Simulator) -> AsyncIterator[MockConfigEntry]:
-    """Set up an entry for the server's accounts, and unload it in the end."""
+    """Set up an entry for the simulator's accounts, and unload it at the end."""
     entry = entry_for(sim)
     await setup_entry(hass, entry)
     await until_state(hass, TERMINAL, STATE_ON)
@@ -86,7 +86,7 @@ async def entry(hass: HomeAssistant, sim: Simulator) -> AsyncIterator[MockConfig
 
 
 def listing(sim: Simulator, hostile: Any) -> str:
-    """Return a listing in which every field but the ids is hostile."""
+    """Return a listing with hostile values in all fields except the ids."""
     fields = (
         "name",
         "login",
@@ -112,7 +112,7 @@ def listing(sim: Simulator, hostile: Any) -> str:
 
 
 def events(account_id: str, hostile: Any) -> Iterator[dict[str, Any]]:
-    """Yield events of every type that are hostile in one field, and in all."""
+    """Yield events of every type with hostile values in one field, and in all."""
     for kind in ("authenticated", "status", "disconnected", "synchronizationStarted"):
         event = {"type": kind, "accountId": account_id}
         for field in ("host", "instanceIndex", "sessionId", "replicas", "connected"):
@@ -129,15 +129,15 @@ def events(account_id: str, hostile: Any) -> Iterator[dict[str, Any]]:
     yield {"type": hostile, "accountId": account_id}
 
 
-async def look_at_everything(
+async def read_everything(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     hass_ws_client: WebSocketGenerator,
     entry: MockConfigEntry,
 ) -> str:
-    """Save every store, read every state, open every form and file; return all that was shown."""
+    """Return the contents of all stores, states, forms and files."""
     shown: list[str] = []
-    # Home Assistant's own encoder, which refuses what is no valid text
+    # Home Assistant's own encoder, which refuses invalid text
     saved = [
         json_helper.json_bytes(registry._data_to_save()).decode()
         for registry in (
@@ -147,7 +147,7 @@ async def look_at_everything(
             hass.config_entries,
         )
     ]
-    # the token is kept there, and nowhere else
+    # Only this file contains the token
     shown += [text.replace(entry.data[CONF_TOKEN], "") for text in saved]
 
     websocket = await hass_ws_client(hass)
@@ -192,7 +192,7 @@ async def look_at_everything(
 
 
 async def attack(hass: HomeAssistant, sim: Simulator, hostile: Any) -> Any:
-    """Put something into every field of REST and of the socket; return the outcome of a reconnect."""
+    """Use a hostile value in every field of REST and of events; return the outcome of a reconnect."""
     facts = next(iter(hass.config_entries.async_entries(DOMAIN))).runtime_data.facts
     for status in (400, 404, 429, 500):
         body = json.dumps({"error": hostile, "message": hostile, "details": hostile})
@@ -215,14 +215,14 @@ async def test_hostile_data(
     entry: MockConfigEntry,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """All of it, one after the other, in a home that runs; and then all is well again."""
+    """A running home survives each value, and works normally afterwards."""
     for component in ("config", "repairs", "diagnostics"):
         assert await async_setup_component(hass, component, {})
     caplog.clear()
     for name, hostile in HOSTILE.items():
         with caplog.at_level(logging.DEBUG, "custom_components.metaapi"):
             outcome = await attack(hass, sim, hostile)
-            shown = await look_at_everything(hass, hass_client, hass_ws_client, entry)
+            shown = await read_everything(hass, hass_client, hass_ws_client, entry)
         if name in ARRIVES:
             assert ARRIVES[name] in shown, name
         assert outcome["error"] is None or len(outcome["error"]) <= 256, name

@@ -1,4 +1,4 @@
-"""The icons: of things that exist, shaped as Home Assistant reads them, and drawn by its frontend."""
+"""Test that icons.json is valid, complete, and uses icons of the frontend."""
 
 import json
 from pathlib import Path
@@ -34,28 +34,28 @@ SHAPE = vol.Schema(
 
 
 def test_shape() -> None:
-    """Nothing stands where Home Assistant would not look for it."""
+    """All keys are known to Home Assistant."""
     assert SHAPE(ICONS) == ICONS
 
 
 def test_icons_are_of_entities_that_exist() -> None:
-    """No icon is left over; those of actions, triggers and conditions are checked with their texts."""
+    """All entities exist; icons of actions, triggers and conditions are checked with their texts."""
     for platform, entities in ICONS["entity"].items():
         assert set(entities) <= set(TEXTS["entity"][platform])
         for key, icons in entities.items():
-            # The states of binary sensors are Home Assistant's own
+            # The states of binary sensors are Home Assistant's
             own = {STATE_ON, STATE_OFF} if platform == Platform.BINARY_SENSOR else set()
             states = own | set(TEXTS["entity"][platform][key].get("state", {}))
             assert set(icons.get("state", {})) <= states
 
 
 def test_code_holds_no_icons() -> None:
-    """Icons stand in the file from which Home Assistant takes them, by state."""
+    """All icons are in icons.json."""
     assert not [text for text in constants() if re.match(r"mdi:", text)]
 
 
 def test_frontend_has_them() -> None:
-    """Each icon is one that Home Assistant's frontend draws."""
+    """Home Assistant's frontend has each icon."""
     folders = (ROOT / ".venvs" / "demo" / "lib").glob(
         "python3.*/site-packages/hass_frontend/static/mdi"
     )

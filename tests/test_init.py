@@ -1,4 +1,4 @@
-"""Set-up and unload of an entry."""
+"""Test the set-up and the unload of an entry."""
 
 import asyncio
 from dataclasses import replace
@@ -85,7 +85,7 @@ def test_fake_monitor_is_like_the_real_one() -> None:
 async def test_setup_and_unload(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """An entry loads with its accounts, and unloads without a trace."""
+    """An entry is set up with its accounts, and unloaded without a trace."""
     assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
     assert monitor.token == TOKEN
     assert monitor.application == "MetaApi"
@@ -109,7 +109,7 @@ async def test_reload(
     monitors: list[FakeMonitor],
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """A reload closes one monitor and opens another."""
+    """A reload closes the monitor and creates another one."""
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
     await hass.async_block_till_done()
 
@@ -123,7 +123,7 @@ async def test_reload(
 async def test_devices(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """Each account is a device behind the hub's."""
+    """Each account is a device that is connected via the hub."""
     hub = device_of(hass, mock_config_entry, mock_config_entry.entry_id)
     device = device_of(hass, mock_config_entry, SWING.account_id)
     assert hub.name == "MetaApi"
@@ -151,7 +151,7 @@ async def test_server_settings(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """The sockets go where MetaApi serves this user."""
+    """The connections use the servers in MetaApi's settings."""
     settings = ServerSettings(hostname="elsewhere", domain="example.com")
     provisioning.server_settings.return_value = settings
 
@@ -171,7 +171,7 @@ async def test_server_settings_that_the_token_may_not_read(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """Then MetaApi's usual servers are used."""
+    """MetaApi's default servers are used instead."""
     provisioning.server_settings.side_effect = ForbiddenError("no")
 
     await setup_entry(hass, mock_config_entry)
@@ -183,7 +183,7 @@ async def test_server_settings_that_the_token_may_not_read(
 async def test_api_url(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """With a server of the user's own, MetaApi's settings are of no use."""
+    """With a custom URL, MetaApi's settings are not used."""
     entry = make_entry(
         SWING, data={"api_url": "http://127.0.0.1:1", "application": "Home"}
     )
@@ -211,7 +211,7 @@ async def test_token_that_cannot_list(
     listings: int,
     polls: int,
 ) -> None:
-    """A limited token goes on without facts; REST is left alone, unless the 403 may pass."""
+    """The set-up succeeds without facts, and REST is not used again unless the 403 is temporary."""
     provisioning.accounts.side_effect = ForbiddenError("no")
     provisioning.server_settings.side_effect = UnauthorizedError("no")
     entry = make_entry(SWING, token=token)
@@ -234,7 +234,7 @@ async def test_token_refused(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """A 401 of REST may pass: the sockets open, and the monitor makes sure of it."""
+    """A 401 of REST may be temporary: the connections are opened, and the monitor checks the token."""
     provisioning.accounts.side_effect = UnauthorizedError("no")
 
     await setup_entry(hass, mock_config_entry)
@@ -273,7 +273,7 @@ async def test_rest_away_at_start(
     method: str,
     error: MetaApiError,
 ) -> None:
-    """The sockets open by what is stored; the facts come as soon as REST is back."""
+    """Stored data is enough to connect; the facts follow as soon as REST is back."""
     entry = make_entry(SWING, data={"server": DEDICATED})
     provisioning.server_settings.return_value = ServerSettings(**DEDICATED)
     getattr(provisioning, method).side_effect = error
@@ -305,7 +305,7 @@ async def test_server_settings_that_come_late(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """Where REST names other servers than those that are stored, the sockets move there."""
+    """If they differ from the stored ones, the connections move."""
     provisioning.server_settings.side_effect = CannotConnectError("down")
     await setup_entry(hass, mock_config_entry)
     assert monitors[0].endpoints.settings == ServerSettings()
@@ -329,7 +329,7 @@ async def test_server_settings_that_come_late(
 @pytest.mark.parametrize(
     ("asked", "seconds"), [("1800", 1800), ("20", 300), (None, 300)]
 )
-async def test_metaapi_wants_a_rest(
+async def test_metaapi_requests_a_pause(
     hass: HomeAssistant,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
@@ -337,7 +337,7 @@ async def test_metaapi_wants_a_rest(
     asked: str | None,
     seconds: int,
 ) -> None:
-    """However often a person reloads, MetaApi is not asked before the rest is over."""
+    """The pause is kept, however often the entry is reloaded."""
     call = getattr(provisioning, method)
     call.side_effect = TooManyRequestsError("slow", metadata={"retryAfter": asked})
     entry = make_entry(SWING)
@@ -360,10 +360,10 @@ async def test_metaapi_wants_a_rest(
     assert monitors[-1].facts == [(SWING.account_id, True, True)]
 
 
-async def test_rest_is_that_of_a_token(
+async def test_pause_depends_on_the_token(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """Another token is another question, and no token is a key where others can look."""
+    """Another token has no pause, and no token is a key in shared data."""
     async_get_pauses(hass, TOKEN).asking = hass.loop.time() + 1800
     other = make_jwt(issued=1)
     entry = make_entry(SWING, token=other)
@@ -381,7 +381,7 @@ async def test_metaapi_does_not_answer(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """Start-up is not held up by a server that is slow in everything."""
+    """A slow server does not delay the start."""
 
     async def hang() -> None:
         await asyncio.Event().wait()
@@ -399,7 +399,7 @@ async def test_metaapi_does_not_answer(
 
 
 def test_setup_timeout() -> None:
-    """Set-up never holds start-up for more than ten seconds."""
+    """The set-up takes ten seconds at most."""
     assert SETUP_TIMEOUT <= 10
 
 
@@ -410,7 +410,7 @@ async def test_setup_that_fails_late(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A set-up that fails with sockets open closes them."""
+    """It closes the open connections."""
     with patch.object(
         hass.config_entries, "async_forward_entry_setups", side_effect=RuntimeError
     ):
@@ -426,7 +426,7 @@ async def test_setup_that_fails_late(
 async def test_unload_that_fails(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """While the platforms stay, so do the sockets."""
+    """The connections stay open, like the platforms."""
     with patch.object(
         hass.config_entries, "async_unload_platforms", return_value=False
     ):
@@ -439,7 +439,7 @@ async def test_unload_that_fails(
 async def test_home_assistant_stops(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """The sockets are closed when Home Assistant stops, since entries are not unloaded then."""
+    """The connections are closed, since entries are not unloaded at a stop."""
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     await hass.async_block_till_done()
 
@@ -453,7 +453,7 @@ async def test_home_assistant_stops_during_set_up(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """Sockets that are open before the set-up is complete are closed as well."""
+    """Connections are closed even if the set-up is not complete."""
     forward = hass.config_entries.async_forward_entry_setups
 
     async def stop(*args: Any) -> None:
@@ -473,7 +473,7 @@ async def set_up_to(
     provisioning: MagicMock,
     state: ConfigEntryState,
 ) -> None:
-    """Bring an entry into a state."""
+    """Bring an entry to a state."""
     errors = {
         ConfigEntryState.SETUP_RETRY: ConfigEntryNotReady("later"),
         ConfigEntryState.SETUP_ERROR: ConfigEntryError("no"),
@@ -506,7 +506,7 @@ async def test_reload_from_any_state(
     provisioning: MagicMock,
     state: ConfigEntryState,
 ) -> None:
-    """Whatever went before, a reload ends in one monitor that runs."""
+    """After a reload there is one running monitor."""
     await set_up_to(hass, mock_config_entry, provisioning, state)
 
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
@@ -525,7 +525,7 @@ async def test_unload_from_any_state(
     provisioning: MagicMock,
     state: ConfigEntryState,
 ) -> None:
-    """Whatever went before, after a removal nothing of ours is left."""
+    """After a removal nothing is left."""
     await set_up_to(hass, mock_config_entry, provisioning, state)
 
     await hass.config_entries.async_remove(mock_config_entry.entry_id)
@@ -545,7 +545,7 @@ async def test_reload_with_a_refused_token(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """A token refused while running, and again at the reload after it, is asked for once."""
+    """A token that is refused before and after a reload is requested once."""
     monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     provisioning.accounts.side_effect = UnauthorizedError("no")
@@ -561,7 +561,7 @@ async def test_reload_with_a_refused_token(
 async def test_two_accounts_of_one_name(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """Each has its own device and entities; the ids of the second get a number."""
+    """Each has its own device and entities, with numbered entity ids for the second."""
     twin = replace(SCALP, name="Swing")
     provisioning.accounts.return_value = [SWING, twin]
     entry = make_entry(SWING, twin)
@@ -586,7 +586,7 @@ async def test_two_accounts_of_one_name(
 async def test_nothing_noisy(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """An account has four entities, all of them enabled."""
+    """All entities of an account are enabled by default."""
     entities = er.async_entries_for_config_entry(
         er.async_get(hass), mock_config_entry.entry_id
     )
@@ -615,7 +615,7 @@ async def test_account_added(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """A new account is there at once, and the others do not notice: no socket closes, no state is written."""
+    """It is shown at once, without closing connections or writing other states."""
     states = async_capture_events(hass, EVENT_STATE_CHANGED)
     provisioning.account.return_value = GOLD
     provisioning.accounts.reset_mock()
@@ -654,7 +654,7 @@ async def test_accounts_added_in_quick_succession(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """The second one finds the entry as it was."""
+    """The second change starts from the result of the first."""
     silver = replace(GOLD, account_id="44444444-aaaa-4bbb-8ccc-000000000004")
     provisioning.account.side_effect = [GOLD, silver]
     for account in (GOLD, silver):
@@ -672,7 +672,7 @@ async def test_account_added_and_removed_at_once(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """What is learnt of an account that is gone is of no use."""
+    """Facts of a removed account are ignored."""
 
     async def account(_account_id: str) -> Account:
         hass.config_entries.async_remove_subentry(
@@ -692,13 +692,13 @@ async def test_account_added_and_removed_at_once(
     assert hass.states.get("binary_sensor.gold_terminal") is None
 
 
-async def test_account_replaced_while_its_socket_says_goodbye(
+async def test_account_replaced_while_it_unsubscribes(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """An account that is removed and added again is watched, whatever takes its time."""
+    """An account that is removed and added again is watched, however long unsubscribing takes."""
     goodbye = asyncio.Event()
     remove_account = monitor.remove_account
 
@@ -726,7 +726,7 @@ async def test_unload_while_an_account_is_removed(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """After an unload nothing is watched any more."""
+    """Nothing is watched after an unload."""
     goodbye = asyncio.Event()
 
     async def slowly(account_id: str) -> None:
@@ -750,7 +750,7 @@ async def test_account_removed(
     monitors: list[FakeMonitor],
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """With an account go its device and its entities; the others' sockets and states stay."""
+    """Its device and entities are removed; the others' connections and states stay."""
     entity_registry, device_registry = er.async_get(hass), dr.async_get(hass)
     entry_id = mock_config_entry.entry_id
     subentry_id = list(mock_config_entry.subentries)[1]
@@ -791,7 +791,7 @@ async def test_device_removed(
     mock_config_entry: MockConfigEntry,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """With the device of an account goes the account; the hub stays with its entry."""
+    """Deleting an account's device removes the account; the hub's device cannot be deleted."""
     assert await async_setup_component(hass, "config", {})
     client = await hass_ws_client(hass)
     entry = mock_config_entry
@@ -812,7 +812,7 @@ async def test_device_left_behind(
     mock_config_entry: MockConfigEntry,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """A device without an account can be deleted, and takes nothing else with it."""
+    """A device without an account can be deleted, and nothing else changes."""
     assert await async_setup_component(hass, "config", {})
     registry = dr.async_get(hass)
     stale = registry.async_get_or_create(
@@ -832,7 +832,7 @@ async def test_account_removed_and_added_again(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """What was let go is watched anew."""
+    """It is watched again."""
     provisioning.account.return_value = SCALP
     subentry_id = list(mock_config_entry.subentries)[1]
     hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
@@ -855,7 +855,7 @@ async def test_accounts_change_during_set_up(
     caplog: pytest.LogCaptureFixture,
     late: bool,
 ) -> None:
-    """What comes and goes between the watch and the end of the set-up is minded as well."""
+    """Accounts that are added and removed before the set-up is complete are handled."""
     gold = replace(SWING, account_id="33333333-aaaa-4bbb-8ccc-000000000003")
     provisioning.accounts.return_value = [SWING, SCALP, gold]
     provisioning.account.return_value = gold
@@ -893,7 +893,7 @@ async def test_account_removed_during_set_up(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """An account that goes between the watch and the end of the set-up is let go."""
+    """An account that is removed before the set-up is complete is not watched any more."""
     forward = hass.config_entries.async_forward_entry_setups
 
     async def change(*args: Any) -> None:
@@ -912,7 +912,7 @@ async def test_account_removed_during_set_up(
 async def test_hubs_of_two_users(
     hass: HomeAssistant, monitors: list[FakeMonitor], provisioning: MagicMock
 ) -> None:
-    """Each hub is called as its entry is."""
+    """The name of each hub is the title of its entry."""
     for account, title in ((SWING, "MetaApi"), (SCALP, "MetaApi 2")):
         await setup_entry(hass, make_entry(account, title=title, unique_id=title))
     names = {
@@ -932,7 +932,7 @@ async def test_other_changes_do_not_reload(
     monitors: list[FakeMonitor],
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """A new title is no reason to close sockets; the hub follows the name of the entry."""
+    """A new title renames the hub, and does not close connections."""
     subentry = next(iter(mock_config_entry.subentries.values()))
 
     hass.config_entries.async_update_entry(mock_config_entry, title="Mine")

@@ -1,4 +1,4 @@
-"""The texts of every language: shaped as Home Assistant reads them, and well formed; English is whole."""
+"""Test the translations: the format of all of them, and the completeness of English."""
 
 from collections.abc import Iterator
 import json
@@ -94,7 +94,7 @@ SHAPE = vol.Schema(
     }
 )
 
-# What places show on a phone of 390 pixels before they cut a text off or break it, in letters of usual width
+# How many letters of average width are shown on a phone of 390 pixels before a text is cut off or wrapped
 PLACES = {
     # half the width, beside an icon
     r"entity\.sensor\.status\.state\.\w+": 20,
@@ -117,7 +117,7 @@ PLACES = {
     r"common\.(account|broker)s?_\w+(?<!_at)": 44,
 }
 
-# What the picker of triggers and conditions is searched for
+# What users search for in the picker of triggers and conditions
 SEARCHED = {
     "de": ("metatrader", "broker", "trading"),
     "en": ("metatrader", "broker", "trading"),
@@ -127,7 +127,7 @@ SEARCHED = {
     "zh-Hans": ("metatrader", "经纪商", "交易"),
 }
 
-# What stands in a text beside its own words: names, numbers, dates, links and what MetaApi said; no sentence of ours
+# What placeholders contain: names, numbers, dates, links and MetaApi's errors, never our own sentences
 GIVEN = frozenset(
     [
         "account",
@@ -180,7 +180,7 @@ LABELS = frozenset({"name", "title", "entry_type"})
 
 
 def complaints(path: str, text: str) -> Iterator[str]:
-    """Yield what Home Assistant's own checks would say of a text."""
+    """Yield what Home Assistant's checks would report about a text."""
     if text.strip() != text or "  " in text:
         yield "has spaces too many"
     if "[%" in text:
@@ -213,12 +213,12 @@ def language(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def test_shape(language: dict[str, Any]) -> None:
-    """Nothing stands where Home Assistant would not look for it."""
+    """All keys are known to Home Assistant."""
     assert SHAPE(language) == language
 
 
 def test_texts_are_well_formed(language: dict[str, Any]) -> None:
-    """Every text is what Home Assistant's own checks accept."""
+    """Home Assistant's checks accept every text."""
     assert not [
         f"{path} {complaint}: {text}"
         for path, text in strings(language)
@@ -228,7 +228,7 @@ def test_texts_are_well_formed(language: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_as_in_english(name: str) -> None:
-    """A language that lags is listed: a change needs English alone, a release all of them."""
+    """Outdated texts are listed; only a release needs every language to be complete."""
     if lacks := lagging(PACKAGE / "translations")[name]:
         pytest.skip(f"{name}.json lags, until a release: {'; '.join(lacks)}")
 
@@ -250,12 +250,12 @@ def test_as_in_english(name: str) -> None:
     ],
 )
 def test_what_lags(translated: dict[str, str], lack: list[str]) -> None:
-    """Each way to lag is told; a single word may be the same, such as a term."""
+    """Each kind of outdated text is found; single words may be the same as in English."""
     assert list(lags(translated, {"one": "An account {name}", "two": "two"})) == lack
 
 
 def test_terms_and_units_may_be_the_same() -> None:
-    """A word alone and values with their units are the same in many languages."""
+    """Single words and values with units are the same in many languages."""
     same = {"units": "{hours} h {minutes} min", "term": "Status: {status}."}
     assert list(lags(same, same)) == []
 
@@ -263,7 +263,7 @@ def test_terms_and_units_may_be_the_same() -> None:
 async def test_a_language_that_lags_falls_back_to_english(
     hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Home Assistant shows the English text where another is missing or does not fit."""
+    """Home Assistant shows the English text if another one is missing or does not match."""
     states = dict(TEXTS["entity"]["sensor"]["status"]["state"])
     issue, texts = next(
         (key, one) for key, one in TEXTS["issues"].items() if "{" in str(one)
@@ -286,13 +286,13 @@ async def test_a_language_that_lags_falls_back_to_english(
 
 
 def width(text: str) -> int:
-    """Return how many letters of usual width a text takes, without what its placeholders hold."""
+    """Return the length of a text without its placeholders, in letters of average width."""
     letters = re.sub(r"\{\w+\}", "", text)
     return sum(1 + (unicodedata.east_asian_width(one) in "WF") for one in letters)
 
 
 def test_texts_fit_their_places(language: dict[str, Any]) -> None:
-    """No text is longer than what its place shows on a phone."""
+    """No text is too long for a phone."""
     texts = dict(strings(language))
     for place, bound in PLACES.items():
         there = {
@@ -307,7 +307,7 @@ def test_texts_fit_their_places(language: dict[str, Any]) -> None:
 
 
 def test_sentences_have_a_full_stop(language: dict[str, Any]) -> None:
-    """What tells or explains something ends like a sentence."""
+    """Descriptions and errors end with a full stop."""
     assert not {
         path: text
         for path, text in strings(language)
@@ -319,7 +319,7 @@ def test_sentences_have_a_full_stop(language: dict[str, Any]) -> None:
 
 
 def test_errors_hold_no_code(language: dict[str, Any]) -> None:
-    """An error is shown as it is: backticks and links would be read out."""
+    """Errors are shown as plain text, so they contain no backticks and links."""
     assert not {
         path: text
         for path, text in strings(language)
@@ -327,8 +327,8 @@ def test_errors_hold_no_code(language: dict[str, Any]) -> None:
     }
 
 
-def test_placeholders_take_no_sentence(language: dict[str, Any]) -> None:
-    """What a text takes in is the same in every language, or a name: never words of ours in another grammar."""
+def test_placeholders_are_no_sentences(language: dict[str, Any]) -> None:
+    """Their values are names or the same in every language, so that the grammar fits."""
     assert {
         name
         for _, text in strings(language)
@@ -339,7 +339,7 @@ def test_placeholders_take_no_sentence(language: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_pickers_find_triggers_and_conditions(name: str) -> None:
-    """Each is found by what traders type, in its name or its description."""
+    """Each is found by the words that traders type."""
     path = PACKAGE / "translations" / f"{name}.json"
     texts = json.loads(path.read_text(encoding="utf-8"))
     for category in ("triggers", "conditions"):
@@ -349,12 +349,12 @@ def test_pickers_find_triggers_and_conditions(name: str) -> None:
 
 
 def test_every_language_is_searched() -> None:
-    """The words that are searched for are known in each language."""
+    """There are search words for each language."""
     assert {file.stem for file in FILES} == set(SEARCHED)
 
 
 def test_names_of_languages() -> None:
-    """Home Assistant knows each language by the name of its file."""
+    """Home Assistant knows the language of each file."""
     assert {file.stem for file in FILES} <= LANGUAGES
     assert "en" in {file.stem for file in FILES}
 
@@ -376,7 +376,7 @@ def test_names_of_languages() -> None:
     ],
 )
 def test_what_is_complained_about(text: str, what: str) -> None:
-    """Each of the checks can fail."""
+    """Each check can fail."""
     assert what in " ".join(complaints("error.some", text))
 
 
@@ -400,7 +400,7 @@ async def test_home_of_a_language(
     button: str,
     status: str,
 ) -> None:
-    """A home shows names of entities and states in its language."""
+    """A home shows the names of entities and states in its language."""
     hass.config.language = language_of_home
     await setup_entry(hass, mock_config_entry)
     monitors[-1].push(SWING.account_id, DISCONNECTED)

@@ -1,4 +1,4 @@
-"""The files that Home Assistant, its marketplace and its brands read: our own hassfest."""
+"""Test the manifest and other files as hassfest, HACS and the brands repository do."""
 
 from importlib import import_module
 from importlib.metadata import metadata, requires, version
@@ -56,7 +56,7 @@ STUBS = ROOT / "scripts" / "stubs"
 
 
 def generated(name: str) -> set[str] | None:
-    """Return the slugs of a list that newer releases of Home Assistant hold."""
+    """Return a generated list of slugs, which only newer releases of Home Assistant have."""
     path = HOME_ASSISTANT / "generated" / name
     if not path.exists():
         return None
@@ -72,7 +72,7 @@ def generated(name: str) -> set[str] | None:
 
 
 def test_keys() -> None:
-    """The manifest has what a custom integration needs and no key that nobody knows."""
+    """The manifest has all keys that a custom integration needs, and no unknown ones."""
     assert set(MANIFEST) == {
         "after_dependencies",
         "categories",
@@ -92,14 +92,14 @@ def test_keys() -> None:
 
 
 def test_order() -> None:
-    """Domain and name come first, then the alphabet."""
+    """Domain and name come first, then the keys are sorted."""
     first, second, *rest = MANIFEST
     assert [first, second] == ["domain", "name"]
     assert rest == sorted(rest)
 
 
 def test_values() -> None:
-    """The values are of the kinds that Home Assistant knows."""
+    """The values have the types that Home Assistant expects."""
     assert MANIFEST["domain"] == DOMAIN == PACKAGE.name
     assert MANIFEST["config_flow"] is True
     assert MANIFEST["integration_type"] == "hub"
@@ -117,7 +117,7 @@ def test_values() -> None:
 
 
 def test_version() -> None:
-    """The version is one that Home Assistant can compare, and the project's."""
+    """Home Assistant can compare the version, and it is the project's."""
     parsed = AwesomeVersion(
         MANIFEST["version"], ensure_strategy=[AwesomeVersionStrategy.SEMVER]
     )
@@ -125,7 +125,7 @@ def test_version() -> None:
 
 
 def test_requirements() -> None:
-    """Each requirement has both ends, and both are tested."""
+    """Each requirement has a lower and an upper bound, and both are tested."""
     groups = PYPROJECT["dependency-groups"]
     assert MANIFEST["requirements"] == sorted(MANIFEST["requirements"])
     of_home_assistant = {
@@ -147,8 +147,8 @@ def test_requirements() -> None:
                 assert pinned == f"{floor}.0"
 
 
-def test_licences() -> None:
-    """The requirements say themselves that they are free to use."""
+def test_licenses() -> None:
+    """The requirements have free licenses."""
     for text in MANIFEST["requirements"]:
         said = metadata(Requirement(text).name)
         assert "MIT" in (said.get("License-Expression"), said.get("License"))
@@ -157,7 +157,7 @@ def test_licences() -> None:
 @pytest.mark.skipif(ha_version != DEFAULT, reason="its pins are of one release")
 @pytest.mark.parametrize("domain", ["august", "yale", DOMAIN])
 def test_requirements_beside_those_of_other_integrations(domain: str) -> None:
-    """One environment holds ours and those of Home Assistant's own integrations on Socket.IO."""
+    """Our requirements fit those of Home Assistant's integrations that use Socket.IO."""
     folder = PACKAGE if domain == DOMAIN else HOME_ASSISTANT / "components" / domain
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["requirements"]
@@ -168,8 +168,8 @@ def test_requirements_beside_those_of_other_integrations(domain: str) -> None:
 
 @pytest.mark.skipif(ha_version != DEFAULT, reason="its pins are of one release")
 def test_requirements_of_the_demo() -> None:
-    """The demo's environment has what the integrations require that Home Assistant loads by itself."""
-    # A home with a dashboard has the others, too
+    """The demo's environment has the requirements of the integrations that are loaded by default."""
+    # Integrations that every home with a dashboard has
     waiting = {*DEFAULT_INTEGRATIONS, "conversation", "history", "logbook", "recorder"}
     seen: set[str] = set()
     required: set[str] = set()
@@ -192,7 +192,7 @@ def test_requirements_of_the_demo() -> None:
 
 
 def test_loggers() -> None:
-    """The loggers are those of the libraries, with a name of ours."""
+    """The manifest has the names of the libraries' loggers that we use."""
     source = (PACKAGE / "api" / "transport" / "socketio2.py").read_text(
         encoding="utf-8"
     )
@@ -201,7 +201,7 @@ def test_loggers() -> None:
 
 
 async def test_home_assistant_loads_it(hass: HomeAssistant) -> None:
-    """Home Assistant takes the manifest."""
+    """Home Assistant accepts the manifest."""
     integration = await async_get_integration(hass, DOMAIN)
     assert not integration.is_built_in
     assert integration.version == MANIFEST["version"]
@@ -210,7 +210,7 @@ async def test_home_assistant_loads_it(hass: HomeAssistant) -> None:
 
 
 def schema_of(category: str) -> vol.Schema:
-    """Return the schema with which Home Assistant reads descriptions; it moved between releases."""
+    """Return Home Assistant's schema for descriptions, which moved between releases."""
     if category == "services":
         return service._SERVICES_SCHEMA
     kind = category.removesuffix("s")
@@ -225,7 +225,7 @@ def schema_of(category: str) -> vol.Schema:
 
 @pytest.mark.parametrize("category", DESCRIBED)
 def test_descriptions(category: str) -> None:
-    """Home Assistant's own schema takes the actions, the triggers and the conditions."""
+    """Home Assistant's schema accepts the actions, the triggers and the conditions."""
     read = schema_of(category)(load_yaml_dict(str(PACKAGE / f"{category}.yaml")))
     assert {key: read[key] for key in DESCRIPTIONS[category]} == read
     for key, shape in read.items():
@@ -241,7 +241,7 @@ def test_descriptions(category: str) -> None:
 
 
 def test_fields_of_the_action() -> None:
-    """The form offers what the action takes, with the same default and bounds."""
+    """The form has the fields of the action, with the same defaults and bounds."""
     fields = DESCRIPTIONS["services"][SERVICE_RECONNECT]["fields"]
     defaults = {key: field["default"] for key, field in fields.items()}
     target = {ATTR_ENTITY_ID: ["binary_sensor.some"]}
@@ -254,11 +254,11 @@ def test_fields_of_the_action() -> None:
         RECONNECT_SCHEMA({**target, CONF_TIMEOUT: right})
 
 
-# -- marketplace -----------------------------------------------------------------------
+# -- HACS ------------------------------------------------------------------------------
 
 
 def test_hacs() -> None:
-    """The marketplace knows the name and the oldest Home Assistant."""
+    """hacs.json has the name and the oldest Home Assistant."""
     assert set(HACS) <= {
         "content_in_root",
         "country",
@@ -278,7 +278,7 @@ def test_hacs() -> None:
 
 
 def test_one_integration() -> None:
-    """The first folder of `custom_components` wins, so there is but one."""
+    """HACS uses the first folder in `custom_components`, so there is only one."""
     folders = [
         path.name
         for path in PACKAGE.parent.iterdir()
@@ -287,8 +287,8 @@ def test_one_integration() -> None:
     assert folders == [DOMAIN]
 
 
-def test_licence() -> None:
-    """The license is what the project says it is."""
+def test_license() -> None:
+    """The license is the one that the project declares."""
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert text.startswith("MIT License\n")
     assert "ha-metaapi contributors" in text
@@ -300,7 +300,7 @@ def test_licence() -> None:
 
 @pytest.mark.parametrize(("name", "side"), [("icon.png", 256), ("icon@2x.png", 512)])
 def test_icon(name: str, side: int) -> None:
-    """The icon is a square PNG with transparency, in the sizes that brands have."""
+    """The icon is a square PNG with transparency, in the brands' sizes."""
     data = (PACKAGE / "brand" / name).read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     width, height, depth, color = struct.unpack(">IIBB", data[16:26])
@@ -308,7 +308,7 @@ def test_icon(name: str, side: int) -> None:
 
 
 def test_brand_has_no_other_files() -> None:
-    """Home Assistant knows but a few names."""
+    """Home Assistant knows only a few names."""
     assert {path.name for path in (PACKAGE / "brand").iterdir()} == {
         "icon.png",
         "icon@2x.png",
@@ -323,7 +323,7 @@ def test_brand_has_no_other_files() -> None:
     [("__init__.pyi", "voluptuous"), ("error.pyi", "voluptuous.error")],
 )
 def test_stub_of_voluptuous(stub: str, module: str) -> None:
-    """What the stub takes from `probatio` is what the name holds at run time."""
+    """The stub has the same objects from `probatio` as the real module."""
     source = (ROOT / "typings" / "voluptuous" / stub).read_text(encoding="utf-8")
     assert re.findall(r"^from (\w+) import", source, re.MULTILINE) == ["probatio"]
     named = re.findall(r"^    (\w+) as (\w+),$", source, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What is told, in every language of the integration."""
+"""Test the messages in every language."""
 
 from datetime import timedelta
 from itertools import product
@@ -26,7 +26,7 @@ LANGUAGES = sorted(path.stem for path in (PACKAGE / "translations").glob("*.json
 
 
 async def composer_of(hass: HomeAssistant, language: str) -> Composer:
-    """Return what composes messages in a language."""
+    """Return the composer of messages in a language."""
     hass.config.language = language
     await async_get_translations(hass, language, "common", {DOMAIN})
     return Composer(hass)
@@ -35,7 +35,7 @@ async def composer_of(hass: HomeAssistant, language: str) -> Composer:
 def told_of(
     entry: MockConfigEntry, facet: Facet, status: Status | None, **changes: Any
 ) -> Told:
-    """Return an account that lost something a while ago."""
+    """Return an account that lost something some time ago."""
     record = AccountRecord(status=status)
     record.facets[facet].last = False
     record.facets[facet].since = dt_util.utcnow() - timedelta(minutes=12)
@@ -54,7 +54,7 @@ async def test_every_message(
     facet: Facet,
     phase: Phase,
 ) -> None:
-    """Every message of one account and of many is whole sentences, with nothing left to fill in."""
+    """Every message about one or many accounts has whole sentences without placeholders."""
     composer = await composer_of(hass, language)
     outcomes = [*Outcome] if phase is Phase.RECONNECT_FAILED else [Outcome.REFUSED]
     for status, outcome in product([*Status, None], outcomes):
@@ -83,7 +83,7 @@ async def test_every_message(
 async def test_texts_are_those_of_the_language(
     hass: HomeAssistant, monitor: FakeMonitor, language: str
 ) -> None:
-    """A home gets the words of its own file."""
+    """A home gets the texts of its language."""
     composer = await composer_of(hass, language)
     file = PACKAGE / "translations" / f"{language}.json"
     texts = json.loads(file.read_text(encoding="utf-8"))
@@ -109,14 +109,14 @@ async def test_texts_are_those_of_the_language(
 async def test_durations(
     hass: HomeAssistant, monitor: FakeMonitor, duration: timedelta, expected: str
 ) -> None:
-    """A duration has two units at most."""
+    """A duration has at most two units."""
     assert (await composer_of(hass, "en")).duration(duration) == expected
 
 
 async def test_times(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A time is the home's, with its day where that is not today."""
+    """Times are in the home's time zone, with the date if it is not today."""
     await hass.config.async_set_time_zone("Asia/Tokyo")
     freezer.move_to("2026-11-18T16:00:00+00:00")
     composer = await composer_of(hass, "en")
@@ -128,7 +128,7 @@ async def test_times(
 async def test_details(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """What identifies the account at its broker is told, as far as its device has it."""
+    """The account's details at its broker are included, as far as the device has them."""
     registry = dr.async_get(hass)
     device = registry.async_get_device_by_identifier(
         (DOMAIN, SWING.account_id), mock_config_entry.entry_id

@@ -1,4 +1,4 @@
-"""What is recorded of accounts and their outages, and what of it outlives what."""
+"""Test the stored record of accounts and their outages."""
 
 from datetime import UTC, datetime, timedelta
 import json
@@ -46,7 +46,7 @@ RECONNECT_FAILED = AccountState(terminal=False, status=Status.RECONNECT_FAILED)
 
 
 def stored(**changes: Any) -> dict[str, Any]:
-    """Return the file that a home has whose account dropped at noon."""
+    """Return the stored file of a home whose account dropped at noon."""
     facet = {"last": True, "since": None, "ended": None}
     return {
         "version": 1,
@@ -67,10 +67,10 @@ def stored(**changes: Any) -> dict[str, Any]:
     }
 
 
-async def lasts(
+async def pass_minutes(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, minutes: float
 ) -> None:
-    """Let time pass, by half minutes."""
+    """Move the clock, by half minutes."""
     for _ in range(int(minutes * 2)):
         freezer.tick(timedelta(seconds=30))
         async_fire_time_changed(hass)
@@ -78,7 +78,7 @@ async def lasts(
 
 
 def hours(hass: HomeAssistant) -> float:
-    """Return the downtime that is shown."""
+    """Return the state of *Downtime*."""
     return float(value(hass, DOWNTIME))
 
 
@@ -88,7 +88,7 @@ def hours(hass: HomeAssistant) -> float:
 async def test_since(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """It is unknown while connected, and outlives a gap in sight and a reload."""
+    """It is unknown while connected, and survives a gap in sight and a reload."""
     assert value(hass, SINCE) == STATE_UNKNOWN
     freezer.move_to(NOON)
     monitor.push(SWING.account_id, DISCONNECTED)
@@ -106,7 +106,7 @@ async def test_since(
 async def test_since_attempts(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """An attempt that fails changes nothing; one that works ends it."""
+    """A failed attempt changes nothing; a successful one ends the outage."""
     freezer.move_to(NOON)
     monitor.push(SWING.account_id, DISCONNECTED)
     freezer.tick(300)
@@ -120,7 +120,7 @@ async def test_since_attempts(
 async def test_since_own_reconnect(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A reconnect of a terminal that was up is an outage only if it fails, then from its start on."""
+    """A reconnect of a connected terminal is an outage only if it fails, from its start on."""
     freezer.move_to(NOON)
     monitor.push(SWING.account_id, RECONNECTING)
     assert value(hass, SINCE) == STATE_UNKNOWN
@@ -141,7 +141,7 @@ async def test_since_own_reconnect(
 async def test_downtime(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """It grows while the terminal is seen to be down: a state a minute at most, none while it is up."""
+    """It increases while the terminal is down, with one state per minute at most, and none while it is up."""
     freezer.move_to(NOON)
     states: list[Event[Any]] = []
 
@@ -151,34 +151,34 @@ async def test_downtime(
             states.append(event)
 
     hass.bus.async_listen(EVENT_STATE_CHANGED, take)
-    await lasts(hass, freezer, 30)
+    await pass_minutes(hass, freezer, 30)
     assert (states, hours(hass)) == ([], 0)
 
     monitor.push(SWING.account_id, DISCONNECTED)
-    await lasts(hass, freezer, 30)
+    await pass_minutes(hass, freezer, 30)
     assert 29 <= len(states) <= 30
     assert hours(hass) == pytest.approx(0.5, abs=0.02)
 
     monitor.push(SWING.account_id, NO_CONNECTION)
-    await lasts(hass, freezer, 60)
+    await pass_minutes(hass, freezer, 60)
     assert hours(hass) == pytest.approx(0.5, abs=0.02)
     monitor.push(SWING.account_id, DISCONNECTED)
-    await lasts(hass, freezer, 30)
+    await pass_minutes(hass, freezer, 30)
     monitor.push(SWING.account_id, CONNECTED)
     assert hours(hass) == pytest.approx(1, abs=0.001)
 
     states.clear()
-    await lasts(hass, freezer, 60)
+    await pass_minutes(hass, freezer, 60)
     assert states == []
 
 
 async def test_downtime_clock_set_back(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A clock that is set back takes nothing away."""
+    """It does not decrease when the clock is set back."""
     freezer.move_to(NOON)
     monitor.push(SWING.account_id, DISCONNECTED)
-    await lasts(hass, freezer, 30)
+    await pass_minutes(hass, freezer, 30)
     before = hours(hass)
     freezer.move_to(NOON - timedelta(hours=1))
     monitor.push(SWING.account_id, NO_CONNECTION)
@@ -209,7 +209,7 @@ async def test_downtime_restart(
     counted_to: str | None,
     expected: float,
 ) -> None:
-    """It never falls: what ran when Home Assistant crashed has run until now."""
+    """It never decreases: an outage during a crash has lasted until now."""
     freezer.move_to(NOON + timedelta(hours=1))
     hass_storage[STORAGE_KEY] = stored(counted_to=counted_to)
     await setup_entry(hass, mock_config_entry)
@@ -226,7 +226,7 @@ async def test_stop(
     monitor: FakeMonitor,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A stop closes the books; what an account shows after it is not recorded."""
+    """Nothing is recorded after Home Assistant has stopped."""
     freezer.move_to(NOON)
     monitor.push(SWING.account_id, DISCONNECTED)
     await hass.services.async_call(
@@ -253,7 +253,7 @@ async def test_stop(
 
 
 def changed(key: str, value: object) -> str:
-    """Return a file with one field that is something else."""
+    """Return a file with one field changed."""
     return json.dumps(stored(**{key: value}))
 
 
@@ -293,7 +293,7 @@ async def test_hostile_file(
     caplog: pytest.LogCaptureFixture,
     content: str,
 ) -> None:
-    """Whatever is in the file: one warning at most, an empty memory, and automations work."""
+    """An invalid file causes at most one warning and an empty record, and automations work."""
     hass_storage[STORAGE_KEY] = json.loads(content)
     told = async_capture_events(hass, "told")
     assert await async_setup_component(
@@ -336,7 +336,7 @@ async def test_gone_with_the_last_entry(
     provisioning: MagicMock,
     disabled: bool,
 ) -> None:
-    """No file with ids of accounts stays behind, not even if the entry was disabled all along."""
+    """No file with account ids stays after the last entry, even if it was always disabled."""
     hass_storage[STORAGE_KEY] = stored()
     mock_config_entry.add_to_hass(hass)
     if disabled:
@@ -348,7 +348,7 @@ async def test_gone_with_the_last_entry(
         monitors[-1].push(SWING.account_id, CONNECTED)
     await hass.config_entries.async_remove(mock_config_entry.entry_id)
     await hass.async_block_till_done()
-    # a real store then drops what it was to write; that of the tests does not
+    # A real store drops its pending write then; the one of the tests does not
     assert STORAGE_KEY not in hass_storage
 
 
@@ -358,7 +358,7 @@ async def test_account_removed(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """Nothing is kept of an account that was removed; the others keep theirs."""
+    """Its record is removed; the others keep theirs."""
     monitor.push(SWING.account_id, DISCONNECTED)
     (subentry, _) = mock_config_entry.subentries.values()
     assert hass.config_entries.async_remove_subentry(

@@ -1,4 +1,4 @@
-"""Home Assistant's quality scale: every rule is met or exempt, and what says so exists."""
+"""Test quality_scale.yaml: every rule is done or exempt, and all named proofs exist."""
 
 import ast
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ from .test_manifest import HOME_ASSISTANT, MANIFEST
 ROOT = Path(__file__).parents[1]
 RULES: dict[str, Any] = load_yaml_dict(str(PACKAGE / "quality_scale.yaml"))["rules"]
 
-# Any of Home Assistant's own: the rules are the same in all
+# Any core integration, since all have the same rules
 OF_HOME_ASSISTANT = "components/ntfy/quality_scale.yaml"
 
 PROOF = re.compile(
     r"(?P<file>[\w.-]+(?:/[\w.-]+)*(?:\.py|\.md|/lint))(?P<part>(?:::|#)[\w-]+)?"
 )
 
-# What tells a person that something went wrong, and is shown in the language of the home
+# Exceptions that users see, so that they need a translation
 TRANSLATED = frozenset(
     {
         "ConfigEntryAuthFailed",
@@ -45,10 +45,10 @@ TRANSLATED = frozenset(
         "UpdateFailed",
     }
 )
-# Warns of every custom integration
+# Logs a warning about every custom integration
 LOADER = "homeassistant.loader"
 
-# All that the client imports; what waits or starts a thread is none of it
+# All imports that the client may have; none of them blocks or starts threads
 CLIENT_IMPORTS = frozenset(
     {
         "aiohttp",
@@ -83,12 +83,12 @@ CLIENT_IMPORTS = frozenset(
         "yarl",
     }
 )
-# Of what is imported, or built in
+# Imported or built in
 WAITING = frozenset({"open", "input", "to_thread", "run_in_executor", "run", "Client"})
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a page."""
+    """Return GitHub's anchors of the headings of a page."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
@@ -96,7 +96,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def names(file: Path) -> set[str]:
-    """Return what a module defines."""
+    """Return the names that a module defines."""
     found: set[str] = set()
     for node in ast.parse(file.read_text("utf-8")).body:
         match node:
@@ -112,7 +112,7 @@ def names(file: Path) -> set[str]:
 
 
 def missing(comment: str) -> Iterator[str]:
-    """Yield each proof that a comment names and that does not exist."""
+    """Yield each proof in a comment that does not exist."""
     for match in PROOF.finditer(comment):
         file, part = ROOT / match["file"], match["part"] or ""
         known = (
@@ -125,7 +125,7 @@ def missing(comment: str) -> Iterator[str]:
 
 
 def waits(code: str) -> Iterator[str]:
-    """Yield what may block in a module of the client."""
+    """Yield the calls in a module of the client that may block."""
     tree = ast.parse(code)
     awaited = {node.value for node in ast.walk(tree) if isinstance(node, ast.Await)}
     for node in ast.walk(tree):
@@ -137,7 +137,7 @@ def waits(code: str) -> Iterator[str]:
                 if module in {"http", "urllib"}:
                     modules = [f"{module}.{alias.name}" for alias in node.names]
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-                # a coroutine may be called `run`
+                # A coroutine may be called `run`
                 if name in WAITING and not (name == "run" and node in awaited):
                     yield name
                 continue
@@ -147,7 +147,7 @@ def waits(code: str) -> Iterator[str]:
 
 
 def entities(platform: str) -> list[Entity]:
-    """Return one entity of each class of a platform, bare as its class makes it."""
+    """Return an entity of each class of a platform, created without its constructor."""
     module = importlib.import_module(f"custom_components.metaapi.{platform}")
     found = [
         object.__new__(member)
@@ -164,7 +164,7 @@ def entities(platform: str) -> list[Entity]:
 
 
 def test_rules_are_home_assistants() -> None:
-    """No rule is missing, and none is unknown."""
+    """No rule is missing or unknown."""
     known = load_yaml_dict(str(HOME_ASSISTANT / OF_HOME_ASSISTANT))["rules"]
     assert set(RULES) == set(known)
     assert len(RULES) == 54
@@ -172,7 +172,7 @@ def test_rules_are_home_assistants() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_rule(rule: str) -> None:
-    """What is done says where to see it, and that exists; what is exempt says why."""
+    """A rule that is done names existing proofs, and an exempt one has a reason."""
     entry = RULES[rule]
     assert set(entry) == {"status", "comment"}
     assert entry["status"] in {"done", "exempt"}
@@ -193,7 +193,7 @@ def test_rule(rule: str) -> None:
     ],
 )
 def test_proofs_that_do_not_exist(proof: str) -> None:
-    """What is not there is found."""
+    """Missing proofs are found."""
     assert list(missing(f"See {proof}, and scripts/lint.")) == [proof]
 
 
@@ -202,25 +202,25 @@ def test_proofs_that_do_not_exist(proof: str) -> None:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_parallel_updates(platform: str) -> None:
-    """Every platform says it; nothing is polled, and each account reconnects on its own."""
+    """Every platform sets it to 0; nothing is polled, and accounts reconnect independently."""
     module = importlib.import_module(f"custom_components.metaapi.{platform}")
     assert module.PARALLEL_UPDATES == 0
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_entities_have_names_of_their_own(platform: str) -> None:
-    """The device's name comes before that of the entity."""
+    """The device's name precedes the entity's."""
     assert all(entity.has_entity_name for entity in entities(platform))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_entities_are_pushed(platform: str) -> None:
-    """Home Assistant asks no entity how it is."""
+    """No entity is polled."""
     assert not any(entity.should_poll for entity in entities(platform))
 
 
 def test_exceptions_are_translated() -> None:
-    """No error that a person can meet has its text in the code."""
+    """No text of an error that users see is in the code."""
     raised = [call for name, call in calls() if name in TRANSLATED]
     assert len(raised) >= 4
     for call in raised:
@@ -230,7 +230,7 @@ def test_exceptions_are_translated() -> None:
 
 
 def test_client_is_asynchronous() -> None:
-    """The client imports nothing that waits, and starts no thread."""
+    """The client imports nothing that blocks, and starts no thread."""
     files = list((PACKAGE / "api").rglob("*.py"))
     assert len(files) >= 10
     for file in files:
@@ -255,12 +255,12 @@ def test_client_is_asynchronous() -> None:
     ],
 )
 def test_code_that_waits(code: str) -> None:
-    """What blocks is found."""
+    """Blocking calls are found."""
     assert list(waits(code))
 
 
 def test_no_session_of_its_own() -> None:
-    """Home Assistant makes every session, for REST and for the sockets."""
+    """Home Assistant creates every session, for REST and for the sockets."""
     made = {name for name, _ in calls("__init__", "access")}
     assert {"async_create_clientsession", "async_get_clientsession"} <= made
     for file in PACKAGE.rglob("*.py"):
@@ -273,7 +273,7 @@ async def test_home_assistant_has_no_complaints(
     mock_config_entry: MockConfigEntry,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """From set-up to removal, no release warns of what it is about to drop."""
+    """No release logs a warning or a deprecation, from set-up to removal."""
     target = {ATTR_ENTITY_ID: "button.swing_reconnect"}
     await hass.services.async_call("button", "press", target, blocking=True)
     await hass.services.async_call(DOMAIN, SERVICE_RECONNECT, target, blocking=True)
@@ -281,7 +281,7 @@ async def test_home_assistant_has_no_complaints(
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
     await hass.config_entries.async_remove(mock_config_entry.entry_id)
     await hass.async_block_till_done()
-    # A slow machine has asyncio complain as well
+    # asyncio logs a warning on a slow machine
     records = [
         record
         for record in (*caplog.get_records("setup"), *caplog.records)
@@ -296,7 +296,7 @@ async def test_home_assistant_has_no_complaints(
 
 
 def test_requirements_have_types() -> None:
-    """Types are strict, and the requirements have theirs: in the package, or in our stubs."""
+    """The requirements have type hints, in the package or in our stubs."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert pyproject["tool"]["mypy"]["strict"] is True
     for requirement in MANIFEST["requirements"]:

@@ -1,4 +1,4 @@
-"""The weekend of the currency market, as New York has it."""
+"""Test the weekend of the currency market in New York."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ ZONE = ZoneInfo(FX_ZONE)
 
 
 def utc(text: str) -> datetime:
-    """Return a moment."""
+    """Return a time in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -26,23 +26,23 @@ def utc(text: str) -> datetime:
         ("2026-11-20T21:59", "2026-11-13T22:00", "2026-11-15T22:00"),
         ("2026-11-25T12:00", "2026-11-20T22:00", "2026-11-22T22:00"),
         ("2026-07-11T12:00", "2026-07-10T21:00", "2026-07-12T21:00"),
-        # the clocks of New York change in these nights
+        # New York's clocks change in these nights
         ("2026-03-08T12:00", "2026-03-06T22:00", "2026-03-08T21:00"),
         ("2026-11-01T12:00", "2026-10-30T21:00", "2026-11-01T22:00"),
-        # and those of Europe in these
+        # Europe's clocks change in these nights
         ("2026-03-29T12:00", "2026-03-27T21:00", "2026-03-29T21:00"),
         ("2026-10-25T12:00", "2026-10-23T21:00", "2026-10-25T21:00"),
     ],
 )
 def test_weekends(moment: str, begins: str, ends: str) -> None:
-    """Friday 17:00 to Sunday 17:00 there, whatever the clocks do."""
+    """A weekend lasts from Friday 17:00 to Sunday 17:00 in New York."""
     assert fx_weekend(utc(moment), ZONE) == (utc(begins), utc(ends))
 
 
 async def test_each_weekend_ends_once(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory
 ) -> None:
-    """The end of each weekend is told once, at its minute."""
+    """The end of each weekend is reported once, on the minute."""
     freezer.move_to(utc("2026-11-20T12:00"))
     ended: list[datetime] = []
     quiet = Quiet(hass, ZONE, [])
@@ -59,7 +59,7 @@ async def test_each_weekend_ends_once(
 
 
 async def test_entities(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
-    """It is quiet while any entity is on, and over when the last is off."""
+    """It is quiet while any of the entities is on."""
     ended: list[bool] = []
     quiet = Quiet(hass, None, ["schedule.night", "switch.holidays"])
     detach = quiet.async_attach(lambda: ended.append(True))

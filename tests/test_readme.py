@@ -1,4 +1,4 @@
-"""What the documentation shows: Home Assistant takes it, and links lead somewhere."""
+"""Test the documentation: links work, and its YAML is valid in Home Assistant."""
 
 import json
 from pathlib import Path
@@ -33,13 +33,13 @@ HEADING = re.compile(r"^#+ (?P<text>.*)$", re.MULTILINE)
 
 
 def blocks(page: Path) -> list[dict[str, Any]]:
-    """Return the YAML of a page."""
+    """Return the parsed YAML blocks of a page."""
     found = [parse_yaml(match["text"]) for match in BLOCK.finditer(page.read_text())]
     return [block for block in found if isinstance(block, dict)]
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a page."""
+    """Return GitHub's anchors of the headings of a page."""
     return {
         re.sub(r"[^\w\- ]", "", match["text"].lower()).replace(" ", "-")
         for match in HEADING.finditer(page.read_text())
@@ -47,8 +47,8 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    """A link within the repository names a file, or a heading of one."""
+def test_links(page: Path) -> None:
+    """Links within the repository lead to existing files and headings."""
     targets = [match["target"] for match in LINK.finditer(page.read_text())]
     assert targets or page.name != "README.md"
     for target in targets:
@@ -60,8 +60,8 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not url.fragment or url.fragment in anchors(file), target
 
 
-def test_pictures_show_in_the_marketplace() -> None:
-    """It shows the README under an address of its own, so pictures have a whole one."""
+def test_pictures() -> None:
+    """Pictures have absolute URLs, since HACS shows the README on its own site."""
     shown = []
     for match in IMAGE.finditer((ROOT / "README.md").read_text()):
         assert match["text"]
@@ -73,7 +73,7 @@ def test_pictures_show_in_the_marketplace() -> None:
 
 
 def test_blueprints_can_be_imported() -> None:
-    """There is an import button for each blueprint, and it names the blueprint's file."""
+    """Each blueprint has an import button with the URL of its file."""
     named = set()
     for match in LINK.finditer((ROOT / "README.md").read_text()):
         if "/redirect/blueprint_import/" in match["target"]:
@@ -95,15 +95,13 @@ def test_every_status_is_listed() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-async def test_yaml_is_what_home_assistant_takes(
-    hass: HomeAssistant, page: Path
-) -> None:
-    """Automations and parts of them are valid; the answer has the names that are used."""
+async def test_yaml(hass: HomeAssistant, page: Path) -> None:
+    """Automations and parts of them are valid, and use existing fields of the response."""
     assert await async_setup_component(hass, DOMAIN, {})
     assert await async_setup_component(hass, automation.DOMAIN, {})
     for block in blocks(page):
         if "rest_command" in block:
-            # Tried by the tests of the page
+            # Tested by the module of that page
             continue
         if "accounts" in block:
             for account in block["accounts"]:
@@ -134,8 +132,8 @@ async def test_yaml_is_what_home_assistant_takes(
         assert config.validation_status is ValidationStatus.OK, config.validation_error
 
 
-def test_troubleshooting_names_statuses_as_people_see_them() -> None:
-    """What the table calls a status is what Home Assistant shows."""
+def test_troubleshooting() -> None:
+    """The table uses the translated names of the statuses."""
     english = json.loads(
         (ROOT / "custom_components/metaapi/translations/en.json").read_text()
     )
@@ -146,5 +144,5 @@ def test_troubleshooting_names_statuses_as_people_see_them() -> None:
     named = {name for row in rows for name in re.findall(r"\*([^*]+)\*", row)}
     assert named
     assert named <= shown
-    # these two need no advice
+    # These two need no advice
     assert shown - named <= {"Connected", "Reconnecting"}

@@ -1,4 +1,4 @@
-"""Secrets are taken out of data in every spelling, and the same one always by the same words."""
+"""Test redaction: secrets are replaced in every spelling, each by the same label."""
 
 from collections.abc import Callable
 from html import escape
@@ -31,7 +31,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.fixture
 def redactor() -> Redactor:
-    """Return a redactor with a few secrets."""
+    """Return a redactor with some secrets."""
     redactor = Redactor()
     redactor.add(ID, "account 1")
     redactor.add(NAME, "name 1")
@@ -67,7 +67,7 @@ def test_spellings(
     before: str,
     after: str,
 ) -> None:
-    """Each spelling becomes the label, wherever it stands."""
+    """Each spelling is replaced by the label, anywhere in a text."""
     text = f"{before}{spelling(secret)}{after}"
 
     assert redactor.redact(text) == f"{before}{label}{after}"
@@ -85,7 +85,7 @@ def test_spellings(
     ],
 )
 def test_short_secrets(redactor: Redactor, text: str, redacted: str) -> None:
-    """What is as short as a part of a word counts only where it stands alone."""
+    """A secret that may be part of a word is replaced only as a whole word."""
     assert redactor.redact(text) == redacted
 
 
@@ -105,12 +105,12 @@ def test_short_secrets(redactor: Redactor, text: str, redacted: str) -> None:
     ],
 )
 def test_what_looks_like_a_secret(redactor: Redactor, text: str, redacted: str) -> None:
-    """Ids, tokens and addresses that nobody told us about are taken out as well."""
+    """Unknown ids, tokens and addresses are replaced as well."""
     assert redactor.redact(text) == redacted
 
 
-def test_unknown_ids_can_be_told_apart(redactor: Redactor) -> None:
-    """The same id keeps its number."""
+def test_unknown_ids(redactor: Redactor) -> None:
+    """The same id always has the same number."""
     first, second = ID.replace("8", "7"), ID.replace("8", "6")
     assert redactor.redact([first, second, f"<{first.upper()}>"]) == [
         "other id 1",
@@ -120,7 +120,7 @@ def test_unknown_ids_can_be_told_apart(redactor: Redactor) -> None:
 
 
 def test_data(redactor: Redactor) -> None:
-    """Whatever holds texts is gone through; the rest stays what it is."""
+    """Nested data is redacted; values that are not text stay as they are."""
     data: dict[str, Any] = {
         "when it was": {"texts": ["Swing", ("Swing 2",)], "set": {"90210"}},
         ID: 1,
@@ -139,7 +139,7 @@ def test_data(redactor: Redactor) -> None:
 
 @pytest.mark.parametrize("name", ["Account", "account", "status", "Connected", "what"])
 def test_keys_of_our_own(name: str) -> None:
-    """Whatever an account is called, the data keeps its own keys."""
+    """Our own keys stay, whatever an account is called."""
     redactor = Redactor()
     redactor.add(name, "name 1")
     data = {
@@ -172,14 +172,14 @@ def test_keys_of_our_own(name: str) -> None:
     ids=lambda text: text[:8],
 )
 def test_long_texts(redactor: Redactor, text: str) -> None:
-    """No text takes long, whatever it is made of."""
+    """No text takes long, whatever it contains."""
     started = time.process_time()
     redactor.redact(text)
     assert time.process_time() - started < 0.5
 
 
 def test_a_thousand_accounts() -> None:
-    """What is looked for in a text hardly matters, whether names begin alike or not."""
+    """The number of secrets hardly affects the time, even with a common prefix."""
     redactor = Redactor()
     started = time.process_time()
     for number in range(1000):
@@ -192,7 +192,7 @@ def test_a_thousand_accounts() -> None:
 
 
 def test_digits_of_a_time_are_no_login() -> None:
-    """A time is left alone, a number in a text is not."""
+    """Digits in a time are kept, a number in a text is replaced."""
     redactor = Redactor()
     redactor.add("2026", "login 1")
     assert redactor.redact("2026-11-22T09:02:10Z") == "2026-11-22T09:02:10Z"
@@ -200,7 +200,7 @@ def test_digits_of_a_time_are_no_login() -> None:
 
 
 def test_first_label_stays() -> None:
-    """An account that is called by its id is the account."""
+    """An account whose name is its id is labeled as an account."""
     redactor = Redactor()
     redactor.add(ID, "account 1")
     redactor.add(ID, "name 1")
@@ -208,5 +208,5 @@ def test_first_label_stays() -> None:
 
 
 def test_without_secrets() -> None:
-    """Then nothing is taken out."""
+    """Nothing is replaced."""
     assert Redactor().redact("text") == "text"

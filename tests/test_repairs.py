@@ -1,4 +1,4 @@
-"""The fix flows of the repair issues, as the frontend drives them."""
+"""Test the fix flows of the repair issues, with the frontend's API."""
 
 from datetime import timedelta
 from http import HTTPStatus
@@ -50,7 +50,7 @@ async def deleted(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> MockConfigEntry:
-    """Set up an entry, one of whose two accounts was deleted."""
+    """Set up an entry with two accounts, one of which was deleted."""
     provisioning.accounts.return_value = [SCALP]
     provisioning.account.side_effect = NotFoundError("gone")
     await setup_entry(hass, mock_config_entry)
@@ -71,19 +71,19 @@ async def expiring(
 
 
 async def post(client: Client, path: str, data: dict[str, Any]) -> Any:
-    """Send a form and return what comes next."""
+    """Submit a form and return the next step."""
     response = await client.post(f"/api/repairs/issues/fix{path}", json=data)
     assert response.status == HTTPStatus.OK
     return await response.json()
 
 
 def aborts(key: str) -> Any:
-    """Return the texts for the ends of an issue's fix flow."""
+    """Return the texts of the abort reasons of an issue's fix flow."""
     return TEXTS["issues"][key]["fix_flow"]["abort"]
 
 
 async def open_form(hass: HomeAssistant, client: Client, key: str) -> Any:
-    """Open the first form of an issue's fix flow; it has its texts."""
+    """Open the first form of an issue's fix flow, and check its texts."""
     issue = issues(hass)[key]
     result = await post(client, "", {"handler": DOMAIN, "issue_id": issue.issue_id})
     assert result["type"] == "form"
@@ -97,7 +97,7 @@ async def open_form(hass: HomeAssistant, client: Client, key: str) -> Any:
 async def test_remove_deleted_account(
     hass: HomeAssistant, client: Client, deleted: MockConfigEntry
 ) -> None:
-    """The account goes with its device and its entities, the other one stays."""
+    """The account is removed with its device and entities; the other one stays."""
     result = await open_form(hass, client, "account_deleted")
     assert len(deleted.subentries) == 2
 
@@ -121,7 +121,7 @@ async def test_remove_deleted_account(
 async def test_remove_deleted_account_of_an_entry_that_does_not_work(
     hass: HomeAssistant, client: Client, deleted: MockConfigEntry
 ) -> None:
-    """The repair needs nothing of ours to run."""
+    """The repair works while the entry is not loaded."""
     assert await hass.config_entries.async_unload(deleted.entry_id)
     result = await open_form(hass, client, "account_deleted")
 
@@ -137,7 +137,7 @@ async def test_account_is_back_while_the_form_is_open(
     deleted: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """An account that lives is not removed."""
+    """An account that exists again is not removed."""
     result = await open_form(hass, client, "account_deleted")
     provisioning.accounts.return_value = [SWING, SCALP]
     await reread(hass)
@@ -160,7 +160,7 @@ async def test_name_is_text(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """The name of an account is no link, no markup and no second line, in the repair and in the list."""
+    """The name is shown literally, on one line, in the repair and in the list."""
     provisioning.accounts.return_value = [SCALP]
     provisioning.account.side_effect = NotFoundError("gone")
     mock_config_entry.add_to_hass(hass)
@@ -182,7 +182,7 @@ async def test_name_is_text(
 async def test_removed_while_the_form_is_open(
     hass: HomeAssistant, client: Client, deleted: MockConfigEntry, what: str
 ) -> None:
-    """What somebody else removed meanwhile needs no repair."""
+    """An account that was removed meanwhile needs no repair."""
     result = await open_form(hass, client, "account_deleted")
     if what == "account":
         hass.config_entries.async_remove_subentry(
@@ -200,7 +200,7 @@ async def test_removed_while_the_form_is_open(
 
 @pytest.fixture
 def flow_client(provisioning: MagicMock, monkeypatch: pytest.MonkeyPatch) -> MagicMock:
-    """Let the repair ask the same MetaApi as the entry."""
+    """Use the entry's provisioning API in the repair as well."""
     monkeypatch.setattr(
         "custom_components.metaapi.access.Provisioning", lambda *_: provisioning
     )
@@ -214,7 +214,7 @@ async def test_new_token(
     monitors: list[FakeMonitor],
     flow_client: MagicMock,
 ) -> None:
-    """The repair takes the token itself, and leaves no other form open; then the issue is gone."""
+    """The repair accepts the token, closes other forms, and the issue is gone."""
     result = await open_form(hass, client, "token_expiring")
     assert result["description_placeholders"]["name"] == "MetaApi"
     assert [field["name"] for field in result["data_schema"]] == [CONF_TOKEN]
@@ -240,7 +240,7 @@ async def test_new_token_that_expires_soon_as_well(
     expiring: MockConfigEntry,
     flow_client: MagicMock,
 ) -> None:
-    """It is used, and its end is told as well."""
+    """The token is used, and has an issue of its own."""
     result = await open_form(hass, client, "token_expiring")
     soon = int((dt_util.utcnow() + timedelta(days=2)).timestamp())
     new = make_jwt(expires=soon)
@@ -263,7 +263,7 @@ async def test_new_token_that_expires_soon_as_well(
         (make_jwt(owner="somebody else"), None, CONF_TOKEN, "wrong_account"),
     ],
 )
-async def test_new_token_that_is_not_good(
+async def test_new_token_fails(
     hass: HomeAssistant,
     client: Client,
     expiring: MockConfigEntry,
@@ -273,7 +273,7 @@ async def test_new_token_that_is_not_good(
     field: str,
     key: str,
 ) -> None:
-    """The form says why, keeps nothing of it, and takes the next one."""
+    """The form shows the error, does not keep the token, and accepts another one."""
     result = await open_form(hass, client, "token_expiring")
     flow_client.accounts.side_effect = error
 
@@ -297,7 +297,7 @@ async def test_token_refused_after_the_repair_was_left(
     expiring: MockConfigEntry,
     monitors: list[FakeMonitor],
 ) -> None:
-    """A repair that is opened, submitted and left does not swallow the request for a new token."""
+    """A repair that was closed does not block the request for a new token."""
     result = await open_form(hass, client, "token_expiring")
     await post(client, f"/{result['flow_id']}", {CONF_TOKEN: ""})
 
@@ -312,7 +312,7 @@ async def test_token_refused_after_the_repair_was_left(
 async def test_another_issue_about_an_account(
     hass: HomeAssistant, client: Client, deleted: MockConfigEntry
 ) -> None:
-    """Only the issue that says so removes an account, whatever another one is about."""
+    """Only the issue about a deleted account removes it."""
     ir.async_create_issue(
         hass,
         DOMAIN,
@@ -335,7 +335,7 @@ async def test_another_issue_about_an_account(
 
 
 def test_every_repair_fixes() -> None:
-    """A fix flow without a fix cannot be made."""
+    """A fix flow without a fix cannot be created."""
     with pytest.raises(TypeError):
         MetaApiRepairFlow("entry")  # type: ignore[abstract]
 
@@ -343,7 +343,7 @@ def test_every_repair_fixes() -> None:
 async def test_new_token_was_entered_while_the_form_was_open(
     hass: HomeAssistant, client: Client, expiring: MockConfigEntry
 ) -> None:
-    """Then there is nothing left to do."""
+    """Nothing is left to do then."""
     result = await open_form(hass, client, "token_expiring")
     hass.config_entries.async_update_entry(expiring, data={CONF_TOKEN: make_jwt()})
     await hass.config_entries.async_reload(expiring.entry_id)

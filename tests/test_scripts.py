@@ -1,4 +1,4 @@
-"""What a developer runs says how to use it, on a machine that has nothing yet."""
+"""Test that scripts print their usage on a machine without any environment."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ SCRIPTS = sorted(
 
 @pytest.fixture(name="checkout", scope="module")
 def checkout_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of what is ours, where no environment can be made."""
+    """Return a copy of the repository in which no environment can be created."""
     checkout = tmp_path_factory.mktemp("checkout")
     for folder in ("benchmarks", "scripts", "tests"):
         shutil.copytree(
@@ -30,7 +30,7 @@ def checkout_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(checkout: Path, script: str, argument: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a home that is empty, and stays so."""
+    """Run a script with an empty home folder, and check that it stays empty."""
     home = checkout / "home"
     home.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -42,7 +42,7 @@ def run(checkout: Path, script: str, argument: str) -> subprocess.CompletedProce
         },
         capture_output=True,
         text=True,
-        # A fraction of a second, where the machine has nothing else to do
+        # On an idle machine it takes a fraction of a second
         timeout=15,
         check=False,
     )
@@ -53,16 +53,16 @@ def run(checkout: Path, script: str, argument: str) -> subprocess.CompletedProce
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("argument", ["--help", "-h"])
 def test_help(checkout: Path, script: str, argument: str) -> None:
-    """Help is there at once."""
+    """Help is printed at once."""
     done = run(checkout, script, argument)
     assert done.stdout.startswith(f"usage: scripts/{script} ")
     assert (done.stderr, done.returncode) == ("", 0)
 
 
-# What it does not know is for pytest
+# `scripts/test` passes unknown arguments to pytest
 @pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "test"])
 def test_wrong_argument(checkout: Path, script: str) -> None:
-    """A wrong argument is told at once."""
+    """A wrong argument is reported at once."""
     done = run(checkout, script, "--no-such-argument")
     assert done.stderr.startswith(f"usage: scripts/{script} ")
     assert (done.stdout, done.returncode) == ("", 2)

@@ -1,4 +1,4 @@
-"""The sensor that says why."""
+"""Test the status sensor."""
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -27,7 +27,7 @@ async def test_entities(
     mock_config_entry: MockConfigEntry,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """The entities are what they are called."""
+    """The entities have the expected names and properties."""
     assert describe_entities(hass, mock_config_entry, Platform.SENSOR) == snapshot
 
 
@@ -35,7 +35,7 @@ async def test_entities(
 async def test_states(
     hass: HomeAssistant, monitor: FakeMonitor, status: Status
 ) -> None:
-    """Every reason shows, whether the account is in sight or not."""
+    """Every status is shown, in sight and out of sight."""
     monitor.push(
         SWING.account_id,
         AccountState(available=status not in OUT_OF_SIGHT, status=status),
@@ -48,14 +48,14 @@ async def test_states(
 async def test_unknown(
     hass: HomeAssistant, monitor: FakeMonitor, available: bool
 ) -> None:
-    """A reason that is not known is what Home Assistant calls unknown."""
+    """An unknown status is Home Assistant's `unknown`."""
     monitor.push(SWING.account_id, AccountState(available=available))
 
     assert value(hass, STATUS) == STATE_UNKNOWN
 
 
 async def test_token_refused(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The sensor that says why nothing is known is there when it is needed."""
+    """The sensor is available while everything else is not."""
     monitor.push(
         SWING.account_id, AccountState(available=False, status=Status.TOKEN_REFUSED)
     )

@@ -1,4 +1,4 @@
-"""The action `metaapi.reconnect`."""
+"""Test the action `metaapi.reconnect`."""
 
 import asyncio
 from typing import Any
@@ -87,7 +87,7 @@ FAILED = {
 
 
 async def call(hass: HomeAssistant, **data: Any) -> None:
-    """Call the action without asking for a response."""
+    """Call the action without a response."""
     await hass.services.async_call(DOMAIN, "reconnect", data, blocking=True)
 
 
@@ -104,7 +104,7 @@ async def ask(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
 
 
 def reconnected(monitor: FakeMonitor) -> set[str]:
-    """Return the accounts that were reconnected, each of them once."""
+    """Return the reconnected accounts, and check that each was reconnected once."""
     ids = [account_id for account_id, _ in monitor.reconnects]
     assert len(ids) == len(set(ids))
     return set(ids)
@@ -114,14 +114,14 @@ def reconnected(monitor: FakeMonitor) -> set[str]:
 
 
 async def test_success(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """Without a response asked for, success says nothing."""
+    """A successful call without a response returns nothing."""
     await call(hass, entity_id="binary_sensor.swing_terminal")
 
     assert monitor.reconnects == [(SWING_ID, 60)]
 
 
 async def test_success_with_response(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The response tells each account's outcome."""
+    """The response contains each account's outcome."""
     (account,) = await ask(hass, entity_id="binary_sensor.swing_terminal")
 
     seconds = account.pop("seconds")
@@ -142,7 +142,7 @@ async def test_failure(
     key: str,
     result: ReconnectResult,
 ) -> None:
-    """Each outcome is an error of its own, which names the account."""
+    """Each outcome raises its own error with the account's name."""
     monitor.reconnect_results[SWING_ID] = [result]
     provisioning.account.return_value = MagicMock(deployed=False, region="")
 
@@ -166,7 +166,7 @@ async def test_failure_with_response(
     provisioning: MagicMock,
     result: ReconnectResult,
 ) -> None:
-    """With a response asked for, a failure is part of it and no error."""
+    """A failure is in the response, and raises no error."""
     monitor.reconnect_results[SWING_ID] = [result]
     provisioning.account.return_value = MagicMock(deployed=False, region="")
 
@@ -177,13 +177,13 @@ async def test_failure_with_response(
 
 
 def test_every_failure_has_an_error() -> None:
-    """No outcome but success goes without an error of its own."""
+    """Each outcome except success has its own error."""
     assert set(FAILURES) == set(Outcome) - {Outcome.AUTHENTICATED} | {REMOVED}
     assert set(FAILURES.values()) == set(FAILURE_TEXTS)
 
 
 async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """All accounts are tried, and one error names those that failed, with what MetaApi said."""
+    """All accounts are tried, and one error names the failed ones with MetaApi's reasons."""
     monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
 
     with pytest.raises(HomeAssistantError) as raised:
@@ -200,7 +200,7 @@ async def test_mixed_outcomes(hass: HomeAssistant, monitor: FakeMonitor) -> None
 async def test_mixed_outcomes_with_response(
     hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
-    """The response holds what came of each."""
+    """The response contains every outcome."""
     monitor.reconnect_results = {SCALP_ID: [REFUSED]}
 
     accounts = await ask(hass, entity_id="all")
@@ -212,7 +212,7 @@ async def test_mixed_outcomes_with_response(
 
 
 async def test_one_of_several_fails(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The error names only the account that failed, by the name its user gave it."""
+    """The error contains only the failed account, with the user's name for it."""
     monitor.reconnect_results = {SCALP_ID: [TIMED_OUT]}
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     dr.async_get(hass).async_update_device(
@@ -229,7 +229,7 @@ async def test_one_of_several_fails(hass: HomeAssistant, monitor: FakeMonitor) -
 async def test_one_reason_for_several(
     hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
-    """Accounts that failed for one reason are named together."""
+    """Accounts that failed for the same reason are named together."""
     monitor.reconnect_results = {SWING_ID: [UNREACHABLE], SCALP_ID: [UNREACHABLE]}
 
     with pytest.raises(HomeAssistantError) as raised:
@@ -241,7 +241,7 @@ async def test_one_reason_for_several(
 
 
 async def test_two_refusals(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """What MetaApi said is a reason of its own."""
+    """Different answers of MetaApi are different reasons."""
     monitor.reconnect_results = {
         SWING_ID: [REFUSED],
         SCALP_ID: [ReconnectResult(Outcome.REFUSED, 0.1, "Broker {is} away")],
@@ -260,7 +260,7 @@ async def test_two_refusals(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 async def test_mixed_outcomes_in_the_language_of_the_home(
     hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
-    """The error holds names and MetaApi's words, and no sentence of ours that would be in another language."""
+    """The placeholders contain only names and MetaApi's texts, since they are not translated."""
     monitor.reconnect_results = {SWING_ID: [REFUSED], SCALP_ID: [TIMED_OUT]}
     hass.config.language = "de"
 
@@ -278,7 +278,7 @@ async def test_account_removed_while_it_is_reconnected(
     mock_config_entry: MockConfigEntry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is told as removed, by its name: nobody knows its id, and the connection is fine."""
+    """The outcome is *removed*, with the account's name."""
     subentry_ids = list(mock_config_entry.subentries)
 
     async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
@@ -304,7 +304,7 @@ async def test_entry_removed_while_it_is_reconnected(
     mock_config_entry: MockConfigEntry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So is an account whose entry goes."""
+    """The outcome is *removed* as well if the entry is removed."""
 
     async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
         await hass.config_entries.async_remove(mock_config_entry.entry_id)
@@ -337,7 +337,7 @@ async def test_accounts_do_not_wait_for_each_other(
 
 
 async def test_entities_unavailable(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The action works where it is needed: when nothing can be seen."""
+    """The action works while all entities are unavailable."""
     monitor.push_link(False)
     for account_id in BOTH:
         monitor.push(account_id, NO_CONNECTION)
@@ -355,7 +355,7 @@ async def test_entities_unavailable(hass: HomeAssistant, monitor: FakeMonitor) -
 async def test_timeout(
     hass: HomeAssistant, monitor: FakeMonitor, timeout: float | str
 ) -> None:
-    """The timeout is the caller's."""
+    """The caller's timeout is used."""
     await call(hass, entity_id="button.swing_reconnect", timeout=timeout)
 
     assert monitor.reconnects == [(SWING_ID, float(timeout))]
@@ -365,7 +365,7 @@ async def test_timeout(
 async def test_bad_timeout(
     hass: HomeAssistant, monitor: FakeMonitor, timeout: float | str | None
 ) -> None:
-    """A timeout out of bounds is refused."""
+    """A timeout that is out of bounds is refused."""
     with pytest.raises(vol.Invalid):
         await call(hass, entity_id="button.swing_reconnect", timeout=timeout)
 
@@ -373,7 +373,7 @@ async def test_bad_timeout(
 
 
 async def test_no_target(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A call without a target is told what to choose."""
+    """A call without a target gets advice."""
     with pytest.raises(ServiceValidationError) as raised:
         await call(hass, timeout=5)
 
@@ -382,7 +382,7 @@ async def test_no_target(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 
 
 async def test_unknown_field(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A field that the action does not have is refused; what the frontend notes beside the others is not."""
+    """An unknown field is refused, except the metadata that the frontend adds."""
     with pytest.raises(vol.Invalid):
         await call(hass, entity_id="button.swing_reconnect", speed="high")
     assert monitor.reconnects == []
@@ -406,7 +406,7 @@ async def test_unknown_field(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 async def test_target_entity(
     hass: HomeAssistant, monitor: FakeMonitor, entity_id: str
 ) -> None:
-    """Any entity of an account means the account."""
+    """Any entity of an account stands for it."""
     await call(hass, entity_id=entity_id)
 
     assert reconnected(monitor) == {SWING_ID}
@@ -415,7 +415,7 @@ async def test_target_entity(
 async def test_target_several_entities_of_one_account(
     hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
-    """An account that is meant twice is reconnected once."""
+    """The account is reconnected once."""
     await call(
         hass, entity_id=["binary_sensor.swing_terminal", "button.swing_reconnect"]
     )
@@ -424,7 +424,7 @@ async def test_target_several_entities_of_one_account(
 
 
 async def test_target_group(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A group means its members."""
+    """A group stands for its members."""
     await async_setup_component(
         hass,
         "group",
@@ -440,7 +440,7 @@ async def test_target_group(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 async def test_target_device(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A device means its account."""
+    """A device stands for its account."""
     await call(hass, device_id=device_of(hass, mock_config_entry, SCALP_ID).id)
 
     assert reconnected(monitor) == {SCALP_ID}
@@ -449,7 +449,7 @@ async def test_target_device(
 async def test_target_hub(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """The hub means all its accounts."""
+    """The hub stands for all its accounts."""
     hub = device_of(hass, mock_config_entry, mock_config_entry.entry_id)
 
     await call(hass, device_id=hub.id)
@@ -458,7 +458,7 @@ async def test_target_hub(
 
 
 async def test_target_link(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """So does the hub's entity."""
+    """The hub's entity stands for all its accounts as well."""
     await call(hass, entity_id="binary_sensor.metaapi_link")
 
     assert reconnected(monitor) == BOTH
@@ -467,7 +467,7 @@ async def test_target_link(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 async def test_target_area(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """An area means the accounts whose device is there."""
+    """An area stands for the accounts whose device is in it."""
     area = ar.async_get(hass).async_create("Office")
     device = device_of(hass, mock_config_entry, SCALP_ID)
     dr.async_get(hass).async_update_device(device.id, area_id=area.id)
@@ -480,7 +480,7 @@ async def test_target_area(
 async def test_target_area_of_an_entity(
     hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
-    """An area means the accounts of which an entity is there."""
+    """An area stands for the accounts that have an entity in it."""
     area = ar.async_get(hass).async_create("Office")
     er.async_get(hass).async_update_entity(
         "binary_sensor.swing_terminal", area_id=area.id
@@ -494,7 +494,7 @@ async def test_target_area_of_an_entity(
 async def test_target_floor(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A floor means the accounts in its areas."""
+    """A floor stands for the accounts in its areas."""
     floor = fr.async_get(hass).async_create("Ground")
     area = ar.async_get(hass).async_create("Office", floor_id=floor.floor_id)
     device = device_of(hass, mock_config_entry, SWING_ID)
@@ -512,7 +512,7 @@ async def test_target_label(
     mock_config_entry: MockConfigEntry,
     labeled: str,
 ) -> None:
-    """A label means the accounts whose device, entity or area has it."""
+    """A label stands for the accounts whose device, entity or area has it."""
     label = lr.async_get(hass).async_create("Important").label_id
     device = device_of(hass, mock_config_entry, SCALP_ID)
     if labeled == "device":
@@ -531,13 +531,13 @@ async def test_target_label(
 
 
 @pytest.mark.parametrize("by", ["area_id", "floor_id", "label_id"])
-async def test_target_that_holds_the_hub(
+async def test_target_contains_the_hub(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     by: str,
 ) -> None:
-    """An area, a floor or a label that has the hub means the accounts in it, not all of them."""
+    """An area, floor or label of the hub stands for the accounts in it, not for all."""
     entry = mock_config_entry
     floor = fr.async_get(hass).async_create("Ground").floor_id
     area = ar.async_get(hass).async_create("Office", floor_id=floor).id
@@ -557,7 +557,7 @@ async def test_target_that_holds_the_hub(
 async def test_exclude(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """What is excluded is left alone: an account of the hub's, an area of `all`."""
+    """An account of the hub and an area of `all` can be excluded."""
     entry = mock_config_entry
     hub = device_of(hass, entry, entry.entry_id)
     swing = device_of(hass, entry, SWING_ID)
@@ -574,7 +574,7 @@ async def test_exclude(
 async def test_exclude_everything(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A device without its entities means nothing, which is told."""
+    """A target without any account left raises an error."""
     swing = device_of(hass, mock_config_entry, SWING_ID)
     entities = er.async_entries_for_device(er.async_get(hass), swing.id)
 
@@ -590,7 +590,7 @@ async def test_exclude_everything(
 
 
 async def test_exclude_in_an_exclude(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """It is refused, as Home Assistant does."""
+    """A nested `exclude` is refused, as by Home Assistant."""
     with pytest.raises(vol.Invalid):
         await call(hass, entity_id="all", exclude={"exclude": {"entity_id": "all"}})
     assert monitor.reconnects == []
@@ -614,7 +614,7 @@ async def test_read_only_user(
     hass_read_only_user: MockUser,
     target: str,
 ) -> None:
-    """Who may only look may not restart a terminal, whatever is named."""
+    """A user with read-only permission cannot reconnect, whatever the target is."""
     entry = mock_config_entry
     swing = device_of(hass, entry, SWING_ID)
     area = ar.async_get(hass).async_create("Office").id
@@ -641,7 +641,7 @@ async def test_read_only_user_of_an_entry_not_loaded(
     mock_config_entry: MockConfigEntry,
     hass_read_only_user: MockUser,
 ) -> None:
-    """Nothing is told but that."""
+    """The error contains nothing but the missing permission."""
     await hass.config_entries.async_unload(mock_config_entry.entry_id)
     with pytest.raises(Unauthorized):
         await call_as(hass, hass_read_only_user, entity_id="sensor.swing_status")
@@ -650,7 +650,7 @@ async def test_read_only_user_of_an_entry_not_loaded(
 async def test_user_who_may_control_one_account(
     hass: HomeAssistant, monitor: FakeMonitor, hass_read_only_user: MockUser
 ) -> None:
-    """Each account is checked by its button; `all` means those that the user may control."""
+    """The permission of each account's button is checked; `all` contains the permitted ones."""
     user = hass_read_only_user
     user.mock_policy(
         {"entities": {"entity_ids": {"button.scalp_reconnect": {"control": True}}}}
@@ -673,7 +673,7 @@ async def test_user_who_may_control_one_account(
 async def test_user_and_an_account_without_a_button(
     hass: HomeAssistant, monitor: FakeMonitor, hass_read_only_user: MockUser
 ) -> None:
-    """Then only who may control everything may reconnect it."""
+    """Such an account requires the permission for all entities."""
     er.async_get(hass).async_remove("button.swing_reconnect")
     with pytest.raises(Unauthorized):
         await call_as(hass, hass_read_only_user, entity_id="sensor.swing_status")
@@ -685,13 +685,13 @@ async def test_user_and_an_account_without_a_button(
 async def test_administrator(
     hass: HomeAssistant, monitor: FakeMonitor, hass_admin_user: MockUser
 ) -> None:
-    """An administrator may do all of it."""
+    """An administrator may reconnect every account."""
     await call_as(hass, hass_admin_user, entity_id="all")
     assert reconnected(monitor) == BOTH
 
 
 async def test_unknown_user(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """A user who is gone may do nothing."""
+    """A deleted user has no permission."""
     with pytest.raises(UnknownUser):
         await call_as(hass, MockUser(id="gone"), entity_id="all")
     assert monitor.reconnects == []
@@ -699,7 +699,7 @@ async def test_unknown_user(hass: HomeAssistant, monitor: FakeMonitor) -> None:
 
 @pytest.fixture
 def foreign(hass: HomeAssistant) -> tuple[str, str]:
-    """Return a device and an entity of somebody else."""
+    """Return a device and an entity of another integration."""
     entry = MockConfigEntry(domain="other")
     entry.add_to_hass(hass)
     device = dr.async_get(hass).async_get_or_create(
@@ -717,7 +717,7 @@ async def test_foreign_members_are_ignored(
     mock_config_entry: MockConfigEntry,
     foreign: tuple[str, str],
 ) -> None:
-    """What is not ours, or not there, does not keep an account from being reconnected."""
+    """Foreign and missing members of a target are ignored."""
     device_id, entity_id = foreign
     area = ar.async_get(hass).async_create("Office")
     ours = device_of(hass, mock_config_entry, SWING_ID)
@@ -736,10 +736,10 @@ async def test_foreign_members_are_ignored(
     assert reconnected(monitor) == {SWING_ID}
 
 
-async def test_nothing_of_ours(
+async def test_only_foreign_members(
     hass: HomeAssistant, monitor: FakeMonitor, foreign: tuple[str, str]
 ) -> None:
-    """A target without an account of ours is an error, and with a response as well."""
+    """A target without an account raises an error, with or without a response."""
     device_id, entity_id = foreign
     area = ar.async_get(hass).async_create("Empty")
     for target in (
@@ -763,7 +763,7 @@ async def test_nothing_of_ours(
 async def test_disabled_device(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A device that its user disabled is not meant by an area."""
+    """An area does not contain a disabled device."""
     area = ar.async_get(hass).async_create("Office")
     registry = dr.async_get(hass)
     for account_id in BOTH:
@@ -802,7 +802,7 @@ async def test_all_of_two_entries(
     monitors: list[FakeMonitor],
     two_entries: list[MockConfigEntry],
 ) -> None:
-    """`all` means every account of every entry."""
+    """`all` stands for every account of every entry."""
     await call(hass, entity_id="all")
 
     assert [reconnected(monitor) for monitor in monitors] == [{SWING_ID}, {SCALP_ID}]
@@ -822,7 +822,7 @@ async def test_entry_not_loaded(
     two_entries: list[MockConfigEntry],
     target: dict[str, Any],
 ) -> None:
-    """An account of an entry that is not loaded is an error before anything is sent."""
+    """An account of an entry that is not loaded raises an error before anything is sent."""
     await hass.config_entries.async_unload(two_entries[1].entry_id)
 
     for caller in (call, ask):
@@ -841,7 +841,7 @@ async def test_entry_not_loaded(
 async def test_device_of_an_entry_not_loaded(
     hass: HomeAssistant, two_entries: list[MockConfigEntry]
 ) -> None:
-    """So is its device."""
+    """A device of an entry that is not loaded raises an error as well."""
     device = device_of(hass, two_entries[1], SCALP_ID)
     await hass.config_entries.async_unload(two_entries[1].entry_id)
 
@@ -856,7 +856,7 @@ async def test_disabled_entry(
     monitors: list[FakeMonitor],
     two_entries: list[MockConfigEntry],
 ) -> None:
-    """`all` leaves out what its user switched off; who names it is told."""
+    """`all` does not contain its accounts; naming them raises an error."""
     await hass.config_entries.async_set_disabled_by(
         two_entries[1].entry_id, ConfigEntryDisabler.USER
     )
@@ -871,7 +871,7 @@ async def test_disabled_entry(
 
 
 async def test_action_without_an_entry(hass: HomeAssistant) -> None:
-    """The action is there with the integration, entries or not, and says that nothing is."""
+    """The action exists without entries, and raises an error then."""
     assert await async_setup_component(hass, DOMAIN, {})
 
     with pytest.raises(ServiceValidationError) as raised:

@@ -1,4 +1,4 @@
-"""What the set-up and the test runner decide: which environments, and where Python comes from."""
+"""Test the set-up and the test runner: environments, jobs, and where Python comes from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,10 +34,10 @@ DEBIAN = {"ID": "debian", "VERSION_CODENAME": "bookworm", "PRETTY_NAME": "Debian
         (["-k", "ping"], ("pinned", *PEERS)),
     ],
 )
-def test_a_selection_needs_no_more_than_it_runs(
+def test_environments_of_a_selection(
     arguments: list[str], needs: tuple[str, ...]
 ) -> None:
-    """One test of the client needs no Home Assistant, and one of a button no Node."""
+    """A client's test needs no Home Assistant, and a button's test no Node."""
     job = selected_job(arguments, None)
     assert job.needs == needs
     ((*_, last),) = job.commands
@@ -45,13 +45,13 @@ def test_a_selection_needs_no_more_than_it_runs(
     assert (CLIENT_ONLY[0] in job.commands[0]) is (needs[0] == "lowest")
 
 
-def test_a_person_may_choose_the_environment() -> None:
-    """A test of the client runs beside Home Assistant where that is asked for."""
+def test_chosen_environment() -> None:
+    """A client's test can also run with Home Assistant."""
     assert selected_job(["tests/api"], "floor").needs == ("floor",)
 
 
-def test_whatever_runs_exists() -> None:
-    """Every job runs in an environment that the set-up can make, and finds its tests."""
+def test_jobs() -> None:
+    """Every job uses an existing environment and existing tests."""
     jobs = [*whole_runs(None, every=False), *whole_runs(None, every=True)]
     jobs += whole_runs("canary", every=False)
     for job in jobs:
@@ -67,10 +67,10 @@ def job(*scripts: str) -> Job:
     return Job("some", tuple((sys.executable, "-c", script) for script in scripts), ())
 
 
-def test_a_failed_job_shows_everything_and_its_assertions_again(
+def test_failed_job(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The summary at the end says which assertion failed; what comes after a failure does not run."""
+    """Its output is shown, the summary repeats the assertion, and later commands do not run."""
     failing = "print('why'); print('FAILED tests/a.py::b - assert 1 == 2'); exit(1)"
     told = run_and_report(job(failing, "print('never')"))
     assert told.startswith("FAILED ")
@@ -80,10 +80,10 @@ def test_a_failed_job_shows_everything_and_its_assertions_again(
     assert "never" not in printed
 
 
-def test_a_job_that_passed_shows_its_last_line(
+def test_passed_job(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """That is how many tests there were."""
+    """The last line of its output is shown, which has the number of tests."""
     assert run_and_report(job("print('much'); print('2 passed')")).startswith("passed ")
     assert capsys.readouterr().out == "\n===== some: passed\n2 passed\n"
 
@@ -95,10 +95,8 @@ def test_a_job_that_passed_shows_its_last_line(
         {"ID": "fedora", "PRETTY_NAME": "Fedora Linux 43"},
     ],
 )
-def test_other_systems_are_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, system: dict[str, str]
-) -> None:
-    """Where Debian's packages would not fit, the set-up says so and what to do."""
+def test_other_systems(monkeypatch: pytest.MonkeyPatch, system: dict[str, str]) -> None:
+    """The set-up names a system that Debian's packages do not fit, with advice."""
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: system)
     with pytest.raises(SetupError) as caught:
         python314._refuse_other_systems()
@@ -106,8 +104,8 @@ def test_other_systems_are_refused_by_name(
     assert "install Python 3.14.2 or newer" in str(caught.value)
 
 
-def test_debian_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its packages are the other way."""
+def test_debian(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its packages are used instead."""
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: DEBIAN)
     python314._refuse_other_systems()
 
@@ -119,25 +117,23 @@ def test_debian_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ("jammy http://other/\nstable http://c/\n", "http://c/"),
     ],
 )
-def test_the_mirror_is_the_machine_s_own(
-    monkeypatch: pytest.MonkeyPatch, listed: str, mirror: str
-) -> None:
-    """Of the sources that apt knows, the one with the machine's release is taken."""
+def test_mirror(monkeypatch: pytest.MonkeyPatch, listed: str, mirror: str) -> None:
+    """The source of the machine's release is used."""
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: DEBIAN)
     monkeypatch.setattr(python314, "run", lambda *args: listed)
     assert python314._mirror() == mirror
 
 
 def test_no_source_of_debian(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with the sources of others only is told."""
+    """A machine with only other sources causes an error."""
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: DEBIAN)
     monkeypatch.setattr(python314, "run", lambda *args: "noble http://other/\n")
     with pytest.raises(CommandError, match="no package source"):
         python314._mirror()
 
 
-def test_a_failed_step_shows_the_command_its_end_and_what_to_do() -> None:
-    """No log has to be looked for."""
+def test_failed_step() -> None:
+    """The error has the command, the end of its output and advice."""
     script = "print('early'); print('why', flush=True); raise SystemExit(3)"
     with (
         pytest.raises(SetupError) as caught,
@@ -152,7 +148,7 @@ def test_a_failed_step_shows_the_command_its_end_and_what_to_do() -> None:
 
 @pytest.fixture(name="made")
 def made_fixture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Return what environments were made, without making them."""
+    """Return the environments that were created, without creating them."""
     made: list[str] = []
 
     def make(name: str, *_: object) -> None:
@@ -173,8 +169,8 @@ def made_fixture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return made
 
 
-def test_an_environment_is_made_once(made: list[str], tmp_path: Path) -> None:
-    """What is finished and up to date is not touched; what lost its Python is made again."""
+def test_environment_is_created_once(made: list[str], tmp_path: Path) -> None:
+    """An environment that is up to date stays; one without its Python is created again."""
     environments.ensure(["lowest", "sdk"])
     environments.ensure(["lowest"])
     assert made == ["lowest", "sdk"]
@@ -184,15 +180,15 @@ def test_an_environment_is_made_once(made: list[str], tmp_path: Path) -> None:
     assert made == ["lowest", "sdk", "sdk"]
 
 
-def test_a_changed_pin_makes_an_environment_again(
+def test_changed_pin(
     made: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An environment is made from the groups as they are now."""
+    """The environment is created again."""
     project = tmp_path / "pyproject.toml"
     project.write_text(environments.PYPROJECT.read_text())
     monkeypatch.setattr(environments, "PYPROJECT", project)
     environments.ensure(["lowest"])
     project.write_text(project.read_text().replace("pytest==", "pytest==1."))
-    with pytest.raises(FileExistsError):  # by the stand-in above, which makes it again
+    with pytest.raises(FileExistsError):  # The stub above creates it again
         environments.ensure(["lowest"])
     assert made == ["lowest", "lowest"]

@@ -1,4 +1,4 @@
-"""The flows of one account: add it to an entry, change its region."""
+"""Test the flows of subentries: add an account, change its region."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -88,7 +88,7 @@ async def entry(
     subscribe: MagicMock,
 ) -> MockConfigEntry:
     """Set up an entry with one account."""
-    # A region that MetaApi tells is none to change
+    # A region that MetaApi reports cannot be changed
     provisioning.accounts.return_value = [replace(SWING, region=""), SCALP, GOLD]
     provisioning.account.side_effect = NotFoundError("no such account")
     entry = make_entry(SWING)
@@ -98,14 +98,14 @@ async def entry(
 
 
 async def start(hass: HomeAssistant, entry: MockConfigEntry) -> Any:
-    """Start to add an account."""
+    """Start the flow that adds an account."""
     return await hass.config_entries.subentries.async_init(
         (entry.entry_id, SUBENTRY_ACCOUNT), context={"source": SOURCE_USER}
     )
 
 
 async def submit(hass: HomeAssistant, result: Any, **user_input: Any) -> Any:
-    """Send a form."""
+    """Submit a form."""
     assert result["type"] is FlowResultType.FORM
     return await hass.config_entries.subentries.async_configure(
         result["flow_id"], user_input
@@ -130,7 +130,7 @@ async def test_add_account(
     client: MagicMock,
     monitors: list[FakeMonitor],
 ) -> None:
-    """What no entry has is offered; the one that is picked is watched."""
+    """Accounts that no entry has are offered; the selected one is watched."""
     make_entry(SCALP, unique_id="another").add_to_hass(hass)
     result = await start(hass, entry)
     assert result["step_id"] == "user"
@@ -157,7 +157,7 @@ async def test_add_account(
 async def test_hundreds_of_accounts(
     hass: HomeAssistant, entry: MockConfigEntry, client: MagicMock
 ) -> None:
-    """Of hundreds, all that no entry has can be picked, in the order of their names."""
+    """All accounts that no entry has can be selected, sorted by name."""
     client.accounts.return_value = [SWING, *map(account, reversed(range(300)))]
     result = await start(hass, entry)
     offered = options(result["data_schema"], CONF_ACCOUNT_ID)
@@ -170,7 +170,7 @@ async def test_hundreds_of_accounts(
 
 
 async def test_entry_is_not_loaded(hass: HomeAssistant, client: MagicMock) -> None:
-    """An entry that does not work takes no accounts."""
+    """No account can be added to an entry that is not loaded."""
     entry = make_entry(SWING)
     entry.add_to_hass(hass)
     result = await start(hass, entry)
@@ -182,7 +182,7 @@ async def test_entry_is_not_loaded(hass: HomeAssistant, client: MagicMock) -> No
 async def test_no_accounts_left(
     hass: HomeAssistant, entry: MockConfigEntry, client: MagicMock
 ) -> None:
-    """Without an account to offer there is no form."""
+    """There is no form without an account to offer."""
     client.accounts.return_value = [SWING]
     result = await start(hass, entry)
     assert result["type"] is FlowResultType.ABORT
@@ -207,7 +207,7 @@ async def test_listing_fails(
     error: Exception,
     reason: str,
 ) -> None:
-    """Without the list there is no form; a later flow can succeed."""
+    """There is no form without the list; a later flow can succeed."""
     client.accounts.side_effect = error
     result = await start(hass, entry)
     assert result["type"] is FlowResultType.ABORT
@@ -224,7 +224,7 @@ async def test_listing_fails(
 async def test_token_is_refused(
     hass: HomeAssistant, entry: MockConfigEntry, client: MagicMock
 ) -> None:
-    """A refused token asks for a new one."""
+    """A refused token starts the reauth flow."""
     client.accounts.side_effect = UnauthorizedError("no")
     result = await start(hass, entry)
     assert result["type"] is FlowResultType.ABORT
@@ -238,7 +238,7 @@ async def test_token_is_refused(
 async def test_account_is_configured(
     hass: HomeAssistant, entry: MockConfigEntry, client: MagicMock, typed: str
 ) -> None:
-    """An account that is typed though an entry has it is refused."""
+    """A typed account that an entry has is refused."""
     client.accounts.return_value = []
     result = await submit(hass, await start(hass, entry), account_id=typed)
     assert result["type"] is FlowResultType.ABORT
@@ -249,7 +249,7 @@ async def test_account_is_configured(
 async def test_account_was_added_meanwhile(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
-    """Of two forms with the same account, the second is refused."""
+    """The second of two forms with the same account is refused."""
     first = await start(hass, entry)
     second = await start(hass, entry)
     result = await submit(hass, first, account_id=GOLD.account_id)
@@ -284,7 +284,7 @@ async def test_typed_id(
     error: Exception | None,
     errors: dict[str, str],
 ) -> None:
-    """Where nothing is listed, a typed id is looked up; after an error once more."""
+    """If nothing is listed, a typed id is read by REST, and again after an error."""
     client.accounts.return_value = []
     client.account.side_effect = error
     result = await start(hass, entry)
@@ -327,7 +327,7 @@ async def test_limited_token(
     kept: str,
     zone: Zone,
 ) -> None:
-    """Without a list, id and region are typed and validated by a subscribe there."""
+    """Without a list, id and region are typed, and validated by a subscribe in that region."""
     client.accounts.side_effect = ForbiddenError("no")
     client.server_settings.side_effect = UnauthorizedError("no")
     result = await start(hass, entry)
@@ -364,7 +364,7 @@ async def test_limited_token_fails(
     error: MetaApiError | None,
     errors: dict[str, str],
 ) -> None:
-    """What is wrong is told, what was typed stays, and the next try can succeed."""
+    """Each error is shown, the typed values stay, and the next try can succeed."""
     client.accounts.side_effect = ForbiddenError("no")
     subscribe.side_effect = error
     typed = {CONF_ACCOUNT_ID: TYPED, CONF_REGION: region}
@@ -401,7 +401,7 @@ async def test_change_region(
     region: str,
     zone: Zone,
 ) -> None:
-    """Another region is tried, kept, and used after one reload."""
+    """Another region is validated, stored, and used after one reload."""
     subentry = subentry_of(entry, SWING.account_id)
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
     assert result["step_id"] == "reconfigure"
@@ -427,7 +427,7 @@ async def test_region_server_of_the_user(
     client: MagicMock,
     subscribe: MagicMock,
 ) -> None:
-    """A user whose servers have other names is tried there."""
+    """The user's own server settings are used."""
     client.server_settings.return_value = ServerSettings(domain="example.ai")
     subentry = subentry_of(entry, SWING.account_id)
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
@@ -458,7 +458,7 @@ async def test_region_on_the_same_server(
     region: str,
     state: ConfigEntryState,
 ) -> None:
-    """Where the server stays the same there is nothing to try; without a change, no reload."""
+    """A region on the same server is not validated; without a change there is no reload."""
     entry = make_entry(SWING, data=data)
     entry.add_to_hass(hass)
     subentry = subentry_of(entry, SWING.account_id)
@@ -473,10 +473,10 @@ async def test_region_on_the_same_server(
     assert entry.state is state
 
 
-async def test_region_that_metaapi_tells(
+async def test_region_from_metaapi(
     hass: HomeAssistant, entry: MockConfigEntry, provisioning: MagicMock
 ) -> None:
-    """The next listing would undo a change, so what is known is shown; else a region can be typed."""
+    """It is only shown, since the next listing would undo a change; an unknown region can be typed."""
     provisioning.accounts.return_value = [SWING]
     await entry.runtime_data.facts.async_read()
     subentry = subentry_of(entry, SWING.account_id)
@@ -538,7 +538,7 @@ async def test_change_region_fails(
     error: Exception | None,
     errors: dict[str, str],
 ) -> None:
-    """What is wrong is told, and the next try can succeed."""
+    """Each error is shown, and the next try can succeed."""
     subscribe.side_effect = error
     subentry = subentry_of(entry, SWING.account_id)
     result = await entry.start_subentry_reconfigure_flow(hass, subentry.subentry_id)
@@ -566,17 +566,17 @@ def loopback(socket_enabled: None) -> None:
 
 @pytest.fixture
 def mock_setup_entry() -> Iterator[AsyncMock]:
-    """Set up no entry: it is loaded and does nothing."""
+    """Prevent the set-up of entries; they count as loaded."""
     with patch(
         "custom_components.metaapi.async_setup_entry", return_value=True
     ) as mock:
         yield mock
 
 
-async def test_add_account_for_real(
+async def test_add_account_with_simulator(
     hass: HomeAssistant, loopback: None, mock_setup_entry: AsyncMock
 ) -> None:
-    """Over loopback, the accounts that are left are offered and one is added."""
+    """The remaining accounts are offered, and one is added."""
     async with Simulator(accounts=3) as sim:
         first, second, third = (
             Account(account_id=item.id, name=item.name, region=item.region)
@@ -596,13 +596,13 @@ async def test_add_account_for_real(
         assert subentry.data[CONF_REGION] == second.region
 
 
-async def test_limited_token_for_real(
+async def test_limited_token_with_simulator(
     hass: HomeAssistant,
     loopback: None,
     mock_setup_entry: AsyncMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Over loopback, a typed account is validated by a real subscribe."""
+    """A typed account is validated by a real subscribe."""
     caplog.set_level(logging.DEBUG)
     async with Simulator(accounts=1) as sim:
         token = sim.grant(provisioning=False)

@@ -1,4 +1,4 @@
-"""What the system information shows."""
+"""Test the system health information."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ URL = "https://proxy.example/metaapi"
 
 
 async def health(hass: HomeAssistant) -> dict[str, Any]:
-    """Return what is shown; each line has its text."""
+    """Return the shown information; check that each line has its text."""
     assert await async_setup_component(hass, DOMAIN, {})
     assert await async_setup_component(hass, "system_health", {})
     info = await get_system_health_info(hass, DOMAIN)
@@ -41,7 +41,7 @@ async def health(hass: HomeAssistant) -> dict[str, Any]:
 async def test_no_entry(
     hass: HomeAssistant, aioclient_mock: AiohttpClientMocker
 ) -> None:
-    """Without an entry MetaApi can be reached all the same."""
+    """MetaApi's server is checked even without an entry."""
     aioclient_mock.get(PROVISIONING_URL)
 
     assert await health(hass) == {
@@ -57,7 +57,7 @@ async def test_numbers_of_all_entries(
     provisioning: MagicMock,
     aioclient_mock: AiohttpClientMocker,
 ) -> None:
-    """Sockets and accounts of all loaded entries are counted together."""
+    """Sockets and accounts are the totals of all loaded entries."""
     aioclient_mock.get(PROVISIONING_URL)
     gold = account(1)
     provisioning.accounts.return_value = [gold, SWING, SCALP]
@@ -79,13 +79,13 @@ async def test_numbers_of_all_entries(
     }
 
 
-async def test_server_of_the_user(
+async def test_custom_server(
     hass: HomeAssistant,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
     aioclient_mock: AiohttpClientMocker,
 ) -> None:
-    """Where only a server of the user's own is used, that one is tried."""
+    """If all entries use a custom server, that one is checked."""
     aioclient_mock.get(URL)
     await setup_entry(hass, make_entry(SWING, data={CONF_API_URL: URL}))
 
@@ -106,7 +106,7 @@ async def test_not_reachable(
     error: Callable[[], type[Exception]],
     shown: str,
 ) -> None:
-    """A server that does not answer is told as that."""
+    """A server that does not answer is reported as unreachable."""
     aioclient_mock.get(PROVISIONING_URL, exc=error())
 
     assert (await health(hass))["can_reach_server"] == {

@@ -1,4 +1,4 @@
-"""What of a trigger's target means no account is told, and never passed over."""
+"""Test that members of a trigger's target that are no accounts are reported."""
 
 from itertools import pairwise
 from typing import Any
@@ -23,7 +23,7 @@ __all__ = ["told"]
 
 
 def issues(hass: HomeAssistant) -> set[str]:
-    """Return what is told to mean nothing."""
+    """Return the members that repair issues report."""
     return {
         issue_id.removeprefix("unknown_target_")
         for domain, issue_id in ir.async_get(hass).issues
@@ -45,7 +45,7 @@ def issues(hass: HomeAssistant) -> set[str]:
         ({"label_id": ["gone", "away"]}, {"label_id: gone", "label_id: away"}),
     ],
 )
-async def test_meaningless(
+async def test_unknown_member(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     freezer: FrozenDateTimeFactory,
@@ -53,7 +53,7 @@ async def test_meaningless(
     target: dict[str, Any],
     expected: set[str],
 ) -> None:
-    """What means nothing is told by a repair and in the log, until the automation lets it go."""
+    """A repair issue and the log report it, until the automation no longer uses it."""
     await arm(hass, target=target, names=("one", "two"))
     await pass_time(hass, freezer, 10)
     assert issues(hass) == expected
@@ -75,7 +75,7 @@ async def test_area_emptied(
     freezer: FrozenDateTimeFactory,
     told: Told,
 ) -> None:
-    """An area that loses its account is told, and no more once an account is there again."""
+    """An area that loses its account is reported until it contains an account again."""
     area = ar.async_get(hass).async_create("Desk").id
     registry = er.async_get(hass)
     registry.async_update_entity(SWING_TERMINAL, area_id=area)
@@ -100,7 +100,7 @@ async def test_renamed_twice(
     freezer: FrozenDateTimeFactory,
     told: Told,
 ) -> None:
-    """A target that names an entity follows it through each rename, without a word."""
+    """A target with an entity id follows each rename, without a report."""
     await arm(hass)
     registry = er.async_get(hass)
     names = [SWING_TERMINAL, "binary_sensor.first", "binary_sensor.second"]
@@ -120,7 +120,7 @@ async def test_label_given_later(
     freezer: FrozenDateTimeFactory,
     told: Told,
 ) -> None:
-    """What is told to mean nothing may mean something later."""
+    """A label that no account has is reported until an account has it."""
     label = lr.async_get(hass).async_create("Trading").label_id
     await arm(hass, target={"label_id": label})
     await pass_time(hass, freezer, 10)

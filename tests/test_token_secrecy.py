@@ -1,4 +1,4 @@
-"""The token never shows in a log, whatever happens and however much is logged."""
+"""Test that no log contains the token, at any level and after any error."""
 
 from collections.abc import Callable, Iterator
 import json
@@ -44,13 +44,13 @@ class Search(logging.Handler):
     """Keeps every log record as text."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start without records."""
         super().__init__(logging.NOTSET)
         self.texts: list[tuple[str, str]] = []
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Take the message, and whatever else a handler could print."""
+        """Store the message and everything else that a handler could print."""
         parts = [record.getMessage(), repr(record.msg), repr(record.args)]
         if record.exc_info:
             parts.append(logging.Formatter().formatException(record.exc_info))
@@ -62,7 +62,7 @@ class Search(logging.Handler):
         self.texts.append((record.name, "\n".join(parts)))
 
     def find(self, token: str) -> list[tuple[str, str]]:
-        """Return the records that hold the token, in any spelling, or its secret parts."""
+        """Return the records with the token, in any spelling, or with its secret parts."""
         secrets = {token, *(part for part in token.split(".") if len(part) > 20)}
         spellings = {
             spelling
@@ -82,7 +82,7 @@ class Search(logging.Handler):
 
 @pytest.fixture
 def search(caplog: pytest.LogCaptureFixture) -> Iterator[Search]:
-    """Log everything there is to log."""
+    """Log everything at the lowest level."""
     handler = Search()
     for name in LOGGERS:
         caplog.set_level(logging.DEBUG, name)
@@ -93,14 +93,14 @@ def search(caplog: pytest.LogCaptureFixture) -> Iterator[Search]:
 
 @pytest.fixture(autouse=True)
 def fast() -> Iterator[None]:
-    """Compress every pause."""
+    """Shorten all delays."""
     with patch("custom_components.metaapi.TIMING", FAST):
         yield
 
 
 @pytest.mark.parametrize("name", LOGGERS)
 @pytest.mark.parametrize("token", [TOKEN, ODD_TOKEN], ids=["JWT", "odd"])
-def test_the_search_finds_it(search: Search, name: str, token: str) -> None:
+def test_tokens_are_found(search: Search, name: str, token: str) -> None:
     """Without this, the other test would prove nothing."""
     logger = logging.getLogger(name)
 
@@ -140,10 +140,10 @@ def test_the_search_finds_it(search: Search, name: str, token: str) -> None:
 
 
 @pytest.mark.parametrize("token", [TOKEN, ODD_TOKEN], ids=["JWT", "odd"])
-async def test_the_log_does_not_hold_it(
+async def test_log_does_not_contain_the_token(
     hass: HomeAssistant, socket_enabled: None, search: Search, token: str
 ) -> None:
-    """Through connect, refusals, failures of every kind, reconnect, and REST errors."""
+    """Test connecting, refusals, failures of every kind, reconnects and REST errors."""
     async with Simulator(
         accounts=2,
         status_interval=0.05,
@@ -155,7 +155,7 @@ async def test_the_log_does_not_hold_it(
         entry = entry_for(sim, token)
         echo = json.dumps({"error": "InternalError", "message": f"not {token}!"})
 
-        # a start without facts: no server, errors that echo the token, a redirect
+        # A start without facts: no server, errors that repeat the token, a redirect
         await sim.stop_listening()
         await setup_entry(hass, entry)
         assert entry_state(entry) is ConfigEntryState.LOADED
@@ -165,11 +165,11 @@ async def test_the_log_does_not_hold_it(
             sim.fail_rest(status, body=echo)
             await hass.config_entries.async_reload(entry.entry_id)
             assert token not in str(entry.runtime_data.facts.last_error)
-            # The rest that the 429 asked for is over
+            # The pause of the 429 is over
             hass.data[DATA_PAUSES].clear()
         sim.fail_rest(None)
 
-        # connect, reconnect in both forms, refusals
+        # Connect, reconnect in both forms, refusals
         await hass.config_entries.async_reload(entry.entry_id)
         await until_state(hass, TERMINAL, STATE_ON)
         assert (await reconnect(hass))["outcome"] == "authenticated"
@@ -180,7 +180,7 @@ async def test_the_log_does_not_hold_it(
         )
         assert (await reconnect(hass))["outcome"] == "refused"
 
-        # the socket breaks in every way
+        # The socket is lost in every way
         ways: tuple[Callable[[], int], ...] = (
             lambda: sim.send_error_packet({"message": f"not {token}!"}),
             lambda: sim.inject(f'44"{token}"'),
@@ -205,12 +205,12 @@ async def test_the_log_does_not_hold_it(
         await sim.resume_listening()
         await until_state(hass, TERMINAL, STATE_ON)
 
-        # the listing fails while running
+        # The listing fails while running
         sim.fail_rest(500, body=echo)
         await entry.runtime_data.facts.async_read()
         sim.fail_rest(None)
 
-        # a person enters it, and it is refused
+        # A user enters the token, and it is refused
         sim.revoke(token, drop=True)
         await until(lambda: hass.config_entries.flow.async_progress_by_handler(DOMAIN))
         await until_state(hass, LINK, "off")

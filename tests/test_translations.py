@@ -1,4 +1,4 @@
-"""Every text that the code asks for exists, and no text is left over."""
+"""Test that every text that the code needs exists, and no text is unused."""
 
 import ast
 from typing import Any
@@ -37,7 +37,7 @@ from .source_support import (
 CONFIG = TEXTS["config"]
 ACCOUNT = TEXTS["config_subentries"]["account"]
 
-# Steps that show no form of their own
+# Steps without their own form
 WITHOUT_FORM = frozenset({"init", "reauth"})
 
 
@@ -51,7 +51,7 @@ def steps(module: str) -> set[str]:
 
 
 def reasons(module: str) -> set[str]:
-    """Return the reasons for which the flows of a module end."""
+    """Return the abort reasons of the flows in a module."""
     return {
         reason
         for name, call in calls(module)
@@ -61,7 +61,7 @@ def reasons(module: str) -> set[str]:
 
 
 def form_errors() -> set[str]:
-    """Return the keys of the errors that forms tell."""
+    """Return the keys of the errors of forms."""
     keys = {literal(call.args[0]) for name, call in calls() if name == "FormError"} - {
         None
     }
@@ -85,9 +85,9 @@ def test_steps_have_texts() -> None:
 
 
 def test_errors_have_texts() -> None:
-    """Each error has a text in the flow that can meet it."""
+    """Each error has a text in the flows that can show it."""
     assert form_errors() == set(CONFIG["error"]) | set(ACCOUNT["error"])
-    # What only the other flow asks for
+    # Errors of the other flow
     assert form_errors() <= set(CONFIG["error"])
     assert form_errors() - set(ACCOUNT["error"]) == {
         "account_already_configured",
@@ -104,7 +104,7 @@ def test_aborts_have_texts() -> None:
     assert set(CONFIG["abort"]) == (
         reasons("config_flow") | {"already_configured"} | OF_HOME_ASSISTANT
     )
-    # Errors of the listing end the flow
+    # Errors of the listing abort the flow
     assert set(ACCOUNT["abort"]) == reasons("subentry_flow") | {
         "answered_with_error",
         "cannot_connect",
@@ -116,7 +116,7 @@ def test_aborts_have_texts() -> None:
 
 
 def test_account_has_texts() -> None:
-    """What the page of an entry shows of accounts has its texts."""
+    """The texts for accounts on the page of an entry exist."""
     assert set(ACCOUNT) == {"abort", "entry_type", "error", "initiate_flow", "step"}
     assert ACCOUNT["entry_type"]
     assert set(ACCOUNT["initiate_flow"]) == {"user", "reconfigure"}
@@ -126,7 +126,7 @@ def test_account_has_texts() -> None:
 def test_fields_have_texts(texts: dict[str, Any]) -> None:
     """Each field has a name and a description."""
     for holder in (texts, *texts.get("sections", {}).values()):
-        # the form that shows what is known of an account has no fields, and its own word to close it
+        # The form that only shows an account has no fields, and its own label of the button
         if "submit" in holder:
             assert not {"data", "data_description"} & set(holder)
             continue
@@ -164,7 +164,7 @@ def test_entities_have_names() -> None:
 
 
 def test_states_have_texts() -> None:
-    """Each status has its text and its icon, and no other entity has texts of states."""
+    """Each status has a text and an icon, and no other sensor has texts of states."""
     states = {status.value for status in Status} - {Status.UNKNOWN.value}
     assert set(TEXTS["entity"]["sensor"]["status"]["state"]) == states
     assert set(ICONS["entity"]["sensor"]["status"]["state"]) == states
@@ -184,7 +184,7 @@ def test_states_have_texts() -> None:
 
 
 def test_messages_have_texts() -> None:
-    """Each text that a message is composed of exists, with what it needs, and none is left over."""
+    """Each text of messages exists with its placeholders, and none is unused."""
     used: set[str] = set()
     for name, call in calls():
         if name != "text" or not call.args:
@@ -197,7 +197,7 @@ def test_messages_have_texts() -> None:
     used |= {*messages.LOST_AT.values(), *messages.WAS_LOST.values()}
     used |= {f"advice_{about}" for about in (*messages.ADVICE, "not_running")}
     used |= {f"month_{month}" for month in range(1, 13)}
-    # the dashboard's own texts are held by its tests
+    # The tests of the dashboard check its texts
     assert used == {key for key in TEXTS["common"] if not key.startswith("dashboard_")}
 
 
@@ -205,7 +205,7 @@ def test_messages_have_texts() -> None:
 
 
 def test_exceptions_have_texts() -> None:
-    """Each key of an exception exists, with what its text needs; no text is left over."""
+    """Each key of an exception exists with its placeholders, and none is unused."""
     used: dict[str, set[str]] = {}
     for _name, call in calls():
         key = keyword(call, "translation_key")
@@ -213,7 +213,7 @@ def test_exceptions_have_texts() -> None:
             continue
         given = keys(keyword(call, "translation_placeholders"))
         if (name := literal(key)) is None:
-            # The reasons for which a reconnect failed come from a table
+            # The reasons of failed reconnects are in a table
             assert ast.unparse(key) == "key"
             used |= dict.fromkeys(services.FAILURES.values(), given)
             continue
@@ -225,7 +225,7 @@ def test_exceptions_have_texts() -> None:
 
 
 def test_issues_have_texts() -> None:
-    """Each issue has its texts, of the kind that it needs, and each text its issue."""
+    """Each issue has its texts, and each text its issue."""
     raised: set[str] = set()
     for name, call in calls():
         if name != "async_create_issue":
@@ -238,7 +238,7 @@ def test_issues_have_texts() -> None:
         texts = TEXTS["issues"][key]
         assert set(texts) == {"title", "fix_flow" if fixable.value else "description"}
         flow = texts.get("fix_flow", {})
-        # what errors and ends of the flow need is checked with them
+        # The errors and abort reasons of the flow are checked separately
         shown_first = {**texts, "fix_flow": flow.get("step", {})}
         needed = {
             name for _, text in strings(shown_first) for name in placeholders(text)
@@ -248,7 +248,7 @@ def test_issues_have_texts() -> None:
 
 
 def test_repairs_have_texts() -> None:
-    """Each form and each end of a repair has its text, and each text its form or end."""
+    """Each form and abort reason of a repair has its text, and each text is used."""
     flows = [
         texts["fix_flow"] for texts in TEXTS["issues"].values() if "fix_flow" in texts
     ]
@@ -262,13 +262,13 @@ def test_repairs_have_texts() -> None:
     ) | {"already_configured"}
 
 
-def test_token_repair_has_texts_of_its_errors() -> None:
-    """The repair that takes a token tells what the form for a new token tells, in the same words."""
+def test_token_repair_has_texts_of_errors() -> None:
+    """The repair that asks for a token has the same errors as the reauth form."""
     flow = TEXTS["issues"]["token_expiring"]["fix_flow"]
     assert set(flow["step"]["confirm"]["data"]) == {"token"}
     assert set(flow["step"]["confirm"]["data_description"]) == {"token"}
     assert set(flow["error"]) == set(CONFIG["error"]) - {
-        # about what is typed elsewhere
+        # Errors of fields that the repair does not have
         "account_already_configured",
         "invalid_api_url",
         "invalid_region",
@@ -281,7 +281,7 @@ def test_token_repair_has_texts_of_its_errors() -> None:
 
 
 def test_system_health_has_texts() -> None:
-    """Each line of the system information has its text, and each text its line."""
+    """Each line has its text, and each text its line."""
     shown = {
         key
         for function in functions("system_health")
@@ -296,8 +296,8 @@ def test_system_health_has_texts() -> None:
 # -- actions, triggers, conditions ---------------------------------------------------------
 
 
-async def test_descriptions_are_of_what_exists(hass: HomeAssistant) -> None:
-    """Each action, trigger and condition is described, and nothing else is."""
+async def test_descriptions(hass: HomeAssistant) -> None:
+    """Each action, trigger and condition is described, and nothing else."""
     services.async_setup_services(hass)
     delivery.async_setup_delivery(hass)
     assert {category: set(shapes) for category, shapes in DESCRIPTIONS.items()} == {
@@ -342,7 +342,7 @@ def test_selectors_have_texts() -> None:
 
 
 async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:
-    """What the editor of actions gets is our own texts."""
+    """The action editor gets our texts."""
     services.async_setup_services(hass)
     delivery.async_setup_delivery(hass)
     descriptions = await homeassistant.helpers.service.async_get_all_descriptions(hass)
@@ -352,7 +352,7 @@ async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:
 
 
 def test_every_category_is_checked() -> None:
-    """No text stands where no test here looks for what uses it."""
+    """A test here checks each category of texts."""
     assert set(TEXTS) - {"title", "selector"} == {
         "common",
         "conditions",

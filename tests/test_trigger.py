@@ -1,4 +1,4 @@
-"""The triggers, in automations of a home with the integration's own entities."""
+"""Test the triggers in automations."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -64,7 +64,7 @@ BROKER_AWAY = AccountState(
 def automation_config(
     trigger: str, target: dict[str, Any], options: dict[str, Any], name: str
 ) -> dict[str, Any]:
-    """Return an automation that tells what it heard."""
+    """Return an automation that fires an event with its trigger's variables."""
     return {
         "id": name,
         "alias": name,
@@ -98,15 +98,15 @@ def automation_config(
 
 
 class Told:
-    """What automations told."""
+    """The events of automations."""
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Listen."""
+        """Start to listen."""
         self._hass = hass
         self.events: list[Event] = async_capture_events(hass, "told")
 
     async def __call__(self) -> list[str]:
-        """Return whom automations told of since the last call."""
+        """Return the accounts in the events since the last call."""
         await self._hass.async_block_till_done()
         entity_ids = [event.data["entity_id"] for event in self.events]
         self.events.clear()
@@ -161,7 +161,7 @@ async def pass_time(
     await hass.async_block_till_done()
 
 
-# -- what fires ------------------------------------------------------------------------
+# -- changes ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def pass_time(
         pytest.param("disconnected", [BROKER_AWAY], False, id="broker away"),
     ],
 )
-async def test_turns(
+async def test_changes(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     told: Told,
@@ -210,7 +210,7 @@ async def test_turns(
 async def test_still_disconnected(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told, hidden: AccountState
 ) -> None:
-    """A terminal that was out of sight and is as it was is no news, and then comes back once."""
+    """An unchanged terminal that was out of sight is not reported; its return is, once."""
     await arm(hass)
     monitor.push(SWING.account_id, DISCONNECTED)
     assert await told() == [SWING_TERMINAL]
@@ -222,7 +222,7 @@ async def test_still_disconnected(
 async def test_back_out_of_sight(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told
 ) -> None:
-    """A terminal that came back while out of sight is told of."""
+    """A terminal that returned while out of sight is reported."""
     await arm(hass, "connected")
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, NO_CONNECTION)
@@ -238,7 +238,7 @@ async def test_first_ever(
     provisioning: MagicMock,
     told: Told,
 ) -> None:
-    """What was never known before is no news."""
+    """A first state is not reported."""
     await setup_entry(hass, mock_config_entry)
     await arm(hass)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
@@ -252,7 +252,7 @@ async def test_variables(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An automation is told which account it is, since when, why, and the whole in sentences."""
+    """The variables contain the account, the time, the reason and whole sentences."""
     await hass.config.async_set_time_zone("Europe/Berlin")
     freezer.move_to("2026-11-18T02:12:00+00:00")
     await arm(hass, lasting=60)
@@ -285,7 +285,7 @@ async def test_detached(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An automation that is turned off gives up what it waits for, and hears nothing more."""
+    """An automation that is turned off stops waiting, and gets no more events."""
     await arm(hass, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     for action in ("turn_off", "turn_on"):
@@ -309,7 +309,7 @@ async def test_detached(
 
 @pytest.fixture
 def places(hass: HomeAssistant, monitor: FakeMonitor) -> dict[str, dict[str, str]]:
-    """Put all devices and sensors, and those of another integration, in one place and under one label."""
+    """Put all devices and sensors, and foreign ones, in one area and under one label."""
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     floor = fr.async_get(hass).async_create("Upstairs")
     area = ar.async_get(hass).async_create("Desk", floor_id=floor.floor_id)
@@ -374,7 +374,7 @@ async def test_targets(
     place: str,
     expected: list[str],
 ) -> None:
-    """A place means its accounts: no broker, no link, nothing of others."""
+    """A target stands for its accounts, not for brokers, links or foreign entities."""
     await arm(hass, target=places[place])
     for account in (SWING, SCALP):
         monitor.push(account.account_id, BROKER_AWAY)
@@ -388,7 +388,7 @@ async def test_targets(
 async def test_named_by_another_entity(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told, entity_id: str
 ) -> None:
-    """Whichever entity of an account is named, the trigger is about its terminal: the picker offers several."""
+    """Any entity of an account stands for its terminal, since the picker offers several."""
     await arm(hass, target={"entity_id": entity_id})
     monitor.push(SWING.account_id, BROKER_AWAY)
     monitor.push_link(False)
@@ -403,7 +403,7 @@ async def test_target_follows_the_registry(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What joins a target counts from then on; what leaves it no longer, not even what waits."""
+    """Additions to a target count from then on; removed members do not, even if they wait."""
     label = lr.async_get(hass).async_create("Trading")
     registry = er.async_get(hass)
     await arm(hass, target={"label_id": label.label_id}, lasting=60)
@@ -424,7 +424,7 @@ async def test_target_follows_the_registry(
 
 
 async def test_renamed(hass: HomeAssistant, monitor: FakeMonitor, told: Told) -> None:
-    """What was known of a terminal outlives another entity id."""
+    """The last known state survives another entity id."""
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     device = device_of(hass, entry, SWING.account_id)
     await arm(hass, target={"device_id": device.id})
@@ -445,7 +445,7 @@ async def test_renamed_while_it_lasts(
     freezer: FrozenDateTimeFactory,
     behavior: str,
 ) -> None:
-    """Another entity id does not end a duration, and is the one that is told."""
+    """A duration continues under another entity id, which the variables contain."""
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     device = device_of(hass, entry, SWING.account_id)
     await arm(hass, target={"device_id": device.id}, behavior=behavior, lasting=300)
@@ -462,7 +462,7 @@ async def test_renamed_while_it_lasts(
 
 @pytest.mark.parametrize("change", ["hidden", "disabled", "renamed"])
 @pytest.mark.parametrize("place", ["entity", "device", "label"])
-async def test_an_account_whatever_its_entities_look_like(
+async def test_changed_terminal_entity(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
@@ -471,7 +471,7 @@ async def test_an_account_whatever_its_entities_look_like(
     change: str,
     place: str,
 ) -> None:
-    """A terminal that is hidden, disabled or renamed while an automation is attached is still watched."""
+    """A terminal that is hidden, disabled or renamed later is still watched."""
     registry = er.async_get(hass)
     label = lr.async_get(hass).async_create("Trading").label_id
     registry.async_update_entity(SWING_TERMINAL, labels={label})
@@ -502,7 +502,7 @@ async def test_leaves_the_target_while_it_lasts(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What leaves the target for a while and changes there begins anew."""
+    """A duration starts again if the account leaves the target and changes meanwhile."""
     label = lr.async_get(hass).async_create("Trading").label_id
     registry = er.async_get(hass)
     registry.async_update_entity(SWING_TERMINAL, labels={label})
@@ -531,7 +531,7 @@ async def test_behavior(
     behavior: str,
     expected: list[int],
 ) -> None:
-    """A trigger fires for each, the first or all of several terminals, and again the next time."""
+    """A trigger fires for each, the first or all of several terminals, every time."""
     await arm(hass, target={"entity_id": BOTH}, behavior=behavior)
     for _ in range(2):
         counts = []
@@ -548,7 +548,7 @@ async def test_behavior(
 async def test_others_do_not_count(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told, behavior: str
 ) -> None:
-    """A terminal that the target does not mean changes nothing."""
+    """A terminal outside of the target has no effect."""
     await arm(hass, behavior=behavior)
     monitor.push(SWING.account_id, DISCONNECTED)
     assert await told() == [SWING_TERMINAL]
@@ -559,7 +559,7 @@ async def test_others_do_not_count(
 async def test_all_after_a_gap(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told
 ) -> None:
-    """Terminals that come into sight one by one are all disconnected only when the last one is."""
+    """Of terminals that come into sight one by one, all are disconnected only with the last one."""
     await arm(hass, target={"entity_id": BOTH}, behavior="all")
     for account in (SWING, SCALP):
         monitor.push(account.account_id, NO_CONNECTION)
@@ -576,7 +576,7 @@ async def test_all_ignores_what_was_never_known(
     provisioning: MagicMock,
     told: Told,
 ) -> None:
-    """A terminal that nothing is known of does not count."""
+    """A terminal without a known state does not count."""
     await setup_entry(hass, mock_config_entry)
     await arm(hass, target={"entity_id": BOTH}, behavior="all")
     monitors[-1].push(SWING.account_id, CONNECTED)
@@ -593,7 +593,7 @@ async def test_for(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """With a duration, it fires for what lasts, and once."""
+    """With a duration, it fires once for a state that lasts."""
     await arm(hass, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 299)
@@ -610,7 +610,7 @@ async def test_for_is_over_too_soon(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What does not last long enough does not fire; the next time counts from its own start."""
+    """A state that is too short does not fire; the next one counts from its own start."""
     await arm(hass, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 200)
@@ -630,7 +630,7 @@ async def test_for_begins_again_after_a_gap(
     freezer: FrozenDateTimeFactory,
     behavior: str,
 ) -> None:
-    """Out of sight nothing lasts; back in sight it lasts from then on, and is told of."""
+    """The duration stops out of sight, and starts again in sight."""
     await arm(hass, behavior=behavior, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 200)
@@ -649,7 +649,7 @@ async def test_for_is_over_out_of_sight(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A terminal that is back when it comes into sight is not told of."""
+    """A terminal that is back when it comes into sight is not reported."""
     await arm(hass, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, NO_CONNECTION)
@@ -671,7 +671,7 @@ async def test_for_with_several(
     behavior: str,
     expected: list[str],
 ) -> None:
-    """For the first, any of them has to last; for all, all of them; for each, each its own."""
+    """The state must last for any account (first), for all, or for each one separately."""
     await arm(hass, target={"entity_id": BOTH}, behavior=behavior, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 100)
@@ -684,7 +684,7 @@ async def test_for_with_several(
     assert first + await told() == expected
 
 
-# -- reloads and re-creation -----------------------------------------------------------
+# -- reloads and new entities ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -707,7 +707,7 @@ async def test_reload_of_the_entry(
     after: AccountState,
     expected: bool,
 ) -> None:
-    """What happens while the entry reloads is told once it is seen."""
+    """Changes during a reload are reported once they are seen."""
     monitor.push(SWING.account_id, before)
     await arm(hass, trigger)
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
@@ -723,7 +723,7 @@ async def test_new_entity(
     monitors: list[FakeMonitor],
     told: Told,
 ) -> None:
-    """What was known of a terminal outlives its entity."""
+    """The last known state survives a new entity."""
     await arm(hass)
     er.async_get(hass).async_remove(SWING_TERMINAL)
     await hass.async_block_till_done()
@@ -735,7 +735,7 @@ async def test_new_entity(
 async def test_reload_of_automations(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told
 ) -> None:
-    """An automation that comes anew knows what was known before it."""
+    """A reloaded automation knows the last states from before."""
     await arm(hass)
     monitor.push(SWING.account_id, NO_CONNECTION)
     config = automation_config("disconnected", {"entity_id": SWING_TERMINAL}, {}, "two")
@@ -752,7 +752,7 @@ async def test_reload_of_automations(
 async def test_armed_while_disconnected(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told
 ) -> None:
-    """An automation that is made during an outage hears of the next one."""
+    """An automation that is created during an outage fires at the next one."""
     monitor.push(SWING.account_id, DISCONNECTED)
     await arm(hass)
     assert await told() == []
@@ -786,7 +786,7 @@ async def test_account_added_again(
     monitors: list[FakeMonitor],
     told: Told,
 ) -> None:
-    """An account that was removed starts without a past; the others keep theirs."""
+    """An account that was removed starts without a last state; the others keep theirs."""
     await arm(hass, target={"entity_id": BOTH})
     await remove_and_add(hass, mock_config_entry)
     for account in (SWING, SCALP):
@@ -805,7 +805,7 @@ async def test_account_removed_while_it_lasts(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What an account has begun ends with it."""
+    """A duration ends with its account."""
     await arm(hass, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     await remove_and_add(hass, mock_config_entry)
@@ -821,7 +821,7 @@ async def test_account_removed_during_a_reconnect(
     monitors: list[FakeMonitor],
     told: Told,
 ) -> None:
-    """The account that is added again knows nothing of the reconnect; with `at_start` it is a new one."""
+    """The account that is added again has no reconnect; with `at_start` it is a new one."""
     await arm(hass, at_start=True)
     monitor.push(SWING.account_id, RECONNECTING)
     await remove_and_add(hass, mock_config_entry)
@@ -842,7 +842,7 @@ async def test_account_removed_from_the_file(
     hass_storage: dict[str, Any],
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A restart between the removal and the return brings no past either."""
+    """A restart between removal and return does not restore the last state."""
     await pass_time(hass, freezer, 11)
     assert stored_terminals(hass_storage)[SWING.account_id] is True
     await remove_and_add(hass, mock_config_entry)
@@ -859,7 +859,7 @@ async def test_account_removed_from_the_file(
 async def test_reconnect_that_works(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told, trigger: str
 ) -> None:
-    """A reconnect that works is no outage: neither its off nor its on is told."""
+    """Neither the loss nor the return is reported."""
     await arm(hass, trigger)
     monitor.push(SWING.account_id, RECONNECTING)
     assert value(hass, SWING_TERMINAL) == "off"
@@ -871,7 +871,7 @@ async def test_reconnect_that_works(
 async def test_reconnect_that_fails(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told, end: AccountState
 ) -> None:
-    """A reconnect that fails is told of when it failed, once, and so is the end of the outage."""
+    """The loss is reported once, when the reconnect fails, and then the return."""
     await arm(hass)
     monitor.push(SWING.account_id, RECONNECTING)
     monitor.push(SWING.account_id, RECONNECTING)
@@ -888,7 +888,7 @@ async def test_reconnect_that_fails(
 async def test_back_after_a_reconnect_that_failed(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told
 ) -> None:
-    """The way back from a failed reconnect is told of."""
+    """The return after a failed reconnect is reported."""
     await arm(hass, "connected")
     monitor.push(SWING.account_id, RECONNECTING)
     monitor.push(SWING.account_id, RECONNECT_FAILED)
@@ -900,7 +900,7 @@ async def test_back_after_a_reconnect_that_failed(
 async def test_reconnect_of_a_terminal_that_is_off(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told
 ) -> None:
-    """A reconnect that mends an outage is told of as its end."""
+    """A reconnect that ends an outage is reported as its end."""
     await arm(hass, "connected")
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, RECONNECTING)
@@ -919,7 +919,7 @@ async def test_reconnect_out_of_sight(
     end: AccountState,
     expected: bool,
 ) -> None:
-    """When the link to MetaApi is lost on the way, what is seen next decides."""
+    """If our connection is lost during a reconnect, the next known state decides."""
     await arm(hass)
     monitor.push(SWING.account_id, RECONNECTING)
     monitor.push(SWING.account_id, NO_CONNECTION)
@@ -940,7 +940,7 @@ async def test_reload_during_a_reconnect(
     end: AccountState,
     expected: bool,
 ) -> None:
-    """When the entry reloads on the way, what is seen next decides, and the old monitor is let go."""
+    """The next known state decides, and the old monitor is released."""
     await arm(hass)
     monitor.push(SWING.account_id, RECONNECTING)
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
@@ -952,7 +952,7 @@ async def test_reload_during_a_reconnect(
 async def test_terminal_removed_during_a_reconnect(
     hass: HomeAssistant, monitor: FakeMonitor, told: Told
 ) -> None:
-    """An entity that goes away during a reconnect takes the waiting with it."""
+    """The reconnect's wait ends with the entity."""
     await arm(hass)
     monitor.push(SWING.account_id, RECONNECTING)
     er.async_get(hass).async_remove(SWING_TERMINAL)
@@ -967,7 +967,7 @@ async def test_for_after_a_reconnect_that_failed(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A duration counts from when the reconnect failed."""
+    """A duration counts from the failure of the reconnect."""
     await arm(hass, lasting=60)
     monitor.push(SWING.account_id, RECONNECTING)
     await pass_time(hass, freezer, 100)
@@ -978,13 +978,13 @@ async def test_for_after_a_reconnect_that_failed(
     assert await told() == [SWING_TERMINAL]
 
 
-async def test_off_that_someone_else_wrote(
+async def test_state_written_by_hand(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     told: Told,
 ) -> None:
-    """A state written by hand says nothing of the account."""
+    """It has no effect on the account."""
     await arm(hass)
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
     hass.states.async_set(SWING_TERMINAL, "off")
@@ -995,7 +995,7 @@ async def test_off_that_someone_else_wrote(
 
 
 def remember(hass_storage: dict[str, Any], **known: bool) -> None:
-    """Let Home Assistant find what it knew before it stopped."""
+    """Make Home Assistant find stored data from an earlier run."""
     accounts = {"swing": SWING, "scalp": SCALP}
     hass_storage[STORAGE_KEY] = {
         "version": 1,
@@ -1009,7 +1009,7 @@ def remember(hass_storage: dict[str, Any], **known: bool) -> None:
 
 
 def stored_account(**last: bool) -> dict[str, Any]:
-    """Return what is stored of an account of which some last values are known."""
+    """Return the stored data of an account with some last values."""
     return {
         **{
             facet.value: {"last": last.get(facet), "since": None, "ended": None}
@@ -1023,7 +1023,7 @@ def stored_account(**last: bool) -> dict[str, Any]:
 
 
 def stored_terminals(hass_storage: dict[str, Any]) -> dict[str, bool | None]:
-    """Return the last values of terminals that are stored, by account."""
+    """Return the stored last values of terminals, by account."""
     return {
         account_id: data["terminal"]["last"]
         for account_id, data in hass_storage[STORAGE_KEY]["data"].items()
@@ -1047,7 +1047,7 @@ def register(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 
 class Boot:
-    """The start of a Home Assistant that may have known terminals before."""
+    """A start of Home Assistant, with or without stored data."""
 
     def __init__(
         self,
@@ -1056,14 +1056,14 @@ class Boot:
         entry: MockConfigEntry,
         monitors: list[FakeMonitor],
     ) -> None:
-        """Take what there is."""
+        """Store the fixtures."""
         self.hass = hass
         self.entry = entry
         self._hass_storage = hass_storage
         self._monitors = monitors
 
     def begin(self, **known: bool) -> None:
-        """Begin, with what was known before; automations do not run yet."""
+        """Begin the start with stored data, before automations run."""
         remember(self._hass_storage, **known)
         register(self.hass, self.entry)
         self.hass.set_state(CoreState.not_running)
@@ -1078,13 +1078,13 @@ class Boot:
         self._monitors[-1].push(account.account_id, link)
 
     async def start(self) -> None:
-        """Let automations run."""
+        """Finish the start, so that automations run."""
         await self.hass.async_start()
         await self.hass.async_block_till_done()
 
     @property
     def stored(self) -> dict[str, bool | None]:
-        """Return what is known after the next start."""
+        """Return the data that is known after the next start."""
         return stored_terminals(self._hass_storage)
 
 
@@ -1096,7 +1096,7 @@ def boot(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> Boot:
-    """Start a Home Assistant."""
+    """Return a start of Home Assistant."""
     return Boot(hass, hass_storage, mock_config_entry, monitors)
 
 
@@ -1127,7 +1127,7 @@ async def test_start(
     link: AccountState,
     expected: bool,
 ) -> None:
-    """What changed while Home Assistant was down is told once to each automation, whoever is up first."""
+    """Changes while Home Assistant was down are reported once per automation, in any order of set-ups."""
     boot.begin(**known)
 
     async def automations() -> None:
@@ -1164,7 +1164,7 @@ async def test_over_before_the_start(
     trigger: str,
     expected: list[str],
 ) -> None:
-    """An outage that is over before automations run is not told; one that is not over, is."""
+    """An outage is reported only if it is not over before automations run."""
     boot.begin(swing=True, scalp=True)
     await boot.load()
     await arm(hass, trigger, target={"entity_id": BOTH})
@@ -1180,7 +1180,7 @@ async def test_seen_before_the_triggers(
     boot: Boot,
     told: Told,
 ) -> None:
-    """A terminal that is seen before Home Assistant loads the triggers is compared as well."""
+    """A terminal that is seen before the triggers are loaded is compared as well."""
     boot.begin(swing=True)
     with patch.object(FakeMonitor, "state", return_value=DISCONNECTED):
         await boot.load()
@@ -1208,7 +1208,7 @@ async def test_also_at_start(
     link: AccountState,
     expected: list[bool],
 ) -> None:
-    """Where that is asked for, an outage that is known already fires at a start too, and says so."""
+    """With `at_start` a known outage fires at a start as well, and the variables show that."""
     boot.begin(**known)
     await arm(hass, at_start=True)
     await boot.load()
@@ -1221,7 +1221,7 @@ async def test_also_at_start(
     assert all(event.data["at_start"] for event in told.events)
     told.events.clear()
 
-    # Seen once, it is no longer the start
+    # After its first state it is not the start any more
     boot.show(SWING, NO_CONNECTION)
     assert await hass.config_entries.async_reload(boot.entry.entry_id)
     boot.show(SWING, link)
@@ -1270,7 +1270,7 @@ async def test_start_with_several(
     fires: dict[str, int],
     behavior: str,
 ) -> None:
-    """At a start as well the first fires once and all fire once; with `at_start`, whatever was known."""
+    """At a start `first` and `all` fire once as well; with `at_start`, also for known outages."""
     always = {"each": 2, "first": 1, "all": 1}
     boot.begin(**known)
     await boot.load()
@@ -1301,7 +1301,7 @@ async def test_stop_before_the_start(
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What no automation heard of is still news at the next start."""
+    """Changes that no automation has seen are reported at the next start."""
     boot.begin(swing=True, scalp=True)
     await boot.load()
     await arm(hass)
@@ -1319,7 +1319,7 @@ async def test_gone_before_the_start(
     boot: Boot,
     told: Told,
 ) -> None:
-    """A terminal that is gone when automations run is not told of; another one is."""
+    """A terminal that is removed before automations run is not reported; another one is."""
     boot.begin(swing=True, scalp=True)
     await boot.load()
     await arm(hass, target={"entity_id": BOTH})
@@ -1338,7 +1338,7 @@ async def test_automation_made_after_the_start(
     provisioning: MagicMock,
     told: Told,
 ) -> None:
-    """An automation that is made later does not hear of what was before it."""
+    """An automation that is created later does not fire for earlier changes."""
     remember(hass_storage, swing=True)
     register(hass, mock_config_entry)
     assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
@@ -1352,7 +1352,7 @@ async def test_out_of_sight_at_the_stop(
     monitor: FakeMonitor,
     hass_storage: dict[str, Any],
 ) -> None:
-    """What was last known is kept, whatever hid it before the stop."""
+    """The last known state is kept, whatever the state at the stop is."""
     monitor.push(SCALP.account_id, DISCONNECTED)
     for account in (SWING, SCALP):
         monitor.push(account.account_id, NO_CONNECTION)
@@ -1369,7 +1369,7 @@ async def test_kept_without_a_stop(
     hass_storage: dict[str, Any],
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What is known is written soon, for a Home Assistant that has no time to stop."""
+    """The last states are written soon, in case Home Assistant crashes."""
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 11)
     known = stored_terminals(hass_storage)
@@ -1383,14 +1383,14 @@ async def test_stop_during_a_reconnect(
     hass_storage: dict[str, Any],
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A reconnect that the stop cuts short leaves the terminal as it was before."""
+    """The last state is that from before the reconnect."""
     monitor.push(SWING.account_id, RECONNECTING)
     await pass_time(hass, freezer, 11)
     await hass.async_stop(force=True)
     assert stored_terminals(hass_storage)[SWING.account_id] is True
 
 
-async def test_forgets_what_is_gone(
+async def test_forgets_removed_accounts(
     hass: HomeAssistant,
     hass_storage: dict[str, Any],
     mock_config_entry: MockConfigEntry,
@@ -1398,7 +1398,7 @@ async def test_forgets_what_is_gone(
     provisioning: MagicMock,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Accounts that are gone are forgotten at the next start."""
+    """Removed accounts are forgotten at the next start."""
     remember(hass_storage, swing=True, scalp=True)
     entry = make_entry(SWING)
     provisioning.accounts.return_value = [SWING]
@@ -1415,7 +1415,7 @@ async def test_leaves_no_file_behind(
     hass_storage: dict[str, Any],
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """The last entry takes the file along; another entity's end does not."""
+    """The file is removed with the last entry, not with another integration's."""
     await pass_time(hass, freezer, 11)
     er.async_get(hass).async_remove(SWING_TERMINAL)
     await hass.async_block_till_done()
@@ -1425,7 +1425,7 @@ async def test_leaves_no_file_behind(
     await pass_time(hass, freezer, 60)
     assert STORAGE_KEY not in hass_storage
 
-    # Nor does it look again whenever anything else is removed
+    # It does not check again when anything else is removed
     remember(hass_storage)
     other = er.async_get(hass).async_get_or_create("binary_sensor", "other", "1")
     er.async_get(hass).async_remove(other.entity_id)
@@ -1437,7 +1437,7 @@ async def test_leaves_no_file_behind(
 
 
 async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """The editor offers the triggers, with their target and fields, name, description and icon."""
+    """The editor gets targets, fields, names, descriptions and icons of the triggers."""
     descriptions = await async_get_all_descriptions(hass)
     texts = await async_get_translations(hass, "en", "triggers", {DOMAIN})
     icons = (await async_get_icons(hass, "triggers", {DOMAIN}))[DOMAIN]
@@ -1496,7 +1496,7 @@ async def test_broken_platform(
     provisioning: MagicMock,
     platform: str,
 ) -> None:
-    """A Home Assistant whose triggers or conditions work otherwise costs nothing but those."""
+    """If Home Assistant's triggers or conditions work differently, the rest still works."""
     with patch.dict("sys.modules", {f"custom_components.metaapi.{platform}": None}):
         await setup_entry(hass, mock_config_entry)
         assert entry_state(mock_config_entry) is ConfigEntryState.LOADED
@@ -1511,7 +1511,7 @@ async def test_unreadable_file(
     told: Told,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A file that cannot be read costs no more than what it held."""
+    """If the file cannot be read, only its content is lost."""
     with patch.object(Store, "async_load", side_effect=HomeAssistantError("worn out")):
         await setup_entry(hass, mock_config_entry)
     assert entry_state(mock_config_entry) is ConfigEntryState.LOADED

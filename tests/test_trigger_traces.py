@@ -1,4 +1,4 @@
-"""What the traces of an automation say of changes at which a trigger did not fire."""
+"""Test the reasons in traces why a trigger did not fire."""
 
 from typing import Any
 from unittest.mock import MagicMock
@@ -48,7 +48,7 @@ __all__ = ["boot", "told"]
 def reason(
     code: str, entity_id: str = SWING_TERMINAL, **data: object
 ) -> dict[str, object]:
-    """Return what a trace says."""
+    """Return the reason in a trace."""
     return {"reason": code, "data": {"entity_id": entity_id, **data}}
 
 
@@ -62,7 +62,7 @@ NOT_FIRST = reason("not_first", SCALP_TERMINAL, others=[SWING_TERMINAL])
 
 
 async def why_not(hass: HomeAssistant) -> list[dict[str, Any]]:
-    """Return what the traces of the automation say, as the editor asks for them."""
+    """Return the reasons in the automation's traces, as the editor gets them."""
     await hass.async_block_till_done()
     reasons = []
     for listed in await async_list_traces(hass, automation.DOMAIN, "automation.one"):
@@ -121,7 +121,7 @@ async def test_reasons(
     links: list[AccountState],
     expected: list[dict[str, Any]],
 ) -> None:
-    """A change to what the trigger is for is explained, once, where it did not fire."""
+    """Each change without firing is explained once."""
     await arm(hass, trigger)
     for link in links:
         monitor.push(SWING.account_id, link)
@@ -137,7 +137,7 @@ async def test_first_seen(
     told: Told,
     at_start: bool,
 ) -> None:
-    """The first that is ever seen of a terminal is nothing new, unless that is asked for."""
+    """A first state is explained as such, unless `at_start` is set."""
     await setup_entry(hass, mock_config_entry)
     await arm(hass, at_start=at_start)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
@@ -151,7 +151,7 @@ async def test_start(
     boot: Boot,
     seen_late: bool,
 ) -> None:
-    """An outage from before a start is explained when it is seen for the first time after it."""
+    """An outage from before a start is explained when it is seen after it."""
     boot.begin(swing=False)
     await boot.load()
     await arm(hass)
@@ -183,7 +183,7 @@ async def test_behavior(
     behavior: str,
     expected: list[dict[str, Any]],
 ) -> None:
-    """Which others keep it from firing is told."""
+    """The reason names the other accounts."""
     await arm(hass, target={"entity_id": BOTH}, behavior=behavior)
     for account in (SWING, SCALP):
         monitor.push(account.account_id, DISCONNECTED)
@@ -196,7 +196,7 @@ async def test_first_and_all_at_start(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """With `at_start`, one that was seen later than another is not the first."""
+    """With `at_start`, an account that was seen later is not the first."""
     await setup_entry(hass, mock_config_entry)
     await arm(hass, target={"entity_id": BOTH}, behavior="first", at_start=True)
     for account in (SWING, SCALP):
@@ -208,7 +208,7 @@ async def test_first_and_all_at_start(
 async def test_first_of_those_that_count(
     hass: HomeAssistant, boot: Boot, told: Told, at_start: bool
 ) -> None:
-    """Who was not the first is told which others were, and of none that was not seen since the start."""
+    """The reason names the earlier accounts, without those not seen since the start."""
     boot.begin(swing=False)
     await boot.load()
     await boot.start()
@@ -219,10 +219,10 @@ async def test_first_of_those_that_count(
     assert await why_not(hass) == ([] if at_start else [NOT_FIRST])
 
 
-async def test_others_keep_silent(
+async def test_unrelated_changes(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """What the target does not mean, and what is no other state, needs no explanation."""
+    """Accounts outside of the target and other states need no explanation."""
     await arm(hass, lasting=300)
     monitor.push(SCALP.account_id, DISCONNECTED)
     monitor.push(SCALP.account_id, NO_CONNECTION)
@@ -241,7 +241,7 @@ async def test_not_held(
     freezer: FrozenDateTimeFactory,
     behavior: str,
 ) -> None:
-    """What is over before it lasted long enough is told of; a mere gap ends nothing."""
+    """A state that ends too soon is explained; a gap ends nothing."""
     await arm(hass, behavior=behavior, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, NO_CONNECTION)
@@ -258,7 +258,7 @@ async def test_not_held(
 
 
 async def test_waiting_already(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """While the trigger waits for the first to last, another one has nothing to explain."""
+    """While the trigger waits for the first account, another one has no reason."""
     await arm(hass, target={"entity_id": BOTH}, behavior="first", lasting=300)
     for account in (SWING, SCALP):
         monitor.push(account.account_id, DISCONNECTED)
@@ -267,7 +267,7 @@ async def test_waiting_already(hass: HomeAssistant, monitor: FakeMonitor) -> Non
 
 
 async def test_target_grows(hass: HomeAssistant, monitor: FakeMonitor) -> None:
-    """What ends because the target means more by now was not too short."""
+    """A wait that ends because the target grew was not too short."""
     label = lr.async_get(hass).async_create("Trading").label_id
     registry = er.async_get(hass)
     registry.async_update_entity(SWING_TERMINAL, labels={label})
@@ -278,10 +278,10 @@ async def test_target_grows(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     assert await why_not(hass) == []
 
 
-async def test_nobody_asks(
+async def test_without_traces(
     hass: HomeAssistant, monitor: FakeMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A script that waits for a trigger has no such traces, and no trouble."""
+    """A script that waits for a trigger has no such traces, and works."""
     trigger = {
         "trigger": f"{DOMAIN}.disconnected",
         "target": {"entity_id": SWING_TERMINAL},

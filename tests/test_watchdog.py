@@ -1,4 +1,4 @@
-"""The heartbeat of docs/watchdog.md, against a small server on loopback."""
+"""Test the heartbeat of docs/watchdog.md with a server on loopback."""
 
 from aiohttp import web
 from freezegun.api import FrozenDateTimeFactory
@@ -17,7 +17,7 @@ from .test_readme import ROOT, blocks
 async def test_heartbeat(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """The sign comes each minute while MetaApi is seen, and stops when it is not."""
+    """A heartbeat is sent every minute while MetaApi is connected."""
     signs: list[str] = []
 
     async def take(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What changes lead to: another listing, the log, a new token."""
+"""Test the consequences of changes: another listing, the log, a new token."""
 
 from dataclasses import replace
 import logging
@@ -125,7 +125,7 @@ async def test_quick_reread(
 async def test_reread_after_a_gap(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """What happened at MetaApi while the link was away is read when it is back."""
+    """Changes at MetaApi while our connection was lost are read when it is back."""
     provisioning.accounts.reset_mock()
     monitor.push_link(False)
     await pass_time(hass, REREAD_PAUSE)
@@ -140,7 +140,7 @@ async def test_reread_after_a_gap(
 async def test_account_changes_while_it_is_removed(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """What a socket still tells of it, before its monitor lets it go, is heard without a fault."""
+    """A late event of the account is handled without an error."""
     subentry_id = list(mock_config_entry.subentries)[1]
     remove_account = monitor.remove_account
 
@@ -156,7 +156,7 @@ async def test_account_changes_while_it_is_removed(
 
 
 def link_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the log says, and forget it."""
+    """Return the log lines, and clear the log."""
     lines = [
         record.getMessage()
         for record in caplog.records
@@ -175,7 +175,7 @@ async def test_log(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One line when the link is lost, one when it is back, and nothing else."""
+    """The loss and the return of the link are logged once each."""
     await setup_entry(hass, mock_config_entry)
     monitor = monitors[0]
     caplog.clear()
@@ -200,7 +200,7 @@ async def test_log_of_a_title_of_two_lines(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What an entry is called forges no line of the log."""
+    """An entry's title cannot forge a log line."""
     provisioning.accounts.side_effect = CannotConnectError("down")
     entry = make_entry(SWING, title="Home\nERROR (MainThread) [forged] line")
     with caplog.at_level(logging.INFO, "custom_components.metaapi"):
@@ -226,7 +226,7 @@ async def test_log_of_a_link_that_never_came_up(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Sockets that do not open from the start are worth the same line."""
+    """Sockets that cannot be opened at the start are logged as well."""
     await setup_entry(hass, mock_config_entry)
     caplog.clear()
     with caplog.at_level(logging.INFO, "custom_components.metaapi"):
@@ -236,7 +236,7 @@ async def test_log_of_a_link_that_never_came_up(
 
 
 def reauth_flow(hass: HomeAssistant) -> ConfigFlowResult:
-    """Return the only form that is open, which asks for a new token."""
+    """Return the only open form, which asks for a new token."""
     (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
     assert flow["context"]["source"] == "reauth"
     return flow
@@ -248,7 +248,7 @@ async def test_token_refused_while_running(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It asks for a new token, one form at a time, says so in one line, and ends the listings."""
+    """It starts one reauth flow, logs one line, and ends the listings."""
     caplog.clear()
     provisioning.accounts.reset_mock()
     with caplog.at_level(logging.INFO, "custom_components.metaapi"):
@@ -261,7 +261,7 @@ async def test_token_refused_while_running(
         await pass_time(hass, REREAD_INTERVAL)
         assert reauth_flow(hass)["flow_id"] == flow["flow_id"]
 
-        # A person closes it: it is back with the next poll, and not before
+        # If the user closes it, it is back with the next poll, not before
         hass.config_entries.flow.async_abort(flow["flow_id"])
         monitor.push_link(False, token_refused=True)
         monitor.push(SWING.account_id, DISCONNECTED)
@@ -277,14 +277,14 @@ async def test_token_refused_while_running(
 async def test_token_refused_while_an_abandoned_form_is_open(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A form to reconfigure the entry that somebody left open does not swallow the request for a new token."""
+    """An abandoned reconfigure form does not block the request for a new token."""
     await mock_config_entry.start_reconfigure_flow(hass)
 
     monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
 
     flow = reauth_flow(hass)
-    # Who wants to enter the token there may, and is not disturbed
+    # The user can still enter the token there
     await mock_config_entry.start_reconfigure_flow(hass)
     await pass_time(hass, REREAD_INTERVAL)
     assert {
@@ -297,7 +297,7 @@ async def test_token_refused_while_an_abandoned_form_is_open(
 async def test_forms_of_other_entries_stay(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """Only a form of this entry is in the way."""
+    """Only forms of this entry are closed."""
     other = make_entry(title="Other", unique_id="other")
     other.add_to_hass(hass)
     opened = await other.start_reconfigure_flow(hass)
@@ -322,7 +322,7 @@ async def test_token_accepted_again(
     provisioning: MagicMock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """All goes on by itself: the form closes, the facts are read, and nobody is asked any more."""
+    """Everything continues: the form closes, the facts are read, and no token is requested."""
     monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     assert reauth_flow(hass)
@@ -342,7 +342,7 @@ async def test_token_accepted_again(
     assert provisioning.accounts.call_count == 2
     assert not hass.config_entries.flow.async_progress_by_handler(DOMAIN)
 
-    # And a second refusal is one like the first
+    # A second refusal is handled like the first one
     monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     assert reauth_flow(hass)
@@ -351,7 +351,7 @@ async def test_token_accepted_again(
 async def test_form_that_something_else_opened(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A form for a new token closes with the next listing for which MetaApi takes the old one."""
+    """A reauth form closes with the next listing for which MetaApi accepts the old token."""
     mock_config_entry.async_start_reauth(hass)
     await hass.async_block_till_done()
     assert reauth_flow(hass)
@@ -364,7 +364,7 @@ async def test_form_that_something_else_opened(
 async def test_unload_ends_asking_for_a_token(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """An entry that was unloaded asks for nothing."""
+    """An unloaded entry does not ask for a token."""
     monitor.push_link(False, token_refused=True)
     await hass.async_block_till_done()
     hass.config_entries.flow.async_abort(reauth_flow(hass)["flow_id"])

@@ -1,4 +1,4 @@
-"""What runs elsewhere: workflows that cover every check, and release what they should."""
+"""Test the workflows: they run every check, and release only valid tags."""
 
 import json
 import os
@@ -23,20 +23,20 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
 def workflow(request: pytest.FixtureRequest) -> dict[Any, Any]:
-    """Return a workflow; YAML reads its key `on` as a truth."""
+    """Return a workflow; YAML parses its key `on` as true."""
     content: dict[Any, Any] = load_yaml_dict(str(request.param))
     return content
 
 
 def test_bounds(workflow: dict[Any, Any]) -> None:
-    """Each may do little and ends in time, which actionlint does not ask for."""
+    """Each job has limited permissions and a timeout, which actionlint does not require."""
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
         assert "uses" in job or job["timeout-minutes"] <= 60
 
 
 def test_scripts_exist(workflow: dict[Any, Any]) -> None:
-    """What a workflow runs of ours can be run."""
+    """The scripts in workflows exist."""
     for job in workflow["jobs"].values():
         for step in job.get("steps", []):
             for program in re.findall(
@@ -47,13 +47,13 @@ def test_scripts_exist(workflow: dict[Any, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["tests", "validate"])
 def test_no_push_to_main_cancels_the_run_of_another(name: str) -> None:
-    """Runs give way to newer ones of the same pull request only, since a release needs one of its commit."""
+    """Only runs of a pull request are canceled by newer ones, since a release needs a run of its commit."""
     workflow = load_yaml_dict(str(ROOT / ".github" / "workflows" / f"{name}.yml"))
     group = workflow["concurrency"]["group"]
     assert group.endswith("${{ github.event.pull_request.number || github.sha }}")
 
 
-def test_matrix_is_what_a_change_must_pass() -> None:
+def test_matrix() -> None:
     """Together the jobs run what `scripts/test --every` runs."""
     jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "tests.yml"))["jobs"]
     environments = jobs["tests"]["strategy"]["matrix"]["environment"]
@@ -67,7 +67,7 @@ def test_matrix_is_what_a_change_must_pass() -> None:
 
 
 def test_release_waits_for_the_tests_and_no_others() -> None:
-    """What Home Assistant and the Marketplace ask for today does not block a tag."""
+    """The checks of hassfest and HACS do not block a tag."""
     jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
     assert set(jobs) == {"tests", "release"}
     assert jobs["release"]["needs"] == ["tests"]
@@ -80,7 +80,7 @@ def test_release_waits_for_the_tests_and_no_others() -> None:
     ("tag", "prerelease"), [("v1.2.3", False), ("v1.3.0-beta.1", True)]
 )
 def test_prereleases_are_marked(tmp_path: Path, tag: str, prerelease: bool) -> None:
-    """A version with a hyphen is a prerelease, which nobody gets unasked."""
+    """A version with a hyphen is a prerelease, which is not offered by default."""
     jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
     gh = tmp_path / "gh"
     gh.write_text('#!/bin/sh\necho "$@"\n')
@@ -99,7 +99,7 @@ def test_prereleases_are_marked(tmp_path: Path, tag: str, prerelease: bool) -> N
 
 
 def test_names() -> None:
-    """There are those that a change, a day and a release need."""
+    """The expected workflows exist."""
     assert [path.stem for path in WORKFLOWS] == [
         "canary",
         "release",
@@ -108,8 +108,8 @@ def test_names() -> None:
     ]
 
 
-def test_the_check_of_a_change() -> None:
-    """It names scripts that exist."""
+def test_ci_run() -> None:
+    """`.ci/run` uses existing scripts."""
     programs = re.findall(
         r"^(scripts/\S+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE
     )
@@ -118,7 +118,7 @@ def test_the_check_of_a_change() -> None:
 
 
 def test_issue_forms() -> None:
-    """They have what GitHub asks of a form, and one about a fault asks for diagnostics."""
+    """They have the keys that GitHub requires, and bug reports ask for diagnostics."""
     folder = ROOT / ".github" / "ISSUE_TEMPLATE"
     forms = {
         path.stem: load_yaml_dict(str(path))
@@ -145,7 +145,7 @@ def test_issue_forms() -> None:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """Return a copy of what the release looks at."""
+    """Return a copy of the files that a release depends on."""
     shutil.copytree(ROOT / "custom_components", tmp_path / "custom_components")
     for name in ("CHANGELOG.md", "hacs.json", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -153,13 +153,13 @@ def sources(tmp_path: Path) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, sources: Path, tag: str) -> int:
-    """Run the script for a tag."""
+    """Run the release script for a tag."""
     monkeypatch.setattr("sys.argv", ["release", tag])
     return release.main(sources)
 
 
 def test_tag_of_the_version(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
-    """The version's own tag becomes a release, and without a zip nothing is built."""
+    """The version's tag can be released, and without a zip nothing is built."""
     assert run(monkeypatch, sources, f"v{MANIFEST['version']}") == 0
     assert not (sources / "dist").exists()
 
@@ -171,7 +171,7 @@ def test_other_tag(
     capsys: pytest.CaptureFixture[str],
     tag: str,
 ) -> None:
-    """Any other tag does not."""
+    """Another tag cannot be released."""
     assert run(monkeypatch, sources, tag) == 1
     said = capsys.readouterr().err
     assert tag in said
@@ -179,7 +179,7 @@ def test_other_tag(
 
 
 def test_versions_that_differ(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
-    """The version stands in two files, and must be the same."""
+    """The versions in both files must be the same."""
     pyproject = sources / "pyproject.toml"
     pyproject.write_text(
         pyproject.read_text().replace(f'"{MANIFEST["version"]}"', '"999.0.0"', 1)
@@ -188,23 +188,23 @@ def test_versions_that_differ(monkeypatch: pytest.MonkeyPatch, sources: Path) ->
         assert run(monkeypatch, sources, tag) == 1
 
 
-def test_changes_that_nobody_wrote_down(
+def test_missing_changelog(
     monkeypatch: pytest.MonkeyPatch,
     sources: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A version that the list of changes lacks does not become a release."""
+    """A version without a section in the changelog cannot be released."""
     (sources / "CHANGELOG.md").write_text("# Changes\n\n## 0.0.1\n\nNothing.\n")
     assert run(monkeypatch, sources, f"v{MANIFEST['version']}") == 1
     assert "CHANGELOG.md" in capsys.readouterr().err
 
 
-def test_language_that_lags(
+def test_incomplete_language(
     monkeypatch: pytest.MonkeyPatch,
     sources: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Languages may lag behind a change, and not behind a release."""
+    """Incomplete languages block a release, but not a change."""
     file = sources / "custom_components" / "metaapi" / "translations" / "de.json"
     texts = json.loads(file.read_text(encoding="utf-8"))
     del texts["entity"]["sensor"]["status"]["state"]["silent"]
@@ -215,7 +215,7 @@ def test_language_that_lags(
 
 
 def test_zip(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
-    """A zip has the integration's files at its root."""
+    """The zip has the integration's files at its root."""
     hacs = json.loads((sources / "hacs.json").read_text())
     hacs |= {"zip_release": True, "filename": "metaapi.zip"}
     (sources / "hacs.json").write_text(json.dumps(hacs))

@@ -159,7 +159,7 @@ class ReconnectCheck(Check):
     async def _reconnect(self, *, allowed: bool) -> None:
         """Send `reconnect` in each form, and note the results."""
         if not allowed:
-            self._report.note("reconnect-forms", "not asked: no leave was given")
+            self._report.note("reconnect-forms", "not asked: no permission was given")
             return
         if self._account is not None and not self._account.deployed:
             self._report.note("reconnect-forms", "not asked: it is not deployed")
