@@ -1,1 +1,1 @@
-"""Tests of bytes and sockets."""
+"""Tests of the client's transport."""

@@ -1,3 +1,3 @@
-"""Fixtures of the tests beside this."""
+"""Fixtures of the tests in this folder."""
 
 from .dialect import any_sockets  # noqa: F401 - a fixture

@@ -1,4 +1,4 @@
-"""What the tests of both dialects share, on a server written by hand."""
+"""Support for the tests of both dialects with a hand-written server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,12 +25,12 @@ QUICK = Timing(connect=5, close=0.2, ping_timeout_least=0.05)
 
 
 def now() -> float:
-    """Return the loop's clock."""
+    """Return the event loop's time."""
     return asyncio.get_running_loop().time()
 
 
 def loops_of_sockets() -> list[str]:
-    """Return the names of the socket's tasks that still run."""
+    """Return the names of sockets' running tasks."""
     return [
         task.get_name()
         for task in asyncio.all_tasks()
@@ -45,7 +45,7 @@ async def is_gone(server: Raw) -> None:
 
 
 def saying(*texts: str) -> Script:
-    """Return the script of a server that upgrades, says this, and then serves."""
+    """Return the script of a server that upgrades, sends these frames, and then serves."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -64,7 +64,7 @@ STAGES: dict[str, list[str]] = {
 
 
 def stuck(stage: str) -> tuple[Script, asyncio.Event]:
-    """Return the script of a server that goes so far and no further, and when it is there."""
+    """Return the script of a server that stops at a stage, and an event for that."""
     there = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -97,7 +97,7 @@ def silent_after_connect() -> tuple[Script, asyncio.Event]:
 
 
 async def fill_send_buffer(socket: Socket) -> None:
-    """Queue until nothing more goes out."""
+    """Send until the buffer is full."""
     transport = socket._client.engine._connection
     for _ in range(10):
         await socket.emit("request", {"type": "x" * 1_000_000})
@@ -111,7 +111,7 @@ async def fill_send_buffer(socket: Socket) -> None:
 
 
 def server_tls() -> ssl.SSLContext:
-    """Return what a server needs for TLS."""
+    """Return the server's SSL context."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATE)
     return context
@@ -119,7 +119,7 @@ def server_tls() -> ssl.SSLContext:
 
 @pytest.fixture
 async def any_sockets(nothing_left: None, events: Events) -> AsyncIterator[Sockets]:
-    """Make sockets that trust the tests' own certificate."""
+    """Create sockets that trust the tests' certificate."""
     context = ssl.create_default_context(cafile=CERTIFICATE)
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -142,7 +142,7 @@ JSON = st.recursive(
 )
 
 
-# A server that ends the socket may do so, and one that pings is answered: these are other tests'.
+# Frames that close the socket, and pings, have other tests.
 ENDING = ("1", "41", "44")
 
 
@@ -157,12 +157,12 @@ TEXTS = st.one_of(
 )
 
 
-# It looks for its own references, which a garbage collector that is frozen does not show.
+# The leak check looks for references, which a frozen garbage collector does not show.
 RANDOM = pytest.mark.filterwarnings("ignore:.*register_random")
 
 
 def drawn(strategy: st.SearchStrategy[str]) -> list[str]:
-    """Return 300 examples."""
+    """Return 300 examples of a strategy."""
     examples: list[str] = []
 
     @settings(

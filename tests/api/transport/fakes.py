@@ -1,4 +1,4 @@
-"""A socket that does what a test says, and what records a channel or a connection on it."""
+"""A fake socket that a test controls, and recorders of a channel and a connection that use it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -28,22 +28,22 @@ type Act = BaseException | Callable[[], Awaitable[None]] | None
 
 
 async def hang() -> None:
-    """Never come to an end."""
+    """Never return."""
     await asyncio.Event().wait()
 
 
 def now() -> float:
-    """Return the loop's clock."""
+    """Return the event loop's time."""
     return asyncio.get_running_loop().time()
 
 
 class FakeSocket:
-    """A socket whose connects do what is next in a list, and which is closed when a test says so."""
+    """A fake socket: connects follow a list of acts, and a test closes it."""
 
     made: list[FakeSocket]
     acts: list[Act]
     otherwise: Act
-    """What is done once the list is empty; nothing means to work."""
+    """The act after the list is empty; None means success."""
     answers: dict[str, dict[str, Any]]
     """Answers by type of request."""
     tried: list[float]
@@ -57,7 +57,7 @@ class FakeSocket:
         timing: Timing,
         redact: Callable[[str], str],
     ) -> None:
-        """Take what the real one takes."""
+        """Store the arguments of the real socket."""
         self.session, self.engine_timing = make_engine.args
         self.timing = timing
         self.redact = redact
@@ -78,7 +78,7 @@ class FakeSocket:
         params: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Do what is next."""
+        """Do the next act."""
         FakeSocket.tried.append(now())
         self.connects.append(
             (url, dict(params), None if headers is None else dict(headers))
@@ -91,7 +91,7 @@ class FakeSocket:
         self.connected = True
 
     async def emit(self, name: str, payload: Mapping[str, Any]) -> None:
-        """Keep what is sent; answer it where a test said how."""
+        """Store a request, and answer it if the test set an answer."""
         if self.refuse_emit is not None:
             raise self.refuse_emit
         self.sent.append((name, dict(payload)))
@@ -101,15 +101,15 @@ class FakeSocket:
             asyncio.get_running_loop().call_soon(self.on_event, name, said)
 
     async def probe(self) -> None:
-        """Count."""
+        """Count the call."""
         self.probes += 1
 
     async def wait_closed(self) -> str:
-        """Wait until a test closes it."""
+        """Wait until a test closes the socket."""
         return await asyncio.shield(self.closed)
 
     async def close(self) -> None:
-        """Count."""
+        """Count the call."""
         self.closes += 1
         self.connected = False
 
@@ -121,7 +121,7 @@ class FakeSocket:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use sockets that are none, and let every pause be the longest that it may be."""
+    """Use fake sockets, and make every random pause as long as possible."""
     FakeSocket.made = []
     FakeSocket.acts = []
     FakeSocket.otherwise = None
@@ -132,10 +132,10 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class RecordingChannel:
-    """A channel, and what it told."""
+    """A channel that records what it reports."""
 
     def __init__(self, **options: Any) -> None:
-        """Make a channel; its socket works already."""
+        """Create a channel with a working socket."""
         self.events: list[Mapping[str, Any]] = []
         self.unauthorized = 0
         given: dict[str, Any] = {"application": "MetaApi", "timing": TIMING}
@@ -154,28 +154,28 @@ class RecordingChannel:
     async def ask(
         self, kind: str = "subscribe", **options: Any
     ) -> asyncio.Task[Mapping[str, Any]]:
-        """Send a request and return it while it waits."""
+        """Send a request and return its task."""
         sent = len(self.socket.sent)
         task = asyncio.create_task(self.channel.request(kind, "acc", **options))
         await eventually(lambda: len(self.socket.sent) > sent or task.done())
         return task
 
-    def say(self, name: str, **fields: Any) -> None:
-        """Let the server say something."""
+    def receive(self, name: str, **fields: Any) -> None:
+        """Receive an event from the server."""
         self.socket.on_event(name, fields)
 
     def answer(self, name: str = "response", number: int = -1, **fields: Any) -> None:
-        """Let the server answer a request."""
-        self.say(name, requestId=self.socket.sent[number][1]["requestId"], **fields)
+        """Receive the server's answer to a request."""
+        self.receive(name, requestId=self.socket.sent[number][1]["requestId"], **fields)
 
 
 class Rig:
-    """A connection, and what it told; pauses are as long as they may be, and cost no time."""
+    """A connection that records what it reports; pauses have their maximum, and take no time."""
 
     def __init__(self, **timing: float) -> None:
-        """Make a connection that is not started."""
+        """Create a connection that is not started."""
         self.sound = True
-        """Whether what is told is true at that moment; an assertion would not get out of the loop."""
+        """Whether every report was true at its time; an assertion would not leave the loop."""
         self.told: list[str] = []
         self.events: list[Mapping[str, Any]] = []
         self.fault: Exception | None = None
@@ -185,14 +185,14 @@ class Rig:
         )
 
     def connection_up(self, connection: Connection) -> None:
-        """Note it."""
+        """Record the call."""
         self.sound &= connection.connected and connection.opened_at == pytest.approx(
             now()
         )
         self.told.append(f"up {connection.session_id}")
 
     def connection_down(self, connection: Connection, reason: str) -> None:
-        """Note it."""
+        """Record the call."""
         self.sound &= connection.state is ConnectionState.BACKING_OFF
         self.sound &= not connection.connected and connection.opened_at is None
         self.told.append(f"down {reason}")
@@ -202,18 +202,18 @@ class Rig:
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
     ) -> None:
-        """Note it."""
+        """Record the call."""
         self.sound &= connection is self.connection
         self.events.append(event)
 
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
-        """Note it."""
+        """Record the call."""
         self.sound &= connection is self.connection
         self.told.append(f"unauthorized {said}")
 
     @property
     def gaps(self) -> list[float]:
-        """Return how long it was from each try to connect to the next."""
+        """Return the seconds between the attempts to connect."""
         return [round(b - a, 1) for a, b in itertools.pairwise(FakeSocket.tried)]
 
     @property
@@ -222,7 +222,7 @@ class Rig:
         return [task for task in asyncio.all_tasks() if "socket" in task.get_name()]
 
     async def socket(self, number: int = 1) -> FakeSocket:
-        """Return the socket of the connect of a number, once it is open."""
+        """Return the socket of the n-th connect, once it is open."""
         for poll in range(200):
             if len(FakeSocket.made) >= number and FakeSocket.made[number - 1].connected:
                 assert self.connection.connected
@@ -233,7 +233,7 @@ class Rig:
     async def lose(
         self, socket: FakeSocket, lived: float = 0.0, reason: str = "x"
     ) -> None:
-        """Lose a socket after a while."""
+        """Lose a socket after some seconds."""
         await asyncio.sleep(lived)
         socket.closed.set_result(reason)
         await eventually(lambda: socket.closes)
@@ -243,7 +243,7 @@ class Rig:
 async def running(
     *acts: Act, start: bool = True, **timing: float
 ) -> AsyncIterator[Rig]:
-    """Run a connection whose connects do as told, and then work."""
+    """Run a connection whose connects follow a list of acts, and then succeed."""
     FakeSocket.acts = list(acts)
     rig = Rig(**timing)
     if start:

@@ -1,4 +1,4 @@
-"""The channel over a socket that does what a test says: requests, answers, events."""
+"""Test the channel with a fake socket: requests, answers, events."""
 
 from collections.abc import Callable
 import json
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("fake")
 
 @warped
 async def test_request_and_its_response() -> None:
-    """The fields of a request, and the answer as it came."""
+    """A request has its fields, and the answer is returned as received."""
     recorder = RecordingChannel(application="Mine")
     task = await recorder.ask(sessionId="s")
     name, payload = recorder.socket.sent[0]
@@ -58,7 +58,7 @@ async def test_request_and_its_response() -> None:
 @pytest.mark.parametrize("instance", [0, 1])
 @warped
 async def test_instance_goes_into_every_request(instance: int) -> None:
-    """Also the first one, whose number is 0."""
+    """Every request has the instance, also 0."""
     recorder = RecordingChannel(instance=instance)
     task = await recorder.ask()
     assert recorder.socket.last["instanceIndex"] == instance
@@ -67,7 +67,7 @@ async def test_instance_goes_into_every_request(instance: int) -> None:
 
 @warped
 async def test_ids_are_long_and_random() -> None:
-    """32 characters, never the same: those of requests and those of sockets."""
+    """The ids of requests and sockets have 32 characters and differ."""
     for ids in (
         {new_request_id() for _ in range(20)},
         {RecordingChannel().channel.session_id for _ in range(20)},
@@ -78,19 +78,19 @@ async def test_ids_are_long_and_random() -> None:
 
 @warped
 async def test_answers_find_their_requests() -> None:
-    """Two at once, answered the other way round; what nobody asked for is counted."""
+    """Answers may come in any order; unexpected ones are counted."""
     recorder = RecordingChannel()
     one, two = await recorder.ask("a"), await recorder.ask("b")
     first, second = (payload["requestId"] for _, payload in recorder.socket.sent)
-    recorder.say("response", requestId=second)
+    recorder.receive("response", requestId=second)
     assert (await two)["requestId"] == second
     assert not one.done()
-    recorder.say("response", requestId="nobody's")
-    recorder.say("response", requestId=[first])
-    recorder.say("response")
+    recorder.receive("response", requestId="nobody's")
+    recorder.receive("response", requestId=[first])
+    recorder.receive("response")
     assert recorder.channel.unexpected == 3
-    recorder.say("response", requestId=first)
-    recorder.say("response", requestId=first)
+    recorder.receive("response", requestId=first)
+    recorder.receive("response", requestId=first)
     assert recorder.channel.unexpected == 4
     assert (await one)["requestId"] == first
 
@@ -108,8 +108,8 @@ async def test_answers_find_their_requests() -> None:
     ],
 )
 @warped
-async def test_an_error_reaches_who_asked(name: str, error: type[MetaApiError]) -> None:
-    """As the exception of its name, with all that the server said but the token."""
+async def test_error_is_raised(name: str, error: type[MetaApiError]) -> None:
+    """The exception has the error's name and content, without the token."""
     recorder = RecordingChannel()
     task = await recorder.ask()
     recorder.answer(
@@ -131,23 +131,21 @@ async def test_an_error_reaches_who_asked(name: str, error: type[MetaApiError]) 
 
 
 @warped
-async def test_unauthorized_of_nobodys_request_is_told_as_well() -> None:
-    """The token is what it is about, not the request."""
+async def test_unauthorized_without_a_request() -> None:
+    """It is reported, since it is about the token, not about a request."""
     recorder = RecordingChannel()
-    recorder.say("processingError", error="UnauthorizedError")
+    recorder.receive("processingError", error="UnauthorizedError")
     assert recorder.unauthorized == 1
     assert recorder.channel.unexpected == 1
-    recorder.say("processingError", error="ForbiddenError")
+    recorder.receive("processingError", error="ForbiddenError")
     assert recorder.unauthorized == 1
 
 
 @pytest.mark.parametrize("depth", [1, 7, 8, 2000])
 @pytest.mark.parametrize("wrap", [lambda one: [one], lambda one: {"x": one}])
 @warped
-async def test_an_error_is_read_so_deep_and_no_deeper(
-    depth: int, wrap: Callable[[Any], Any]
-) -> None:
-    """Seven containers around a text in `details` are read; a server cannot make us recurse."""
+async def test_depth_of_details(depth: int, wrap: Callable[[Any], Any]) -> None:
+    """Seven nested containers in `details` are read; a server cannot cause a recursion error."""
     recorder = RecordingChannel()
     task = await recorder.ask()
     nest: Any = "core"
@@ -163,9 +161,9 @@ async def test_an_error_is_read_so_deep_and_no_deeper(
 
 @warped
 async def test_events_as_objects_and_as_text() -> None:
-    """Both forms are read; what is neither is counted."""
+    """Both forms are accepted; everything else is counted."""
     recorder = RecordingChannel()
-    recorder.say("synchronization", type="status")
+    recorder.receive("synchronization", type="status")
     recorder.socket.on_event("synchronization", '{"type": "status"}')
     assert recorder.events == [{"type": "status"}] * 2
     assert recorder.channel.unexpected == 0
@@ -173,7 +171,7 @@ async def test_events_as_objects_and_as_text() -> None:
     for count, argument in enumerate(nonsense, 1):
         recorder.socket.on_event("synchronization", argument)
         assert recorder.channel.unexpected == count
-    recorder.say("metadata", x=1)
+    recorder.receive("metadata", x=1)
     assert recorder.channel.unexpected == 7
     assert len(recorder.events) == 2
 
@@ -183,7 +181,7 @@ async def test_events_as_objects_and_as_text() -> None:
 )
 @warped
 async def test_no_response_in_time(options: dict[str, Any], patience: float) -> None:
-    """Each request has its own patience, or the usual one; a late answer finds nobody."""
+    """A request has its own or the default timeout; a late answer is ignored."""
     recorder = RecordingChannel()
     started = now()
     with pytest.raises(NoResponseError) as caught:
@@ -197,7 +195,7 @@ async def test_no_response_in_time(options: dict[str, Any], patience: float) -> 
 
 @warped
 async def test_too_many_pending(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more than may wait is refused, until one has its answer."""
+    """A request over the limit is refused, until another one is answered."""
     monkeypatch.setattr(channel, "MAX_PENDING", 2)
     recorder = RecordingChannel()
     one, two = await recorder.ask(), await recorder.ask()
@@ -214,13 +212,13 @@ async def test_too_many_pending(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_thousand_may_wait() -> None:
-    """The bound itself."""
+    """A thousand requests are within the limit."""
     assert channel.MAX_PENDING == 1000
 
 
 @warped
-async def test_what_failed_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not sent, not answered, answered, refused: each makes room for the next request."""
+async def test_failed_requests_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that failed or was answered makes room for the next one."""
     monkeypatch.setattr(channel, "MAX_PENDING", 1)
     recorder = RecordingChannel()
     recorder.socket.refuse_emit = NotConnectedError("No socket")
@@ -237,8 +235,8 @@ async def test_what_failed_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @warped
-async def test_closing_tells_who_waits() -> None:
-    """Also when one of them has its answer already."""
+async def test_closing_ends_requests() -> None:
+    """Pending requests fail, even if another one has its answer already."""
     recorder = RecordingChannel()
     one, two = await recorder.ask("a"), await recorder.ask("b")
     recorder.answer(number=0)
@@ -251,8 +249,8 @@ async def test_closing_tells_who_waits() -> None:
 
 
 @warped
-async def test_connects_as_todays_clients_do() -> None:
-    """Query and header of the SDKs, a new client id each time."""
+async def test_connects_as_current_clients() -> None:
+    """The query and the headers are those of the SDKs, with a new client id each time."""
     recorder = RecordingChannel()
     await recorder.channel.connect(URL)
     await recorder.channel.connect(URL)
@@ -268,16 +266,16 @@ async def test_connects_as_todays_clients_do() -> None:
 
 
 @warped
-async def test_connects_as_the_seed_page_does() -> None:
-    """Nothing but the token."""
+async def test_connects_as_the_seed_page() -> None:
+    """The query contains only the token."""
     recorder = RecordingChannel()
     await recorder.channel.connect(URL, seed_page=True)
     assert recorder.socket.connects == [(URL, {"auth-token": TOKEN}, None)]
 
 
 @warped
-async def test_channel_hands_on_what_its_socket_knows() -> None:
-    """Whether it is open, what it counted, pings, why it closed, without the token."""
+async def test_properties_of_the_socket() -> None:
+    """The channel shows state, counters, probes and the close reason, without the token."""
     recorder = RecordingChannel()
     assert not recorder.channel.connected
     await recorder.channel.connect(URL)
@@ -293,7 +291,7 @@ async def test_channel_hands_on_what_its_socket_knows() -> None:
 
 
 def test_query_and_header_of_a_socket() -> None:
-    """They are what today's clients send: the client id twice, and protocol 3."""
+    """They are those of current clients: the client id twice, and protocol 3."""
     assert socket_params("token", "0.25") == {
         "auth-token": "token",
         "clientId": "0.25",
@@ -304,7 +302,7 @@ def test_query_and_header_of_a_socket() -> None:
 
 
 def test_client_ids() -> None:
-    """A client id is a decimal between 0 and 1, new each time, and plain digits."""
+    """A client id is a random decimal between 0 and 1 with plain digits."""
     ids = [new_client_id() for _ in range(200)]
     assert len(set(ids)) == 200
     assert all(0 <= float(text) < 1 for text in ids)

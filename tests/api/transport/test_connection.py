@@ -1,4 +1,4 @@
-"""The connection over a socket that does what a test says: back-off, floors, suspicion, closing."""
+"""Test the connection with a fake socket: back-off, floors, suspicion, closing."""
 
 import asyncio
 from datetime import datetime, tzinfo
@@ -32,7 +32,7 @@ BROKEN = HandshakeRefusedError(502)
 
 
 class Noon:
-    """A calendar in which it is always the same noon."""
+    """A `datetime` class for which it is always noon."""
 
     @staticmethod
     def now(zone: tzinfo | None = None) -> datetime:
@@ -47,7 +47,7 @@ def test_refusals_of_a_handshake() -> None:
 
 @warped
 async def test_a_socket_comes_and_goes() -> None:
-    """Each has a session id of its own; who listens hears of both, and why."""
+    """Each socket has its own session id, and the listener gets both events with the reason."""
     async with running(start=False) as rig:
         connection = rig.connection
         assert not connection.connected
@@ -78,7 +78,7 @@ async def test_a_socket_comes_and_goes() -> None:
 
 @warped
 async def test_requests_and_pings_go_over_the_open_socket() -> None:
-    """With what the connection knows of itself; without a socket there is an error."""
+    """Requests get the connection's fields; without a socket there is an error."""
     async with running(start=False) as rig:
         for call in (rig.connection.request("x", "acc"), rig.connection.probe()):
             with pytest.raises(NotConnectedError) as caught:
@@ -107,8 +107,8 @@ async def test_requests_and_pings_go_over_the_open_socket() -> None:
 
 
 @warped
-async def test_what_a_socket_tells() -> None:
-    """Events and a refused token reach who listens."""
+async def test_reports_of_a_socket() -> None:
+    """Events and a refused token reach the listener."""
     async with running() as rig:
         socket = await rig.socket()
         socket.on_event("synchronization", {"type": "status"})
@@ -122,8 +122,8 @@ async def test_what_a_socket_tells() -> None:
 
 
 @warped
-async def test_loss_ends_the_requests_that_wait() -> None:
-    """Before who listens hears of it, so that nobody asks again on a dead socket."""
+async def test_loss_ends_pending_requests() -> None:
+    """They fail before the listener is called, so that it does not use the lost socket again."""
     async with running() as rig:
         socket = await rig.socket()
         task = asyncio.create_task(rig.connection.request("subscribe", "acc"))
@@ -134,10 +134,10 @@ async def test_loss_ends_the_requests_that_wait() -> None:
 
 
 @warped
-async def test_a_listener_that_fails_costs_no_socket(
+async def test_listener_raises(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The socket is closed, the loop goes on, and the log does not hold the fault's text."""
+    """The socket is closed, the loop continues, and the log does not contain the error's text."""
     async with running() as rig:
         rig.fault = RuntimeError(f"secret {TOKEN}")
         socket = await rig.socket()
@@ -154,7 +154,7 @@ async def test_a_listener_that_fails_costs_no_socket(
 @pytest.mark.parametrize("error", [FAILED, ENDED, BROKEN])
 @warped
 async def test_last_error(error: MetaApiError) -> None:
-    """What went wrong last is kept, for a person to read."""
+    """The last error is kept for diagnostics."""
     async with running(error) as rig:
         assert rig.connection.statistics.last_error is None
         await asyncio.sleep(0.5)
@@ -164,8 +164,8 @@ async def test_last_error(error: MetaApiError) -> None:
 
 
 @warped
-async def test_what_a_person_is_told() -> None:
-    """Not started, connecting, pausing, open, lost, closed; what was counted outlives a socket."""
+async def test_diagnostics() -> None:
+    """They show every state; the counters outlive a socket."""
     async with running(FAILED, hang, start=False) as rig:
         connection = rig.connection
         told: dict[str, Any] = {
@@ -250,7 +250,7 @@ async def test_what_a_person_is_told() -> None:
 
 @warped
 async def test_back_off_doubles() -> None:
-    """From the first pause to the longest; the first two minutes know no long one."""
+    """It doubles from the first pause to the longest one, which is shorter in the first two minutes."""
     async with running() as rig:
         FakeSocket.otherwise = FAILED
         await asyncio.sleep(1000)
@@ -259,7 +259,7 @@ async def test_back_off_doubles() -> None:
 
 @warped
 async def test_a_pause_counts_from_the_start_of_the_connect() -> None:
-    """A connect that hung for 10 s has been a pause already; a little jitter is left of it."""
+    """A connect that hung for 10 s counts as a pause; only some jitter is added."""
 
     async def hang_up() -> None:
         await asyncio.sleep(10)
@@ -273,7 +273,7 @@ async def test_a_pause_counts_from_the_start_of_the_connect() -> None:
 
 @warped
 async def test_a_connect_that_hung_for_longer_than_a_pause() -> None:
-    """Is not tried again at once, or all who hung would come at once."""
+    """There is still some jitter, or all clients would come back at once."""
 
     async def hang_up() -> None:
         await asyncio.sleep(60)
@@ -287,7 +287,7 @@ async def test_a_connect_that_hung_for_longer_than_a_pause() -> None:
 
 @warped
 async def test_back_off_has_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause is drawn by lot from nothing to its bound; so is what comes on top of a floor."""
+    """A pause is random between 0 and its bound, as is the jitter on top of a floor."""
     drawn = []
 
     def uniform(low: float, high: float) -> float:
@@ -309,7 +309,7 @@ async def test_back_off_has_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_back_off_doubles_thirty_times_at_most(
     monkeypatch: pytest.MonkeyPatch, before: int, longest: float
 ) -> None:
-    """However long an outage lasts, no number gets too large."""
+    """No number overflows, however long an outage is."""
     drawn = []
 
     def uniform(low: float, high: float) -> float:
@@ -338,10 +338,10 @@ async def test_back_off_doubles_thirty_times_at_most(
     ],
 )
 @warped
-async def test_what_starts_the_back_off_afresh(
+async def test_back_off_starts_again(
     lived: float, proven: bool, pauses: list[float]
 ) -> None:
-    """Five minutes of open socket, or one minute of one that showed a terminal."""
+    """Five minutes of an open socket reset it, or one minute if it showed a terminal."""
     async with running(FAILED) as rig:
         socket = await rig.socket(2)
         if proven:
@@ -357,8 +357,8 @@ async def test_what_starts_the_back_off_afresh(
 
 
 @warped
-async def test_what_one_socket_proved_is_not_the_next_ones() -> None:
-    """Each has to show a terminal itself."""
+async def test_next_socket_must_show_a_terminal() -> None:
+    """Each socket has to show a terminal itself."""
     async with running() as rig:
         socket = await rig.socket()
         rig.connection.prove()
@@ -396,11 +396,11 @@ async def test_floor_after_a_refusal(
     retry_after: str | None,
     floor: float,
 ) -> None:
-    """A few seconds, or longer where the server says so, and jitter; a server in trouble has none."""
+    """It is some seconds, or more if the server says so, with jitter; server errors have none."""
     monkeypatch.setattr(module, "datetime", Noon)
     async with running(HandshakeRefusedError(status, retry_after), FAILED) as rig:
         await rig.socket(3)
-        # the failure after it is judged by itself
+        # The next failure is judged on its own
         assert rig.gaps == [floor + 1.0, 2.0]
         assert rig.told[:-1] == ["unauthorized True"] * (status == 401)
 
@@ -411,7 +411,7 @@ async def test_floor_after_a_refusal(
 async def test_attempts_an_hour_after_refusals(
     monkeypatch: pytest.MonkeyPatch, status: int, lots: str
 ) -> None:
-    """At most 25 in the first hour and 12 in each later one, whatever the jitter; at least half of that."""
+    """At most 25 in the first hour and 12 in each later one, and at least half of that."""
     if lots == "low":
         monkeypatch.setattr(module.random, "uniform", lambda low, high: low)
     async with running() as rig:
@@ -432,7 +432,7 @@ async def test_attempts_an_hour_after_refusals(
 
 @warped
 async def test_refusals_between_other_failures_keep_their_floor() -> None:
-    """One of two servers behind a name may refuse, and the other fail."""
+    """One of two servers behind a name may refuse, while the other one fails."""
     async with running() as rig:
         for _ in range(200):
             FakeSocket.acts += [HandshakeRefusedError(403), BROKEN]
@@ -446,7 +446,7 @@ async def test_refusals_between_other_failures_keep_their_floor() -> None:
 async def test_a_socket_that_served_ends_the_refusals(
     lived: float, floor: float
 ) -> None:
-    """A refusal hours later is a new one, and may pass as quickly."""
+    """A refusal hours later counts as a first one."""
     async with running(HandshakeRefusedError(403)) as rig:
         socket = await rig.socket(2)
         FakeSocket.acts = [HandshakeRefusedError(403)]
@@ -472,7 +472,7 @@ async def test_a_socket_that_served_ends_the_refusals(
 async def test_sockets_that_end_at_once_are_suspicious(
     acts: list[Act], told: int
 ) -> None:
-    """Three in a row may mean a refused token; nobody said so."""
+    """Three in a row may mean a refused token that no server reported."""
     async with running(*acts) as rig:
         await rig.socket(len(acts) + 1)
         assert rig.told[:-1] == ["unauthorized False"] * told
@@ -483,7 +483,7 @@ async def test_sockets_that_end_at_once_are_suspicious(
 async def test_sockets_that_live_a_moment_are_suspicious(
     lived: float, told: int
 ) -> None:
-    """A socket that opens and is closed within five seconds counts as well."""
+    """A socket that closes within five seconds counts as well."""
     async with running() as rig:
         for number in range(1, 4):
             await rig.lose(await rig.socket(number), lived)
@@ -493,7 +493,7 @@ async def test_sockets_that_live_a_moment_are_suspicious(
 
 @warped
 async def test_a_socket_that_lived_ends_the_suspicion() -> None:
-    """Only those in a row count."""
+    """Only consecutive sockets count."""
     async with running(ENDED, ENDED) as rig:
         socket = await rig.socket(3)
         FakeSocket.acts = [ENDED, ENDED]
@@ -502,12 +502,12 @@ async def test_a_socket_that_lived_ends_the_suspicion() -> None:
         assert "unauthorized False" not in rig.told
 
 
-# -- a person's wish, and the end ------------------------------------------------------------------
+# -- wake-up by the user, and closing --------------------------------------------------------------
 
 
 @warped
-async def test_a_person_cuts_one_pause_short() -> None:
-    """The one that is, not the one after it; and what they begin is no longer an old outage."""
+async def test_wake_ends_one_pause() -> None:
+    """It ends the current pause but not the next one, and resets the back-off."""
     async with running(*[FAILED] * 5) as rig:
         await asyncio.sleep(10)
         assert rig.gaps == [1, 2, 4]
@@ -518,8 +518,8 @@ async def test_a_person_cuts_one_pause_short() -> None:
 
 
 @warped
-async def test_nobody_cuts_a_floor_short() -> None:
-    """However often a person asks; nor does what they asked cut the pause after it."""
+async def test_wake_does_not_end_a_floor() -> None:
+    """It does not end the next pause, either."""
     async with running(HandshakeRefusedError(403), FAILED) as rig:
         for _ in range(5):
             await asyncio.sleep(1)
@@ -529,8 +529,8 @@ async def test_nobody_cuts_a_floor_short() -> None:
 
 
 @warped
-async def test_a_connect_that_hangs_ends_when_somebody_asks() -> None:
-    """But not one that only just began; nor is anything left for the one after it."""
+async def test_wake_ends_a_hung_connect() -> None:
+    """It does not end a connect that only just started, and has no effect on the next one."""
     async with running(hang, hang) as rig:
         await asyncio.sleep(rig.timing.connect_hung - 0.5)
         rig.connection.wake()
@@ -549,8 +549,8 @@ async def test_a_connect_that_hangs_ends_when_somebody_asks() -> None:
 
 
 @warped
-async def test_a_person_who_insists_starts_one_connect_anew() -> None:
-    """Not each of them, or a slow server would never be reached; the next outage is another one."""
+async def test_repeated_wakes_restart_one_connect() -> None:
+    """Otherwise a slow server could never be reached; the next outage may have another restart."""
 
     async def slow() -> None:
         await asyncio.sleep(12)
@@ -568,7 +568,7 @@ async def test_a_person_who_insists_starts_one_connect_anew() -> None:
 
 @warped
 async def test_floors_double_thirty_times_at_most() -> None:
-    """However long a server refuses, no number gets too large."""
+    """No number overflows, however long a server refuses."""
     async with running(
         HandshakeRefusedError(403), start=False, refused_first=1.0, refused_floor=1e30
     ) as rig:
@@ -584,7 +584,7 @@ async def test_floors_double_thirty_times_at_most() -> None:
 )
 @warped
 async def test_close_ends_it_in_every_state(act: Act, closes: int) -> None:
-    """Also before it started, and twice."""
+    """Closing works before the start, and twice."""
     async with running(act, start=False) as rig:
         await rig.connection.close()
         rig.connection.stop()
@@ -604,7 +604,7 @@ async def test_close_ends_it_in_every_state(act: Act, closes: int) -> None:
 
 @warped
 async def test_stop_begins_the_end() -> None:
-    """Without waiting for it."""
+    """It does not wait for the end."""
     async with running() as rig:
         socket = await rig.socket()
         (task,) = rig.tasks

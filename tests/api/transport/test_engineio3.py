@@ -1,4 +1,4 @@
-"""The socket's engine against a server written by hand, which does wrong what a real one does seldom."""
+"""Test the Engine.IO dialect with a hand-written server that can make rare mistakes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -70,12 +70,12 @@ from .dialect import (
 
 pytestmark = STRICT
 
-# --- What goes out ---------------------------------------------------------------------------------
+# --- The request -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "/proxy/metaapi", "/proxy/metaapi/"])
 async def test_upgrade_request(sockets: Sockets, prefix: str) -> None:
-    """Path, query and header are those of today's clients; the path of a base URL is kept."""
+    """Path, query and headers are those of current clients, below the path of the base URL."""
     async with Raw(engine()) as server:
         await sockets.connect(server.url + prefix)
         peer = await server.peer()
@@ -93,7 +93,7 @@ async def test_upgrade_request(sockets: Sockets, prefix: str) -> None:
 
 
 async def test_any_token_arrives_as_it_is(sockets: Sockets) -> None:
-    """A token with signs that mean something in a URL reaches the server unchanged."""
+    """Special characters in a token reach the server unchanged."""
     token = "a&b=c+d/e f%20g#h?i\u00e9"
     async with Raw(engine()) as server:
         await sockets.connect(server.url, token)
@@ -101,7 +101,7 @@ async def test_any_token_arrives_as_it_is(sockets: Sockets) -> None:
         assert query["auth-token"] == token
 
 
-# --- The handshake, and what can be wrong with it --------------------------------------------------
+# --- The handshake ---------------------------------------------------------------------------------
 
 BAD_OPENINGS = {
     "no sid": opening(sid=None),
@@ -143,7 +143,7 @@ BAD_OPENINGS = {
 
 @pytest.mark.parametrize("text", BAD_OPENINGS.values(), ids=BAD_OPENINGS.keys())
 async def test_bad_open_packet(sockets: Sockets, text: str) -> None:
-    """What is no open packet of Engine.IO 3 ends in an error of ours, at once."""
+    """An invalid open packet raises our own error at once."""
     async with Raw(saying(text, CONNECTED)) as server:
         start = now()
         with pytest.raises(CannotConnectError, match=r"not an Engine\.IO 3 server"):
@@ -164,7 +164,7 @@ async def test_bad_open_packet(sockets: Sockets, text: str) -> None:
     ids=["binary", "close", "close with code", "no UTF-8", "reserved opcode"],
 )
 async def test_bad_first_frame(sockets: Sockets, opcode: int, payload: bytes) -> None:
-    """The same goes for frames that hold no text."""
+    """A frame without text raises our own error as well."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -181,7 +181,7 @@ async def test_bad_first_frame(sockets: Sockets, opcode: int, payload: bytes) ->
 async def test_control_frames_before_the_open_packet(
     sockets: Sockets, opcode: int
 ) -> None:
-    """A proxy may send them, and expects its pings answered."""
+    """A proxy may send them, and needs answers to its pings."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -201,7 +201,7 @@ async def test_control_frames_before_the_open_packet(
 
 
 async def test_ping_of_a_server_that_is_gone(sockets: Sockets) -> None:
-    """A pong that cannot be sent any more is no fault of ours: the end is told."""
+    """A pong that cannot be sent is no internal error; the loss is reported."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -219,7 +219,7 @@ async def test_ping_of_a_server_that_is_gone(sockets: Sockets) -> None:
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
 async def test_flood_before_the_open_packet(sockets: Sockets, opcode: int) -> None:
-    """Control frames without an end are no handshake."""
+    """Endless control frames are no handshake."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -241,7 +241,7 @@ async def test_flood_before_the_open_packet(sockets: Sockets, opcode: int) -> No
 async def test_connection_cut_in_the_handshake(
     sockets: Sockets, cut: Callable[[Peer], None], after: str
 ) -> None:
-    """A server that hangs up, at whatever stage, is an error of ours."""
+    """A loss at any stage raises our own error."""
 
     async def script(peer: Peer) -> None:
         if after != "nothing":
@@ -264,7 +264,7 @@ async def test_connection_cut_in_the_handshake(
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 502, 503, 301])
 async def test_refused_with_a_status(sockets: Sockets, status: int) -> None:
-    """A refusal keeps its HTTP status, and is raised once."""
+    """The error has the HTTP status."""
 
     async def script(peer: Peer) -> None:
         await peer.read_request()
@@ -285,7 +285,7 @@ async def test_refused_with_a_status(sockets: Sockets, status: int) -> None:
 async def test_a_redirect_is_a_refusal(
     sockets: Sockets, status: int, target: str
 ) -> None:
-    """A server that sends us elsewhere has refused: only the user says who gets the token."""
+    """Redirects are not followed, since only the user decides which server gets the token."""
     location = ""
 
     async def script(peer: Peer) -> None:
@@ -323,7 +323,7 @@ BAD_ANSWERS = {
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 async def test_answer_that_is_no_handshake(sockets: Sockets, answer: str) -> None:
-    """An answer that is neither a WebSocket nor a refusal has no status to act upon."""
+    """The error of an answer that is neither a WebSocket nor a refusal has no status."""
 
     async def script(peer: Peer) -> None:
         await peer.read_request()
@@ -337,7 +337,7 @@ async def test_answer_that_is_no_handshake(sockets: Sockets, answer: str) -> Non
 
 
 async def test_nobody_listens(sockets: Sockets) -> None:
-    """A refused connection is an error of ours."""
+    """A refused connection raises our own error."""
     async with Raw(engine()) as server:
         pass
     with pytest.raises(CannotConnectError):
@@ -345,7 +345,7 @@ async def test_nobody_listens(sockets: Sockets) -> None:
 
 
 async def test_name_unknown(events: Events, nothing_left: None) -> None:
-    """A name that nobody knows is an error of ours."""
+    """An unknown host name raises our own error."""
 
     class NoNames(AbstractResolver):
         @override
@@ -367,7 +367,7 @@ async def test_name_unknown(events: Events, nothing_left: None) -> None:
 
 
 async def test_tls_to_a_plain_port(sockets: Sockets) -> None:
-    """A server without TLS where TLS was meant is an error of ours."""
+    """A server without TLS raises our own error."""
 
     async def script(peer: Peer) -> None:
         await peer.reader.read(100)
@@ -380,7 +380,7 @@ async def test_tls_to_a_plain_port(sockets: Sockets) -> None:
 
 
 async def test_certificate_not_trusted(sockets: Sockets) -> None:
-    """A certificate that nobody signed is an error of ours, and no token goes out."""
+    """An untrusted certificate raises our own error, and no token is sent."""
     async with Raw(engine(), server_tls()) as server:
         with pytest.raises(CannotConnectError):
             await sockets.connect(server.url)
@@ -389,7 +389,7 @@ async def test_certificate_not_trusted(sockets: Sockets) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_handshake_that_never_ends(sockets: Sockets, stage: str) -> None:
-    """A server that stops half-way gives an error in time, and nothing is left."""
+    """It times out, and nothing is left."""
     script, _ = stuck(stage)
     timing = Timing(connect=0.3, close=0.2)
     async with Raw(script) as server:
@@ -402,7 +402,7 @@ async def test_handshake_that_never_ends(sockets: Sockets, stage: str) -> None:
 
 @asynccontextmanager
 async def warped_sockets() -> AsyncIterator[Sockets]:
-    """Make sockets on a loop whose clock leaps, where fixtures do not reach."""
+    """Create sockets on a `WarpLoop`, on which the fixtures do not run."""
     async with aiohttp.ClientSession() as session:
         made = Sockets(session, Events())
         yield made
@@ -412,7 +412,7 @@ async def warped_sockets() -> AsyncIterator[Sockets]:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @warped
 async def test_upgrade_that_never_comes(scheme: str) -> None:
-    """TCP, TLS and upgrade together have 10 s: behind them, packets may be dropped."""
+    """TCP, TLS and the upgrade have 10 s together, since packets may be dropped."""
 
     async def script(peer: Peer) -> None:
         await peer.hold()
@@ -444,7 +444,7 @@ async def test_namespace_that_comes_late() -> None:
 
 @warped
 async def test_namespace_that_never_comes() -> None:
-    """A whole connect has 60 s, even with a server that answers pings."""
+    """The whole connect has 60 s, even if the server answers pings."""
     async with Raw(saying(opening())) as server, warped_sockets() as sockets:
         start = now()
         with pytest.raises(CannotConnectError, match="in time"):
@@ -454,7 +454,7 @@ async def test_namespace_that_never_comes() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_connect_cancelled(sockets: Sockets, stage: str) -> None:
-    """A connect that is cancelled before the namespace is up leaves no task and no socket."""
+    """No task and no socket is left."""
     script, there = stuck(stage)
     async with Raw(script) as server:
         task = asyncio.create_task(sockets.connect(server.url, timing=QUICK))
@@ -469,7 +469,7 @@ async def test_connect_cancelled(sockets: Sockets, stage: str) -> None:
 
 
 async def test_connect_cancelled_at_every_step(sockets: Sockets) -> None:
-    """Wherever in a good handshake the cancel strikes, nothing is left."""
+    """Nothing is left, whenever the connect is canceled."""
     finished = 0
     async with Raw(engine()) as server:
         for steps in range(400):
@@ -491,7 +491,7 @@ async def test_connect_cancelled_at_every_step(sockets: Sockets) -> None:
 
 
 async def test_connect_cancelled_twice(sockets: Sockets) -> None:
-    """A second cancel, while the first is cleaned up, changes nothing."""
+    """Canceling during the cleanup changes nothing."""
     script, _ = stuck("opened")
     async with Raw(script) as server:
         for steps in range(6):
@@ -509,7 +509,7 @@ async def test_connect_cancelled_twice(sockets: Sockets) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_close_while_connecting(sockets: Sockets, stage: str) -> None:
-    """A close from elsewhere ends a connect that is under way."""
+    """Closing from another task ends a pending connect."""
     script, there = stuck(stage)
     async with Raw(script) as server:
         socket = sockets.make(timing=Timing(connect=0.5, close=0.2))
@@ -523,7 +523,7 @@ async def test_close_while_connecting(sockets: Sockets, stage: str) -> None:
 
 
 async def test_silence_before_the_namespace(sockets: Sockets) -> None:
-    """A server that dies in the handshake has refused nothing."""
+    """A server that stops answering in the handshake has not refused."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -537,13 +537,13 @@ async def test_silence_before_the_namespace(sockets: Sockets) -> None:
         await is_gone(server)
 
 
-# --- The token stays inside ------------------------------------------------------------------------
+# --- Secrecy of the token --------------------------------------------------------------------------
 
 
 async def test_token_search_would_find_one(
     session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The searches below find what aiohttp and the library say when the token is in their URL."""
+    """The searches below find the errors of aiohttp and the library if the URL has the token."""
 
     async def script(peer: Peer) -> None:
         await peer.read_request()
@@ -625,7 +625,7 @@ TELLTALES: dict[str, Script] = {
 async def test_token_in_no_error_and_no_log(
     sockets: Sockets, caplog: pytest.LogCaptureFixture, script: Script
 ) -> None:
-    """Whatever goes wrong in a connect, the token is in no exception and in no log record."""
+    """No exception and no log record contains the token, whatever fails."""
     caplog.set_level(logging.DEBUG)
     asyncio.get_running_loop().set_debug(True)
     timing = Timing(connect=0.4, close=0.2)
@@ -648,7 +648,7 @@ async def test_token_in_no_error_and_no_log(
     "payload", [b"", b"\x04hello", opening().encode(), b"\xff" * 1000]
 )
 async def test_binary_frame(sockets: Sockets, events: Events, payload: bytes) -> None:
-    """The same goes for binary frames: we asked for none."""
+    """Binary frames are counted as malformed, since we expect none."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         (await server.peer()).send_frame(BINARY, payload)
@@ -658,7 +658,7 @@ async def test_binary_frame(sockets: Sockets, events: Events, payload: bytes) ->
 
 
 async def test_fragmented_event(sockets: Sockets, events: Events) -> None:
-    """An event in several WebSocket frames, with a control frame between, is one event."""
+    """An event in several WebSocket frames with a control frame between them is one event."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         peer = await server.peer()
@@ -677,7 +677,7 @@ async def test_fragmented_event(sockets: Sockets, events: Events) -> None:
 async def test_websocket_protocol_error(
     sockets: Sockets, opcode: int, payload: bytes
 ) -> None:
-    """What breaks the WebSocket protocol itself ends the socket."""
+    """A violation of the WebSocket protocol closes the socket."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url, timing=QUICK)
         (await server.peer()).send_frame(opcode, payload)
@@ -686,7 +686,7 @@ async def test_websocket_protocol_error(
 
 
 async def test_large_frame(sockets: Sockets, events: Events) -> None:
-    """A frame of 2 MB is handed over whole."""
+    """A frame of 2 MB is dispatched completely."""
     text = "x" * 2_000_000
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
@@ -699,7 +699,7 @@ async def test_large_frame(sockets: Sockets, events: Events) -> None:
 async def test_frame_over_the_limit(
     sockets: Sockets, events: Events, shape: str
 ) -> None:
-    """A frame over the limit ends the socket, before it is taken in."""
+    """It closes the socket before it is read."""
     payload = b'42["response","' + b"x" * MAX_FRAME_SIZE + b'"]'
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url, timing=QUICK)
@@ -718,7 +718,7 @@ async def test_frame_over_the_limit(
 
 
 async def test_flood_lets_others_work(sockets: Sockets, events: Events) -> None:
-    """A server that talks without pause starves neither the pings nor the rest of the program."""
+    """A server that sends without pause starves neither the pings nor other tasks."""
     count = 20_000
     async with Raw(engine(0.05, 5)) as server:
         socket = await sockets.connect(server.url)
@@ -753,8 +753,8 @@ FLOODS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
-async def test_flood_without_a_meaning(sockets: Sockets, flood: bytes) -> None:
-    """Frames that mean nothing, at a rate that no server has, end the socket before many are read."""
+async def test_flood_of_meaningless_frames(sockets: Sockets, flood: bytes) -> None:
+    """They close the socket after a while, if no real server sends at such a rate."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         peer = await server.peer()
@@ -765,8 +765,8 @@ async def test_flood_without_a_meaning(sockets: Sockets, flood: bytes) -> None:
         await is_gone(server)
 
 
-async def test_frames_without_a_meaning_now_and_then(sockets: Sockets) -> None:
-    """A server that says what we do not know, at a rate that harms nobody, is served."""
+async def test_occasional_meaningless_frames(sockets: Sockets) -> None:
+    """Unknown frames at a harmless rate do not close the socket."""
     timing = Timing(nonsense_most=20, nonsense_window=0.05, ping_timeout_least=0.05)
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url, timing=timing)
@@ -783,7 +783,7 @@ async def test_frames_without_a_meaning_now_and_then(sockets: Sockets) -> None:
 
 
 async def test_pings_at_the_servers_interval(sockets: Sockets) -> None:
-    """The client pings every interval, whatever else goes on."""
+    """The client pings at every interval, whatever else happens."""
     times: list[float] = []
 
     async def script(peer: Peer) -> None:
@@ -806,7 +806,7 @@ async def test_pings_at_the_servers_interval(sockets: Sockets) -> None:
 
 @pytest.mark.parametrize("timeout", [0.1, 0.6], ids=["shorter", "longer"])
 async def test_server_that_stops_answering(sockets: Sockets, timeout: float) -> None:
-    """A dead server is known within pingInterval + pingTimeout, and no socket stays open."""
+    """It is noticed within pingInterval + pingTimeout, and no socket stays open."""
     interval = 0.3
     frozen = asyncio.Event()
 
@@ -838,7 +838,7 @@ async def test_server_that_stops_answering(sockets: Sockets, timeout: float) -> 
 
 @warped
 async def test_events_are_no_pongs() -> None:
-    """A server whose events pass and whose pongs do not come is lost in time: its input may be stuck."""
+    """A server that sends events but no pongs is lost, since it may not read."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -859,7 +859,7 @@ async def test_events_are_no_pongs() -> None:
 
 @warped
 async def test_pongs_that_stop() -> None:
-    """From the last pong on it takes no longer than pingInterval + pingTimeout."""
+    """After the last pong it takes at most pingInterval + pingTimeout."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -881,7 +881,7 @@ async def test_pongs_that_stop() -> None:
 
 @warped
 async def test_frame_that_never_ends() -> None:
-    """The clock of a ping stands still while a frame comes, but not for ever."""
+    """The ping timeout stops while a frame arrives, but not forever."""
     data = frame(TEXT, b'42["synchronization","' + b"x" * 100_000)
 
     async def script(peer: Peer) -> None:
@@ -903,8 +903,8 @@ async def test_frame_that_never_ends() -> None:
 
 
 @warped
-async def test_frames_that_end_let_the_clock_run() -> None:
-    """One large frame after the other, each with an end, prove no more than small ones."""
+async def test_large_frames_do_not_stop_the_timeout() -> None:
+    """One large frame after the other proves no more than small ones."""
     data = frame(TEXT, b'42["synchronization","' + b"x" * 1000 + b'"]')
 
     async def script(peer: Peer) -> None:
@@ -935,10 +935,8 @@ async def test_frames_that_end_let_the_clock_run() -> None:
     ],
 )
 @warped
-async def test_ping_times_that_make_no_sense(
-    changes: dict[str, float], dies_after: float
-) -> None:
-    """They are bounded, and counted: neither is a good server lost, nor a dead one kept for an hour."""
+async def test_invalid_ping_times(changes: dict[str, float], dies_after: float) -> None:
+    """They are bounded and counted, so that the client neither drops a good server nor keeps a dead one."""
     lives = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -947,7 +945,7 @@ async def test_ping_times_that_make_no_sense(
         peer.send(CONNECTED)
         for _ in range(2):
             assert await peer.receive() == (TEXT, b"2")
-            await asyncio.sleep(1)  # a slow line
+            await asyncio.sleep(1)  # A slow connection
             peer.send("3")
         lives.set()
         await peer.hold()
@@ -969,7 +967,7 @@ async def test_ping_times_that_make_no_sense(
 async def test_frame_that_takes_many_ping_periods(
     sockets: Sockets, events: Events
 ) -> None:
-    """While a frame trickles in, no pong can; the bytes prove life, and our pings go on."""
+    """No pong can arrive meanwhile, but the bytes show that the server is up, and pings go on."""
     payload = b'42["synchronization","' + b"x" * 300_000 + b'"]'
     data = frame(TEXT, payload)
     slices = 24
@@ -999,7 +997,7 @@ async def test_frame_that_takes_many_ping_periods(
 
 
 async def test_server_that_dies_within_a_frame(sockets: Sockets) -> None:
-    """A server that stops half-way through a frame is as dead as any."""
+    """A server that stops in the middle of a frame is lost like any other."""
     data = frame(TEXT, b"42" + b"x" * 1000)
 
     async def script(peer: Peer) -> None:
@@ -1018,7 +1016,7 @@ async def test_server_that_dies_within_a_frame(sockets: Sockets) -> None:
 
 
 async def test_own_stall_is_not_held_against_the_server(sockets: Sockets) -> None:
-    """When our own loop stood still with a ping under way, the server gets its time again."""
+    """After a stall of our own loop with a pending ping, the server gets its full time again."""
     asked = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -1044,7 +1042,7 @@ async def test_own_stall_is_not_held_against_the_server(sockets: Sockets) -> Non
 async def test_library_never_gives_up_an_idle_queue(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The library's own watch over an idle queue cannot end a socket, as after a stall of ours."""
+    """The library's timeout of an idle queue cannot close a socket after a stall of ours."""
     waits: list[float | None] = []
     wait_for = asyncio.wait_for
 
@@ -1061,7 +1059,7 @@ async def test_library_never_gives_up_an_idle_queue(
 
 
 async def test_probe_needs_its_own_pong(sockets: Sockets) -> None:
-    """Neither a pong that nobody asked for nor that of an older ping answers a probe."""
+    """Unexpected pongs and those of older pings do not answer a probe."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -1087,7 +1085,7 @@ async def test_probe_needs_its_own_pong(sockets: Sockets) -> None:
 
 
 async def test_one_probe_at_a_time(sockets: Sockets) -> None:
-    """Who asks while a ping is out gets the next one, together; one that was given up does no harm."""
+    """Callers during a ping share the next one; a canceled one does no harm."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -1126,7 +1124,7 @@ async def test_one_probe_at_a_time(sockets: Sockets) -> None:
 async def test_input_comes_before_the_answer_to_a_probe(
     sockets: Sockets, events: Events
 ) -> None:
-    """After a stall of ours, whatever lies in the socket is taken before a probe has its answer."""
+    """After a stall, everything in the socket's buffer is handled before a probe returns."""
     many = 30_000
 
     async def talk(peer: Peer) -> None:
@@ -1141,7 +1139,7 @@ async def test_input_comes_before_the_answer_to_a_probe(
         await socket.probe()
         early = asyncio.create_task(socket.probe())
         await eventually(lambda: peer.pings == 2)
-        # its pong is on its way; behind it, what is more than one read's worth
+        # The pong has been sent, followed by more than one read can take
         for number in range(many):
             peer.send(f'42["synchronization",{number}]')
         time.sleep(0.6)  # noqa: ASYNC251 - that is the point
@@ -1175,14 +1173,14 @@ async def test_probe_on_a_socket_that_is_lost(sockets: Sockets, end: str) -> Non
             await probe
 
 
-# --- Whatever may come -----------------------------------------------------------------------------
+# --- Random input ----------------------------------------------------------------------------------
 
 
 @RANDOM
 @settings(max_examples=300, database=None, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_open_packet(data: bytes) -> None:
-    """Whatever follows the `0`, it is an error of ours."""
+    """Any text after the `0` raises our own error, or is valid."""
 
     async def read() -> None:
         engine_client = EngineIO3(
@@ -1247,7 +1245,7 @@ ENDS: dict[str, tuple[Callable[[Peer], None], str]] = {
 async def test_end_of_a_live_socket(
     sockets: Sockets, end: Callable[[Peer], None], reason: str
 ) -> None:
-    """Each way in which a socket ends is told by a reason of its own, and nothing is left."""
+    """Each way of closing has its own reason, and nothing is left."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url, timing=QUICK)
         peer = await server.peer()
@@ -1261,7 +1259,7 @@ async def test_end_of_a_live_socket(
 
 
 async def test_waiting_for_the_end_can_be_given_up(sockets: Sockets) -> None:
-    """One who stops waiting does not end the wait of the others."""
+    """Canceling one waiter does not affect the others."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         first, second = (asyncio.create_task(socket.wait_closed()) for _ in range(2))
@@ -1275,7 +1273,7 @@ async def test_waiting_for_the_end_can_be_given_up(sockets: Sockets) -> None:
 
 
 async def test_polite_close(sockets: Sockets) -> None:
-    """A close says goodbye, is answered, and is quick."""
+    """A close sends the packets, is answered, and is quick."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         peer = await server.peer()
@@ -1290,7 +1288,7 @@ async def test_polite_close(sockets: Sockets) -> None:
 
 
 async def test_close_outlasts_the_loops(sockets: Sockets) -> None:
-    """When a close returns, nothing of the socket runs any more."""
+    """Nothing of the socket runs any more when a close returns."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         socket._client.engine.lose("for the test")
@@ -1301,7 +1299,7 @@ async def test_close_outlasts_the_loops(sockets: Sockets) -> None:
 
 
 async def test_close_many_times_at_once(sockets: Sockets) -> None:
-    """Whoever closes, and how often, changes nothing."""
+    """It does not matter how many tasks close the socket."""
     script, _ = silent_after_connect()
     async with Raw(script) as server:
         socket = await sockets.connect(server.url, timing=QUICK)
@@ -1310,7 +1308,7 @@ async def test_close_many_times_at_once(sockets: Sockets) -> None:
 
 
 async def test_close_while_the_server_closes(sockets: Sockets) -> None:
-    """Both sides at once, at every offset."""
+    """Both sides may close at the same time, with any offset."""
     async with Raw(engine()) as server:
         for steps in range(12):
             socket = await sockets.connect(server.url, timing=QUICK)
@@ -1327,7 +1325,7 @@ async def test_close_while_the_server_closes(sockets: Sockets) -> None:
 async def test_close_of_a_half_open_socket(
     any_sockets: Sockets, full: bool, tls: bool
 ) -> None:
-    """A close ends within 2 s, even when the server takes nothing any more."""
+    """A close ends within 2 s, even if the server does not read any more."""
     script, _ = silent_after_connect()
     async with Raw(script, server_tls() if tls else None) as server:
         socket = await any_sockets.connect(server.url)
@@ -1342,7 +1340,7 @@ async def test_close_of_a_half_open_socket(
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 async def test_loss_with_a_full_send_buffer(any_sockets: Sockets, tls: bool) -> None:
-    """A dead server is known in time, and its socket freed, even when nothing goes out."""
+    """A dead server is noticed in time and its socket freed, even if nothing can be sent."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -1360,10 +1358,10 @@ async def test_loss_with_a_full_send_buffer(any_sockets: Sockets, tls: bool) -> 
         await is_gone(server)
 
 
-async def test_close_whose_goodbye_hangs(
+async def test_close_without_an_answer(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A goodbye that never comes back is cut."""
+    """A close that is not answered is aborted."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url, timing=QUICK)
         monkeypatch.setattr(socket._client.engine.ws, "close", asyncio.Event().wait)
@@ -1378,7 +1376,7 @@ async def test_close_whose_goodbye_hangs(
 async def test_loop_that_fails(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    """A fault inside one of the socket's loops ends the socket, and is named, not raised."""
+    """An error in one of the socket's loops closes the socket, is logged, and is not raised."""
 
     async def fail(data: str) -> None:
         raise fault
@@ -1393,7 +1391,7 @@ async def test_loop_that_fails(
 
 
 async def test_close_cancelled(sockets: Sockets) -> None:
-    """A close that is itself cancelled still frees everything."""
+    """A canceled close still frees everything."""
     script, _ = silent_after_connect()
     async with Raw(script) as server:
         for steps in range(5):
@@ -1412,7 +1410,7 @@ async def test_close_cancelled(sockets: Sockets) -> None:
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 async def test_life_and_close(any_sockets: Sockets, events: Events, tls: bool) -> None:
-    """Over TLS all is as without."""
+    """With TLS everything works the same."""
     async with Raw(engine(0.1, 1), server_tls() if tls else None) as server:
         socket = await any_sockets.connect(server.url)
         peer = await server.peer()
@@ -1427,7 +1425,7 @@ async def test_life_and_close(any_sockets: Sockets, events: Events, tls: bool) -
 
 
 async def test_session_closed(sockets: Sockets) -> None:
-    """On a session that was closed, as when all shuts down, nothing connects."""
+    """Nothing connects with a closed session, as during a shutdown."""
     await sockets.session.close()
     with pytest.raises(CannotConnectError):
         await sockets.connect("http://127.0.0.1:1")
@@ -1436,13 +1434,13 @@ async def test_session_closed(sockets: Sockets) -> None:
 async def test_session_stays_open(
     session: aiohttp.ClientSession, events: Events
 ) -> None:
-    """The session belongs to the caller; the library's finalizer would close it."""
+    """The caller owns the session, which the library's finalizer would close."""
     sockets = Sockets(session, events)
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         await socket.close()
     finalizer = type(socket._client.engine).__del__
     assert finalizer is not engineio.AsyncClient.__del__
-    # on no running loop, the library's own closes the session
+    # Without a running loop, the library's finalizer closes the session
     await asyncio.to_thread(finalizer, socket._client.engine)
     assert not session.closed

@@ -1,4 +1,4 @@
-"""Connections over real sockets: outages of many homes at once, and what comes before it is expected."""
+"""Test connections over real sockets: outages of many homes, and events that come early."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -26,37 +26,37 @@ ACCOUNT = "11111111-aaaa-4bbb-8ccc-000000000001"
 
 
 class Home:
-    """A home with one connection, and what that told when."""
+    """A home with one connection, which records what it reports."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        """Make the connection."""
+        """Create the connection."""
         self.told: list[tuple[str, float]] = []
         self.connection = Connection(
             session, Zone(url), TOKEN, self, application="MetaApi", timing=Timing()
         )
 
     def connection_up(self, connection: Connection) -> None:
-        """Note it."""
+        """Record the call."""
         self.told.append(("up", now()))
 
     def connection_down(self, connection: Connection, reason: str) -> None:
-        """Note it."""
+        """Record the call."""
         self.told.append(("down", now()))
 
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
     ) -> None:
-        """Note it, and whether the connection was known to be open."""
+        """Record the call, and whether the connection was open."""
         assert connection.connected
         self.told.append((event["type"], now()))
 
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
-        """Note it."""
+        """Record the call."""
         self.told.append(("unauthorized", now()))
 
     @property
     def kinds(self) -> list[str]:
-        """Return what was told, in order."""
+        """Return the kinds of the records, in order."""
         return [kind for kind, _ in self.told]
 
 
@@ -64,7 +64,7 @@ class Home:
 async def homes(
     script: Script, count: int = 1
 ) -> AsyncIterator[tuple[list[Home], Proxy]]:
-    """Run homes behind one proxy in front of one server."""
+    """Run homes that share one proxy to one server."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(Raw(script))
         proxy = await stack.enter_async_context(Proxy(server.url))
@@ -85,29 +85,29 @@ async def refuse(proxy: Proxy) -> None:
 
 
 async def listen(proxy: Proxy) -> None:
-    """Take connections again."""
+    """Accept connections again."""
     await proxy.listen()
 
 
 async def drop_packets(proxy: Proxy) -> None:
-    """Let nothing through, on old connections and on new ones."""
+    """Drop all data, on old connections and new ones."""
     proxy.half_open()
     proxy.hang = True
 
 
 async def pass_packets(proxy: Proxy) -> None:
-    """Let through what comes from now on; what hung hangs on."""
+    """Relay new data; connections that hung stay that way."""
     proxy.hang = False
 
 
 async def fail(proxy: Proxy) -> None:
-    """Answer with the error of a proxy whose server is away."""
+    """Answer with the error of a proxy that cannot reach its server."""
     proxy.answer = Answer(502)
     proxy.drop()
 
 
 async def work(proxy: Proxy) -> None:
-    """Leave answers to the server."""
+    """Relay answers of the server."""
     proxy.answer = None
 
 
@@ -127,11 +127,11 @@ OUTAGES: dict[str, tuple[Act, Act]] = {
 @pytest.mark.parametrize("kind", OUTAGES)
 @warped
 async def test_outage(kind: str, lasts: float, within: float, apart: float) -> None:
-    """All homes are back 10 s after a short outage and 35 s after any, and not all at once."""
+    """All homes are back 10 s after a short outage and 35 s after any other, and not all at once."""
     random.seed(kind)
     start, end = OUTAGES[kind]
     if kind == "packets dropped":
-        # a connect that hung to the end has 10 s, and a little jitter
+        # A connect that hung until the end takes 10 s, plus some jitter
         within = max(within, 12)
     async with homes(engine(25, 5), HOMES) as (made, proxy):
         await eventually(lambda: all(home.connection.connected for home in made))
@@ -158,7 +158,7 @@ async def test_outage(kind: str, lasts: float, within: float, apart: float) -> N
 @pytest.mark.parametrize("status", [403, 404, 429])
 @warped
 async def test_permanent_refusal(status: int) -> None:
-    """25 attempts in the first hour, 12 in the later ones; one that passes is over within a floor."""
+    """There are 25 attempts in the first hour and 12 in later ones; a short one is over within a floor."""
     async with homes(engine()) as ((home,), proxy):
         await eventually(lambda: home.connection.connected)
         proxy.answer = Answer(status)
@@ -179,7 +179,7 @@ async def test_permanent_refusal(status: int) -> None:
 
 @warped
 async def test_refusal_that_passes_at_once() -> None:
-    """A gateway that says 404 or 429 for some seconds costs no more than these seconds."""
+    """If a gateway answers 404 or 429 for some seconds, only these seconds are lost."""
     async with homes(engine()) as ((home,), proxy):
         await eventually(lambda: home.connection.connected)
         await asyncio.sleep(100)
@@ -191,8 +191,8 @@ async def test_refusal_that_passes_at_once() -> None:
 
 
 @warped
-async def test_a_person_wakes_a_back_off() -> None:
-    """Who presses Reconnect after an hour without a server need not wait for the pause."""
+async def test_wake_ends_the_back_off() -> None:
+    """A press after an hour without a server does not wait for the pause."""
     async with homes(engine()) as ((home,), proxy):
         await eventually(lambda: home.connection.connected)
         await refuse(proxy)
@@ -203,8 +203,8 @@ async def test_a_person_wakes_a_back_off() -> None:
 
 
 @warped
-async def test_a_person_who_insists_does_not_hold_a_slow_server_off() -> None:
-    """The `40` takes 12 s, and an automation asks every 6 s: it may start one connect anew, not each."""
+async def test_repeated_wakes_do_not_lock_out_a_slow_server() -> None:
+    """The `40` takes 12 s and an automation asks every 6 s: only one connect is restarted."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -227,7 +227,7 @@ def synchronization(kind: str, **fields: Any) -> str:
 
 
 def at_once(*frames: str) -> Script:
-    """Return the script of a server that says all in one segment, and then serves."""
+    """Return the script of a server that sends everything in one segment, and then serves."""
 
     async def script(peer: Peer) -> None:
         await upgrade(peer)
@@ -243,7 +243,7 @@ def at_once(*frames: str) -> Script:
 @pytest.mark.parametrize("before", [0, 1, 3])
 @warped
 async def test_events_that_come_with_the_namespace(before: int) -> None:
-    """Events in the segment of the `40`, or even before it, are told after the socket, in order."""
+    """Events in the segment of the `40`, or before it, are reported after the socket, in order."""
     events = [synchronization(f"e{number}") for number in range(6)]
     script = at_once(opening(), *events[:before], CONNECTED, *events[before:])
     async with homes(script) as ((home,), _):
@@ -253,7 +253,7 @@ async def test_events_that_come_with_the_namespace(before: int) -> None:
 
 @warped
 async def test_events_that_come_with_the_end() -> None:
-    """Those of a socket that ends in the same segment are told by nobody."""
+    """Events of a socket that closes in the same segment are not reported."""
     script = at_once(opening(), CONNECTED, synchronization("e"), "1")
     async with homes(script) as ((home,), _):
         await asyncio.sleep(3)
@@ -275,7 +275,7 @@ async def test_events_before_a_namespace_are_bounded() -> None:
 @pytest.mark.parametrize("foreign", [True, False])
 @warped
 async def test_authenticated_of_a_foreign_session(foreign: bool) -> None:
-    """One in the same segment as the `40` shows no terminal on; ours a moment later does."""
+    """Such an event in the segment of the `40` does not show a terminal; ours later does."""
     script = at_once(
         opening(), CONNECTED, synchronization("authenticated", sessionId="x" * 32)
     )

@@ -1,4 +1,4 @@
-"""Which account is on which socket: room, locks, who still needs one; and whether the link is up."""
+"""Test the pool: which account is on which socket, locks, and whether the link is up."""
 
 import asyncio
 from math import inf
@@ -24,15 +24,15 @@ class FakeConnection:
         self.started = 0
 
     def start(self) -> None:
-        """Count."""
+        """Count the call."""
         self.started += 1
 
 
 class Bench:
-    """Sockets, and the connections they made."""
+    """A pool, and the connections that it created."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without connections."""
         self.made: list[FakeConnection] = []
         self.sockets = Pool[tuple[str, str]](self._make)
 
@@ -41,19 +41,19 @@ class Bench:
         return cast(Connection, self.made[-1])
 
     def take(self, account_id: str, zone: Zone = LONDON, now: float = 0.0) -> Any:
-        """Put an account on a socket and return that."""
+        """Put an account on a connection and return it."""
         route = (account_id.upper(), zone.name)
         return self.sockets.take(zone, account_id, route, now)
 
 
 @pytest.fixture
 def bench() -> Bench:
-    """Return an empty bench."""
+    """Return an empty pool."""
     return Bench()
 
 
 def test_accounts_of_a_zone_share_a_socket(bench: Bench) -> None:
-    """Which is started once; another zone has its own."""
+    """It is started once; another zone has its own."""
     one = bench.take("a")
     assert bench.take("b") is one
     assert bench.take("a", OTHER) is not one
@@ -66,7 +66,7 @@ def test_accounts_of_a_zone_share_a_socket(bench: Bench) -> None:
 
 
 def test_a_socket_holds_a_hundred(bench: Bench) -> None:
-    """The next one gets another, and a place that came free is used again."""
+    """The next account gets another socket, and a free place is used again."""
     assert ACCOUNTS_PER_SOCKET == 100
     for number in range(100):
         bench.take(str(number))
@@ -80,12 +80,12 @@ def test_a_socket_holds_a_hundred(bench: Bench) -> None:
 
 
 def test_an_account_is_on_a_socket_once(bench: Bench) -> None:
-    """Twice the same id in a zone takes two sockets."""
+    """The same id twice in a zone takes two sockets."""
     assert bench.take("a") is not bench.take("a")
 
 
 def test_a_locked_socket_takes_nobody_until_its_time(bench: Bench) -> None:
-    """The server had enough of us there."""
+    """A locked socket takes no further accounts, since its server has reached a limit."""
     one = bench.take("a", now=0.0)
     bench.sockets.lock(one, 10.0)
     assert bench.take("b", now=9.9) is not one
@@ -94,8 +94,8 @@ def test_a_locked_socket_takes_nobody_until_its_time(bench: Bench) -> None:
     assert bench.take("d", now=10.0) is one
 
 
-def test_a_socket_nobody_needs_is_named(bench: Bench) -> None:
-    """With its last account; what is forgotten stays so."""
+def test_unused_socket_is_returned(bench: Bench) -> None:
+    """It is returned with its last account, and forgotten afterwards."""
     one = bench.take("a")
     bench.take("b")
     bench.sockets.lock(one, 10.0)
@@ -119,7 +119,7 @@ def test_any_open(bench: Bench) -> None:
 
 
 def test_clear(bench: Bench) -> None:
-    """All are returned, and none is known any more."""
+    """All sockets are returned, and none is known any more."""
     bench.take("a")
     bench.take("a", OTHER)
     assert bench.sockets.clear() == bench.made
@@ -131,10 +131,10 @@ def test_clear(bench: Bench) -> None:
 
 
 class LinkBench:
-    """A link with one socket, and what its listener was told."""
+    """A link with one socket, and the reports to its listener."""
 
     def __init__(self) -> None:
-        """Start with a socket that is needed and not open, at 0 s."""
+        """Start at 0 s with a socket that is needed and not open."""
         self.sockets = Pool[tuple[str, str]](
             lambda zone: cast(Connection, FakeConnection(zone))
         )
@@ -155,7 +155,7 @@ class LinkBench:
         self.show(now)
 
     def show(self, now: float, *, token_refused: bool = False) -> None:
-        """Look at it."""
+        """Update what the link shows."""
         self.link.show(now, token_refused=token_refused)
 
 
@@ -166,7 +166,7 @@ async def link_bench() -> LinkBench:
 
 
 async def test_nothing_is_decided_before_its_time(link_bench: LinkBench) -> None:
-    """A server that is away from the start shows after a minute, counted from the first account."""
+    """A server that is down from the start shows after a minute, counted from the first account."""
     assert link_bench.link.deadline == 60.0
     link_bench.link.expect_socket(30.0)
     link_bench.show(59.9)
@@ -177,7 +177,7 @@ async def test_nothing_is_decided_before_its_time(link_bench: LinkBench) -> None
 
 
 async def test_up_with_a_socket_down_a_minute_after_it(link_bench: LinkBench) -> None:
-    """A short loss is none; each change is told once."""
+    """A short loss is ignored; each change is reported once."""
     link_bench.open(10.0)
     link_bench.show(11.0)
     assert link_bench.link.deadline == inf
@@ -194,7 +194,7 @@ async def test_up_with_a_socket_down_a_minute_after_it(link_bench: LinkBench) ->
 
 
 async def test_one_open_socket_is_enough(link_bench: LinkBench) -> None:
-    """Patience runs out only after the last one."""
+    """The minute starts after the loss of the last socket."""
     link_bench.open(10.0)
     other = link_bench.sockets.take(LONDON, "a", ("A", "again"), 10.0)
     cast(FakeConnection, other).connected = True
@@ -205,7 +205,7 @@ async def test_one_open_socket_is_enough(link_bench: LinkBench) -> None:
 
 
 async def test_no_socket_is_needed(link_bench: LinkBench) -> None:
-    """The last account is gone, and with it the question."""
+    """Without accounts the link has no state."""
     link_bench.open(10.0)
     link_bench.sockets.release(link_bench.connection, "a")
     link_bench.link.socket_down(20.0)
@@ -215,17 +215,17 @@ async def test_no_socket_is_needed(link_bench: LinkBench) -> None:
     assert link_bench.told == [True, None]
 
 
-async def test_a_refused_token_is_told_whatever_was_shown(
+async def test_a_refused_token_is_always_reported(
     link_bench: LinkBench,
 ) -> None:
-    """Even of a link that was down already: listeners ask for another reason."""
+    """Even if the link was down already, since listeners need the other reason."""
     link_bench.show(60.0)
     link_bench.show(61.0, token_refused=True)
     assert link_bench.told == [False, False]
 
 
 async def test_the_next_socket_can_be_awaited(link_bench: LinkBench) -> None:
-    """One that is open already is not the next."""
+    """A socket that is open already is not the next one."""
     link_bench.open(10.0)
     waiting = asyncio.create_task(link_bench.link.next_socket())
     await asyncio.sleep(0)

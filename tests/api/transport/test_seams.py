@@ -1,4 +1,4 @@
-"""What the two dialects lean on in the libraries below, beyond what those promise."""
+"""Test the private names of the libraries that the two dialects use."""
 
 import ast
 import asyncio
@@ -48,12 +48,12 @@ UNDOCUMENTED = {
 
 
 def is_private(name: str) -> bool:
-    """Return whether a name is somebody's own."""
+    """Return whether a name is private."""
     return name.startswith("_") and not name.startswith("__")
 
 
 def foreign_names(source: str, library: set[str]) -> set[str]:
-    """Return the private names of others that a module reads, writes, calls or overrides."""
+    """Return the private names of other modules that a module reads, writes, calls or overrides."""
     nodes = list(ast.walk(ast.parse(source)))
     functions = {
         node.name
@@ -73,8 +73,8 @@ def foreign_names(source: str, library: set[str]) -> set[str]:
     return {name for name in inherited | of_others if is_private(name)}
 
 
-def test_private_seams() -> None:
-    """The libraries still have each private name the socket leans on, and it leans on no other."""
+def test_private_names() -> None:
+    """The libraries still have every private name that the dialects use."""
     for (owner, name), signature in PRIVATE_SEAMS.items():
         assert str(inspect.signature(getattr(owner, name))) == signature, name
 
@@ -101,8 +101,8 @@ def test_private_seams() -> None:
     assert found == known
 
 
-def test_private_seams_would_be_seen() -> None:
-    """The search above finds a name that is read, written, called, overridden or kept by chance."""
+def test_private_names_are_found() -> None:
+    """The search finds names that are read, written, called, overridden or redefined."""
     source = """
 class Mine(Theirs):
     def __init__(self):
@@ -126,7 +126,7 @@ class Mine(Theirs):
 
 
 async def test_private_attributes(sockets: Sockets) -> None:
-    """What the socket reads and writes in aiohttp is there, and of the kind it takes it for."""
+    """The attributes of aiohttp that the socket uses exist with the expected types."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         response = socket._client.engine.ws._response
@@ -139,7 +139,7 @@ async def test_private_attributes(sockets: Sockets) -> None:
 
 
 def test_packet_numbers() -> None:
-    """The libraries number packets as this revision of the protocol does."""
+    """The libraries have the packet numbers of this protocol revision."""
     assert (engineio.packet.PING, engineio.packet.PONG) == (2, 3)
     numbers = [
         getattr(socketio.packet, name)

@@ -1,4 +1,4 @@
-"""The socket's dialect of Socket.IO against a server written by hand."""
+"""Test the Socket.IO dialect with a hand-written server."""
 
 import asyncio
 from functools import partial
@@ -61,7 +61,7 @@ async def test_client_sends_no_connect_packet(sockets: Sockets) -> None:
     ],
 )
 async def test_refused_by_a_packet(sockets: Sockets, said: str, told: str) -> None:
-    """A refusal inside the socket ends the connect at once, in words that say why."""
+    """An error packet ends the connect at once, with its reason."""
     async with Raw(saying(opening(), said)) as server:
         start = now()
         with pytest.raises(HandshakeEndedError, match=told):
@@ -71,7 +71,7 @@ async def test_refused_by_a_packet(sockets: Sockets, said: str, told: str) -> No
 
 
 async def test_not_connected_before_the_namespace(sockets: Sockets) -> None:
-    """An open socket without its namespace takes no request."""
+    """A socket without its namespace sends no request."""
     script, _ = stuck("opened")
     async with Raw(script) as server:
         socket = sockets.make(timing=QUICK)
@@ -93,10 +93,8 @@ async def test_not_connected_before_the_namespace(sockets: Sockets) -> None:
         await socket.emit("request", {})
 
 
-async def test_handler_may_be_told_before_connect_returns(
-    sockets: Sockets, events: Events
-) -> None:
-    """What follows the `40` in the same breath is not lost."""
+async def test_event_before_connect_returns(sockets: Sockets, events: Events) -> None:
+    """An event in the segment of the `40` is not lost."""
     script = saying(opening(), CONNECTED, '42["response",{}]')
     async with Raw(script) as server:
         socket = await sockets.connect(server.url)
@@ -155,7 +153,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED.keys())
 async def test_malformed_frame(sockets: Sockets, events: Events, text: str) -> None:
-    """A frame that is none is counted and ignored, and the socket lives on."""
+    """It is counted and ignored, and the socket stays open."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         peer = await server.peer()
@@ -172,7 +170,7 @@ async def test_malformed_frame(sockets: Sockets, events: Events, text: str) -> N
 
 @pytest.mark.parametrize("text", [CONNECTED, '40{"sid":"x"}', "40/", "6"])
 async def test_harmless_frame(sockets: Sockets, events: Events, text: str) -> None:
-    """What a server may say, and what means nothing to us, is not counted as a fault."""
+    """Valid frames that we do not use are not counted as malformed."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         (await server.peer()).send(text)
@@ -200,7 +198,7 @@ async def test_harmless_frame(sockets: Sockets, events: Events, text: str) -> No
 async def test_event(
     sockets: Sockets, events: Events, text: str, event: tuple[str, Any]
 ) -> None:
-    """An event arrives with its first argument, as it came."""
+    """An event arrives with its first argument, unchanged."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         (await server.peer()).send(text)
@@ -211,7 +209,7 @@ async def test_event(
 
 
 async def test_huge_number(sockets: Sockets) -> None:
-    """A number that no machine word holds costs nothing but itself."""
+    """A number that does not fit into a machine word only affects its own frame."""
     async with Raw(engine()) as server:
         socket = await sockets.connect(server.url)
         (await server.peer()).send(f'42["response",{"9" * 5000}]')
@@ -223,7 +221,7 @@ async def test_huge_number(sockets: Sockets) -> None:
 async def test_handler_that_fails(
     sockets: Sockets, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A handler that raises is told of in the log; the socket lives on."""
+    """The error is logged, and the socket stays open."""
     taken = []
 
     def fail(name: str, argument: Any) -> None:
@@ -248,7 +246,7 @@ async def test_handler_that_fails(
     caplog.clear()
 
 
-# --- Whatever may come -----------------------------------------------------------------------------
+# --- Random input ----------------------------------------------------------------------------------
 
 
 @RANDOM
@@ -262,7 +260,7 @@ async def test_handler_that_fails(
     ids=["texts", "lists as events", "arguments"],
 )
 async def test_any_frame(sockets: Sockets, strategy: st.SearchStrategy[str]) -> None:
-    """Whatever a server says short of goodbye, the socket lives, and nobody is told but the counter."""
+    """Any frame that does not close the socket is only counted."""
     texts = drawn(strategy)
     assert len(texts) >= 200
     async with Raw(engine(0.2, 20)) as server:
@@ -281,7 +279,7 @@ async def test_any_frame(sockets: Sockets, strategy: st.SearchStrategy[str]) -> 
 @settings(max_examples=300, database=None, deadline=None)
 @given(TEXTS | st.lists(JSON).map(json.dumps))
 def test_any_event(text: str) -> None:
-    """Whatever follows `42`, it is an event or is counted."""
+    """Any text after `42` is an event, or is counted."""
     taken: list[tuple[str, Any]] = []
     socket = Socket(
         cast(Any, None),
@@ -298,7 +296,7 @@ def test_any_event(text: str) -> None:
 
 
 async def test_error_packet_with_a_full_send_buffer(sockets: Sockets) -> None:
-    """A server that refuses and reads no more leaves no half-dead socket."""
+    """A server that refuses and stops reading leaves no socket open."""
     script, _ = silent_after_connect()
     async with Raw(script) as server:
         socket = await sockets.connect(server.url)
@@ -310,10 +308,10 @@ async def test_error_packet_with_a_full_send_buffer(sockets: Sockets) -> None:
         assert now() - start < SLACK
 
 
-async def test_token_in_no_log_of_a_whole_life(
+async def test_no_log_contains_the_token(
     sockets: Sockets, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A socket that connects, works, fails in its handler and is lost logs no token."""
+    """Neither connecting, working, a failing handler nor a loss logs the token."""
     caplog.set_level(logging.DEBUG)
 
     def fail(name: str, argument: Any) -> None:
