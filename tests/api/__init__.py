@@ -1,1 +1,1 @@
-"""Tests of the client, which load it without Home Assistant."""
+"""Tests of the client, without Home Assistant."""

@@ -1,4 +1,4 @@
-"""Load the client without Home Assistant, as the top-level package `api`; count what was made up."""
+"""Load the client without Home Assistant, as the top-level package `api`; count fuzzing examples."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from .transport.fakes import fake  # noqa: E402, F401 - a fixture
 
 @dataclass
 class Fuzzed:
-    """How much nonsense the client was fed."""
+    """The numbers of examples in this session."""
 
     wanted: int
     examples: int = 0
@@ -40,7 +40,7 @@ FUZZED = pytest.StashKey[Fuzzed]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a person ask for more."""
+    """Add the options."""
     parser.getgroup("fuzz").addoption(
         "--examples",
         type=int,
@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def fuzzed(request: pytest.FixtureRequest) -> Fuzzed:
-    """Return what this session counts."""
+    """Return the counter of this session."""
     config = request.config
     return config.stash.setdefault(FUZZED, Fuzzed(config.getoption("--examples")))
 
@@ -59,7 +59,7 @@ def fuzzed(request: pytest.FixtureRequest) -> Fuzzed:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say how much it was."""
+    """Print the numbers of examples."""
     if fuzzed := config.stash.get(FUZZED, None):
         terminalreporter.write_line(
             f"fuzz: {fuzzed.examples} examples with {fuzzed.frames} frames,"

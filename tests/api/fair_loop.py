@@ -17,7 +17,7 @@ from typing import Any, override
 import pytest
 
 _LATE = 0.05
-"""What lasts longer than this, in seconds, and longer than was asked for, is no work of a test."""
+"""Seconds; a longer delay than this, beyond the requested one, is caused by the machine."""
 
 
 class _Selector(selectors.DefaultSelector):

@@ -1,4 +1,4 @@
-"""What tests on real sockets share: fixtures, waiting, and a look at what is left behind."""
+"""Support for tests with real sockets: fixtures, waiting, and checks for leaks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,27 +19,27 @@ import pytest
 import pytest_socket
 
 PATIENCE = 10.0
-"""A condition that takes longer than this, in seconds, never comes."""
+"""Seconds to wait for a condition."""
 
 TOKEN = "eyJhbGciOiJub25lIn0.eyJfaWQiOiJvd25lciJ9.c2VjcmV0LXNpZ25hdHVyZQ"
 
 LOOPBACK = Timing(ping_timeout_least=0.05)
-"""The pauses of the client, but servers of tests may be quick."""
+"""The client's timing, except that servers of tests may be faster."""
 
 REFUSED_TLS = "Error on transport creation for incoming connection"
-"""What a loop in debug mode says of a server, here a test's, whose certificate was refused."""
+"""What a loop in debug mode logs about a server, here a test's, whose certificate was refused."""
 
 STRICT = [
     pytest.mark.filterwarnings("error::ResourceWarning"),
     pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
 ]
-"""Marks of a module in which what is not closed fails the test that forgot it."""
+"""Marks of a module in which a test fails if it does not close its resources."""
 
 OURS = ("metaapi", "socketio", "engineio", "aiohttp")
 
 
 async def eventually[T](condition: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Wait until a condition holds, and return what it gave."""
+    """Wait until a condition is true, and return its value."""
     deadline = asyncio.get_running_loop().time() + patience
     while not (found := condition()):
         if asyncio.get_running_loop().time() > deadline:
@@ -51,15 +51,15 @@ async def eventually[T](condition: Callable[[], T], patience: float = PATIENCE) 
 
 
 def _source(condition: Callable[[], Any]) -> str:
-    """Return where a condition stands."""
+    """Return the location of a condition."""
     code = condition.__code__
     return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def own_connections() -> dict[str, tuple[int, int]]:
-    """Return this process's TCP connections, as the operating system knows them.
+    """Return this process's TCP connections from the operating system.
 
-    Key: the socket's inode; value: local and remote port. Listening sockets are left out.
+    The key is the socket's inode, the value its local and remote port. Listening sockets are excluded.
     """
     inodes = set()
     for entry in Path("/proc/self/fd").iterdir():
@@ -81,7 +81,7 @@ def connections_to(port: int) -> list[str]:
 
 
 def find_leaks(secret: str, error: BaseException) -> list[str]:
-    """Return every place in an exception, and in all that hang on it, where a secret stands."""
+    """Return every place with a secret in an exception and in everything attached to it."""
     found = []
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
@@ -109,7 +109,7 @@ def find_leaks(secret: str, error: BaseException) -> list[str]:
 
 
 def find_logged(secret: str, records: list[logging.LogRecord]) -> list[str]:
-    """Return every log record that holds a secret: message, arguments or traceback."""
+    """Return every log record with a secret in its message, arguments or traceback."""
     found = []
     for record in records:
         texts = [
@@ -130,24 +130,24 @@ def find_logged(secret: str, records: list[logging.LogRecord]) -> list[str]:
 
 
 class Events(list[tuple[str, Any]]):
-    """What a socket handed over, as it came."""
+    """The events that a socket passed on."""
 
     def __call__(self, name: str, argument: Any) -> None:
-        """Take an event."""
+        """Record an event."""
         self.append((name, argument))
 
 
 class Sockets:
-    """Make sockets; all of them are closed when the test ends."""
+    """Creates sockets, which are closed at the end of the test."""
 
     def __init__(self, session: aiohttp.ClientSession, events: Events) -> None:
-        """Start with none."""
+        """Start without sockets."""
         self.session = session
         self.events = events
         self.made: list[Socket] = []
 
     def make(self, **options: Any) -> Socket:
-        """Make a socket that is not connected; `timing` and `redact` as for `Socket`."""
+        """Create a socket that is not connected; `timing` and `redact` are those of `Socket`."""
         timing = options.pop("timing", LOOPBACK)
         on_event = options.pop("on_event", self.events)
         socket = Socket(
@@ -157,13 +157,13 @@ class Sockets:
         return socket
 
     async def connect(self, url: str, token: str = TOKEN, **options: Any) -> Socket:
-        """Make a socket and connect it as the client does."""
+        """Create a socket and connect it as the client does."""
         socket = self.make(**options)
         await socket.connect(url, socket_params(token, "0.5"), socket_headers("0.5"))
         return socket
 
     async def close(self) -> None:
-        """Close all, and let go of them, so that what they forgot to close shows."""
+        """Close all sockets and release them, so that leaks are found."""
         for socket in self.made:
             await socket.close()
         self.made.clear()
@@ -171,16 +171,16 @@ class Sockets:
 
 @pytest.fixture(autouse=True)
 def loopback() -> None:
-    """Allow connections to this machine, which Home Assistant's plugin forbids, and no others."""
+    """Allow connections to this machine only, which Home Assistant's plugin forbids."""
     pytest_socket.enable_socket()
     pytest_socket.socket_allow_hosts(["127.0.0.1"])
 
 
 @pytest.fixture
 async def nothing_left(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Fail a test that leaves tasks, sockets, faults that nobody took, or worrying log records.
+    """Fail a test that leaves tasks, sockets, unhandled errors, or warnings in the log.
 
-    A test that expects such records looks at them and then clears `caplog`.
+    A test that expects warnings checks them and then clears `caplog`.
     """
     loop = asyncio.get_running_loop()
     faults: list[str] = []
@@ -218,14 +218,14 @@ async def nothing_left(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def session(nothing_left: None) -> AsyncIterator[aiohttp.ClientSession]:
-    """Return an HTTP session; nothing that a test starts on it may outlive it."""
+    """Return an HTTP session; check that nothing on it outlives the test."""
     async with aiohttp.ClientSession() as client_session:
         yield client_session
 
 
 @pytest.fixture
 def events() -> Events:
-    """Return what the sockets handed over."""
+    """Return the events of the sockets."""
     return Events()
 
 
@@ -233,7 +233,7 @@ def events() -> Events:
 async def sockets(
     session: aiohttp.ClientSession, events: Events
 ) -> AsyncIterator[Sockets]:
-    """Make sockets."""
+    """Return the factory of sockets."""
     made = Sockets(session, events)
     yield made
     await made.close()

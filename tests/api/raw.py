@@ -1,4 +1,4 @@
-"""A WebSocket server written by hand, so that it can do wrong what no library would."""
+"""A hand-written WebSocket server, which can violate the protocol as no library would."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ CONNECTED = "40"
 
 
 def opening(interval: float = 25.0, timeout: float = 5.0, **changes: Any) -> str:
-    """Return an open packet; a change to None takes a field out."""
+    """Return an open packet; None removes a field."""
     fields = {
         "sid": "abc",
         "upgrades": [],
@@ -32,12 +32,12 @@ def opening(interval: float = 25.0, timeout: float = 5.0, **changes: Any) -> str
 
 
 class Peer:
-    """The server's side of one connection."""
+    """The server's side of a connection."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Take a connection."""
+        """Store a connection."""
         self.reader = reader
         self.writer = writer
         self.target = ""
@@ -106,7 +106,7 @@ class Peer:
         )
 
     async def serve(self, *, pong: bool = True) -> None:
-        """Answer pings and keep the other texts, until the client is gone."""
+        """Answer pings and keep other texts, until the client has left."""
         while True:
             opcode, payload = await self.receive()
             if opcode == TEXT:
@@ -121,18 +121,18 @@ class Peer:
 
     @property
     def pings(self) -> int:
-        """Return how many pings arrived."""
+        """Return how many pings were received."""
         return self.texts.count("2")
 
     async def hold(self) -> None:
-        """Neither read nor write any more: what a frozen server does."""
+        """Stop reading and writing, as a frozen server does."""
         transport = self.writer.transport
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
         await asyncio.Event().wait()
 
     def reset(self) -> None:
-        """Cut the connection without a goodbye."""
+        """Abort the connection."""
         self.writer.transport.abort()
 
 
@@ -155,7 +155,7 @@ class Raw:
     """A server that runs a script with each client."""
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
-        """Prepare a server on a free loopback port."""
+        """Create a server for a free loopback port."""
         self._script = script
         self._tls = tls
         self._tasks: list[asyncio.Task[None]] = []
@@ -163,7 +163,7 @@ class Raw:
         self.peers: list[Peer] = []
         self.port = 0
         self.stage = ""
-        """Where a script is, if it says so."""
+        """The stage of a script, if it sets one."""
 
     @property
     def url(self) -> str:
@@ -171,14 +171,14 @@ class Raw:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def peer(self, number: int = 1) -> Peer:
-        """Return a client's connection, once it came."""
+        """Return a client's connection, once it is there."""
         await eventually(lambda: len(self.peers) >= number)
         return self.peers[number - 1]
 
     async def __aenter__(self) -> Self:
-        """Listen."""
+        """Start listening."""
         listener = socket.socket(proto=socket.IPPROTO_TCP)
-        # small, so that a client's send buffer is soon full
+        # Small, so that a client's send buffer is soon full
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         listener.bind(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -188,7 +188,7 @@ class Raw:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Cut what is left, and stop listening."""
+        """Abort the open connections, and stop listening."""
         assert self._server is not None
         self._server.close()
         for task in self._tasks:
@@ -201,7 +201,7 @@ class Raw:
     async def _run(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Run the script with a client, then hang up."""
+        """Run the script with a client, then close the connection."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.append(task)
@@ -218,7 +218,7 @@ class Raw:
 
 
 async def upgrade(peer: Peer) -> None:
-    """Take the upgrade request and switch."""
+    """Read the upgrade request and answer it."""
     await peer.read_request()
     peer.switch()
 

@@ -1,4 +1,4 @@
-"""MetaApi's servers played by hand: a test says what is answered when, on a clock that leaps."""
+"""Scripted MetaApi servers: a test defines the answers and their times, on a `WarpLoop`."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ type Answer = Callable[[Request], None]
 
 @dataclass
 class Request:
-    """What a client asked for."""
+    """A client's request."""
 
     when: float
     """Seconds since the start of the script."""
@@ -67,7 +67,7 @@ def refuse(error: str, **fields: Any) -> Answer:
 
 
 def later(seconds: float, answer: Answer) -> Answer:
-    """Answer after some time."""
+    """Answer after some seconds."""
 
     def wait(request: Request) -> None:
         current_loop().call_later(seconds, answer, request)
@@ -76,13 +76,13 @@ def later(seconds: float, answer: Answer) -> Answer:
 
 
 class Script:
-    """Zones a and b of a region, and the server of the seed page, which is called global."""
+    """Zones a and b of a region, and the seed page's server, which is called global."""
 
     def __init__(self) -> None:
-        """Accept subscribes, and ignore everything else."""
+        """Accept subscribes, and ignore all other requests."""
         self.requests: list[Request] = []
         self.answers: dict[tuple[str, str], Answer] = {}
-        """By zone and type of request; what is missing is ignored, except `subscribe`."""
+        """Answers by zone and type of request; other requests are ignored, except `subscribe`."""
         self.pings: Counter[str] = Counter()
         self.servers = {zone: Raw(self._serve(zone)) for zone in ("a", "b", "global")}
         self.shown: list[tuple[float, bool | str | None]] = []
@@ -92,7 +92,7 @@ class Script:
 
     @property
     def now(self) -> float:
-        """Return how many seconds have passed."""
+        """Return the seconds since the start."""
         return current_loop().time() - self.started
 
     def _serve(self, zone: str) -> Callable[[Peer], Any]:
@@ -117,7 +117,7 @@ class Script:
         return serve
 
     def asked(self, kind: str) -> list[tuple[str, float]]:
-        """Return where and when something was asked for, to a tenth of a second."""
+        """Return the places and the times of a type of request, to a tenth of a second."""
         return [
             (each.zone, round(each.when, 1))
             for each in self.requests
@@ -125,29 +125,29 @@ class Script:
         ]
 
     def emit(self, zone: str, kind: str, **fields: Any) -> None:
-        """Push an event about the account."""
+        """Send an event of the account."""
         event = {"type": kind, "accountId": ACCOUNT, **fields}
         self._peers[zone].send(f'42["synchronization",{json.dumps(event)}]')
 
     def show(self, zone: str, kind: str, host: str = HOST, **fields: Any) -> None:
-        """Push an event about the account as today's servers do."""
+        """Send an event of the account as current servers do."""
         instance = {"a": 0, "b": 1}.get(zone)
         if instance is not None:
             fields["instanceIndex"] = instance
         self.emit(zone, kind, host=host, **fields)
 
     def status(self, zone: str = "a", host: str = HOST) -> None:
-        """Push the sign of life of a terminal that is well."""
+        """Send the status of a terminal that is up."""
         self.show(zone, "status", host, connected=True, authenticated=True)
 
     def at(
         self, when: float, act: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> None:
-        """Do something at a moment of the script."""
+        """Call a function at a time of the script."""
         current_loop().call_at(self.started + when, lambda: act(*args, **kwargs))
 
     def cut(self, zone: str) -> None:
-        """Reset the connection of a zone."""
+        """Reset the connections of a zone."""
         self._peers[zone].reset()
 
     def add(self) -> None:

@@ -1,4 +1,4 @@
-"""A monitor under test, against the simulator, with every pause compressed."""
+"""Support for tests of the monitor with the simulator, with a shortened timing."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -52,7 +52,7 @@ FAST = Timing(
     sweep=0.01,
     jitter_per_account=0.0,
 )
-"""A minute becomes 0.4 s."""
+"""A minute is 0.4 s."""
 
 SIMULATOR: dict[str, Any] = {
     "status_interval": 0.05,
@@ -64,10 +64,10 @@ SIMULATOR: dict[str, Any] = {
 
 
 class Witness:
-    """Writes down every state that a monitor shows."""
+    """Records every state that a monitor shows."""
 
     def __init__(self, sim: Simulator, monitor: Monitor) -> None:
-        """Start with nothing."""
+        """Start without states."""
         self.sim = sim
         self.monitor = monitor
         self.seen: dict[str, list[AccountState]] = {}
@@ -85,7 +85,7 @@ class Witness:
         return self.monitor.state(self.id)
 
     def terminals(self, account_id: str | None = None) -> list[bool | str | None]:
-        """Return what a terminal showed, one entry a change."""
+        """Return the changes of what a terminal showed."""
         shown: list[bool | str | None] = []
         for state in self.seen[account_id or self.id]:
             value = state.terminal if state.available else "unavailable"
@@ -103,11 +103,11 @@ class Witness:
 
     @property
     def stopped(self) -> bool:
-        """Return whether everything is stopped because of the token."""
+        """Return whether everything has stopped because of the token."""
         return self.monitor._token_check.stopped
 
     def in_flight(self, account_id: str | None = None) -> list[str]:
-        """Return the zones where a subscribe of an account waits for its answer."""
+        """Return the zones in which a subscribe of an account is pending."""
         account = self.monitor._accounts[account_id or self.id]
         return [
             place.zone.name
@@ -116,7 +116,7 @@ class Witness:
         ]
 
     def subscribed_since(self, count: int) -> bool:
-        """Return whether a further subscribe reached the simulator."""
+        """Return whether another subscribe has reached the simulator."""
         return len(self.sim.requests_of("subscribe")) > count
 
     async def until[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:

@@ -1,1 +1,1 @@
-"""The whole client against the simulator, with every fault we can make in between."""
+"""Tests of the whole client with the simulator and faults between them."""

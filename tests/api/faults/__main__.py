@@ -1,4 +1,4 @@
-"""`python -m tests.api.faults`: the chaos run without pytest."""
+"""Run the chaos test without pytest: `python -m tests.api.faults`."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""A seeded run of random faults over many accounts, and an oracle that knows nothing of how the client works.
+"""A seeded run of random faults for many accounts, and an oracle independent of the client's code.
 
-The oracle has three sources: what the simulator did to each terminal, what the proxies let through, and what
-the client showed when. It is written from the promises of the design alone.
+The oracle has three sources: what the simulator did to each terminal, what the proxies relayed, and what
+the client showed at which time. It only knows the behavior that the client promises.
 """
 
 import asyncio
@@ -22,32 +22,32 @@ from simulator import SimAccount, SimHost
 from simulator.account import account_id as id_of
 
 from .options import parse
-from .proxy import Answer, Proxy, says, text_frame
+from .proxy import Answer, Proxy, contains, text_frame
 from .rig import REFUSED_FIRST_HOUR, Census, Rig, Shown, most_attempts, rigged
 from .warp import current_loop, run_warped
 
 REGIONS = ("london", "new-york")
 ACCOUNTS = 24
 COMING_AND_GOING = 4
-"""So many of them are added and removed."""
+"""How many of the accounts are added and removed."""
 GAP = 12.0
-"""Seconds between two faults, on average."""
+"""Average seconds between two faults."""
 
 TIMING = Timing()
 NOTICED = 30.0
-"""Own loss is noticed after `pingInterval` and `pingTimeout`."""
+"""The time to notice our own loss: `pingInterval` + `pingTimeout`."""
 EVIDENCE = NOTICED + 10.0
-"""What turns a terminal off is no older: it may wait as long as a stalled socket lives, and a status."""
+"""The maximum age of evidence for an off: it may wait in a stalled socket, and for a status."""
 LOOK = 15.0
-"""A terminal in a zone that can be seen for so long is known to be up."""
+"""After this time in sight, a terminal is known to be up."""
 IN_SIGHT = TIMING.silence_refuted + 20.0
-"""Where its only zone can be seen, an outage is shown by then: silence, or a round and its last answer."""
+"""The time to show an outage if its only zone is in sight: silence, or a round with its last answer."""
 BOTH_IN_SIGHT = TIMING.silence_refuted + TIMING.round + 20.0
-"""Where two can: one was silent, while the other had to begin afresh."""
+"""The same if two zones are in sight: one was silent, while the other one had to start again."""
 OUT_OF_SIGHT = NOTICED + TIMING.blind + 10.0
-"""The same where none can be seen."""
+"""The same if no zone is in sight."""
 HALF_SEEN = NOTICED + TIMING.blind + TIMING.round + 10.0
-"""The same where only some can; a terminal that is well is shown by then where its zone can be seen."""
+"""The same if some zones are in sight; also the time to show a terminal in a zone in sight."""
 SETTLE = 1500.0
 PASSING = (
     "ForbiddenError",
@@ -57,30 +57,30 @@ PASSING = (
     "NotAuthenticatedError",
     "TooManyRequestsError",
 )
-"""What MetaApi says for a while, and takes back."""
+"""Errors that MetaApi may return temporarily."""
 
 
 class Steps[Value]:
-    """A value that changes with time."""
+    """A value over time."""
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without a value."""
         self.changes: list[tuple[float, Value]] = []
 
     def set(self, now: float, value: Value) -> None:
-        """Write a value down where it is another one."""
+        """Record a value if it is different."""
         if not self.changes or self.changes[-1][1] != value:
             self.changes.append((now, value))
 
     def spans(self, value: Value, end: float) -> Iterator[tuple[float, float]]:
-        """Yield from when to when it was some value."""
+        """Yield the times in which it had a value."""
         ends = [when for when, _ in self.changes[1:]] + [end]
         for (start, held), until in zip(self.changes, ends, strict=True):
             if held == value:
                 yield start, until
 
     def throughout(self, start: float, end: float, *, value: Value) -> bool:
-        """Return whether it was some value all the time."""
+        """Return whether it had a value all the time."""
         return any(
             since <= start and end <= until for since, until in self.spans(value, end)
         )
@@ -88,16 +88,16 @@ class Steps[Value]:
 
 @dataclass
 class Facts:
-    """What the oracle knows of one account."""
+    """What the oracle knows about one account."""
 
     well: Steps[bool] = field(default_factory=Steps)
-    """A terminal is up and says so, and the client has been told where it runs."""
+    """Whether a terminal is up and sends events, and the client knows where it runs."""
     well_in: dict[str, Steps[bool]] = field(default_factory=dict)
-    """The same, in one zone."""
+    """The same for each zone."""
     dark: Steps[bool] = field(default_factory=Steps)
-    """No terminal is up."""
+    """Whether no terminal is up."""
     out: Steps[bool] = field(default_factory=Steps)
-    """It is no good, for whatever reason, and a user has to hear of it."""
+    """Whether the account has an outage of any kind, which the client has to show."""
     region: Steps[str] = field(default_factory=Steps)
     letters: str = "ab"
     """The zones where it has terminals."""
@@ -105,14 +105,14 @@ class Facts:
     told_deployed: bool = True
     watched: bool = False
     refused: bool = False
-    """MetaApi refuses, or did a floor ago, what is asked of it."""
+    """Whether MetaApi refuses its subscribes, or did so within the last floor."""
     busy: bool = False
     pressed: bool = False
 
 
 @dataclass
 class Verdict:
-    """What a run showed."""
+    """The results of a run."""
 
     seed: int
     faults: Counter[str]
@@ -137,12 +137,12 @@ class Verdict:
     )
 
     def note(self, kind: str, text: str) -> None:
-        """Write down what the client did wrong."""
+        """Record an error of the client."""
         assert kind in self.KINDS
         self.wrong.setdefault(kind, []).append(text)
 
     def describe(self) -> str:
-        """Return the summary as one line."""
+        """Return the summary in one line."""
         counts = ", ".join(
             f"{kind}: {len(self.wrong.get(kind, []))}" for kind in self.KINDS
         )
@@ -157,7 +157,7 @@ class Chaos:
     """One run."""
 
     def __init__(self, rig: Rig, seed: int) -> None:
-        """Prepare."""
+        """Store the rig, and seed the random choices."""
         self.rig = rig
         self.random = random.Random(seed)
         self.facts = {
@@ -188,15 +188,15 @@ class Chaos:
             self.deny,
             self.undeploy,
             self.move,
-            self.come_and_go,
+            self.remove_and_add,
             self.reconnect,
             self.reconnect,
         ]
-        self._line_faults: list[Callable[[str], Awaitable[None]]] = [
-            self.drop_line,
-            self.drop_line,
-            self.refuse_line,
-            self.stall_line,
+        self._zone_faults: list[Callable[[str], Awaitable[None]]] = [
+            self.drop_zone,
+            self.drop_zone,
+            self.refuse_zone,
+            self.stall_zone,
             self.black_hole,
             self.half_open,
             self.slow_handshake,
@@ -205,7 +205,7 @@ class Chaos:
             self.reorder,
             self.http_error,
             self.http_refusal,
-            self.say_goodbye,
+            self.close_sockets,
             self.restart_server,
             self.mute,
             self.mute,
@@ -223,12 +223,12 @@ class Chaos:
     # -- the run -------------------------------------------------------------------------------
 
     async def run(self, faults: int) -> None:
-        """Let all go well, then wrong, then settle."""
+        """Start without faults, cause faults, then wait until everything has settled."""
         rig = self.rig
         sync = rig.sim._cloud.sync
 
         def watched_sync(account: SimAccount, **options: Any) -> None:
-            self.look_at(account.id)
+            self.update(account.id)
             sync(account, **options)
 
         rig.sim._cloud.sync = watched_sync  # type: ignore[method-assign]
@@ -236,7 +236,7 @@ class Chaos:
             self.watch(account_id, account.region)
         for zone, proxy in rig.proxies.items():
             self.clear[zone].set(rig.now, False)
-            proxy.changed = partial(self._look_at_line, zone)
+            proxy.changed = partial(self._update_zone, zone)
         await asyncio.sleep(60)
         while self.happened.total() < faults:
             await asyncio.sleep(self.random.expovariate(1 / GAP))
@@ -246,26 +246,26 @@ class Chaos:
         await asyncio.sleep(SETTLE)
 
     async def _one_fault(self) -> None:
-        """Let something go wrong that is not wrong already."""
+        """Cause a random fault where there is none already."""
         dice = self.random.random()
         if dice < 0.5:
             ids = [i for i, facts in self.facts.items() if not facts.busy]
             if ids:
                 act = self.random.choice(self._account_faults)
-                await self._happen(act.__name__, act(self.random.choice(ids)))
+                await self._cause(act.__name__, act(self.random.choice(ids)))
         elif dice < 0.93:
             zones = sorted(set(self.rig.proxies) - self._busy_zones)
             if zones:
-                line_act = self.random.choice(self._line_faults)
-                await self._happen(
-                    line_act.__name__, line_act(self.random.choice(zones))
+                zone_act = self.random.choice(self._zone_faults)
+                await self._cause(
+                    zone_act.__name__, zone_act(self.random.choice(zones))
                 )
         elif not self._busy_zones:
             wide_act = self.random.choice(self._wide_faults)
-            await self._happen(wide_act.__name__, wide_act())
+            await self._cause(wide_act.__name__, wide_act())
 
-    async def _happen(self, name: str, fault: Awaitable[None]) -> None:
-        """Count a fault and let it happen."""
+    async def _cause(self, name: str, fault: Awaitable[None]) -> None:
+        """Count a fault and cause it."""
         self.happened[name] += 1
         await fault
 
@@ -283,23 +283,23 @@ class Chaos:
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    def _some(self, least: float, most: float) -> float:
-        """Return a time."""
+    def _random_seconds(self, least: float, most: float) -> float:
+        """Return a random number of seconds."""
         return self.random.uniform(least, most)
 
-    # -- what the oracle sees ------------------------------------------------------------------
+    # -- input of the oracle -------------------------------------------------------------------
 
     def watch(self, account_id: str, region: str) -> None:
-        """Let the client watch an account."""
+        """Make the client watch an account."""
         facts = self.facts[account_id]
         facts.watched = True
         facts.told_region = region
         facts.told_deployed = self.rig.sim.accounts[account_id].deployed
         self.rig.add(account_id, region, deployed=facts.told_deployed)
-        self.look_at(account_id)
+        self.update(account_id)
 
-    def look_at(self, account_id: str) -> None:
-        """Write down how an account is."""
+    def update(self, account_id: str) -> None:
+        """Record the state of an account."""
         now = self.rig.now
         account, facts = self.rig.sim.accounts[account_id], self.facts[account_id]
         told = (
@@ -309,11 +309,11 @@ class Chaos:
             and facts.told_deployed
             and facts.told_region == account.region
         )
-        # rare statuses are no outage: a subscribe shows the terminal all the same
+        # Missing statuses are no outage, since a subscribe still shows the terminal
         well = account.deployed and account.events.authenticated
         running = {host.zone for host in account.hosts if host.up}
         facts.dark.set(now, not (account.deployed and running))
-        # what is silent in two zones authenticates in one while it is missed in the other
+        # A silent terminal in two zones may authenticate in one while it is missing in the other
         missed = not (well and running) if len(facts.letters) == 1 else not running
         facts.out.set(now, missed or not account.deployed)
         facts.well.set(now, bool(told and well and running))
@@ -327,44 +327,45 @@ class Chaos:
                     and instance in running,
                 )
 
-    def _look_at_line(self, zone: str) -> None:
-        """Write down whether the client can see a zone."""
+    def _update_zone(self, zone: str) -> None:
+        """Record whether the client can see a zone."""
         self.clear[zone].set(self.rig.now, self._is_clear(zone, self.rig.proxies[zone]))
 
     def _is_clear(self, zone: str, proxy: Proxy) -> bool:
-        """Return whether a zone's socket is open and nothing is wrong with its line."""
+        """Return whether a zone has an open socket without a fault."""
         return not self._unclear[zone] and any(
-            line.opened_at is not None and line.ended_at is None for line in proxy.lines
+            one.opened_at is not None and one.ended_at is None
+            for one in proxy.connections
         )
 
-    def _cloud_over(self, *zones: str) -> None:
-        """Note that something is wrong with lines."""
+    def _begin_fault(self, *zones: str) -> None:
+        """Record that zones have a fault."""
         for zone in zones:
             self._busy_zones.add(zone)
             self._unclear[zone] += 1
-            self._look_at_line(zone)
+            self._update_zone(zone)
 
-    def _clear_up(self, *zones: str) -> None:
-        """Note that it is over."""
+    def _end_fault(self, *zones: str) -> None:
+        """Record that the fault is over."""
         for zone in zones:
             self._busy_zones.discard(zone)
             self._unclear[zone] -= 1
-            self._look_at_line(zone)
+            self._update_zone(zone)
 
     # -- faults of accounts --------------------------------------------------------------------
 
     def _occupy(
         self, account_id: str, seconds: float, *ends: Callable[[], Any]
     ) -> None:
-        """Leave an account alone until a fault of it is over."""
+        """Cause no other fault for an account until this one is over."""
         facts = self.facts[account_id]
         facts.busy = True
 
         def free() -> None:
             facts.busy = False
 
-        self._later(seconds, *ends, lambda: self.look_at(account_id), free)
-        self.look_at(account_id)
+        self._later(seconds, *ends, lambda: self.update(account_id), free)
+        self.update(account_id)
 
     async def drop_terminal(self, account_id: str) -> None:
         """Drop all terminals of an account."""
@@ -372,37 +373,39 @@ class Chaos:
         sim.set_terminal(account_id, up=False)
         self._occupy(
             account_id,
-            self._some(1, 600),
+            self._random_seconds(1, 600),
             lambda: sim.set_terminal(account_id, up=True),
         )
 
     async def lose_terminal(self, account_id: str) -> None:
-        """Drop them without a word."""
+        """Drop all terminals of an account without an event."""
         sim = self.rig.sim
         sim.set_terminal(account_id, up=False, announce=False)
         self._occupy(
             account_id,
-            self._some(1, 600),
+            self._random_seconds(1, 600),
             lambda: sim.set_terminal(account_id, up=True),
         )
 
     async def drop_host(self, account_id: str) -> None:
-        """Drop one terminal; where there is another it is no outage."""
+        """Drop one terminal, which is no outage if there is another one."""
         sim = self.rig.sim
         host = self.random.choice(sim.accounts[account_id].hosts).name
         sim.set_terminal(account_id, up=False, host=host)
         self._occupy(
             account_id,
-            self._some(1, 200),
+            self._random_seconds(1, 200),
             lambda: sim.set_terminal(account_id, up=True),
         )
 
     async def break_broker(self, account_id: str) -> None:
-        """Break the broker link."""
+        """Break the broker connection."""
         sim = self.rig.sim
         sim.set_broker(account_id, up=False)
         self._occupy(
-            account_id, self._some(1, 200), lambda: sim.set_broker(account_id, up=True)
+            account_id,
+            self._random_seconds(1, 200),
+            lambda: sim.set_broker(account_id, up=True),
         )
 
     async def silence(self, account_id: str) -> None:
@@ -411,14 +414,14 @@ class Chaos:
         sim.set_silent(account_id)
         self._occupy(
             account_id,
-            self._some(10, 300),
+            self._random_seconds(10, 300),
             lambda: sim.set_silent(account_id, silent=False),
         )
 
     async def refuse_for_a_while(self, account_id: str) -> None:
-        """Refuse what is asked of an account, on new sockets, as MetaApi does when it errs."""
+        """Refuse an account's subscribes on new sockets for a while, as during an error of MetaApi."""
         sim, facts = self.rig.sim, self.facts[account_id]
-        error, seconds = self.random.choice(PASSING), self._some(5, 200)
+        error, seconds = self.random.choice(PASSING), self._random_seconds(5, 200)
         sim.refuse_requests(
             error,
             accounts=[account_id],
@@ -426,7 +429,7 @@ class Chaos:
             details={} if error == "ValidationError" else None,
             retry_after=1.0 if error == "TooManyRequestsError" else None,
         )
-        # until the floor of the last refusal is over, nothing is to be seen
+        # Nothing can be seen until the floor of the last refusal is over
         facts.refused = True
         for proxy in self.rig.proxies.values():
             proxy.drop()
@@ -437,33 +440,33 @@ class Chaos:
         self._occupy(account_id, seconds + TIMING.refused_floor + 30.0, forgive)
 
     async def deny(self, account_id: str) -> None:
-        """Let statuses say that the terminal is not authenticated."""
+        """Send statuses with `authenticated: false`."""
         sim = self.rig.sim
         sim.set_status_authenticated(account_id, authenticated=False)
         self._occupy(
             account_id,
-            self._some(5, 100),
+            self._random_seconds(5, 100),
             lambda: sim.set_status_authenticated(account_id, authenticated=True),
         )
 
     async def undeploy(self, account_id: str) -> None:
-        """Undeploy an account, deploy it, and let the client hear of both some time later."""
+        """Undeploy and deploy an account, and inform the client about both some time later."""
         sim, facts = self.rig.sim, self.facts[account_id]
 
         def tell() -> None:
             if facts.watched:
                 facts.told_deployed = sim.accounts[account_id].deployed
                 self.rig.monitor.set_facts(account_id, deployed=facts.told_deployed)
-                self.look_at(account_id)
+                self.update(account_id)
 
-        seconds = self._some(20, 300)
+        seconds = self._random_seconds(20, 300)
         sim.undeploy(account_id)
-        self._later(self._some(1, 15), tell)
+        self._later(self._random_seconds(1, 15), tell)
         self._later(seconds, lambda: sim.deploy(account_id))
-        self._occupy(account_id, seconds + self._some(1, 30), tell)
+        self._occupy(account_id, seconds + self._random_seconds(1, 30), tell)
 
     async def move(self, account_id: str) -> None:
-        """Move an account to the other region, and let the client hear of it some time later."""
+        """Move an account to the other region, and inform the client some time later."""
         sim, facts = self.rig.sim, self.facts[account_id]
         account = sim.accounts[account_id]
         sim.move(account_id, next(each for each in REGIONS if each != account.region))
@@ -473,9 +476,9 @@ class Chaos:
                 facts.told_region = account.region
                 self.rig.monitor.place_account(account_id, account.region)
 
-        self._occupy(account_id, self._some(1, 30), tell)
+        self._occupy(account_id, self._random_seconds(1, 30), tell)
 
-    async def come_and_go(self, _: str) -> None:
+    async def remove_and_add(self, _: str) -> None:
         """Remove an account, and watch it again later."""
         sim = self.rig.sim
         ids = [
@@ -496,10 +499,10 @@ class Chaos:
             self.watch(account_id, sim.accounts[account_id].region)
 
         self._later(0.0, remove)
-        self._occupy(account_id, self._some(5, 100), add)
+        self._occupy(account_id, self._random_seconds(5, 100), add)
 
     async def reconnect(self, account_id: str) -> None:
-        """Press the button, whatever comes of it."""
+        """Reconnect an account, with a random answer of the server."""
         sim, facts = self.rig.sim, self.facts[account_id]
         if not facts.watched:
             return
@@ -509,96 +512,98 @@ class Chaos:
         sim.set_reconnect_mode(account_id, mode)
 
         async def press() -> None:
-            # one that is accepted is evidence of its own
+            # An accepted reconnect is evidence by itself
             self.presses.append(self.rig.now)
             facts.pressed = True
-            self.look_at(account_id)
+            self.update(account_id)
             before = sim.accounts[account_id].reconnects
-            result = await self.rig.monitor.reconnect(account_id, self._some(5, 60))
+            result = await self.rig.monitor.reconnect(
+                account_id, self._random_seconds(5, 60)
+            )
             facts.pressed = False
-            self.look_at(account_id)
+            self.update(account_id)
             if (
                 result.outcome is Outcome.AUTHENTICATED
                 and sim.accounts[account_id].reconnects == before
             ):
                 self.results.append((account_id, mode, result.outcome))
 
-        def mend() -> None:
+        def repair() -> None:
             sim.set_reconnect_mode(account_id, "accept")
             sim.set_terminal(account_id, up=True)
 
         self._later(0.0, press)
-        self._occupy(account_id, self._some(65, 120), mend)
+        self._occupy(account_id, self._random_seconds(65, 120), repair)
 
-    # -- faults of lines -----------------------------------------------------------------------
+    # -- faults of a zone's connections --------------------------------------------------------
 
-    def _spoil(self, zone: str, seconds: float, *ends: Callable[[], Any]) -> None:
-        """Leave a line alone until a fault of it is over, which leaves no open socket of use."""
-        self._cloud_over(zone)
-        self._later(seconds, *ends, lambda: self._clear_up(zone))
+    def _disturb(self, zone: str, seconds: float, *ends: Callable[[], Any]) -> None:
+        """Cause no other fault for a zone until this one, without a working socket, is over."""
+        self._begin_fault(zone)
+        self._later(seconds, *ends, lambda: self._end_fault(zone))
 
-    async def drop_line(self, zone: str) -> None:
+    async def drop_zone(self, zone: str) -> None:
         """Reset the connections."""
         self.rig.proxies[zone].drop()
 
-    async def refuse_line(self, zone: str) -> None:
+    async def refuse_zone(self, zone: str) -> None:
         """Refuse connections."""
         proxy = self.rig.proxies[zone]
         await proxy.refuse()
         proxy.drop()
-        self._spoil(zone, self._some(2, 400), proxy.listen)
+        self._disturb(zone, self._random_seconds(2, 400), proxy.listen)
 
-    async def stall_line(self, zone: str) -> None:
-        """Hold one direction, or both."""
+    async def stall_zone(self, zone: str) -> None:
+        """Stall one direction, or both."""
         proxy = self.rig.proxies[zone]
         up, down = self.random.choice([(True, False), (False, True), (True, True)])
         proxy.stall(up=up, down=down)
-        self._spoil(zone, self._some(2, 120), proxy.stall)
+        self._disturb(zone, self._random_seconds(2, 120), proxy.stall)
 
     async def black_hole(self, zone: str) -> None:
-        """Let nothing through."""
+        """Drop all data."""
         proxy = self.rig.proxies[zone]
         proxy.stall(up=True, down=True)
         proxy.hang = True
 
-        def mend() -> None:
+        def repair() -> None:
             proxy.hang = False
             proxy.stall()
             proxy.drop()
 
-        self._spoil(zone, self._some(5, 400), mend)
+        self._disturb(zone, self._random_seconds(5, 400), repair)
 
     async def half_open(self, zone: str) -> None:
-        """Let the server be gone without a word."""
+        """Abort the server's side without closing the client's."""
         self.rig.proxies[zone].half_open()
 
     async def slow_handshake(self, zone: str) -> None:
-        """Reset, and answer slowly."""
+        """Reset the connections, and answer slowly."""
         proxy = self.rig.proxies[zone]
-        proxy.handshake_delay = self._some(5, 70)
+        proxy.handshake_delay = self._random_seconds(5, 70)
         proxy.drop()
 
         self._busy_zones.add(zone)
 
-        def mend() -> None:
+        def repair() -> None:
             proxy.handshake_delay = 0.0
             self._busy_zones.discard(zone)
 
-        # a socket that opens all the same is of use
-        self._later(self._some(20, 200), mend)
+        # A socket that opens nevertheless works
+        self._later(self._random_seconds(20, 200), repair)
 
     async def cut_frame(self, zone: str) -> None:
-        """Cut the next frame."""
+        """Truncate the next frame."""
         proxy = self.rig.proxies[zone]
         proxy.cut_frames = True
 
-        def mend() -> None:
+        def repair() -> None:
             proxy.cut_frames = False
 
-        self._spoil(zone, self._some(1, 10), mend)
+        self._disturb(zone, self._random_seconds(1, 10), repair)
 
     async def garbage(self, zone: str) -> None:
-        """Put garbage between two frames."""
+        """Inject garbage between two frames."""
         junk = self.random.choice(
             [
                 self.random.randbytes(50),
@@ -611,28 +616,28 @@ class Chaos:
         self.rig.proxies[zone].inject(junk)
 
     async def reorder(self, zone: str) -> None:
-        """Let events overtake statuses."""
+        """Let other events overtake statuses."""
         proxy = self.rig.proxies[zone]
-        proxy.reorder = says("status")
+        proxy.reorder = contains("status")
 
-        def mend() -> None:
+        def repair() -> None:
             proxy.reorder = None
 
-        self._later(self._some(5, 60), mend)
+        self._later(self._random_seconds(5, 60), repair)
 
     async def http_error(self, zone: str) -> None:
-        """Answer upgrades with a server's error."""
+        """Answer upgrades with a server error."""
         proxy = self.rig.proxies[zone]
         proxy.answer = Answer(self.random.choice((500, 502)))
         proxy.drop()
 
-        def mend() -> None:
+        def repair() -> None:
             proxy.answer = None
 
-        self._spoil(zone, self._some(5, 300), mend)
+        self._disturb(zone, self._random_seconds(5, 300), repair)
 
     async def http_refusal(self, zone: str) -> None:
-        """Refuse upgrades for a moment, which costs the floor."""
+        """Refuse upgrades for a moment, which causes a floor."""
         proxy = self.rig.proxies[zone]
         if not zone or self.refused[zone]:
             return
@@ -640,13 +645,13 @@ class Chaos:
         proxy.drop()
         self.refused[zone].append(self.rig.now)
 
-        def mend() -> None:
+        def repair() -> None:
             proxy.answer = None
 
-        self._spoil(zone, self._some(10, 60), mend)
+        self._disturb(zone, self._random_seconds(10, 60), repair)
 
-    async def say_goodbye(self, zone: str) -> None:
-        """Let the server end its sockets as it likes to."""
+    async def close_sockets(self, zone: str) -> None:
+        """Close the zone's sockets in one of the server's ways."""
         port = self.rig.proxies[zone].target
         for socket in self.rig.sim.sockets:
             if socket.listener.url.endswith(f":{port}"):
@@ -656,91 +661,93 @@ class Chaos:
                 end()
 
     async def restart_server(self, zone: str) -> None:
-        """Stop the server of a zone, and start it."""
+        """Stop the server of a zone, and start it again."""
         sim = self.rig.sim
         url = f"http://127.0.0.1:{self.rig.proxies[zone].target}"
         await sim.stop_listening(url)
-        self._spoil(zone, self._some(2, 120), lambda: sim.resume_listening(url))
+        self._disturb(
+            zone, self._random_seconds(2, 120), lambda: sim.resume_listening(url)
+        )
 
-    # -- faults of everything ------------------------------------------------------------------
+    # -- faults of all connections -------------------------------------------------------------
 
     async def lose_names(self) -> None:
-        """Lose every connection, and find no address."""
+        """Reset every connection, and make the name resolution fail."""
         names = self.rig.names
         names.broken = True
         for proxy in self.rig.proxies.values():
             proxy.drop()
-        self._cloud_over(*self.rig.proxies)
+        self._begin_fault(*self.rig.proxies)
 
-        def mend() -> None:
+        def repair() -> None:
             names.broken = False
-            self._clear_up(*self.rig.proxies)
+            self._end_fault(*self.rig.proxies)
 
-        self._later(self._some(10, 200), mend)
+        self._later(self._random_seconds(10, 200), repair)
 
     async def freeze(self) -> None:
-        """Let all servers stand still."""
+        """Freeze all servers."""
         self.rig.sim.freeze()
-        self._cloud_over(*self.rig.proxies)
+        self._begin_fault(*self.rig.proxies)
 
-        def mend() -> None:
+        def repair() -> None:
             self.rig.sim.unfreeze()
-            self._clear_up(*self.rig.proxies)
+            self._end_fault(*self.rig.proxies)
 
-        self._later(self._some(5, 150), mend)
+        self._later(self._random_seconds(5, 150), repair)
 
     async def mute(self, zone: str) -> None:
-        """Answer no subscribe in a zone; the first one meets new sockets."""
+        """Leave subscribes in a zone unanswered, on new sockets."""
         proxy = self.rig.proxies[zone]
         url = f"http://127.0.0.1:{proxy.target}"
-        seconds = self._some(10, 200)
+        seconds = self._random_seconds(10, 200)
         self.rig.sim.mute_requests(url=url, seconds=seconds)
         self.muted[zone].append((self.rig.now, self.rig.now + seconds))
         proxy.drop()
-        self._spoil(zone, seconds)
+        self._disturb(zone, seconds)
 
     async def lose_subscriptions(self) -> None:
-        """Drop each subscription without a word, some time after it was made."""
+        """Drop each subscription without an event some time after it was made."""
         timing = self.rig.sim.timing
         timing.subscription_lifetime = self.random.choice((30.0, 120.0, 300.0))
 
-        def mend() -> None:
+        def repair() -> None:
             timing.subscription_lifetime = None
 
-        self._later(self._some(60, 600), mend)
+        self._later(self._random_seconds(60, 600), repair)
 
     async def answer_late(self) -> None:
-        """Answer requests late, though what they cause comes at once."""
+        """Delay responses, but not the events of the requests."""
         timing = self.rig.sim.timing
-        timing.response_delay = self._some(0.5, 25)
+        timing.response_delay = self._random_seconds(0.5, 25)
 
-        def mend() -> None:
+        def repair() -> None:
             timing.response_delay = 0.0
 
-        self._later(self._some(60, 300), mend)
+        self._later(self._random_seconds(60, 300), repair)
 
     async def stutter(self) -> None:
-        """Block our own loop again and again, for longer than it ought to be."""
+        """Block the client's own loop repeatedly."""
         for _ in range(10):
-            self._later(self._some(0, 60), self._stand_still)
+            self._later(self._random_seconds(0, 60), self._stand_still)
 
     def _stand_still(self) -> None:
-        """Let our own loop stand still for a moment."""
-        current_loop().stand_still(self._some(0.5, 5))
+        """Block the client's own loop for a moment."""
+        current_loop().stand_still(self._random_seconds(0.5, 5))
 
     async def block(self) -> None:
-        """Block our own loop."""
-        current_loop().stand_still(self._some(1, 40))
+        """Block the client's own loop."""
+        current_loop().stand_still(self._random_seconds(1, 40))
 
     async def drop_all(self) -> None:
         """Reset every connection."""
         for proxy in self.rig.proxies.values():
             proxy.drop()
 
-    # -- the judgment -------------------------------------------------------------------------
+    # -- verdict ------------------------------------------------------------------------------
 
     def judge(self, verdict: Verdict) -> None:
-        """Compare what was shown with what was true."""
+        """Compare what was shown with the truth."""
         for account_id, facts in self.facts.items():
             shown = Steps[Shown]()
             for when, value in self.rig.timeline(account_id):
@@ -759,7 +766,7 @@ class Chaos:
     def _judge_changes(
         self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
     ) -> None:
-        """Look for an off while all was well, and an on while nothing was."""
+        """Find an off while everything was up, and an on while nothing was."""
         for when, value in shown.changes:
             start = when - EVIDENCE
             if value is False and self._was_seen_well(facts, start, when):
@@ -768,7 +775,7 @@ class Chaos:
                 verdict.note("false on", f"{name} at {when:.1f}")
 
     def _was_seen_well(self, facts: Facts, since: float, until: float) -> bool:
-        """Return whether a terminal was well all the time, in a zone that the client saw, and not long ago."""
+        """Return whether a terminal was up all the time in a zone that the client saw recently."""
         return any(
             start <= since
             and until <= end
@@ -784,7 +791,7 @@ class Chaos:
     def _judge_outages(
         self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
     ) -> None:
-        """Look for an outage that was never shown, though each zone could be seen all the time, or never."""
+        """Find outages that were not shown, though each zone was in sight all the time, or never."""
         end = self.rig.now
         for start, until in facts.out.spans(True, end):
             verdict.outages += 1
@@ -805,7 +812,7 @@ class Chaos:
     def _steady(
         self, facts: Facts, start: float, until: float
     ) -> Iterator[tuple[float, float]]:
-        """Yield the long times in which no zone of an account came into sight or went out of it."""
+        """Yield the long times in which no zone of an account came into or went out of sight."""
         region = next(
             (value for when, value in reversed(facts.region.changes) if when <= start),
             "",
@@ -830,7 +837,7 @@ class Chaos:
                 for letter in facts.letters
             ]
             if not any(seen):
-                # a socket that is open and mute is believed for longer than one that is away
+                # The last state is kept for longer with a mute socket than without a socket
                 mute = any(
                     start < to and end > since
                     for letter in facts.letters
@@ -842,7 +849,7 @@ class Chaos:
             elif len(seen) > 1:
                 patience = BOTH_IN_SIGHT
             else:
-                # a zone that comes and goes might be the one that has the account
+                # A zone that comes and goes might be the one with the account
                 calm = not any(
                     since < when < since + IN_SIGHT
                     for letter in "ab"
@@ -855,7 +862,7 @@ class Chaos:
     def _judge_recovery(
         self, verdict: Verdict, name: str, shown: Steps[Shown], facts: Facts
     ) -> None:
-        """Look for a terminal that is well, in a zone that can be seen, and not shown for long."""
+        """Find a terminal that is up in a zone in sight, and not shown for a long time."""
         end = self.rig.now
         bad = [
             (value, *span)
@@ -875,7 +882,7 @@ class Chaos:
                             )
 
     def _judge_end(self, verdict: Verdict, account_id: str, facts: Facts) -> None:
-        """Compare the state after all has settled."""
+        """Compare the states after everything has settled."""
         account = self.rig.sim.accounts[account_id]
         state = self.rig.monitor.state(account_id)
         expected = (True, True, account.broker, Status.CONNECTED)
@@ -884,7 +891,7 @@ class Chaos:
             verdict.note("not settled", f"{account.name}: {got} instead of {expected}")
 
     def _judge_attempts(self, verdict: Verdict) -> None:
-        """Hold the attempts of each zone against full jitter and the floor."""
+        """Compare the attempts in each zone with full jitter and the floor."""
         end = self.rig.now
         for zone, proxy in self.rig.proxies.items():
             tries = [when for when, port in self.rig.attempts if port == proxy.port]
@@ -907,7 +914,7 @@ class Chaos:
             for since, to in self.clear[zone].spans(False, end) if zone else ():
                 count = sum(since - 1 <= when <= to for when in tries)
                 presses = sum(since - 1 <= when <= to for when in self.presses)
-                # a person who asks wakes the back-off; aiohttp may double each
+                # A press ends the back-off; aiohttp may repeat each attempt once
                 most = 2 * (
                     most_attempts(TIMING, to - since + 1)
                     + presses * most_attempts(TIMING, TIMING.backoff_short)
@@ -919,7 +926,7 @@ class Chaos:
 
 
 def make_accounts() -> list[SimAccount]:
-    """Return accounts in both regions, with terminals in one zone, the other, or both."""
+    """Return accounts in both regions, with terminals in zone a, in zone b, or in both."""
     accounts = []
     for number in range(ACCOUNTS):
         zones = ((0,), (1,), (0, 1))[number % 3]
@@ -968,18 +975,18 @@ async def _run(seed: int, faults: int) -> Verdict:
 
 
 def run(seed: int, faults: int) -> Verdict:
-    """Run one seed on a clock that leaps."""
+    """Run one seed on a loop with its own clock."""
     return run_warped(_run(seed, faults))
 
 
-def say(text: str) -> None:
-    """Print a line at once."""
+def write(text: str) -> None:
+    """Write a line at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """Run some seeds and print what they showed; return 0 when nothing was wrong."""
+    """Run the seeds and write their results; return 0 if there are no errors."""
     options = parse()
     seeds = list(options.seeds)
     started = time.monotonic()
@@ -987,14 +994,14 @@ def main() -> int:
     while seeds:
         seed = seeds.pop(0)
         verdict = run(seed, options.faults)
-        say(verdict.describe())
+        write(verdict.describe())
         for kind, texts in verdict.wrong.items():
             for text in texts[:10]:
-                say(f"  {kind}: {text}")
+                write(f"  {kind}: {text}")
         if verdict.wrong:
             failed.append(seed)
         if not seeds and time.monotonic() - started < options.minutes * 60:
             seeds.append(seed + 1)
     if failed:
-        say(f"Wrong with seeds {failed}.")
+        write(f"Wrong with seeds {failed}.")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""Options of these runs, and the tables that a session prints at its end."""
+"""Options of the tests in this folder, and the tables at the end of a session."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ import pytest
 
 @dataclass
 class Tables:
-    """What tests found out, for people to read."""
+    """Results of tests to print."""
 
     faults: list[tuple[str, ...]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -28,12 +28,12 @@ HEAD = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a person ask for more."""
+    """Add the options."""
     group = parser.getgroup("faults")
     group.addoption(
         "--chaos-seeds",
         default="1",
-        help="seeds of the chaos run, with commas between (default: 1)",
+        help="comma-separated seeds of the chaos run (default: 1)",
     )
     group.addoption(
         "--chaos-faults",
@@ -69,7 +69,7 @@ def tables(request: pytest.FixtureRequest) -> Tables:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print what was found out."""
+    """Print the tables."""
     tables = config.stash.get(TABLES, Tables())
     if tables.faults:
         terminalreporter.section("faults: seconds of the client's clock / at most")

@@ -1,4 +1,4 @@
-"""The command line of the chaos run. Runs before the set-up too, so on Python 3.11 and alone."""
+"""The command line; also runs before the set-up, so on Python 3.11 without packages."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for."""
+    """The options of the chaos run."""
 
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     faults: int = 200
@@ -18,26 +18,26 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="scripts/chaos",
-        description="Random faults, and what they did to the client.",
+        description="Test the client with random faults from seeds.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--seeds",
         type=_numbers,
         default=Options.seeds,
-        help="seeds with commas between (default: 1,2,3,4,5)",
+        help="comma-separated seeds (default: 1,2,3,4,5)",
     )
     parser.add_argument(
         "--faults",
         type=int,
         default=Options.faults,
-        help="faults of each run (default: %(default)s)",
+        help="faults per seed (default: %(default)s)",
     )
     parser.add_argument(
         "--minutes",
         type=float,
         default=Options.minutes,
-        help="go on with further seeds for so many minutes",
+        help="continue with further seeds for this time",
     )
     return Options(**vars(parser.parse_args(arguments)))
 

@@ -1,7 +1,7 @@
-"""A fault proxy: a line on loopback between client and simulator that goes wrong when told to.
+"""A proxy on loopback between client and simulator that causes faults on demand.
 
-It reads the client's request, and of what the server sends as much WebSocket as it needs to cut, hold or
-inject at the right place. It stops by itself with its `async with`.
+It parses the client's request, and the server's WebSocket frames as far as necessary to truncate, delay or
+inject data at the right place.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the proxy itself answers to an upgrade request."""
+    """The proxy's own answer to an upgrade request."""
 
     status: int
     retry_after: str | None = None
 
     def encode(self) -> bytes:
-        """Return the answer as it goes over the line."""
+        """Return the answer as bytes."""
         head = [
             f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Refused')}",
             "Content-Length: 0",
@@ -47,28 +47,28 @@ class Proxy:
     """A listening port in front of one server."""
 
     def __init__(self, target: str, *, host: str = HOST) -> None:
-        """Prepare a line to a base URL; `host` is the name that clients are told."""
+        """Store the server's base URL; `host` is the host name in the URL for clients."""
         self.port = 0
         self.answer: Answer | None = None
-        """Where set, upgrades are answered by it and do not reach the server."""
+        """If set, the answer to upgrades, which do not reach the server then."""
         self.handshake_delay = 0.0
-        """How long the answer to an upgrade takes."""
+        """The delay of the answer to an upgrade."""
         self.hang = False
-        """Whether whoever comes is let in and then hears nothing."""
+        """Whether connections are accepted and not answered."""
         self.reorder: Callable[[bytes], bool] | None = None
-        """Which text frame is held until the next one has passed."""
+        """Returns whether a text frame is held back until the next one has been sent."""
         self.reordered = 0
         self.cut_frames = False
-        """Whether the next frame of every line is cut in its middle, and the line ended."""
+        """Whether to truncate the next frame of every connection, and to close the connection."""
         self.upgrades: list[float] = []
-        """When each upgrade was asked for, by the clock of the loop."""
+        """The loop's time of each request for an upgrade."""
         self.refusals: list[tuple[float, int]] = []
-        """When it answered an upgrade itself, and with which status."""
+        """The time and the status of each own answer to an upgrade."""
         self.changed: Callable[[], None] = lambda: None
-        """Who hears of each websocket that opens or ends."""
-        self.lines: set[Line] = set()
-        self.websockets: list[Line] = []
-        """Every line that became a websocket, the ended ones included."""
+        """Called when a websocket opens or closes."""
+        self.connections: set[ProxiedConnection] = set()
+        self.websockets: list[ProxiedConnection] = []
+        """Every connection that became a websocket, including closed ones."""
         self._host = host
         self.target = urlsplit(target).port
         self._server: asyncio.Server | None = None
@@ -76,37 +76,37 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Return the base URL of this end."""
+        """Return the base URL of the proxy."""
         return f"http://{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        """Listen."""
+        """Start listening."""
         await self.listen()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop for good."""
+        """Stop permanently."""
         await self.refuse()
-        tasks = [line.task for line in self.lines]
+        tasks = [connection.task for connection in self.connections]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
-    # -- who comes -----------------------------------------------------------------------------
+    # -- connections ---------------------------------------------------------------------------
 
     async def listen(self) -> None:
-        """Take connections, always on the same port."""
+        """Accept connections, always on the same port."""
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, HOST, self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
-        """Refuse connections; those that there are stay."""
+        """Refuse new connections; the existing ones stay."""
         if self._server is not None:
             self._server.close()
             self._server = None
-            # what was taken but not served yet gets its turn, and can be dropped
+            # Serve accepted connections, so that they can be dropped
             await asyncio.sleep(0)
 
     async def _accept(
@@ -115,44 +115,44 @@ class Proxy:
         """Serve one connection."""
         task = asyncio.current_task()
         assert task is not None
-        line = Line(self, task, reader, writer)
-        line.stall(up=self._up_stalled, down=self._down_stalled)
-        self.lines.add(line)
+        connection = ProxiedConnection(self, task, reader, writer)
+        connection.stall(up=self._up_stalled, down=self._down_stalled)
+        self.connections.add(connection)
         try:
-            await line.serve(self.target)
+            await connection.serve(self.target)
         finally:
-            line.end()
-            self.lines.discard(line)
+            connection.end()
+            self.connections.discard(connection)
 
-    # -- what goes wrong -----------------------------------------------------------------------
+    # -- faults --------------------------------------------------------------------------------
 
     def drop(self) -> int:
-        """Reset every connection; return how many there were."""
-        return self._each(lambda line: line.reset())
+        """Reset every connection; return how many."""
+        return self._each(lambda connection: connection.reset())
 
     def stall(self, *, up: bool = False, down: bool = False) -> None:
-        """Hold what goes to the server, or what comes from it, on these lines and later ones."""
+        """Stall the data to or from the server, on existing and new connections."""
         self._up_stalled, self._down_stalled = up, down
-        self._each(lambda line: line.stall(up=up, down=down))
+        self._each(lambda connection: connection.stall(up=up, down=down))
 
     def half_open(self) -> int:
-        """Let the server be gone without a word: what the client sends is swallowed."""
-        return self._each(lambda line: line.lose_server())
+        """Abort the server's side of each connection, and swallow what the client sends."""
+        return self._each(lambda connection: connection.lose_server())
 
     def inject(self, data: bytes) -> int:
         """Send bytes to the clients between two frames."""
-        return self._each(lambda line: line.inject(data))
+        return self._each(lambda connection: connection.inject(data))
 
-    def _each(self, act: Callable[[Line], None]) -> int:
-        """Do something to each line."""
-        lines = list(self.lines)
-        for line in lines:
-            act(line)
-        return len(lines)
+    def _each(self, act: Callable[[ProxiedConnection], None]) -> int:
+        """Call a function for each connection."""
+        connections = list(self.connections)
+        for connection in connections:
+            act(connection)
+        return len(connections)
 
 
-class Line:
-    """One client's connection, and the one to the server that belongs to it."""
+class ProxiedConnection:
+    """A client's connection, and the one to the server that belongs to it."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class Line:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        """Take a connection of a client."""
+        """Store a client's connection."""
         self.task = task
         self.opened_at: float | None = None
         self.ended_at: float | None = None
@@ -176,7 +176,7 @@ class Line:
         self._held: bytes | None = None
 
     async def serve(self, target: int | None) -> None:
-        """Pass one request on, and then whatever follows."""
+        """Relay one request, and then everything that follows."""
         proxy = self._proxy
         try:
             head = await self._reader.readuntil(b"\r\n\r\n")
@@ -192,9 +192,9 @@ class Line:
         if upgrade and proxy.answer is not None:
             proxy.refusals.append((self._clock(), proxy.answer.status))
             self._writer.write(proxy.answer.encode())
-            await self._goodbye()
+            await self._close_client()
             return
-        if not upgrade:  # one request a connection: nothing is left to look at
+        if not upgrade:  # One request per connection, so nothing is left to parse
             head = head[:-2] + b"Connection: close\r\n\r\n"
         try:
             far_reader, self._far_writer = await asyncio.open_connection(HOST, target)
@@ -212,23 +212,23 @@ class Line:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in pumps:
                 pump.cancel()
-        await self._goodbye()
+        await self._close_client()
 
     async def _wait_for_client_to_go(self) -> None:
-        """Read and forget."""
+        """Read and ignore data until the client closes."""
         with suppress(ConnectionError):
             while await self._reader.read(65536):
                 pass
 
-    async def _goodbye(self) -> None:
-        """End the client's side once all is written."""
+    async def _close_client(self) -> None:
+        """Close the client's side after everything is written."""
         with suppress(ConnectionError):
             await self._writer.drain()
             self._writer.close()
             await self._writer.wait_closed()
 
     async def _pump_up(self) -> None:
-        """Pass what the client says."""
+        """Relay the client's data."""
         with suppress(ConnectionError):
             while data := await self._reader.read(65536):
                 await self._up.wait()
@@ -237,7 +237,7 @@ class Line:
                     await self._far_writer.drain()
 
     async def _pump_down(self, reader: asyncio.StreamReader, *, upgrade: bool) -> None:
-        """Pass what the server says, frame by frame once it is a websocket."""
+        """Relay the server's data, by frames once it is a WebSocket."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             if upgrade and self._proxy.handshake_delay:
@@ -248,14 +248,14 @@ class Line:
                 self._proxy.websockets.append(self)
                 self._proxy.changed()
                 while True:
-                    await self._pass(await _read_frame(reader))
+                    await self._relay_frame(await _read_frame(reader))
             while data := await reader.read(65536):
                 await self._write(data)
         if self.server_gone:
             await asyncio.get_running_loop().create_future()
 
-    async def _pass(self, frame: bytes) -> None:
-        """Pass one frame of the server's, or do to it what was asked for."""
+    async def _relay_frame(self, frame: bytes) -> None:
+        """Relay one frame of the server, or apply a fault to it."""
         proxy = self._proxy
         await self._down.wait()
         if proxy.cut_frames:
@@ -271,18 +271,18 @@ class Line:
             await self._write(frame)
 
     async def _write(self, data: bytes) -> None:
-        """Write towards the client, unless that is stalled."""
+        """Write to the client, unless that is stalled."""
         await self._down.wait()
         self._writer.write(data)
         await self._writer.drain()
 
     def inject(self, data: bytes) -> None:
-        """Write bytes of our own towards the client; frames are written whole, so it is between two."""
+        """Write our own bytes to the client, between two frames."""
         if self.opened_at is not None and not self._writer.is_closing():
             self._writer.write(data)
 
     def stall(self, *, up: bool, down: bool) -> None:
-        """Hold or release each direction."""
+        """Stall or release each direction."""
         for gate, held in ((self._up, up), (self._down, down)):
             if held:
                 gate.clear()
@@ -290,7 +290,7 @@ class Line:
                 gate.set()
 
     def lose_server(self) -> None:
-        """Abort the server's side and tell the client nothing."""
+        """Abort the server's side without closing the client's."""
         self.server_gone = True
         self._note_end()
         if self._far_writer is not None:
@@ -307,14 +307,14 @@ class Line:
         self.task.cancel()
 
     def end(self) -> None:
-        """Leave nothing open."""
+        """Close everything."""
         self._note_end()
         self._writer.transport.abort()
         if self._far_writer is not None:
             self._far_writer.transport.abort()
 
     def _note_end(self) -> None:
-        """Write down when the line was of no more use."""
+        """Record when the connection ended."""
         if self.ended_at is None:
             self.ended_at = self._clock()
             self._proxy.changed()
@@ -335,7 +335,7 @@ async def _read_frame(reader: asyncio.StreamReader) -> bytes:
 
 
 def _is_text(frame: bytes) -> bool:
-    """Return whether a frame is a text."""
+    """Return whether a frame is a text frame."""
     return frame[0] & 0x0F == 1
 
 
@@ -349,17 +349,17 @@ def text_frame(text: str) -> bytes:
     return bytes([0x81, 127]) + len(body).to_bytes(8) + body
 
 
-def says(*words: str) -> Callable[[bytes], bool]:
-    """Return whether a frame holds all of some words."""
+def contains(*words: str) -> Callable[[bytes], bool]:
+    """Return a function that returns whether a frame contains all of some words."""
     wanted = [word.encode() for word in words]
     return lambda frame: all(word in frame for word in wanted)
 
 
-def live(proxies: Iterator[Proxy]) -> list[Line]:
-    """Return every line that is a websocket now."""
+def live(proxies: Iterator[Proxy]) -> list[ProxiedConnection]:
+    """Return every connection that is an open WebSocket."""
     return [
-        line
+        connection
         for proxy in proxies
-        for line in proxy.lines
-        if line.opened_at is not None and line.ended_at is None
+        for connection in proxy.connections
+        if connection.opened_at is not None and connection.ended_at is None
     ]

@@ -1,4 +1,4 @@
-"""What the runs have in common: simulator, proxies, client, and who writes down what is shown when."""
+"""Support for the tests of faults: simulator, proxies, client, and a record of what is shown."""
 
 import asyncio
 from collections import defaultdict
@@ -24,17 +24,17 @@ from .proxy import HOST, Proxy
 from .warp import current_loop
 
 NAME = "metaapi.test"
-"""What the client calls the servers; it has to ask for their address."""
+"""The servers' host name, which the client has to resolve."""
 
 OURS = ("api", "custom_components", "socketio", "engineio", "aiohttp.client", "asyncio")
-"""Loggers that would write into a user's log."""
+"""Loggers that write to a user's log."""
 
-# The simulator looks up from its sleep so often, for tests that change its pace; nobody does here.
+# How often the simulator checks for a changed interval; no test here changes it.
 cloud.STEP = 60.0
 
 
 def longest_pause(timing: Timing, attempts: int, since: float) -> float:
-    """Return the longest pause after so many attempts and so many seconds."""
+    """Return the longest pause after this many attempts and seconds."""
     longest = min(timing.backoff_first * 2.0 ** (attempts - 1), timing.backoff_max)
     return (
         min(longest, timing.backoff_short)
@@ -44,7 +44,7 @@ def longest_pause(timing: Timing, attempts: int, since: float) -> float:
 
 
 def most_attempts(timing: Timing, seconds: float) -> int:
-    """Return how many connects full jitter makes in a time, were its pauses two thirds of what they are on average."""
+    """Return how many connects there are at most, if pauses are two thirds of their average."""
     attempts = 1
     passed = 0.0
     while passed < seconds:
@@ -54,7 +54,7 @@ def most_attempts(timing: Timing, seconds: float) -> int:
 
 
 REFUSED_FIRST_HOUR = 25
-"""Connects that may be refused in the first hour of refusals."""
+"""How many connects may be refused in the first hour of refusals."""
 
 
 type Shown = bool | str | None
@@ -66,10 +66,10 @@ def shown(state: AccountState) -> Shown:
 
 
 class Names(AbstractResolver):
-    """Knows one address, unless it is broken."""
+    """Resolves any name to this machine, unless it is broken."""
 
     def __init__(self) -> None:
-        """Start well."""
+        """Start working."""
         self.broken = False
 
     @override
@@ -92,27 +92,27 @@ class Names(AbstractResolver):
 
     @override
     async def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing."""
 
 
 class Log(logging.Handler):
-    """Counts what would stand in a log."""
+    """Keeps the lines of a user's log."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start without lines."""
         super().__init__(logging.INFO)
         self.lines: list[str] = []
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record."""
+        """Keep a line."""
         if record.name.startswith(OURS):
             self.lines.append(f"{record.name}: {record.getMessage()}")
 
 
 @contextmanager
 def logging_at_info() -> Iterator[Log]:
-    """Log as Home Assistant does for a user who wants to see what goes on."""
+    """Log at the level of a user who wants to see details."""
     log = Log()
     root = logging.getLogger()
     level = root.level
@@ -126,22 +126,22 @@ def logging_at_info() -> Iterator[Log]:
 
 
 class WatchedMonitor(Monitor):
-    """A monitor that writes down which events it hears."""
+    """A monitor that records the events it receives."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Start with nothing heard."""
+        """Start without events."""
         self.heard: dict[str, list[tuple[float, str]]] = defaultdict(list)
         super().__init__(*args, **kwargs)
 
-    def first_heard(self, account_id: str, since: float) -> float:
-        """Return when a terminal gave its first sign of life after a moment."""
+    def first_event(self, account_id: str, since: float) -> float:
+        """Return the time of a terminal's first event after a time."""
         return next(when for when, _ in self.heard[account_id] if when >= since)
 
     @override
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
     ) -> None:
-        """Write an event down and take it."""
+        """Record an event and handle it."""
         place = self._pool.route(connection, str(event.get("accountId")))
         if place is not None:
             heard = self.heard[place.account.account_id]
@@ -151,32 +151,32 @@ class WatchedMonitor(Monitor):
 
 @dataclass
 class Rig:
-    """A client that watches accounts of a simulator through proxies."""
+    """A client that watches the simulator's accounts through proxies."""
 
     sim: Simulator
     proxies: dict[str, Proxy]
-    """By zone; the one without a name serves REST and everything where there are no zones."""
+    """By zone; the one with an empty name serves REST, and everything if there are no zones."""
     names: Names
     session: aiohttp.ClientSession
     monitor: WatchedMonitor
     log: Log
     seen: dict[str, list[tuple[float, AccountState]]] = field(default_factory=dict)
-    """What was shown from when on, for each account."""
+    """The shown values of each account with their times."""
     attempts: list[tuple[float, int]] = field(default_factory=list)
-    """When the client connected for a socket, or tried to, and to which port."""
+    """The time and the port of each attempt of the client to connect."""
 
     @property
     def now(self) -> float:
-        """Return the clock."""
+        """Return the loop's time."""
         return current_loop().time()
 
     @property
     def proxy(self) -> Proxy:
-        """Return the one proxy of a rig without zones."""
+        """Return the only proxy of a rig without zones."""
         return self.proxies[""]
 
     def add(self, account_id: str, region: str = "", **facts: Any) -> None:
-        """Watch an account, and write down what is shown of it."""
+        """Watch an account, and record its states."""
         self.monitor.add_account(account_id, region, **facts)
         seen = self.seen.setdefault(account_id, [])
 
@@ -187,11 +187,11 @@ class Rig:
         self.monitor.listen(account_id, note)
 
     def shown(self, account_id: str) -> Shown:
-        """Return what is shown of an account."""
+        """Return what a user sees of an account."""
         return shown(self.monitor.state(account_id))
 
     def timeline(self, account_id: str) -> list[tuple[float, Shown]]:
-        """Return what was shown of a terminal from when on, one entry a change."""
+        """Return the changes of what was shown of a terminal, with their times."""
         changes: list[tuple[float, Shown]] = []
         for when, state in self.seen[account_id]:
             if not changes or changes[-1][1] != shown(state):
@@ -201,7 +201,7 @@ class Rig:
     def first_shown(
         self, account_id: str, values: tuple[Shown, ...], since: float
     ) -> float | None:
-        """Return when one of some values was shown first, from a moment on."""
+        """Return when one of some values was first shown after a time."""
         before: Shown = None
         for when, state in self.seen[account_id]:
             if when <= since:
@@ -210,8 +210,8 @@ class Rig:
                 return since if before in values else when
         return since if before in values else None
 
-    def heard_since(self, account_id: str, since: float) -> bool:
-        """Return whether a terminal gave a sign of life after a moment."""
+    def event_since(self, account_id: str, since: float) -> bool:
+        """Return whether there was an event of a terminal after a time."""
         heard = self.monitor.heard[account_id]
         return bool(heard) and heard[-1][0] > since
 
@@ -239,7 +239,7 @@ async def rigged(
     timing: Timing | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
-    """Run simulator, proxies and client; with regions, each has two zones, each behind its proxy."""
+    """Run simulator, proxies and client; each region has two zones with a proxy each."""
     loop = current_loop()
     names = Names()
     attempts: list[tuple[float, int]] = []
@@ -248,7 +248,7 @@ async def rigged(
         context.url = params.url
 
     async def connect(_: object, context: Any, __: object) -> None:
-        # aiohttp tries once more by itself, where a server ends a connection without an answer
+        # aiohttp repeats a request by itself if a server closes a connection without an answer
         if context.url.path.endswith("/ws/"):
             attempts.append((loop.time(), context.url.port))
 
@@ -299,7 +299,7 @@ async def rigged(
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a client has not given back."""
+    """What a client has not released."""
 
     tasks: list[str]
     sockets: int
@@ -311,15 +311,15 @@ class Left:
 
 
 class Census:
-    """Counts tasks, sockets and timers of a client that ought to have none any more."""
+    """Counts tasks, sockets and timers that a closed client has left."""
 
     def __init__(self, proxies: Mapping[str, Proxy]) -> None:
-        """Count what is there before the client is."""
+        """Count what exists before the client."""
         self._ports = {proxy.port for proxy in proxies.values()}
         self._tasks = asyncio.all_tasks()
 
     def take(self) -> Left:
-        """Count what there is of the client; tasks of simulator and proxy serve connections it left open."""
+        """Count what the client has left; simulator and proxy only have tasks for open connections."""
         tasks = [
             f"{task.get_name()}: {task.get_coro()}"
             for task in asyncio.all_tasks() - self._tasks
@@ -334,7 +334,7 @@ class Census:
 
 
 def is_clients(task: asyncio.Task[Any]) -> bool:
-    """Return whether a task is the client's, by its name or the code that it runs."""
+    """Return whether a task belongs to the client, by its name or code."""
     code = getattr(task.get_coro(), "cr_code", None)
     where = code.co_filename if code is not None else ""
     return task.get_name().startswith("metaapi") or not any(
@@ -343,6 +343,6 @@ def is_clients(task: asyncio.Task[Any]) -> bool:
 
 
 def is_api(callback: object) -> bool:
-    """Return whether a callback is one of the client's."""
+    """Return whether a callback belongs to the client."""
     module = getattr(callback, "__module__", "") or ""
     return module.startswith(("api.", "custom_components."))

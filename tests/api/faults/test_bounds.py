@@ -1,4 +1,4 @@
-"""Bounds on what a server can do to us: memory, pending requests, frames that are too large, floods."""
+"""Test limits on a server's effect: memory, pending requests, large frames, floods."""
 
 import asyncio
 import gc
@@ -37,7 +37,7 @@ KINDS = (
 
 
 def frames_of_strangers(count: int) -> list[str]:
-    """Return events of accounts that nobody watches, as they come over the line."""
+    """Return frames with events of unknown accounts."""
     kinds = itertools.cycle(KINDS)
     return [
         "42"
@@ -52,7 +52,7 @@ def frames_of_strangers(count: int) -> list[str]:
 
 
 def make_connection(session: aiohttp.ClientSession, monitor: Monitor) -> Connection:
-    """Return a connection of a monitor whose socket is handed its frames by the test."""
+    """Return a monitor's connection, to whose socket the test passes frames."""
     connection = Connection(
         session,
         Zone("http://127.0.0.1:9"),
@@ -76,7 +76,7 @@ def make_connection(session: aiohttp.ClientSession, monitor: Monitor) -> Connect
 async def test_events_of_strangers_cost_no_memory(
     tables: Tables, request: pytest.FixtureRequest
 ) -> None:
-    """Any number of events of ten thousand accounts that nobody watches: under 1 MiB, and not one byte each."""
+    """Events of ten thousand unknown accounts take less than 1 MiB, and not a byte per event."""
     count = request.config.getoption("--flood")
     frames = frames_of_strangers(STRANGERS)
     async with aiohttp.ClientSession() as session:
@@ -84,7 +84,7 @@ async def test_events_of_strangers_cost_no_memory(
         connection = make_connection(session, monitor)
         assert connection._channel is not None
         dispatch = cast(Socket, connection._channel._socket).dispatch
-        for frame in frames:  # caches are filled
+        for frame in frames:  # Fill caches
             dispatch(frame)
         gc.collect()
         tracemalloc.start()
@@ -107,7 +107,7 @@ async def test_events_of_strangers_cost_no_memory(
 
 
 async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
-    """A server that makes up hosts and sessions of an account that we do watch: under 1 MiB."""
+    """A server that invents hosts and sessions of a known account takes less than 1 MiB."""
     async with aiohttp.ClientSession() as session:
         monitor = Monitor(
             session, "token", endpoints=Endpoints(api_url="http://127.0.0.1:9")
@@ -150,7 +150,7 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
 
 @warped
 async def test_pending_requests_are_bounded() -> None:
-    """More than so many requests do not wait on one socket, and none of them for ever."""
+    """The number of pending requests per socket is limited, and none waits forever."""
     async with rigged() as rig:
         account_id = rig.sim.account.id
         rig.sim.set_subscribe_mode(account_id, "ignore")
@@ -179,7 +179,7 @@ async def test_pending_requests_are_bounded() -> None:
 
 @warped
 async def test_a_frame_that_is_too_large_ends_the_socket_and_no_more() -> None:
-    """The socket comes back, and nothing was shown of it."""
+    """The socket is opened again, and the state does not change."""
     async with rigged() as rig:
         account_id = rig.sim.account.id
         rig.add(account_id)
@@ -190,14 +190,14 @@ async def test_a_frame_that_is_too_large_ends_the_socket_and_no_more() -> None:
         assert rig.sim.sockets == [socket]
         rig.proxy.inject(text_frame("42" + "x" * (MAX_FRAME_SIZE + 1)))
         await rig.until(lambda: rig.sim.sockets and rig.sim.sockets != [socket], 10)
-        await rig.until(lambda: rig.heard_since(account_id, rig.now - 1), 10)
+        await rig.until(lambda: rig.event_since(account_id, rig.now - 1), 10)
         assert [value for _, value in rig.timeline(account_id)] == [None, True]
         assert not rig.log.lines
 
 
 @warped
 async def test_a_flood_does_not_starve_pings() -> None:
-    """Events without a pause, for two minutes: the socket stays, and so does the truth."""
+    """During two minutes of continuous events the socket stays open, and the state is right."""
     async with rigged(2) as rig:
         ours, other = rig.sim.accounts
         rig.add(ours)
@@ -217,7 +217,7 @@ async def test_a_flood_does_not_starve_pings() -> None:
         until = rig.now + 120
         while rig.now < until:
             rig.proxy.inject(flood * 20)
-            current_loop().stand_still(0.05)  # what it takes to work them off
+            current_loop().stand_still(0.05)  # The time to handle them
             await asyncio.sleep(0)
         assert rig.sim.sockets == [socket]
         assert socket.pings - pings >= 4

@@ -1,4 +1,4 @@
-"""Cancellation at every await: after the n-th round of the loop, for every n until the operation is done."""
+"""Test cancellation at every await: after each number of rounds of the loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,15 +22,15 @@ from .warp import current_loop, warped
 
 TIMING = Timing()
 ROUNDS = 2_000
-"""No operation here takes so many."""
+"""More rounds than any operation here takes."""
 GRACE = TIMING.close + 1.0
-"""What was cancelled may say goodbye for so long; what was closed may not."""
+"""How long a canceled operation may take to unsubscribe and close."""
 
 type Operation = Callable[[Rig], Awaitable[Any]]
 
 
 async def cancel_after(rounds: int, operation: Awaitable[Any]) -> bool:
-    """Run an operation and cancel it after some rounds of the loop; tell whether it was done by then."""
+    """Run an operation and cancel it after some rounds of the loop; return whether it was done."""
     task = asyncio.ensure_future(operation)
     current_loop().after_rounds(rounds, task.cancel)
     with suppress(asyncio.CancelledError, MetaApiError):
@@ -40,26 +40,26 @@ async def cancel_after(rounds: int, operation: Awaitable[Any]) -> bool:
 
 
 async def settle(rig: Rig, census: Census, within: float = GRACE) -> None:
-    """See that nothing is left, after a time that is bounded."""
+    """Check that nothing is left after a limited time."""
     await rig.until(lambda: not census.take(), within, f"left: {census.take()}")
     assert not census.take()
 
 
 @dataclass
 class Swept:
-    """How many moments there were."""
+    """How many points of cancellation there were."""
 
     name: str
     moments: int = 0
 
     def describe(self) -> str:
-        """Return it as one line."""
+        """Return the result in one line."""
         return f"cancelled at each of {self.moments} rounds of the loop: {self.name}"
 
 
 @asynccontextmanager
 async def swept(tables: Tables, name: str) -> AsyncIterator[Swept]:
-    """Note how many moments an operation was cancelled at."""
+    """Return the record of how many points of cancellation an operation has."""
     sweep = Swept(name)
     yield sweep
     assert sweep.moments > 2, "the operation was done before it could be cancelled"
@@ -67,7 +67,7 @@ async def swept(tables: Tables, name: str) -> AsyncIterator[Swept]:
 
 
 def channel_of(rig: Rig) -> Channel:
-    """Return a socket that is not open yet."""
+    """Return a channel that is not open yet."""
     return make_channel(
         rig.session,
         rig.sim.token,
@@ -79,7 +79,7 @@ def channel_of(rig: Rig) -> Channel:
 
 
 def slow(proxy: Proxy) -> None:
-    """Let answers to upgrades take a while."""
+    """Delay the answers to upgrades."""
     proxy.handshake_delay = 3.0
 
 
@@ -90,7 +90,7 @@ def well(_: Proxy) -> None:
 @pytest.mark.parametrize("condition", [well, slow])
 @warped
 async def test_connect(condition: Callable[[Proxy], None], tables: Tables) -> None:
-    """A connect that is cancelled leaves no socket; the next one works."""
+    """A canceled connect leaves no socket, and the next one works."""
     async with (
         rigged(reply_delay=0.0) as rig,
         swept(tables, f"connect, {condition.__name__}") as sweep,
@@ -118,7 +118,7 @@ async def test_connect(condition: Callable[[Proxy], None], tables: Tables) -> No
 
 @warped
 async def test_request(tables: Tables) -> None:
-    """A request that is cancelled is forgotten; the socket stays of use."""
+    """A canceled request is forgotten, and the socket still works."""
     async with rigged(reply_delay=1.0) as rig, swept(tables, "request") as sweep:
         census = Census(rig.proxies)
         channel = channel_of(rig)
@@ -141,7 +141,7 @@ async def test_request(tables: Tables) -> None:
 @pytest.mark.parametrize("frozen", [False, True], ids=["polite", "frozen"])
 @warped
 async def test_close_of_a_socket(frozen: bool, tables: Tables) -> None:
-    """A goodbye that is cancelled is cut short, not left out."""
+    """A canceled close is cut short, but still closes."""
     async with (
         rigged() as rig,
         swept(tables, f"close of a socket, {frozen=}") as sweep,
@@ -153,7 +153,7 @@ async def test_close_of_a_socket(frozen: bool, tables: Tables) -> None:
             if frozen:
                 rig.sim.freeze()
             done = await cancel_after(rounds, channel.close())
-            if rounds > 1:  # it had begun
+            if rounds > 1:  # It had begun
                 await settle(rig, census)
             await channel.close()
             await settle(rig, census, 0.2)
@@ -166,7 +166,7 @@ async def test_close_of_a_socket(frozen: bool, tables: Tables) -> None:
 
 @warped
 async def test_judging_a_token(tables: Tables) -> None:
-    """The subscribe that judges a token leaves nothing either."""
+    """The subscribe that validates a token leaves nothing."""
     async with rigged() as rig, swept(tables, "try_subscribe") as sweep:
         census = Census(rig.proxies)
         zone = rig.monitor.endpoints.global_zone
@@ -196,7 +196,7 @@ async def all_on(rig: Rig) -> None:
 @pytest.mark.parametrize("mode", ["accept", "legacy_only", "refuse", "never"])
 @warped
 async def test_reconnect(mode: Any, tables: Tables) -> None:
-    """A caller that goes away harms nobody, and the next reconnect works."""
+    """A canceled caller has no effect on others, and the next reconnect works."""
     async with (
         rigged(reconnect_delay=0.5) as rig,
         swept(tables, f"reconnect, {mode}") as sweep,
@@ -216,11 +216,11 @@ async def test_reconnect(mode: Any, tables: Tables) -> None:
             if not rig.sim.account.up:
                 rig.sim.set_terminal(account_id, up=True)
             await all_on(rig)
-            # the proxy may notice a moment later that the extra socket is closed
+            # The proxy may notice a moment later that the extra socket is closed
             await rig.until(
                 lambda: (
                     len(census.take().tasks) == usual
-                    and len(rig.sim.sockets) == len(rig.proxy.lines) == 1
+                    and len(rig.sim.sockets) == len(rig.proxy.connections) == 1
                 ),
                 GRACE,
             )
@@ -240,7 +240,7 @@ async def fill(rig: Rig) -> None:
 
 @warped
 async def test_remove(tables: Tables) -> None:
-    """Whoever stops waiting for a removal still has the account removed, and its socket closed."""
+    """A canceled removal still removes the account and closes its socket."""
     async with rigged(1) as rig, swept(tables, "remove_account") as sweep:
         account_id = rig.sim.account.id
         census = Census(rig.proxies)
@@ -252,7 +252,7 @@ async def test_remove(tables: Tables) -> None:
                 assert rounds <= 1, "it had begun"
                 await rig.monitor.remove_account(account_id)
             await rig.until(lambda: not census.take().tasks, GRACE)
-            await rig.until(lambda: not rig.proxy.lines, 0.2)
+            await rig.until(lambda: not rig.proxy.connections, 0.2)
             assert not rig.sockets()
             if done:
                 break
@@ -274,7 +274,7 @@ STATES: dict[str, Callable[[Rig], Any]] = {
 async def test_close_from_every_state(
     state: str, tables: Tables, request: pytest.FixtureRequest
 ) -> None:
-    """Closed after any number of rounds of its life, a monitor leaves nothing, at once."""
+    """A monitor that is closed after any number of rounds leaves nothing."""
     async with swept(tables, f"life of a monitor, {state}") as sweep:
         every = request.config.getoption("--every-round")
         for rounds in range(600) if every else (*range(20), *range(20, 400, 19)):
@@ -298,7 +298,7 @@ async def test_close_from_every_state(
                 started = rig.now
                 await rig.monitor.close()
                 assert rig.now - started <= 2 * GRACE
-                for _ in range(20):  # rounds, not seconds
+                for _ in range(20):  # Rounds, not seconds
                     await asyncio.sleep(0)
                 reconnect.cancel()
                 left = census.take()
@@ -311,7 +311,7 @@ async def test_close_from_every_state(
 
 @warped
 async def test_close_of_a_monitor(tables: Tables) -> None:
-    """A close that is cancelled can be asked again, and then has closed all."""
+    """A canceled close can be repeated, and then everything is closed."""
     async with swept(tables, "close of a monitor") as sweep:
         for rounds in range(ROUNDS):
             async with rigged(2) as rig:
@@ -330,7 +330,7 @@ async def test_close_of_a_monitor(tables: Tables) -> None:
 
 @warped
 async def test_close_right_after_a_move() -> None:
-    """The goodbye of a move has not begun when all is closed."""
+    """Everything is closed before the unsubscribe of the move has started."""
     async with rigged() as rig:
         census = Census(rig.proxies)
         account_id = rig.sim.account.id

@@ -1,4 +1,4 @@
-"""The chaos run: seeds by option, and every seed that once found something."""
+"""Run the chaos test with the seeds on the command line, and with those that found a bug."""
 
 import pytest
 
@@ -11,11 +11,11 @@ FOUND = {
         90,
     ): "a reconnect that came first on its socket left the account without a subscription",
 }
-"""Seeds that found a fault of the client, with how many faults it took, and which it was."""
+"""Seeds that found a bug of the client, with the number of faults, and a description."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the seeds that were asked for, and those that found something."""
+    """Use the requested seeds, and those that found a bug."""
     if "seed" in metafunc.fixturenames:
         seeds = str(metafunc.config.getoption("--chaos-seeds"))
         faults = metafunc.config.getoption("--chaos-faults")
@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_chaos(seed: int, faults: int, tables: Tables) -> None:
-    """No false off, no outage missed, every state as the simulator's, nothing left over."""
+    """There are no false offs and missed outages, the states are right in the end, and nothing is left."""
     verdict = run(seed, faults)
     tables.lines.append(verdict.describe())
     assert not verdict.wrong

@@ -1,6 +1,6 @@
-"""Each fault, and what it may cost: the promises of the design, in seconds of the client's own clock.
+"""Test the effects of each fault against the promised times, in seconds of the client's clock.
 
-Nothing is scaled: the client runs with the pauses and bounds that it has at home, on a clock that leaps.
+Nothing is scaled: the client has its real timing, on a loop with its own clock.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import pytest
 from simulator.transport import Transport
 
 from .conftest import Tables
-from .proxy import Answer, says, text_frame
+from .proxy import Answer, contains, text_frame
 from .rig import REFUSED_FIRST_HOUR, Census, Rig, most_attempts, rigged
 from .warp import current_loop, warped
 
@@ -30,20 +30,20 @@ TIMING = Timing()
 PING_INTERVAL = 25.0
 PING_TIMEOUT = 5.0
 
-# The promises (design, "What an account's link is").
+# The promised times
 DISCONNECTED_SHOWS = 2.0
 SILENCE_SHOWS = 70.0
 OWN_LOSS_SHOWS = PING_INTERVAL + PING_TIMEOUT + TIMING.blind
 BACK = 10.0
-"""After the end of a fault so short that the back-off has hardly grown."""
+"""After the end of a short fault, during which the back-off has hardly increased."""
 LONG_BACK = 35.0
-"""After the end of any that is not a refusal."""
+"""After the end of any other fault that is not a refusal."""
 HOUR = 3600.0
 
 ROUND_SHOWS = TIMING.round + 10.0
-"""Behind a gap of ours a round of subscribes has to tell what was missed."""
+"""After a gap, a round of subscribes has to find out what was missed."""
 JUST_UP = 5.0
-"""Statuses come this often: a socket that lives shows it by then."""
+"""The interval of statuses, after which a working socket has shown one."""
 
 type Act = Callable[[Rig], Awaitable[Any] | Any]
 
@@ -54,19 +54,19 @@ def nothing(_: Rig) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong between us and MetaApi."""
+    """A fault between the client and MetaApi."""
 
     name: str
     start: Act
     end: Act = nothing
     lasts: float = 0.0
     kind: Literal["harmless", "short", "long", "refused"] = "short"
-    """What it costs: nothing; a socket; sight of the accounts; and that with the floor of a refusal."""
+    """Its effect: none; a lost socket; accounts out of sight; the latter with the floor of a refusal."""
     noticed: float = 0.0
-    """How long it takes until the client can know of it."""
+    """How long it takes until the client can notice it."""
     retry_after: float = 0.0
     twice: bool = False
-    """Whether connections end without an answer: aiohttp tries each of those once more at once."""
+    """Whether connections end without an answer, so that aiohttp repeats each attempt once."""
 
     @property
     def outage(self) -> float:
@@ -76,7 +76,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a fault may cost at most."""
+    """The maximum effects of a fault."""
 
     truth: float
     back: float
@@ -84,7 +84,7 @@ class Bounds:
 
     @classmethod
     def of(cls, fault: Fault) -> Self:
-        """Work out what a fault may cost."""
+        """Calculate the maximum effects of a fault."""
         if fault.kind == "harmless":
             return cls(DISCONNECTED_SHOWS + fault.noticed, BACK, 0)
         back = fault.noticed + BACK
@@ -115,41 +115,41 @@ def drop(rig: Rig) -> None:
 
 
 async def refuse(rig: Rig) -> None:
-    """Reset the connection, and refuse others."""
+    """Reset the connection, and refuse new ones."""
     await rig.proxy.refuse()
     rig.proxy.drop()
 
 
 async def listen(rig: Rig) -> None:
-    """Take connections again."""
+    """Accept connections again."""
     await rig.proxy.listen()
 
 
 def stall(*, up: bool = False, down: bool = False) -> Act:
-    """Hold one direction or both."""
+    """Stall one direction or both."""
     return lambda rig: rig.proxy.stall(up=up, down=down)
 
 
 def black_hole(rig: Rig) -> None:
-    """Let nothing through, neither on what is open nor on what comes."""
+    """Drop all data, on open connections and new ones."""
     rig.proxy.stall(up=True, down=True)
     rig.proxy.hang = True
 
 
-def daylight(rig: Rig) -> None:
-    """Let everything through; what hung is gone."""
+def relay_again(rig: Rig) -> None:
+    """Relay data again, and drop the connections that hung."""
     rig.proxy.hang = False
     rig.proxy.stall()
     rig.proxy.drop()
 
 
 def half_open(rig: Rig) -> None:
-    """Let the server go without a word."""
+    """Abort the server's side without closing the client's."""
     rig.proxy.half_open()
 
 
 def slow_handshake(seconds: float) -> Act:
-    """Reset the connection, and let the next answers take long."""
+    """Reset the connection, and delay the next answers."""
 
     def act(rig: Rig) -> None:
         rig.proxy.handshake_delay = seconds
@@ -159,25 +159,25 @@ def slow_handshake(seconds: float) -> Act:
 
 
 def quick_handshake(rig: Rig) -> None:
-    """Answer at once again."""
+    """Answer without a delay again."""
     rig.proxy.handshake_delay = 0.0
 
 
 def hang(rig: Rig) -> None:
-    """Reset the connection, and never answer those who come."""
+    """Reset the connection, and never answer new ones."""
     rig.proxy.hang = True
     rig.proxy.drop()
 
 
 async def truncate(rig: Rig) -> None:
-    """Cut the next frame in its middle."""
+    """Truncate the next frame."""
     rig.proxy.cut_frames = True
-    await rig.until(lambda: not rig.proxy.lines, 10)
+    await rig.until(lambda: not rig.proxy.connections, 10)
     rig.proxy.cut_frames = False
 
 
 def inject(data: bytes) -> Act:
-    """Put bytes between two frames."""
+    """Inject bytes between two frames."""
     return lambda rig: rig.proxy.inject(data)
 
 
@@ -192,18 +192,18 @@ def answer(status: int, retry_after: str | None = None) -> Act:
 
 
 def no_answer(rig: Rig) -> None:
-    """Leave answers to the server."""
+    """Relay the server's answers again."""
     rig.proxy.answer = None
 
 
 def lose_names(rig: Rig) -> None:
-    """Reset the connection, and find no address any more."""
+    """Reset the connection, and make the name resolution fail."""
     rig.names.broken = True
     rig.proxy.drop()
 
 
 def find_names(rig: Rig) -> None:
-    """Find addresses again."""
+    """Resolve names again."""
     rig.names.broken = False
 
 
@@ -218,25 +218,25 @@ async def start_server(rig: Rig) -> None:
 
 
 def freeze(rig: Rig) -> None:
-    """Let the server stand still, connections and all."""
+    """Freeze the server with its connections."""
     rig.sim.freeze()
 
 
 def unfreeze(rig: Rig) -> None:
-    """Let it go on."""
+    """Unfreeze the server."""
     rig.sim.unfreeze()
 
 
 def block(seconds: float) -> Act:
-    """Block our own loop."""
+    """Block the client's own loop."""
     return lambda _: current_loop().stand_still(seconds)
 
 
 class _BlockAfterPings:
-    """Blocks our own loop for longer than `pingTimeout` whenever the server has got a ping."""
+    """Blocks the client's own loop for longer than `pingTimeout` after each ping."""
 
     def __init__(self) -> None:
-        """Prepare to look over the server's shoulder."""
+        """Store the server's method that receives pings."""
         receive = Transport._receive
 
         def receive_and_block(transport: Transport, frame: str) -> None:
@@ -251,13 +251,13 @@ class _BlockAfterPings:
         self._patch.start()
 
     def end(self, _: Rig) -> None:
-        """Leave our loop alone."""
+        """Stop blocking."""
         self._patch.stop()
 
 
 def reorder(rig: Rig) -> None:
-    """Let what comes after a `disconnected` overtake it."""
-    rig.proxy.reorder = says("disconnected")
+    """Let later events overtake a `disconnected`."""
+    rig.proxy.reorder = contains("disconnected")
 
 
 def in_order(rig: Rig) -> None:
@@ -270,12 +270,12 @@ class _Jump:
     """A host whose clock is wrong by some days."""
 
     def __init__(self, days: int) -> None:
-        """Prepare patches of every clock that the client could read but ought not to trust."""
+        """Create patches of every clock that the client must not trust."""
         offset = timedelta(days=days)
         real = time.time
 
-        class Elsewhen(datetime):
-            """A clock that is wrong."""
+        class WrongDatetime(datetime):
+            """A `datetime` class that is wrong."""
 
             @classmethod
             @override
@@ -285,8 +285,8 @@ class _Jump:
 
         self._patches: list[Any] = [
             patch("time.time", lambda: real() + offset.total_seconds()),
-            patch("api.transport.connection.datetime", Elsewhen),
-            patch("api.subscriber.datetime", Elsewhen),
+            patch("api.transport.connection.datetime", WrongDatetime),
+            patch("api.subscriber.datetime", WrongDatetime),
         ]
 
     def start(self, _: Rig) -> None:
@@ -295,7 +295,7 @@ class _Jump:
             each.start()
 
     def end(self, _: Rig) -> None:
-        """Set it right."""
+        """Set the clock right."""
         for each in self._patches:
             each.stop()
 
@@ -307,7 +307,7 @@ def jump(name: str, days: int) -> Fault:
 
 
 def blocked() -> Fault:
-    """Block our own loop while a pong is on its way, again and again."""
+    """Block the client's own loop repeatedly while a pong is under way."""
     pings = _BlockAfterPings()
     return Fault(
         "our loop blocked after each ping", pings.start, pings.end, 300, "harmless"
@@ -337,10 +337,10 @@ FAULTS = [
     Fault(
         "stalled to the server for 10 min", stall(up=True), stall(), TEN_MINUTES, "long"
     ),
-    Fault("no network for 10 min", black_hole, daylight, TEN_MINUTES, "long"),
+    Fault("no network for 10 min", black_hole, relay_again, TEN_MINUTES, "long"),
     Fault("half-open", half_open, noticed=PING_NOTICED),
     Fault("handshake takes 20 s", slow_handshake(20), quick_handshake, 3, noticed=20),
-    Fault("handshake never ends, 10 min", hang, daylight, TEN_MINUTES, "long"),
+    Fault("handshake never ends, 10 min", hang, relay_again, TEN_MINUTES, "long"),
     Fault("frame cut in the middle", truncate),
     Fault("garbage bytes", inject(JUNK)),
     Fault(
@@ -364,7 +364,7 @@ FAULTS = [
     Fault("HTTP 500 for 10 min", answer(500), no_answer, TEN_MINUTES, "long"),
     Fault("HTTP 502 for 10 min", answer(502), no_answer, TEN_MINUTES, "long"),
     Fault("no name service for 10 min", lose_names, find_names, TEN_MINUTES, "long"),
-    Fault("server says goodbye", lambda rig: rig.sim.close_sockets()),
+    Fault("server closes", lambda rig: rig.sim.close_sockets()),
     Fault("server ends the namespace", lambda rig: rig.sim.disconnect_sockets()),
     Fault("server sends an error packet", lambda rig: rig.sim.send_error_packet()),
     Fault("server restarts in 3 s", stop_server, start_server, 3, twice=True),
@@ -387,14 +387,14 @@ FAULTS = [
 
 @dataclass
 class Measured:
-    """What a fault cost."""
+    """The measured effects of a fault."""
 
     hidden: float | None = None
-    """How long after its start a terminal that is up went out of sight."""
+    """Seconds from its start until a terminal that was up went out of sight."""
     truth: float = 0.0
-    """How long after it dropped a terminal was not shown on any more."""
+    """Seconds from the drop of a terminal until it was not shown as on any more."""
     back: float = 0.0
-    """How long after the end of the fault a terminal was heard of."""
+    """Seconds from the end of the fault until the next event of a terminal."""
     attempts: int = 0
 
 
@@ -408,7 +408,7 @@ async def do(act: Act, rig: Rig) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 @warped
 async def test_fault(fault: Fault, tables: Tables) -> None:
-    """No false off, the truth in time, back without a person, and nothing left over."""
+    """There is no false off, the state is right in time, the connection is back, and nothing is left."""
     random.seed(fault.name)
     bounds = Bounds.of(fault)
     async with rigged(3) as rig:
@@ -461,7 +461,7 @@ async def test_fault(fault: Fault, tables: Tables) -> None:
 
 
 async def measure(rig: Rig, fault: Fault, steady: str, dropped: str) -> Measured:
-    """Let a fault happen, and a terminal drop in its middle."""
+    """Cause a fault, and drop a terminal in the middle of it."""
     measured = Measured()
     attempts = len(rig.attempts)
     started = rig.now
@@ -473,11 +473,11 @@ async def measure(rig: Rig, fault: Fault, steady: str, dropped: str) -> Measured
     await do(fault.end, rig)
     ended = rig.now
     await rig.until(
-        lambda: rig.heard_since(steady, ended) and rig.shown(steady) is True,
+        lambda: rig.event_since(steady, ended) and rig.shown(steady) is True,
         2 * HOUR,
         "back",
     )
-    measured.back = rig.monitor.first_heard(steady, ended) - ended
+    measured.back = rig.monitor.first_event(steady, ended) - ended
     measured.attempts = len(rig.attempts) - attempts
     await rig.until(lambda: rig.shown(dropped) is False, 200, "the outage is shown")
     told = rig.first_shown(dropped, (False, "unavailable"), outage)
@@ -489,7 +489,7 @@ async def measure(rig: Rig, fault: Fault, steady: str, dropped: str) -> Measured
 
 
 async def check_alive(rig: Rig, steady: str, dropped: str) -> None:
-    """See that the link is as good as new."""
+    """Check that everything works as before."""
     rig.sim.set_terminal(steady, up=False)
     await rig.until(lambda: rig.shown(steady) is False, DISCONNECTED_SHOWS)
     assert rig.monitor.state(steady).status is Status.DISCONNECTED
@@ -501,7 +501,7 @@ async def check_alive(rig: Rig, steady: str, dropped: str) -> None:
 
 @warped
 async def test_a_reconnect_that_comes_first_on_a_socket_leaves_it_subscribed() -> None:
-    """A subscribe goes just before it: without one no status would come, and that is no silence."""
+    """A subscribe precedes it, since without one there would be no statuses."""
     async with rigged() as rig:
         account_id = rig.sim.account.id
         rig.add(account_id)
@@ -519,12 +519,12 @@ async def test_a_reconnect_that_comes_first_on_a_socket_leaves_it_subscribed() -
         since = rig.now
         await asyncio.sleep(3 * TIMING.silence)
         assert rig.first_shown(account_id, (False, "unavailable"), since) is None
-        assert rig.heard_since(account_id, rig.now - JUST_UP)
+        assert rig.event_since(account_id, rig.now - JUST_UP)
 
 
 @warped
 async def test_silence_shows() -> None:
-    """A terminal that gives no sign of life, on a socket that does."""
+    """A terminal without events goes off, on a socket that works."""
     async with rigged(2) as rig:
         silent, other = rig.sim.accounts
         for account_id in rig.sim.accounts:
@@ -547,7 +547,7 @@ async def test_silence_shows() -> None:
 )
 @warped
 async def test_no_server_makes_us_wait_for_ever(retry_after: str) -> None:
-    """Back without a person, whatever Retry-After said."""
+    """The client is back, whatever Retry-After was."""
     async with rigged() as rig:
         account_id = rig.sim.account.id
         rig.add(account_id)
@@ -564,7 +564,7 @@ async def test_no_server_makes_us_wait_for_ever(retry_after: str) -> None:
 @pytest.mark.parametrize("days", [-365, 365])
 @warped
 async def test_wrong_clock_does_not_stretch_a_wait(days: int) -> None:
-    """A recommended time to retry is a time of day: a host that has another one asks again all the same."""
+    """A recommended retry time is a time of day, which a host with a wrong clock must not wait for."""
     clock = _Jump(days)
     async with rigged() as rig:
         account_id = rig.sim.account.id
@@ -589,7 +589,7 @@ async def flap(rig: Rig) -> None:
 
 
 async def answer_nothing(rig: Rig) -> None:
-    """Lose the socket; on new ones, answer pings and no request."""
+    """Lose the socket; on new ones, answer pings but no requests."""
     for account_id in rig.sim.accounts:
         rig.sim.set_subscribe_mode(account_id, "ignore")
     rig.proxy.drop()
@@ -599,7 +599,7 @@ async def answer_nothing(rig: Rig) -> None:
 @pytest.mark.parametrize("act", [flap, answer_nothing])
 @warped
 async def test_sockets_that_show_nothing_do_not_hide_an_outage(act: Act) -> None:
-    """A terminal that drops meanwhile is not shown on for ten minutes."""
+    """A terminal that drops meanwhile is not shown as on for ten minutes."""
     random.seed(1)
     async with rigged() as rig:
         account_id = rig.sim.account.id

@@ -1,9 +1,9 @@
-"""An event loop whose clock leaps over the time in which nothing happens.
+"""An event loop whose clock skips the time in which nothing happens.
 
-Sockets are real, pauses are not: where everybody only waits for a timer, the clock is set to that timer. So
-the client runs with the pauses and bounds that it has at home, an hour takes a second or two, and a busy machine
-changes nothing that is measured: a round of the loop takes 10 µs, whatever is done in it, except where a test
-says otherwise with `stand_still`.
+Sockets are real, pauses are not: if everything only waits for a timer, the clock is set to that timer. So
+the client can have its real timing, an hour takes a second or two, and a busy machine
+does not affect any measurement: a round of the loop takes 10 µs, whatever it does, unless a test
+calls `stand_still`.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from typing import Any, override
 
 _DRAG = 0.001
 _DRAG_MOST = 0.002
-"""What a leap costs, in seconds a second and at most: the kernel may need a moment to pass a byte on."""
+"""Real seconds per skipped second, and their maximum: the kernel needs time to deliver bytes."""
 _DEADLOCK = 5.0
-"""Nothing comes by itself after so many real seconds without a timer."""
+"""After this many real seconds without a timer, nothing is expected any more."""
 _STORM = 200_000
-"""So many rounds of the loop at one moment are a loop without a pause."""
+"""This many rounds at the same time mean that the loop never waits."""
 _DAWN = 1000.0
 _ROUND = 0.000_01
-"""What a round takes: an answer never comes at the moment of its question."""
+"""The duration of a round, so that an answer never has the time of its question."""
 
 
 class StuckError(Exception):
-    """Time does not pass: nobody waits for a timer, or somebody never waits."""
+    """Time does not pass: nothing waits for a timer, or something never waits."""
 
 
 class _Selector(selectors.DefaultSelector):
-    """Tells of sockets at once, and lets the clock leap where there is nothing to tell."""
+    """Reports sockets at once, and advances the clock if there is nothing to report."""
 
     loop: WarpLoop
 
@@ -38,19 +38,19 @@ class _Selector(selectors.DefaultSelector):
     def select(
         self, timeout: float | None = None
     ) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what sockets have to say; leap to the next timer when that is nothing."""
+        """Return the events of sockets; without any, advance the clock to the next timer."""
         found = super().select(0)
         if found or (timeout is not None and timeout <= 0):
             self.loop.count_round()
             return found
-        return found or self.loop.leap(timeout, super().select)
+        return found or self.loop.advance(timeout, super().select)
 
 
 class WarpLoop(asyncio.SelectorEventLoop):
-    """A loop with a clock of its own."""
+    """An event loop with its own clock."""
 
     def __init__(self) -> None:
-        """Start at a fixed moment."""
+        """Start at a fixed time."""
         self._now = _DAWN
         self._debt = 0.0
         self._rounds = 0
@@ -63,35 +63,35 @@ class WarpLoop(asyncio.SelectorEventLoop):
 
     @override
     def time(self) -> float:
-        """Return the clock."""
+        """Return the clock's time."""
         return self._now
 
     def stand_still(self, seconds: float) -> None:
-        """Let time pass in which this loop does nothing, as a call that blocks does."""
+        """Advance the clock while this loop does nothing, like a blocking call."""
         self._now += seconds
 
     def after_rounds(self, rounds: int, call: Callable[[], Any]) -> None:
-        """Call once the loop has gone round so often."""
+        """Call a function after this many rounds of the loop."""
         self._at_round = (self._total_rounds + rounds, call)
 
     @property
     def rounds(self) -> int:
-        """Return how often the loop has gone round."""
+        """Return the number of rounds of the loop."""
         return self._total_rounds
 
     def count_round(self) -> None:
-        """Notice a loop that never waits."""
+        """Count a round, and detect a loop that never waits."""
         self._rounds += 1
         if self._rounds > _STORM:
             self._rounds = 0
             raise StuckError(f"{_STORM} rounds of the loop at {self._now}")
 
-    def leap(
+    def advance(
         self,
         timeout: float | None,
         select: Callable[[float | None], list[tuple[selectors.SelectorKey, int]]],
     ) -> list[tuple[selectors.SelectorKey, int]]:
-        """Set the clock to the next timer, unless a socket or a thread still comes first."""
+        """Set the clock to the next timer, unless a socket or a thread comes first."""
         self._rounds = 0
         if self._threads:
             return select(0.01)
@@ -109,7 +109,7 @@ class WarpLoop(asyncio.SelectorEventLoop):
 
     @override
     def _run_once(self) -> None:
-        """Go round once."""
+        """Run one round."""
         self._total_rounds += 1
         self._now += _ROUND
         if self._at_round is not None and self._total_rounds >= self._at_round[0]:
@@ -122,7 +122,7 @@ class WarpLoop(asyncio.SelectorEventLoop):
     def run_in_executor[ResultT](
         self, executor: Executor | None, func: Callable[..., ResultT], *args: Any
     ) -> asyncio.Future[ResultT]:
-        """Let no time pass while a thread works."""
+        """Stop the clock while a thread works."""
         future = super().run_in_executor(executor, func, *args)
         self._threads += 1
 
@@ -134,14 +134,14 @@ class WarpLoop(asyncio.SelectorEventLoop):
 
 
 def current_loop() -> WarpLoop:
-    """Return the loop that runs, which has to be one of these."""
+    """Return the running loop, which has to be a `WarpLoop`."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, WarpLoop)
     return loop
 
 
 def run_warped[ResultT](main: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run a coroutine on a loop of its own, and end what it left."""
+    """Run a coroutine on a new loop, and cancel the tasks that it left."""
     loop = WarpLoop()
     try:
         return loop.run_until_complete(main)
@@ -161,7 +161,7 @@ def run_warped[ResultT](main: Coroutine[Any, Any, ResultT]) -> ResultT:
 def warped[**Params](
     test: Callable[Params, Coroutine[Any, Any, None]],
 ) -> Callable[Params, None]:
-    """Run a test on a loop whose clock leaps."""
+    """Run a test on a `WarpLoop`."""
 
     @functools.wraps(test)
     def run(*args: Params.args, **kwargs: Params.kwargs) -> None:
