@@ -1,4 +1,4 @@
-"""What the client tells of itself, for a bug report."""
+"""Test the client's diagnostics."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from .terminal.bench import ONE, Bench
 
 
 def events(w: Witness, *, what: str | None = None) -> list[dict[str, Any]]:
-    """Return the events, without their times."""
+    """Return the events without their times."""
     return [
         {name: value for name, value in event.items() if name != "when"}
         for event in w.monitor.diagnostics()["events"]
@@ -28,8 +28,8 @@ def events(w: Witness, *, what: str | None = None) -> list[dict[str, Any]]:
 # -- a whole client --------------------------------------------------------------------------------
 
 
-async def test_all_is_well() -> None:
-    """One account on one socket."""
+async def test_connected() -> None:
+    """The diagnostics of one account on one socket are complete."""
     async with watched(timing={"round": 60.0}) as w:
         await w.until(lambda: w.state.broker)
         told = w.monitor.diagnostics()
@@ -100,7 +100,7 @@ async def test_all_is_well() -> None:
 
 
 async def test_neither_token_nor_address() -> None:
-    """Not even where a server calls a host by the token's name, or says it with its last word."""
+    """They contain neither, even if a server uses the token as a host or in its last message."""
     token = "s3cret-and-short"
     async with watched(token=token, add=False) as w:
         w.sim.grant(token)
@@ -124,7 +124,7 @@ async def test_neither_token_nor_address() -> None:
 
 
 async def test_a_socket_that_is_refused() -> None:
-    """Counters outlive it; the pause and what went wrong are told."""
+    """They contain the counters from before, the pause and the error."""
     async with watched(timing={"backoff_first": 50.0, "backoff_max": 50.0}) as w:
         await w.terminal(True)
         w.sim.inject("nonsense")
@@ -134,7 +134,7 @@ async def test_a_socket_that_is_refused() -> None:
         before = w.monitor.diagnostics()["sockets"][0]
         w.sim.refuse_sockets(502)
         w.sim.drop_sockets()
-        # a person's attempt wakes the pause
+        # An attempt of the user ends the pause
         await w.until(lambda: w.monitor.diagnostics()["sockets"][0]["losses"])
         for connection in w.monitor._pool:
             connection.wake()
@@ -168,7 +168,7 @@ async def test_a_socket_that_is_refused() -> None:
 
 
 async def test_a_socket_that_connects_or_is_closed() -> None:
-    """At first, and after a refused token."""
+    """They show a connecting socket, and a closed one after a refused token."""
     async with watched() as w:
         assert w.monitor.diagnostics()["sockets"][0]["state"] == "connecting"
         await w.terminal(True)
@@ -184,7 +184,7 @@ async def test_a_socket_that_connects_or_is_closed() -> None:
 
 
 async def test_replicas() -> None:
-    """A zone says by which id the account is known there."""
+    """A zone has the id of the account there."""
     async with watched(accounts=2, add=False) as w:
         primary, replica = w.sim.accounts
         twin = Replica(account_id=replica, region="new-york", state="DEPLOYED")
@@ -209,15 +209,15 @@ async def test_replicas() -> None:
     ],
 )
 def test_kind_of_a_server(endpoints: Endpoints, region: str, kind: str) -> None:
-    """Without its address."""
+    """They contain the kind of a custom server, without its address."""
     assert {endpoints.kind(zone) for zone in endpoints.zones(region)} == {kind}
 
 
-# -- what happened ---------------------------------------------------------------------------------
+# -- events ----------------------------------------------------------------------------------------
 
 
-async def test_events_of_a_life() -> None:
-    """In their order, with the account and the zone, and where it says more, a detail."""
+async def test_events() -> None:
+    """They are in order, with the account, the zone, and details if there are any."""
     async with watched(timing={"subscribe_first": 0.5}) as w:
         here = {"account_id": w.id, "zone": "global"}
         host = w.sim.account.hosts[0].name
@@ -257,15 +257,15 @@ async def test_events_of_a_life() -> None:
 
 
 async def test_a_reconnect_of_an_account_that_is_not_deployed() -> None:
-    """Its outcome is told as the caller is told it."""
+    """The event has the same outcome as the caller's."""
     async with watched(add=False) as w:
         w.add(w.id, deployed=False)
         await w.monitor.reconnect(w.id, 5)
         assert events(w)[-1]["detail"] == "not_deployed"
 
 
-async def test_a_stale_authenticated_is_told_apart() -> None:
-    """It belongs to another session."""
+async def test_stale_authenticated() -> None:
+    """It is marked, since it belongs to another session."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.inject_event(
@@ -275,7 +275,7 @@ async def test_a_stale_authenticated_is_told_apart() -> None:
 
 
 async def test_silence_asks_the_socket() -> None:
-    """The probe and what came of it are told."""
+    """There are events of the probe and of its result."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_terminal(w.id, up=False, announce=False)
@@ -286,7 +286,7 @@ async def test_silence_asks_the_socket() -> None:
 
 
 async def test_limits() -> None:
-    """A quota holds subscribes back; a full server moves the account."""
+    """There are events of a quota that delays subscribes, and of a full server that moves the account."""
     async with watched(add=False) as w:
         w.sim.limit_subscriptions(
             "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", retry_after=30
@@ -306,7 +306,7 @@ async def test_limits() -> None:
 
 
 async def test_statuses_leave_no_trace() -> None:
-    """The last events are for what happens seldom."""
+    """There are no events of statuses, which would replace the rare ones."""
     async with watched() as w:
         await w.until(lambda: w.state.broker)
         before = events(w)
@@ -320,7 +320,7 @@ async def test_statuses_leave_no_trace() -> None:
 
 
 def test_the_last_events_are_kept() -> None:
-    """Fifty of them, with the time of each."""
+    """The last fifty are kept, with their times."""
     journal = Journal()
     for number in range(EVENTS_KEPT + 10):
         journal.note(f"event {number}")
@@ -332,11 +332,11 @@ def test_the_last_events_are_kept() -> None:
     assert Counter(map(len, told)) == {2: 50}
 
 
-# -- one link --------------------------------------------------------------------------------------
+# -- one account -----------------------------------------------------------------------------------
 
 
-def test_what_a_link_waits_for() -> None:
-    """The next subscribe and its pace, who is seen since when, what is refused for how long."""
+def test_state_of_an_account() -> None:
+    """They contain the next subscribe and its pause, the hosts in sight, and the refusals."""
     bench = Bench("a", "b")
     link = bench.machine
 

@@ -1,4 +1,4 @@
-"""What keeps the client cheap, as facts about its structure; `scripts/bench` measures the times."""
+"""Test the structure that keeps the client fast; `scripts/bench` measures the times."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,7 +15,7 @@ FRAMES = 50
 
 
 def status(account_id: str, *, broker: bool = True) -> dict[str, Any]:
-    """Return the periodic sign of life of the simulator's first terminal."""
+    """Return the periodic status of the simulator's first terminal."""
     return {
         "type": "status",
         "accountId": account_id,
@@ -28,7 +28,7 @@ def status(account_id: str, *, broker: bool = True) -> dict[str, Any]:
 
 @contextmanager
 def deeds() -> Iterator[list[str]]:
-    """Write down the tasks that are started and the timers that are set meanwhile, but the simulator's."""
+    """Record the new tasks and timers, except those of the simulator."""
     loop = asyncio.get_running_loop()
     done: list[str] = []
 
@@ -39,7 +39,7 @@ def deeds() -> Iterator[list[str]]:
 
     def call_at(when: float, callback: Any, *args: Any, **kwargs: Any) -> Any:
         task: Any = asyncio.current_task()
-        # in no task: the one timer of all accounts, which has a test of its own
+        # Outside of a task: the shared timer of all accounts, which has its own test
         if task is not None and "simulator" not in task.get_coro().cr_code.co_filename:
             done.append(f"timer {callback.__qualname__}")
         return set_timer(when, callback, *args, **kwargs)
@@ -55,18 +55,18 @@ def deeds() -> Iterator[list[str]]:
 
 
 def events(w: Witness) -> int:
-    """Return how many events came over the first socket."""
+    """Return how many events the first socket has received."""
     total: int = w.monitor.diagnostics()["sockets"][0]["events"]
     return total
 
 
 async def all_on(w: Witness) -> None:
-    """Wait until every account is on, and its broker as well."""
+    """Wait until every account and its broker are on."""
     await w.until(lambda: all(w.monitor.state(each).broker for each in w.sim.accounts))
 
 
 async def test_unchanged_status_starts_nothing() -> None:
-    """No task, no timer, no word to a listener: it is read, and that is all."""
+    """It starts no task and no timer, and calls no listener."""
     async with watched(timing={"silence": 60.0}, ping_interval=60.0) as w:
         await all_on(w)
         (socket,) = w.sim.sockets
@@ -74,7 +74,7 @@ async def test_unchanged_status_starts_nothing() -> None:
         with deeds() as done:
             for _ in range(FRAMES):
                 socket.emit("synchronization", status(w.id))
-            # turns of the event loop: to sleep for longer would set a timer
+            # Only yield to the loop, since a longer sleep would start a timer
             for _ in range(10 * FRAMES):
                 await asyncio.sleep(0)
         assert events(w) >= before + FRAMES
@@ -82,8 +82,8 @@ async def test_unchanged_status_starts_nothing() -> None:
         assert w.seen[w.id] == seen
 
 
-async def test_change_is_told_to_its_account_only() -> None:
-    """Nobody walks over all accounts for the event of one."""
+async def test_change_calls_its_own_listener() -> None:
+    """An event of one account does not cause a loop over all accounts."""
     async with watched(accounts=3) as w:
         await all_on(w)
         told = {each: len(states) for each, states in w.seen.items()}
@@ -94,7 +94,7 @@ async def test_change_is_told_to_its_account_only() -> None:
 
 
 async def test_one_timer_serves_all_accounts() -> None:
-    """The clocks of a hundred links are minded by one timer, whatever they hear."""
+    """A hundred accounts share one timer, whatever their events are."""
     async with watched(accounts=100) as w:
         await all_on(w)
         before = events(w)
@@ -104,14 +104,14 @@ async def test_one_timer_serves_all_accounts() -> None:
             for timer in asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
             if not timer.cancelled() and timer._callback == w.monitor._alarm._go
         ]
-        # none where it is being called just now
+        # There is none while it is being called
         assert len(timers) <= 1
 
 
-async def test_an_account_that_stays_is_not_placed_anew(
+async def test_unchanged_places(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each listing says where it runs: its zones are looked up when that, or who serves it, is another."""
+    """Zones are only looked up if a listing changes the region, the replicas or the servers."""
     async with watched() as w:
         await w.terminal(True)
         asked: list[str] = []
@@ -130,12 +130,12 @@ async def test_an_account_that_stays_is_not_placed_anew(
 
 
 async def lose_sight(w: Witness) -> None:
-    """Let no socket come back."""
+    """Keep all sockets from coming back."""
     await w.sim.stop_listening()
 
 
 async def lose_token(w: Witness) -> None:
-    """Let the token be refused."""
+    """Refuse the token."""
     w.sim.revoke()
     w.sim.drop_sockets()
 
@@ -144,12 +144,12 @@ async def lose_token(w: Witness) -> None:
 async def test_accounts_that_change_together_leave_room_for_others(
     lose: Callable[[Witness], Awaitable[None]],
 ) -> None:
-    """When 120 accounts go out of sight at once, something else gets its turn after 50 of them."""
+    """If 120 accounts go out of sight at once, other tasks run after each 50 of them."""
     turns: list[int] = []
     this_turn: list[bool] = []
 
     def changed() -> None:
-        """Count what changes in one turn of the event loop."""
+        """Count the changes in a turn of the event loop."""
         if not this_turn:
             this_turn.append(True)
             turns.append(0)

@@ -1,4 +1,4 @@
-"""Which URL serves what: literal addresses, and what a typed base URL may be."""
+"""Test the URLs of servers, and the validation of custom base URLs."""
 
 from api.endpoints import (
     Endpoints,
@@ -13,19 +13,19 @@ GLOBAL = "https://mt-client-api-v1.agiliumtrade.agiliumtrade.ai"
 
 
 def test_global_url_is_that_of_the_seed_page() -> None:
-    """An account of unknown region is served by the URL in MetaApi's own example."""
+    """Accounts of an unknown region use the URL in MetaApi's example."""
     assert Endpoints().global_zone == Zone(GLOBAL)
     assert Endpoints().zones("") == (Zone(GLOBAL),)
 
 
 def test_provisioning_url() -> None:
-    """REST has a host of its own."""
+    """REST has its own host."""
     expected = "https://mt-provisioning-api-v1.agiliumtrade.agiliumtrade.ai"
     assert Endpoints().provisioning_url == expected
 
 
 def test_zones_of_a_region() -> None:
-    """A region is served by two zones, a for instance 0 and b for instance 1."""
+    """A region has two zones, a with instance 0 and b with instance 1."""
     assert Endpoints().zones("london") == (
         Zone("https://mt-client-api-v1.london-a.agiliumtrade.ai", "london", 0),
         Zone("https://mt-client-api-v1.london-b.agiliumtrade.ai", "london", 1),
@@ -38,7 +38,7 @@ def test_zones_of_a_region() -> None:
 
 
 def test_settings_of_a_dedicated_server() -> None:
-    """Host and domain are what MetaApi says for this user; the global URL is not touched."""
+    """MetaApi's settings define host and domain, but not the global URL."""
     endpoints = Endpoints(
         settings=ServerSettings(hostname="mine", domain="example.com")
     )
@@ -54,7 +54,7 @@ def test_settings_of_a_dedicated_server() -> None:
     "url", ["http://127.0.0.1:8080", "https://proxy.example/metaapi"]
 )
 def test_api_url_serves_everything(url: str, region: str) -> None:
-    """One typed server serves REST and the socket, knows no zones, and its path is kept."""
+    """A custom server serves REST and the socket, has no zones, and keeps its path."""
     endpoints = Endpoints(api_url=url)
     assert endpoints.provisioning_url == url
     assert endpoints.zones(region) == (Zone(url),)
@@ -63,7 +63,7 @@ def test_api_url_serves_everything(url: str, region: str) -> None:
 
 
 def test_overrides() -> None:
-    """A test may say which zones a region has."""
+    """Tests can define the zones of a region."""
     zones = (Zone("http://127.0.0.1:1", "here", 0),)
     endpoints = Endpoints(api_url="http://127.0.0.1:2", overrides={"here": zones})
     assert endpoints.zones("here") == zones
@@ -94,8 +94,8 @@ GOOD = {
 
 
 @pytest.mark.parametrize(("text", "url"), GOOD.items())
-def test_api_url_that_is_taken(text: str, url: str) -> None:
-    """A base URL is taken without its last slash, and what comes out is taken again."""
+def test_valid_api_url(text: str, url: str) -> None:
+    """A base URL loses its trailing slash, and the result is valid again."""
     assert check_api_url(text) == url
     assert check_api_url(url) == url
 
@@ -163,7 +163,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_api_url_that_is_refused(text: str) -> None:
-    """What is no base URL, or would send the token in the clear, is refused."""
+def test_invalid_api_url(text: str) -> None:
+    """Invalid URLs, and those that would send the token unencrypted, are refused."""
     with pytest.raises(InvalidUrlError):
         check_api_url(text)

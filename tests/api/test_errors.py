@@ -1,4 +1,4 @@
-"""The exceptions: each name and status of MetaApi's, and the times it recommends."""
+"""Test the exceptions: MetaApi's error names and statuses, and recommended times."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -49,7 +49,7 @@ NAMES: dict[str, tuple[type[RequestError], bool]] = {
 
 @pytest.mark.parametrize(("name", "expected"), NAMES.items())
 def test_name(name: str, expected: tuple[type[RequestError], bool]) -> None:
-    """Each name on the wire has a class, keeps its name, and says whether a retry can help."""
+    """Each of MetaApi's names has a class with its name, which shows whether a retry can help."""
     error = from_name(name, "because", [{"parameter": "x"}], {"type": "y"})
     assert (type(error), error.retryable) == expected
     assert error.name == name
@@ -60,8 +60,8 @@ def test_name(name: str, expected: tuple[type[RequestError], bool]) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", 7, [], {}, True])
-def test_name_that_is_none(name: Any) -> None:
-    """An error without a name is the server's fault, not a fault of ours."""
+def test_missing_name(name: Any) -> None:
+    """An error without a name counts as an error of the server."""
     error = from_name(name, None)
     assert type(error) is InternalError
     assert error.name == "InternalError"
@@ -83,7 +83,7 @@ def test_name_that_is_none(name: Any) -> None:
     ],
 )
 def test_status(status: int, expected: type[RequestError]) -> None:
-    """Each status of REST has a class, and a text even when the body has none."""
+    """Each status of REST has a class, and a text even without a body."""
     assert type(from_status(status)) is expected
     assert str(from_status(status)) == f"HTTP {status}"
     assert from_status(status).name == expected.__name__
@@ -91,14 +91,14 @@ def test_status(status: int, expected: type[RequestError]) -> None:
 
 
 @pytest.mark.parametrize("message", [None, 7, [], {}, b"x", "", "   \n "])
-def test_message_that_is_none(message: Any) -> None:
-    """Without a message of the server's, the name or the status says it."""
+def test_missing_message(message: Any) -> None:
+    """Without a message, the text is the name or the status."""
     assert str(from_name("NotFoundError", message)) == "NotFoundError"
     assert str(from_status(404, message)) == "HTTP 404"
 
 
 def test_message_is_one_bounded_line() -> None:
-    """A message goes into logs and notices: one line, and no book."""
+    """A message is one short line, since it is logged and shown."""
     assert str(from_name("NotFoundError", "a\n  b\tc\r\nd ")) == "a b c d"
     assert len(str(from_name("NotFoundError", "x" * 10_000))) == 256
     assert len(from_name("x" * 10_000, "y").name) == 256
@@ -106,8 +106,8 @@ def test_message_is_one_bounded_line() -> None:
 
 
 @pytest.mark.parametrize("metadata", [None, 7, "x", [], [("type", "x")]])
-def test_metadata_that_is_none(metadata: Any) -> None:
-    """Metadata that is no object is none."""
+def test_invalid_metadata(metadata: Any) -> None:
+    """Metadata that is not an object is ignored."""
     error = from_name("TooManyRequestsError", "slow down", metadata=metadata)
     assert isinstance(error, TooManyRequestsError)
     assert error.metadata == {}
@@ -138,7 +138,7 @@ def test_metadata_that_is_none(metadata: Any) -> None:
     ],
 )
 def test_recommended_retry_time(text: Any, expected: datetime | None) -> None:
-    """The time is read as UTC unless it says otherwise; one that cannot be read is none."""
+    """The default time zone is UTC; an invalid time is ignored."""
     metadata = {
         "recommendedRetryTime": text,
         "type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER",
@@ -154,8 +154,8 @@ def test_recommended_retry_time(text: Any, expected: datetime | None) -> None:
 
 
 @pytest.mark.parametrize("kind", [None, 7, [], {}])
-def test_limit_that_is_none(kind: Any) -> None:
-    """A limit without a name is none."""
+def test_limit_without_a_type(kind: Any) -> None:
+    """It is no limit."""
     error = from_status(429, metadata={"type": kind})
     assert isinstance(error, TooManyRequestsError)
     assert error.limit is None
@@ -185,7 +185,7 @@ def test_limit_that_is_none(kind: Any) -> None:
     ],
 )
 def test_retry_after(text: Any, seconds: float | None) -> None:
-    """The header is seconds or a date; what is neither is none."""
+    """The header contains seconds or a date; other values are ignored."""
     assert read_retry_after(text, NOW) == seconds
 
 
@@ -193,13 +193,13 @@ def test_retry_after(text: Any, seconds: float | None) -> None:
     st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ (Jan|Feb) \d+ \d+:\d+:\d+ [+-]?\d*")
 )
 def test_any_retry_after(text: str) -> None:
-    """Whatever the header says, it is a time from now on, or none."""
+    """Any value results in a time in the future, or in none."""
     seconds = read_retry_after(text, NOW)
     assert seconds is None or 0 <= seconds <= 3600
 
 
-def test_header_serves_where_the_body_says_nothing() -> None:
-    """The time in the body goes before the header."""
+def test_body_before_header() -> None:
+    """The time in the body takes precedence over the header."""
     header = {"retryAfter": "30"}
     body = header | {"recommendedRetryTime": "2026-01-05T10:00:52Z"}
     waits = []
@@ -223,12 +223,12 @@ def test_header_serves_where_the_body_says_nothing() -> None:
     ],
 )
 def test_errors_of_the_connection(error: MetaApiError, retryable: bool) -> None:
-    """What happens to a connection can be tried again."""
+    """A retry can help after errors of the connection."""
     assert error.retryable is retryable
 
 
 def test_refused_handshake_keeps_its_status() -> None:
-    """The status decides what comes next, so it is kept, and with it when to come again."""
+    """The error has the status and the retry time, which decide about the next attempt."""
     error = HandshakeRefusedError(429, "120")
     assert (error.status, error.retry_after) == (429, "120")
     assert "429" in str(error)
@@ -236,7 +236,7 @@ def test_refused_handshake_keeps_its_status() -> None:
 
 
 def test_one_tree() -> None:
-    """All that the client raises can be caught as one."""
+    """All errors of the client have a common base class."""
     classes = [
         value
         for value in vars(errors).values()

@@ -1,4 +1,4 @@
-"""Frames that make no sense, through the whole client: nothing they hold may end it, fill it or make it noisy.
+"""Fuzz the whole client with invalid frames: they must not stop it, fill its memory or its log.
 
 A real monitor watches a real account on a real connection, channel, socket and engine; only the websocket below
 them is made of a list. The default suite runs a part of the examples;
@@ -30,15 +30,15 @@ from .raw import CLOSE, CONNECTED, TEXT, Peer, Raw, opening
 ACCOUNT = "11111111-aaaa-4bbb-8ccc-000000000001"
 PENDING = "the id of a request that waits"
 ENDING = ("1", "41", "44")
-"""Frames by which a server says goodbye."""
+"""Frames with which a server closes."""
 
 SHARES = 3500
-"""What the counts below sum up to: of the examples that are wanted, each test makes its share."""
+"""The sum of the shares below: each test runs its share of the wanted examples."""
 
 pytestmark = pytest.mark.timeout(900)
 
 
-# -- what a server may send ------------------------------------------------------------------------
+# -- frames ----------------------------------------------------------------------------------------
 
 WORDS = st.sampled_from(
     [
@@ -106,7 +106,7 @@ JSON = st.recursive(SCALARS, nested, max_leaves=8)
 
 
 def deep(depth: int) -> Any:
-    """Return an object within an object, and so on."""
+    """Return a deeply nested object."""
     value: Any = []
     for _ in range(depth):
         value = {"metadata": [value]}
@@ -157,7 +157,7 @@ NAMES = st.sampled_from(
 
 
 def event(name: Any, payload: Any, *, text: bool) -> str:
-    """Return the frame of an event, whose payload may be JSON in a string."""
+    """Return an event frame; its payload may be JSON in a string."""
     argument = json.dumps(payload) if text else payload
     return "42" + json.dumps([name, argument])
 
@@ -191,11 +191,11 @@ TEXTS = st.one_of(
 )
 
 
-# -- the client around a websocket that is a list --------------------------------------------------
+# -- the client with a websocket that is a list ----------------------------------------------------
 
 
-class List:
-    """A websocket whose messages are there already."""
+class ListWebSocket:
+    """A websocket whose messages come from a list."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -203,14 +203,14 @@ class List:
         self._response = SimpleNamespace(close=lambda: None)
 
     async def receive(self) -> aiohttp.WSMessage:
-        """Return the next message; the end of the list is the end of the connection."""
+        """Return the next message; at the end of the list the connection closes."""
         if self.messages:
             return self.messages.pop(0)
         return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
 
 
 class Unreachable:
-    """An HTTP session that reaches nobody."""
+    """An HTTP session without a network."""
 
     def __init__(self) -> None:
         """Start without calls."""
@@ -223,10 +223,10 @@ class Unreachable:
 
 
 class Records(logging.Handler):
-    """Keeps what would worry somebody who reads the log."""
+    """Keeps warnings and errors in the log."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without records."""
         super().__init__(logging.WARNING)
         self.texts: list[str] = []
 
@@ -238,16 +238,16 @@ class Records(logging.Handler):
 
 
 def run_on(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that gives up its turn once at most; raises StopIteration at its end."""
+    """Run a coroutine that yields once at most; raises StopIteration at its end."""
     for _ in range(2):
         coroutine.send(None)
 
 
 class Client:
-    """A monitor with one account, and a way to let frames arrive."""
+    """A monitor with one account, to which a test passes frames."""
 
     def __init__(self) -> None:
-        """Put the parts together, as a connect does."""
+        """Create the parts and connect them, as a connect does."""
         timing = Timing(
             close=0.01,
             response=0.5,
@@ -278,17 +278,17 @@ class Client:
         self.socket = _SocketIO2(owner, owner._make_engine, {})
         owner._client = self.socket
         vars(self.socket)["_connect_event"] = asyncio.Event()
-        self.websocket = List()
+        self.websocket = ListWebSocket()
         self.examples = self.frames = 0
         self.more = 1.0
-        """How many examples each share is."""
+        """The number of examples per share."""
         self.open()
         self.connection._channel = self.channel
         self.connection._enter(ConnectionState.OPEN)
         self.monitor.connection_up(self.connection)
 
     def open(self) -> None:
-        """Be connected, for the first time or again."""
+        """Connect, for the first time or again."""
         engine_client = cast(EngineIO3, self.socket.engine)
         engine_client.ws = cast(aiohttp.ClientWebSocketResponse, self.websocket)
         engine_client.state = "connected"
@@ -299,7 +299,7 @@ class Client:
             engine_client.queue.get_nowait()
 
     def feed(self, *messages: aiohttp.WSMessage) -> None:
-        """Let messages arrive; the loop must take them all, without waiting for anything."""
+        """Pass messages; the loop must handle all of them without waiting."""
         self.examples += 1
         counters = self.channel.counters
         before = counters.frames
@@ -316,7 +316,7 @@ class Client:
         self.open()
 
     def feed_text(self, *frames: str) -> None:
-        """Let text frames arrive."""
+        """Pass text frames."""
         waiting = next(iter(self.channel._pending), "nobody")
         self.feed(
             *(
@@ -327,8 +327,8 @@ class Client:
             )
         )
 
-    def look(self) -> None:
-        """See that nothing grew."""
+    def check(self) -> None:
+        """Check that nothing has grown."""
         assert list(self.monitor._accounts) == [ACCOUNT]
         assert len(self.monitor._pool) <= 2
         assert len(self.channel._pending) <= 4
@@ -341,7 +341,7 @@ class Client:
 
 @pytest.fixture
 def records() -> Iterator[Records]:
-    """Return what would worry; a test that leaves any fails."""
+    """Return the warnings and errors; a test that leaves any fails."""
     handler = Records()
     logging.getLogger().addHandler(handler)
     yield handler
@@ -353,7 +353,7 @@ def records() -> Iterator[Records]:
 async def client(
     records: Records, monkeypatch: pytest.MonkeyPatch, fuzzed: Fuzzed
 ) -> AsyncIterator[Client]:
-    """Return a client, whose connections go nowhere by themselves."""
+    """Return a client that cannot connect by itself."""
     faults: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(
         lambda loop, context: faults.append(context)
@@ -376,7 +376,7 @@ async def run(
     take: Callable[[Any], None],
     count: int,
 ) -> None:
-    """Let examples arrive in several batches, between which the client gets to work."""
+    """Pass examples in several batches, between which the client can work."""
     wanted = ceil(count * client.more)
     batches = max(1, wanted // 250)
 
@@ -390,18 +390,18 @@ async def run(
     @given(strategy)
     def batch(value: Any) -> None:
         take(value)
-        client.look()
+        client.check()
 
     while client.examples < wanted:
         before = client.examples
         batch()
         assert client.examples > before
         await asyncio.sleep(0.01)
-        client.look()
+        client.check()
 
 
 async def test_frames_of_any_text(client: Client) -> None:
-    """Text that is no packet, or nearly one."""
+    """Test texts that are no packets, or similar to packets."""
     await run(
         client,
         st.lists(TEXTS, min_size=1, max_size=4),
@@ -411,7 +411,7 @@ async def test_frames_of_any_text(client: Client) -> None:
 
 
 async def test_frames_of_any_kind(client: Client) -> None:
-    """Binary frames, pings of the websocket itself, and text between them."""
+    """Test binary frames, websocket pings, and text between them."""
 
     def message(drawn: tuple[aiohttp.WSMsgType, bytes]) -> aiohttp.WSMessage:
         kind, data = drawn
@@ -430,7 +430,7 @@ async def test_frames_of_any_kind(client: Client) -> None:
 
 
 async def test_events_of_the_wrong_shape(client: Client) -> None:
-    """JSON that is well formed and means nothing, or something else than it should."""
+    """Test valid JSON with unexpected content."""
     await run(
         client,
         st.lists(EVENTS, min_size=1, max_size=3),
@@ -440,7 +440,7 @@ async def test_events_of_the_wrong_shape(client: Client) -> None:
 
 
 async def test_channel_takes_any_event(client: Client) -> None:
-    """Whatever an event's name and argument are."""
+    """Test any name and argument of an event."""
 
     def take(drawn: tuple[Any, Any]) -> None:
         client.examples += 1
@@ -450,7 +450,7 @@ async def test_channel_takes_any_event(client: Client) -> None:
 
 
 async def test_monitor_takes_any_event(client: Client) -> None:
-    """Whatever a `synchronization` says."""
+    """Test any content of a `synchronization`."""
 
     def take(drawn: dict[str, Any]) -> None:
         client.examples += 1
@@ -461,7 +461,7 @@ async def test_monitor_takes_any_event(client: Client) -> None:
 
 
 async def test_still_works_after_all_that(client: Client) -> None:
-    """A client that was fed nonsense shows a terminal that comes up."""
+    """After invalid frames the client still shows a terminal that comes up."""
     await run(
         client,
         st.lists(EVENTS | TEXTS, min_size=1, max_size=3),
@@ -474,7 +474,7 @@ async def test_still_works_after_all_that(client: Client) -> None:
 
 
 async def test_servers_that_make_no_sense(records: Records, fuzzed: Fuzzed) -> None:
-    """Real sockets: each server speaks nonsense in its own way, the last one is good."""
+    """With real sockets, several servers send invalid data, and the last one is good."""
     servers = ceil(40 * fuzzed.wanted / SHARES)
     nonsense: list[list[tuple[str, Any]]] = []
 
@@ -503,7 +503,7 @@ async def test_servers_that_make_no_sense(records: Records, fuzzed: Fuzzed) -> N
 
     async def script(peer: Peer) -> None:
         await peer.read_request()
-        if "sec-websocket-key" not in peer.headers:  # REST, asked about the token
+        if "sec-websocket-key" not in peer.headers:  # REST, which checks the token
             peer.answer("503 Service Unavailable")
             return
         peer.switch()

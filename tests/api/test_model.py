@@ -1,4 +1,4 @@
-"""What is read from the provisioning API's JSON, whatever it holds."""
+"""Test parsing the provisioning API's JSON, including invalid content."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 
 def test_account() -> None:
-    """Every field that MetaApi documents."""
+    """Every documented field is read."""
     account = Account.from_json(
         {
             "_id": "acc",
@@ -46,14 +46,14 @@ def test_account() -> None:
 
 @pytest.mark.parametrize("data", [None, 5, "acc", [], {}, {"_id": ""}, {"_id": None}])
 def test_no_account(data: Any) -> None:
-    """Without an id there is no account, and no replica."""
+    """There is no account and no replica without an id."""
     assert Account.from_json(data) is None
     assert Replica.from_json(data) is None
 
 
 @pytest.mark.parametrize("odd", [None, True, 1.5, [], {}])
 def test_odd_fields(odd: Any) -> None:
-    """A field that is not what it should be is as if it were missing."""
+    """A field with an invalid value counts as missing."""
     fields = (
         *("name", "login", "server", "version", "type", "region", "state"),
         *("connectionStatus", "accountReplicas"),
@@ -69,7 +69,7 @@ def test_odd_fields(odd: Any) -> None:
     ("name", "title"), [("Swing", "Swing"), ("", "acc"), ("123 !", "acc"), ("Ж", "Ж")]
 )
 def test_title(name: str, title: str) -> None:
-    """A name without a letter says nothing."""
+    """A name without letters is ignored."""
     assert Account(account_id="acc", name=name).title == title
 
 
@@ -77,27 +77,27 @@ def test_title(name: str, title: str) -> None:
     "data", [None, [], "text", {}, {"hostname": 5.5, "domain": ""}]
 )
 def test_no_settings(data: Any) -> None:
-    """What is missing keeps its default."""
+    """Missing settings keep their defaults."""
     assert ServerSettings.from_json(data) == ServerSettings(
         hostname="mt-client-api-v1", domain="agiliumtrade.ai"
     )
 
 
 def test_settings() -> None:
-    """A server of the customer's own."""
+    """The server settings of a customer are read."""
     settings = ServerSettings.from_json({"hostname": "mine", "domain": "example.org"})
     assert (settings.hostname, settings.domain) == ("mine", "example.org")
 
 
 @pytest.mark.parametrize("account_id", ["a b", "../x", "x" * 65, "\ud83d", "a\nb", "é"])
 def test_what_is_no_id(account_id: str) -> None:
-    """An id stands in paths and unique ids, so an account with an odd one is none."""
+    """An account with an invalid id is ignored, since ids are part of paths and unique ids."""
     assert Account.from_json({"_id": account_id}) is None
     assert Replica.from_json({"_id": account_id}) is None
 
 
 def test_replicas_are_bounded() -> None:
-    """More replicas than there are regions come from no server of MetaApi's."""
+    """MetaApi never has more replicas than regions."""
     replicas = [{"_id": f"r{number}"} for number in range(300)]
     account = Account.from_json({"_id": "abc", "accountReplicas": replicas})
     assert account is not None
@@ -123,7 +123,7 @@ def test_unknown_version(version: Any) -> None:
     ],
 )
 def test_title_when_read(fields: dict[str, Any], title: str) -> None:
-    """A name without letters says nothing: login and server do, else the id."""
+    """The title is the name, or login and server if it has no letters, or the id."""
     account = Account.from_json({"_id": "abc", **fields})
     assert account is not None
     assert account.title == title

@@ -1,4 +1,4 @@
-"""The monitor over real sockets: what a user would see of each fault."""
+"""Test the monitor over real sockets: what a user sees of each fault."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from .support import FAST, watched
 
 
 async def test_terminal_that_is_up_turns_on() -> None:
-    """Subscribe, authenticated, status."""
+    """It is on after subscribe, authenticated and status."""
     async with watched() as w:
         await w.until(lambda: w.state.broker)
         assert w.terminals() == [None, True]
@@ -30,7 +30,7 @@ async def test_terminal_that_is_up_turns_on() -> None:
 
 
 async def test_terminal_down_at_start_is_off() -> None:
-    """The first round decides."""
+    """It is off after the first round."""
     async with watched(accounts=2, add=False) as w:
         w.sim.set_terminal(w.id, up=False)
         w.add(w.id)
@@ -40,7 +40,7 @@ async def test_terminal_down_at_start_is_off() -> None:
 
 
 async def test_listeners_hear_of_timeouts_in_a_row() -> None:
-    """The fifth may mean that the account runs elsewhere by now."""
+    """After five timeouts listeners are called, since the account may run elsewhere."""
     async with watched(add=False) as w:
         w.sim.set_terminal(w.id, up=False)
         w.add(w.id)
@@ -53,7 +53,7 @@ async def test_listeners_hear_of_timeouts_in_a_row() -> None:
 
 
 async def test_disconnected_shows_at_once() -> None:
-    """The terminal drops, and later comes back by itself."""
+    """The terminal goes off, and on when it is back."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_terminal(w.id, up=False)
@@ -64,7 +64,7 @@ async def test_disconnected_shows_at_once() -> None:
 
 
 async def test_silence_shows() -> None:
-    """A terminal that goes without a word goes off; its return brings it back."""
+    """A terminal without events goes off, and on when it is back."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_terminal(w.id, up=False, announce=False)
@@ -75,7 +75,7 @@ async def test_silence_shows() -> None:
 
 
 async def test_rare_statuses_are_no_silence() -> None:
-    """A terminal that says nothing for long answers a subscribe, and stays on."""
+    """A terminal with rare statuses answers a subscribe, and stays on."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_silent(w.id)
@@ -84,7 +84,7 @@ async def test_rare_statuses_are_no_silence() -> None:
 
 
 async def test_broker_is_a_fact_of_its_own() -> None:
-    """The terminal stays on while its broker is away."""
+    """The terminal stays on without its broker."""
     async with watched() as w:
         await w.until(lambda: w.state.broker is True)
         w.sim.set_broker(w.id, up=False)
@@ -94,7 +94,7 @@ async def test_broker_is_a_fact_of_its_own() -> None:
 
 
 async def test_network_that_goes_silent_and_comes_back_never_shows_off() -> None:
-    """Frozen: on, unavailable, on."""
+    """A frozen network is shown as on, unavailable, on."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.freeze()
@@ -107,7 +107,7 @@ async def test_network_that_goes_silent_and_comes_back_never_shows_off() -> None
 
 
 async def test_short_loss_shows_nothing() -> None:
-    """A socket that is back soon changes nothing, with a new client and session id."""
+    """A socket that is back soon, with a new client and session id, changes nothing."""
     async with watched() as w:
         await w.terminal(True)
         for _ in range(3):
@@ -123,7 +123,7 @@ async def test_short_loss_shows_nothing() -> None:
 
 
 async def test_terminal_that_drops_while_we_are_away_is_off_afterwards() -> None:
-    """An outage behind a gap of our own is not missed."""
+    """An outage during our own loss is shown after it."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.refuse_sockets(502)
@@ -136,7 +136,7 @@ async def test_terminal_that_drops_while_we_are_away_is_off_afterwards() -> None
 
 
 async def test_hub_is_off_only_after_a_while_without_socket() -> None:
-    """The link sensor follows the sockets, with the same patience."""
+    """The link sensor goes off after the same time as accounts."""
     async with watched() as w:
         await w.terminal(True)
         assert w.hub == [True]
@@ -148,7 +148,7 @@ async def test_hub_is_off_only_after_a_while_without_socket() -> None:
 
 
 async def test_back_off_is_jittered_and_bounded() -> None:
-    """Attempts against a dead server spread out to the longest pause."""
+    """Attempts to reach a dead server have increasing pauses up to the maximum."""
     async with watched(refuse_status=502) as w:
         await w.until(lambda: len(w.sim.handshakes) >= 12)
         times = [h.time for h in w.sim.handshakes]
@@ -161,15 +161,15 @@ async def test_back_off_is_jittered_and_bounded() -> None:
 
 @pytest.mark.parametrize("status", [403, 429])
 async def test_refused_handshakes_have_a_floor(status: int) -> None:
-    """Nothing is tried again before the floor."""
+    """There is no attempt before the floor is over."""
     async with watched(refuse_status=status, timing={"refused_floor": 0.5}) as w:
         await w.until(lambda: len(w.sim.handshakes) == 3)
         times = [h.time for h in w.sim.handshakes]
         assert all(b - a >= 0.5 for a, b in itertools.pairwise(times))
 
 
-async def test_a_persons_action_does_not_break_the_floor() -> None:
-    """Reconnect while refused: no attempt before its time."""
+async def test_reconnect_does_not_end_a_floor() -> None:
+    """There is no attempt before the floor is over."""
     async with watched(refuse_status=403, timing={"refused_floor": 30.0}) as w:
         await w.until(
             lambda: w.monitor.diagnostics()["sockets"][0]["state"] == "backing off"
@@ -183,7 +183,7 @@ async def test_a_persons_action_does_not_break_the_floor() -> None:
 async def test_the_seed_pages_answers_turn_it_on(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The two example responses, as they stand on the page."""
+    """The two example responses of the page turn the terminal on."""
     request_id = "9eb3a9fc-4cb4-4c1a-b7fb-1140a8ed29c9"
     account_id = "865d3a4d-3803-486d-bdf3-a85679d9fad2"
     first = f'{{"type": "response", "requestId": "{request_id}", "accountId": "{account_id}"}}'
@@ -222,7 +222,7 @@ async def test_the_seed_pages_answers_turn_it_on(
 
 
 async def test_junk_is_ignored_and_counted() -> None:
-    """Malformed frames, unknown types and accounts, answers nobody waits for."""
+    """Malformed frames, unknown types and accounts, and unexpected answers are counted."""
     async with watched() as w:
         await w.terminal(True)
         before = w.monitor.ignored_events
@@ -253,7 +253,7 @@ async def test_junk_is_ignored_and_counted() -> None:
 
 
 async def test_remove_gives_the_subscription_back() -> None:
-    """The quota is the user's; the socket closes with its last account."""
+    """The account is unsubscribed, and the socket closes with its last account."""
     async with watched(accounts=2) as w:
         await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
         one, two = w.sim.accounts
@@ -266,7 +266,7 @@ async def test_remove_gives_the_subscription_back() -> None:
 
 
 async def test_close_gives_everything_back_and_leaves_nothing() -> None:
-    """No task, no timer, no socket, from a monitor that was busy."""
+    """A busy monitor leaves no task, no timer and no socket."""
     async with watched(accounts=3) as w:
         await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
         await w.monitor.close()
@@ -278,7 +278,7 @@ async def test_close_gives_everything_back_and_leaves_nothing() -> None:
 
 
 async def test_nothing_is_opened_after_the_end() -> None:
-    """Who is late with a place or an account finds everything closed, and it stays so."""
+    """Calls after the close have no effect."""
     async with watched() as w:
         await w.terminal(True)
         await w.monitor.close()
@@ -300,7 +300,7 @@ async def test_nothing_is_opened_after_the_end() -> None:
 
 
 async def test_close_is_bounded_when_nobody_answers() -> None:
-    """A frozen server does not hold us up."""
+    """A frozen server does not delay the close."""
     async with watched(timing={"close": 0.2}, ping_interval=60.0) as w:
         await w.terminal(True)
         w.sim.freeze()
@@ -310,7 +310,7 @@ async def test_close_is_bounded_when_nobody_answers() -> None:
 
 
 async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
-    """A server that makes up hosts costs a bounded amount of memory."""
+    """A server that invents host names takes a limited amount of memory."""
     async with watched() as w:
         await w.terminal(True)
         for number in range(100):
@@ -334,7 +334,7 @@ async def test_a_hundred_host_names_do_not_grow_without_bound() -> None:
 async def test_a_listener_that_fails_costs_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A fault of one listener is logged, and the socket goes on."""
+    """The error of a listener is logged, and the socket stays open."""
     async with watched() as w:
 
         def fail() -> None:
@@ -351,7 +351,7 @@ async def test_a_listener_that_fails_costs_nothing(
 async def test_the_loop_survives_whatever_happens_in_it(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error that nobody thought of is told without its text, and the socket comes back."""
+    """An unexpected error is logged without its text, and the socket comes back."""
     async with watched() as w:
         await w.terminal(True)
         connect = Channel.connect
@@ -368,7 +368,7 @@ async def test_the_loop_survives_whatever_happens_in_it(
 
 
 async def test_no_clock_runs_when_nobody_is_watched() -> None:
-    """After the last account is gone, the monitor sleeps."""
+    """Without accounts the monitor has no timer."""
     async with watched() as w:
         await w.terminal(True)
         await w.monitor.remove_account(w.id)
@@ -376,7 +376,7 @@ async def test_no_clock_runs_when_nobody_is_watched() -> None:
 
 
 async def test_close_that_is_cut_short_still_ends_every_socket() -> None:
-    """The sockets end even if the one who closes does not wait."""
+    """A canceled close still closes every socket."""
     async with watched(accounts=2) as w:
         await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
         w.sim.freeze()
@@ -390,7 +390,7 @@ async def test_close_that_is_cut_short_still_ends_every_socket() -> None:
 
 
 async def test_facts_about_an_account_nobody_watches_are_ignored() -> None:
-    """It was removed while they were on their way."""
+    """The account may have been removed meanwhile."""
     async with watched() as w:
         w.monitor.set_facts("nobody", deployed=False)
         w.monitor.place_account("nobody", "london")
@@ -398,7 +398,7 @@ async def test_facts_about_an_account_nobody_watches_are_ignored() -> None:
 
 
 async def test_a_host_with_an_endless_name_is_none() -> None:
-    """What a server makes up is not kept."""
+    """It is not stored."""
     async with watched() as w:
         await w.terminal(True)
         before = w.monitor.ignored_events
@@ -410,13 +410,13 @@ async def test_a_host_with_an_endless_name_is_none() -> None:
         assert len(zone["hosts"]) == 1
 
 
-# -- what a server, or a caller, makes up ----------------------------------------------------------
+# -- invalid input ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("instance", [True, 1.0])
 @warped
 async def test_an_instance_that_is_no_number_is_none(instance: Any) -> None:
-    """Though it equals one, even that of the zone."""
+    """It is invalid even if it equals the zone's instance."""
     async with scripted() as script:
         script.add()
         await asyncio.sleep(1)
@@ -427,7 +427,7 @@ async def test_an_instance_that_is_no_number_is_none(instance: Any) -> None:
 
 @warped
 async def test_an_account_is_watched_once() -> None:
-    """Who adds it again changes where it runs, and loses neither sockets nor listeners."""
+    """Adding it again changes its places, but not its sockets and listeners."""
     async with scripted() as script:
         script.add()
         script.at(1.0, script.show, "a", "authenticated")
@@ -443,7 +443,7 @@ async def test_an_account_is_watched_once() -> None:
 
 @warped
 async def test_made_up_replicas_open_no_socket_each() -> None:
-    """300 of them, in as many regions: those that are deployed come first."""
+    """Of 300 replicas in as many regions, only some deployed ones are used."""
     async with scripted() as script:
         replicas = [
             Replica(
@@ -461,18 +461,18 @@ async def test_made_up_replicas_open_no_socket_each() -> None:
         assert script.monitor.sockets[1] <= 2 + 2 * 16
 
 
-# -- our own loop stands still ---------------------------------------------------------------------
+# -- stalls of our own loop ------------------------------------------------------------------------
 
 
 def flood(script: Script, zone: str, frames: int = 3000) -> None:
-    """Push more than one read takes."""
+    """Send more than one read takes."""
     for _ in range(frames):
         script.emit(zone, "prices", host="x" * 40)
 
 
 @warped
 async def test_a_stall_does_not_judge_a_round_before_its_answer_was_read() -> None:
-    """It lies in the socket while our loop stands still for two minutes, behind many frames."""
+    """The answer is behind many frames in the socket's buffer after a stall of two minutes."""
     async with scripted(zones="a") as script:
 
         def stall() -> None:
@@ -491,7 +491,7 @@ async def test_a_stall_does_not_judge_a_round_before_its_answer_was_read() -> No
 
 @warped
 async def test_a_stall_is_no_silence() -> None:
-    """The `status` that came meanwhile counts, though it is read late."""
+    """A `status` that arrived meanwhile counts, though it is read late."""
     async with scripted(zones="a") as script:
         script.add()
         script.at(1, script.show, "a", "authenticated")
@@ -512,7 +512,7 @@ async def test_a_stall_is_no_silence() -> None:
 
 @warped
 async def test_one_ping_at_a_time() -> None:
-    """However many accounts of a socket want to know at once."""
+    """All accounts of a socket share one ping."""
     async with scripted(zones="a") as script:
         script.add()
         others = [f"account-{number}" for number in range(50)]

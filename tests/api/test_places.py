@@ -1,4 +1,4 @@
-"""The places of an account: zones, regions and replicas, and the way from one to another."""
+"""Test the places of an account: zones, regions, replicas, and moves between them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from .support import FAST, SIMULATOR, Witness, watched
 
 
 async def zoned(sim: Simulator, *regions: str) -> dict[str, tuple[Zone, ...]]:
-    """Let the simulator serve two zones of each region."""
+    """Serve two zones of each region."""
     return {
         region: tuple(
             [
@@ -29,7 +29,7 @@ async def zoned(sim: Simulator, *regions: str) -> dict[str, tuple[Zone, ...]]:
 
 @asynccontextmanager
 async def in_regions(*regions: str, accounts: int = 1) -> AsyncIterator[Witness]:
-    """Run a simulator with zones, and a monitor that watches nothing yet."""
+    """Run a simulator with zones, and a monitor without accounts."""
     async with (
         Simulator(accounts=accounts, **SIMULATOR) as sim,
         aiohttp.ClientSession() as session,
@@ -47,7 +47,7 @@ async def in_regions(*regions: str, accounts: int = 1) -> AsyncIterator[Witness]
 
 
 async def test_a_hundred_accounts_share_a_socket() -> None:
-    """The hundred and first gets another one."""
+    """The next account gets another socket."""
     async with watched(accounts=101) as w:
         await w.until(
             lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts), 60
@@ -56,7 +56,7 @@ async def test_a_hundred_accounts_share_a_socket() -> None:
 
 
 async def test_two_zones_see_one_account() -> None:
-    """Sockets to both zones; the one without the account does not matter."""
+    """There is a socket to each zone; the zone without the account does not matter."""
     async with (
         Simulator(accounts=1, **SIMULATOR) as sim,
         aiohttp.ClientSession() as session,
@@ -94,7 +94,7 @@ async def test_two_zones_see_one_account() -> None:
 
 
 async def test_accounts_of_several_regions_have_sockets_of_their_own() -> None:
-    """Two zones a region; accounts of one region share them."""
+    """There are two zones per region; accounts of one region share their sockets."""
     async with in_regions("london", "new-york", accounts=4) as w:
         ids = list(w.sim.accounts)
         for account_id in ids[2:]:
@@ -112,7 +112,7 @@ async def test_accounts_of_several_regions_have_sockets_of_their_own() -> None:
 
 
 async def test_region_that_changed_upstream_moves_without_touching_others() -> None:
-    """The moved account is back in its new region; its neighbor saw nothing."""
+    """The moved account is shown in its new region; the others do not change."""
     async with in_regions("london", "new-york", accounts=2) as w:
         one, two = w.sim.accounts
         w.add(one, "london")
@@ -129,7 +129,7 @@ async def test_region_that_changed_upstream_moves_without_touching_others() -> N
 
 
 async def test_a_region_learnt_later_moves_from_the_global_url() -> None:
-    """A typed id starts at the global URL and moves once its region is known."""
+    """An account starts on the global URL and moves when its region is known."""
     async with in_regions("london") as w:
         w.add(w.id)
         await w.terminal(True)
@@ -146,7 +146,7 @@ async def test_a_region_learnt_later_moves_from_the_global_url() -> None:
 
 
 async def test_a_replica_keeps_its_account_up() -> None:
-    """The replica in another region is the same account to the user."""
+    """A replica in another region counts as the same account."""
     async with in_regions("london", "new-york", accounts=2) as w:
         primary, replica = w.sim.accounts
         w.sim.accounts[replica].primary_id = primary
@@ -168,7 +168,7 @@ async def test_a_replica_keeps_its_account_up() -> None:
 
 
 async def test_a_replica_that_comes_and_goes_moves_nobody_else() -> None:
-    """The account stays where it is meanwhile, on the same sockets; the replica's are closed again."""
+    """The account keeps its sockets; those of the replica are closed again."""
     async with in_regions("london", "new-york", accounts=2) as w:
         primary, replica = w.sim.accounts
         w.sim.move(replica, "new-york")
@@ -189,7 +189,7 @@ async def test_a_replica_that_comes_and_goes_moves_nobody_else() -> None:
 
 
 async def test_a_replica_that_is_not_deployed_is_not_subscribed() -> None:
-    """There is no terminal behind it."""
+    """It has no terminal."""
     async with watched(accounts=2, add=False) as w:
         primary, replica = w.sim.accounts
         twin = Replica(account_id=replica, region="london", state="UNDEPLOYED")
@@ -199,7 +199,7 @@ async def test_a_replica_that_is_not_deployed_is_not_subscribed() -> None:
 
 
 async def test_a_move_while_a_subscribe_is_due_loses_nothing() -> None:
-    """Every place of an account moves at once, and no task dies of it."""
+    """All places of the account move at once, and no task fails."""
     async with in_regions("london", "new-york") as w:
         w.add(w.id, "london")
         await w.terminal(True)
@@ -214,7 +214,7 @@ async def test_a_move_while_a_subscribe_is_due_loses_nothing() -> None:
 
 
 async def test_a_move_ends_a_subscribe_that_nobody_answers() -> None:
-    """The next one goes to the new place, and no other is lost."""
+    """The next one is sent in the new place, and no other one is lost."""
     async with in_regions("london", "new-york") as w:
         w.sim.accounts[w.id].subscribing.mode = "ignore"
         w.add(w.id, "new-york")
@@ -228,7 +228,7 @@ async def test_a_move_ends_a_subscribe_that_nobody_answers() -> None:
 
 
 async def test_a_ping_of_a_place_that_was_left_proves_nothing() -> None:
-    """Its answer comes on a socket that others still use."""
+    """Its answer comes on a socket that other accounts still use."""
     async with in_regions("london", "new-york", accounts=2) as w:
         one, two = w.sim.accounts
         w.sim.timing.ping_timeout = 30.0

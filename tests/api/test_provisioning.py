@@ -1,4 +1,4 @@
-"""The provisioning API over real HTTP."""
+"""Test the provisioning API over real HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Return a session."""
+    """Return an HTTP session."""
     async with aiohttp.ClientSession() as client:
         yield client
 
@@ -67,7 +67,7 @@ async def test_accounts(sim: Simulator, provisioning: Provisioning) -> None:
 async def test_accounts_come_in_pages(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More than one page is read to the end."""
+    """All pages are read."""
     monkeypatch.setattr("api.rest.PAGE_SIZE", 2)
     for number in range(3):
         sim.add_account(replace(sim.account, id=f"extra-{number}"))
@@ -78,7 +78,7 @@ async def test_accounts_come_in_pages(
 async def test_a_long_listing_leaves_room_for_others(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever else happens, an event say, waits for a few accounts only."""
+    """Other tasks run after each few accounts."""
     for number in range(2 * READ_AT_ONCE):
         sim.add_account(replace(sim.account, id=f"extra-{number}"))
     loop = asyncio.get_running_loop()
@@ -115,7 +115,7 @@ async def test_replicas_are_no_accounts(
 
 
 async def test_one_account(sim: Simulator, provisioning: Provisioning) -> None:
-    """One account by id."""
+    """An account is read by its id."""
     account = await provisioning.account(sim.account.id)
     assert account.account_id == sim.account.id
     with pytest.raises(NotFoundError):
@@ -123,7 +123,7 @@ async def test_one_account(sim: Simulator, provisioning: Provisioning) -> None:
 
 
 async def test_check_and_settings(sim: Simulator, provisioning: Provisioning) -> None:
-    """The cheap call, and where the client API runs."""
+    """The token is checked with a cheap call, and the server settings are read."""
     await provisioning.check()
     assert await provisioning.server_settings() == ServerSettings()
     sim.api.server_settings = {"hostname": "mine", "domain": "example.org"}
@@ -147,7 +147,7 @@ async def test_check_and_settings(sim: Simulator, provisioning: Provisioning) ->
 async def test_errors(
     sim: Simulator, provisioning: Provisioning, status: int, error: type[Exception]
 ) -> None:
-    """Each status has its exception."""
+    """Each status raises its exception."""
     sim.fail_rest(status, retry_after=7)
     with pytest.raises(error) as caught:
         await provisioning.accounts()
@@ -158,7 +158,7 @@ async def test_errors(
 
 
 async def test_refused_token(sim: Simulator, session: aiohttp.ClientSession) -> None:
-    """A wrong token is told apart from everything else."""
+    """A wrong token raises its own exception."""
     wrong = Provisioning(session, "wrong", Endpoints(api_url=sim.url))
     with pytest.raises(UnauthorizedError):
         await wrong.check()
@@ -180,7 +180,7 @@ async def test_refused_token(sim: Simulator, session: aiohttp.ClientSession) -> 
 async def test_answers_that_are_not_metaapis(
     session: aiohttp.ClientSession, handler: Callable[[str], web.Response]
 ) -> None:
-    """What makes no sense is a connection problem, and no redirect is followed."""
+    """Invalid answers are connection errors, and redirects are not followed."""
     seen = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -197,7 +197,7 @@ async def test_answers_that_are_not_metaapis(
 async def test_entries_that_are_no_accounts_are_left_out(
     session: aiohttp.ClientSession,
 ) -> None:
-    """One odd entry does not cost the list."""
+    """An invalid entry does not affect the others."""
 
     async def answer(request: web.Request) -> web.Response:
         return web.json_response(
@@ -211,10 +211,10 @@ async def test_entries_that_are_no_accounts_are_left_out(
     assert accounts[1] == Account(account_id="x", login="7")
 
 
-async def test_the_token_is_taken_out_of_what_the_server_says(
+async def test_token_in_an_error(
     session: aiohttp.ClientSession,
 ) -> None:
-    """A server that repeats the token does not make us show it."""
+    """A token that the server repeats in an error is redacted."""
 
     async def answer(request: web.Request) -> web.Response:
         body = {"message": f"bad token {request.headers['auth-token']}"}
@@ -228,7 +228,7 @@ async def test_the_token_is_taken_out_of_what_the_server_says(
 
 
 async def test_nobody_there(session: aiohttp.ClientSession) -> None:
-    """A refused connection names no URL and no token."""
+    """The error of a refused connection contains neither the URL nor the token."""
     client = Provisioning(session, "s3cr3t", Endpoints(api_url="http://127.0.0.1:9"))
     with pytest.raises(CannotConnectError) as caught:
         await client.accounts()
@@ -240,11 +240,11 @@ class serve:
     """Serve one handler for every path."""
 
     def __init__(self, handler: Callable[..., object]) -> None:
-        """Keep the handler."""
+        """Store the handler."""
         self._handler = handler
 
     async def __aenter__(self) -> str:
-        """Start and return the base URL."""
+        """Start, and return the base URL."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handler)  # type: ignore[arg-type]
         self._runner = web.AppRunner(app)
@@ -262,7 +262,7 @@ class serve:
 async def test_the_pages_have_an_end(
     sim: Simulator, provisioning: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that always has one more page does not keep us for ever."""
+    """A server that always has another page does not cause an endless loop."""
     monkeypatch.setattr("api.rest.PAGE_SIZE", 1)
     monkeypatch.setattr("api.rest._PAGES_MAX", 2)
     sim.add_account(SimAccount())
@@ -275,7 +275,7 @@ async def test_the_pages_have_an_end(
 async def test_an_account_without_an_id(
     sim: Simulator, provisioning: Provisioning
 ) -> None:
-    """What answered is not MetaApi."""
+    """Such an answer is not MetaApi's."""
     sim.set_rest(sim.account.id, _id="", id=None)
     with pytest.raises(CannotConnectError):
         await provisioning.account(sim.account.id)
@@ -290,20 +290,16 @@ async def test_an_endless_answer_is_not_read(
         await provisioning.accounts()
 
 
-async def test_the_token_is_taken_out_of_what_is_read(
-    sim: Simulator, provisioning: Provisioning
-) -> None:
-    """Whoever put it into a name does not have us show it."""
+async def test_token_in_a_name(sim: Simulator, provisioning: Provisioning) -> None:
+    """A token in the name of an account is redacted."""
     sim.add_account(replace(sim.account, id="theirs", name=f"Mine {sim.token}"))
     *_, listed = await provisioning.accounts()
     assert listed.name == "Mine **REDACTED**"
     assert await provisioning.account("theirs") == listed
 
 
-async def test_the_token_is_taken_out_however_it_is_escaped(
-    sim: Simulator, provisioning: Provisioning
-) -> None:
-    """JSON has many spellings of the same text."""
+async def test_escaped_token(sim: Simulator, provisioning: Provisioning) -> None:
+    """JSON can escape the same text in many ways."""
     escaped = "".join(f"\\u{ord(char):04x}" for char in sim.token)
     sim.fail_rest(400, body=f'{{"details": {{"x": ["{escaped}"]}}}}')
     with pytest.raises(ValidationError) as caught:
@@ -311,10 +307,8 @@ async def test_the_token_is_taken_out_however_it_is_escaped(
     assert caught.value.details == {"x": ["**REDACTED**"]}
 
 
-async def test_half_an_emoji_is_no_text(
-    sim: Simulator, provisioning: Provisioning
-) -> None:
-    """JavaScript's `substring` makes them; no store of Home Assistant can be written with one."""
+async def test_lone_surrogate(sim: Simulator, provisioning: Provisioning) -> None:
+    """JavaScript's `substring` creates them, and Home Assistant cannot store them."""
     half = "Rocket \\ud83d"
     fields = ("name", "type", "region", "server", "state", "connectionStatus")
     body = ", ".join(f'"{field}": "{half}"' for field in fields)
@@ -327,7 +321,7 @@ async def test_half_an_emoji_is_no_text(
 
 
 async def test_error_text_is_valid(sim: Simulator, provisioning: Provisioning) -> None:
-    """An error's text goes into logs, forms and notices."""
+    """The text of an error is logged and shown, so it must be valid Unicode."""
     sim.fail_rest(400, body='{"message": "Rocket \\ud83d\\nERROR forged"}')
     with pytest.raises(ValidationError) as caught:
         await provisioning.accounts()
@@ -338,7 +332,7 @@ async def test_error_text_is_valid(sim: Simulator, provisioning: Provisioning) -
 async def test_texts_are_bounded(
     sim: Simulator, provisioning: Provisioning, text: str
 ) -> None:
-    """However much a server writes, little of it leaves the client."""
+    """Long texts of a server are truncated."""
     body = json.dumps([{"_id": "abc", "name": text, "accountReplicas": [text]}])
     sim.fail_rest(200, body=body)
     (account,) = await provisioning.accounts()
@@ -349,7 +343,7 @@ NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
 
 def test_every_answer_of_rest_has_a_rule() -> None:
-    """Whatever status the provisioning API answers with, and no answer at all."""
+    """There is a rule for each status of the provisioning API, and for a missing answer."""
     assert {type(from_status(status)) for status in range(400, 600)} == set(REFUSES) - {
         CannotConnectError
     }
@@ -381,6 +375,6 @@ def test_every_answer_of_rest_has_a_rule() -> None:
         (ForbiddenError("because", metadata={"retryAfter": "600"}), 300),
     ],
 )
-def test_how_long_rest_is_left_alone(error: MetaApiError, seconds: float) -> None:
-    """For as long as a 429 asks, and after every refusal for the floor."""
+def test_pauses_of_rest(error: MetaApiError, seconds: float) -> None:
+    """A 429 has its requested pause, and every other refusal the floor."""
     assert rest_pause(error, NOW, 300.0) == seconds

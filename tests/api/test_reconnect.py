@@ -1,4 +1,4 @@
-"""`reconnect` over real sockets: each outcome, both forms, several callers."""
+"""Test `reconnect` over real sockets: each outcome, both forms, several callers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ async def down(w: Witness) -> None:
 
 
 async def test_brings_a_terminal_back() -> None:
-    """The main job."""
+    """A terminal that is down is back, with its time."""
     async with watched() as w:
         await down(w)
         result = await w.monitor.reconnect(w.id, 5)
@@ -42,7 +42,7 @@ async def test_brings_a_terminal_back() -> None:
 
 
 async def test_of_a_terminal_that_is_up_shows_off_then_on() -> None:
-    """What happens is shown as it happens."""
+    """Each state is shown when it changes."""
     async with watched() as w:
         await w.terminal(True)
         result = await w.monitor.reconnect(w.id, 5)
@@ -52,7 +52,7 @@ async def test_of_a_terminal_that_is_up_shows_off_then_on() -> None:
 
 
 async def test_authenticated_before_the_response_keeps_it_on() -> None:
-    """The new `authenticated` may come first."""
+    """The new `authenticated` may come before the response."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "authenticated_first")
@@ -66,21 +66,21 @@ async def test_authenticated_before_the_response_keeps_it_on() -> None:
     ["ForbiddenError", "NotFoundError", "TooManyRequestsError", "InternalError"],
 )
 async def test_refused_says_what_metaapi_said(error: str) -> None:
-    """The server's own words reach the caller, and nothing is asked twice."""
+    """The caller gets the server's error, and no request is repeated."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "refuse", error=error)
         result = await w.monitor.reconnect(w.id, 5)
         assert result.outcome is Outcome.REFUSED
         assert result.error is not None
-        # MetaApi ends its texts with the id of a trace.
+        # MetaApi's texts end with a trace id.
         assert re.fullmatch(r"Refused by the simulator \([0-9a-f]{32}\)", result.error)
         assert len(w.sim.requests_of("reconnect")) == 1
         assert w.state.status is Status.RECONNECT_FAILED
 
 
 async def test_refused_in_both_forms() -> None:
-    """A ValidationError calls for the seed page's form, whose refusal is final."""
+    """After a ValidationError the seed page's form is tried, whose refusal is final."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "refuse", error="ValidationError")
@@ -91,7 +91,7 @@ async def test_refused_in_both_forms() -> None:
 
 
 async def test_second_form_is_exactly_the_seed_pages() -> None:
-    """A fresh socket, nothing but the token in its query, no subscribe on it."""
+    """It uses a new socket with only the token in its query, without a subscribe."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "legacy_only")
@@ -107,7 +107,7 @@ async def test_second_form_is_exactly_the_seed_pages() -> None:
 
 
 async def test_silence_calls_for_the_second_form_and_then_times_out() -> None:
-    """Nobody answers either form."""
+    """Neither form is answered."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
@@ -118,7 +118,7 @@ async def test_silence_calls_for_the_second_form_and_then_times_out() -> None:
 
 
 async def test_timed_out_subscribes_again_at_once() -> None:
-    """Accepted, but never authenticated."""
+    """The request was accepted, but no `authenticated` came."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
@@ -137,7 +137,7 @@ async def test_timed_out_subscribes_again_at_once() -> None:
 
 
 async def test_an_account_whose_subscribe_is_refused() -> None:
-    """It is on, out of sight again for the old reason, and on for good once MetaApi relents."""
+    """It is on, out of sight again for the old reason, and on when MetaApi accepts it."""
     async with watched(add=False, timing={"refused_floor": 1.5}) as w:
         w.sim.set_subscribe_mode(w.id, "refuse")
         w.add(w.id)
@@ -152,8 +152,8 @@ async def test_an_account_whose_subscribe_is_refused() -> None:
         assert w.terminals() == [None, "unavailable", True, "unavailable", True]
 
 
-async def test_not_deployed_is_told_without_asking() -> None:
-    """An account that does not run cannot be reconnected."""
+async def test_not_deployed_sends_no_request() -> None:
+    """An undeployed account cannot be reconnected."""
     async with watched(add=False) as w:
         w.sim.undeploy(w.id)
         w.add(w.id, deployed=False)
@@ -163,7 +163,7 @@ async def test_not_deployed_is_told_without_asking() -> None:
 
 
 async def test_no_connection_after_the_whole_timeout() -> None:
-    """The socket is waited for within the caller's timeout."""
+    """The attempt waits for a socket within the caller's timeout."""
     async with watched() as w:
         await w.terminal(True)
         await w.sim.stop_listening()
@@ -174,7 +174,7 @@ async def test_no_connection_after_the_whole_timeout() -> None:
 
 
 async def test_wakes_the_back_off_and_waits_for_the_socket() -> None:
-    """A person does not wait for our pause."""
+    """The attempt ends the pause of the back-off."""
     async with watched(timing={"backoff_first": 30.0, "backoff_max": 30.0}) as w:
         await w.terminal(True)
         w.sim.set_terminal(w.id, up=False)
@@ -187,7 +187,7 @@ async def test_wakes_the_back_off_and_waits_for_the_socket() -> None:
 
 
 async def test_socket_lost_while_waiting_is_no_connection() -> None:
-    """Told at once, not after the timeout."""
+    """The outcome is returned at once, not after the timeout."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
@@ -202,7 +202,7 @@ async def test_socket_lost_while_waiting_is_no_connection() -> None:
 
 
 async def test_second_caller_joins_and_keeps_its_own_timeout() -> None:
-    """One request on the wire, two answers, each in its own time."""
+    """There is one request, and each caller gets an outcome in its own time."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
@@ -219,7 +219,7 @@ async def test_second_caller_joins_and_keeps_its_own_timeout() -> None:
 
 
 async def test_a_cancelled_caller_does_not_end_the_attempt_of_another() -> None:
-    """The attempt belongs to all who wait."""
+    """The attempt continues while a caller waits."""
     async with watched(reconnect_delay=0.3) as w:
         await down(w)
         one = asyncio.create_task(w.monitor.reconnect(w.id, 5))
@@ -230,7 +230,7 @@ async def test_a_cancelled_caller_does_not_end_the_attempt_of_another() -> None:
 
 
 async def test_several_accounts_at_once() -> None:
-    """All are tried, each has its own outcome."""
+    """All are reconnected, and each has its own outcome."""
     async with watched(accounts=3) as w:
         one, two, three = w.sim.accounts
         await w.until(lambda: all(w.monitor.state(i).terminal for i in w.sim.accounts))
@@ -247,7 +247,7 @@ async def test_several_accounts_at_once() -> None:
 
 
 async def test_a_subscribe_in_flight_is_not_awaited() -> None:
-    """What it shows proves no reconnect by itself; a terminal that stays does."""
+    """Its `authenticated` is no proof of a reconnect; a terminal that stays is."""
     async with watched(add=False, reply_delay=0.2) as w:
         w.add(w.id)
         await w.until(w.in_flight)
@@ -261,7 +261,7 @@ async def test_a_subscribe_in_flight_is_not_awaited() -> None:
 
 
 async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> None:
-    """Its `authenticated` would prove no reconnect, though one has come already."""
+    """Its `authenticated` is no proof of a reconnect, though one has come already."""
     async with watched(timing={"subscribe_settle": 0.3}) as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "never")
@@ -281,7 +281,7 @@ async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> No
 async def test_going_away_ends_the_attempt(
     end: Callable[[Witness], Awaitable[None]],
 ) -> None:
-    """Callers are told that there is no connection."""
+    """The callers' outcome is no connection."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
@@ -297,7 +297,7 @@ async def test_going_away_ends_the_attempt(
 
 
 async def test_both_zones_are_asked_when_it_was_never_up() -> None:
-    """Nobody knows where it runs, so everybody is asked; see also the monitor's tests."""
+    """The place is unknown, so all are tried; see also the tests of the monitor."""
     async with watched() as w:
         w.sim.set_terminal(w.id, up=False)
         await w.terminal(False)
@@ -305,7 +305,7 @@ async def test_both_zones_are_asked_when_it_was_never_up() -> None:
 
 
 async def test_authenticated_without_a_response_is_a_success() -> None:
-    """The response got lost, but the terminal is back."""
+    """The response was lost, but the terminal is back."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
@@ -319,7 +319,7 @@ async def test_authenticated_without_a_response_is_a_success() -> None:
 
 
 async def test_another_accounts_authenticated_proves_nothing() -> None:
-    """On the extra socket as well, only this account counts."""
+    """Only this account counts, also on the extra socket."""
     async with watched(accounts=2) as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
@@ -333,8 +333,8 @@ async def test_another_accounts_authenticated_proves_nothing() -> None:
         assert w.state.terminal is False
 
 
-async def test_a_token_that_is_refused_is_told_at_once() -> None:
-    """Nobody waits for a socket that will not open."""
+async def test_refused_token_ends_at_once() -> None:
+    """The attempt does not wait for a socket that cannot open."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.revoke()
@@ -347,7 +347,7 @@ async def test_a_token_that_is_refused_is_told_at_once() -> None:
 
 
 async def test_an_unknown_account_has_no_connection() -> None:
-    """It never raises for an outcome."""
+    """An unknown account has an outcome, and raises no error."""
     async with watched() as w:
         assert (await w.monitor.reconnect("nobody", 1)).outcome is (
             Outcome.NO_CONNECTION
@@ -357,7 +357,7 @@ async def test_an_unknown_account_has_no_connection() -> None:
 async def test_an_unanswered_reconnect_logs_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Requests that nobody waits for any more are not left to the garbage collector."""
+    """Pending requests are canceled properly, not left to the garbage collector."""
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
@@ -366,8 +366,8 @@ async def test_an_unanswered_reconnect_logs_nothing(
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
-    """The server took the connection and fell silent; it would take a new one at once."""
+async def test_hung_connect_is_restarted() -> None:
+    """The server accepted the connection and hung; it would answer a new one at once."""
     async with watched(timing={"connect": 30.0, "upgrade": 30.0}) as w:
         await w.terminal(True)
         w.sim.timing.handshake_delay = 20.0
@@ -385,7 +385,7 @@ async def test_a_connect_that_hangs_does_not_keep_a_person_waiting() -> None:
 
 
 async def test_a_move_ends_the_attempt() -> None:
-    """The socket that it went out on is left."""
+    """The socket of its request is no longer used."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "never")
@@ -400,7 +400,7 @@ async def test_a_move_ends_the_attempt() -> None:
 
 
 async def test_a_token_that_is_refused_meanwhile_ends_the_attempt() -> None:
-    """There is nobody to wait for any more."""
+    """There is nothing to wait for any more."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "never")
@@ -416,7 +416,7 @@ async def test_a_token_that_is_refused_meanwhile_ends_the_attempt() -> None:
 
 
 async def test_a_socket_lost_while_a_subscribe_is_unanswered() -> None:
-    """The request went out all the same, and may have arrived."""
+    """The request was sent nevertheless, and may have arrived."""
     async with watched(add=False, timing={"response": 5.0}) as w:
         w.sim.set_subscribe_mode(w.id, "ignore")
         w.add(w.id)
@@ -438,7 +438,7 @@ REFUSED = '42["processingError",{"error":"ValidationError","requestId":"%s"}]'
 
 @pytest.mark.parametrize(("answer", "form"), [(ACCEPTED, "socket"), (REFUSED, None)])
 async def test_an_answer_after_the_authenticated(answer: str, form: str | None) -> None:
-    """The terminal is back: what the answer says only tells whether it was our doing."""
+    """The terminal is back; the answer only shows whether the request was the cause."""
     async with watched(timing={"subscribe_settle": 1.0}) as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "ignore")
@@ -456,7 +456,7 @@ async def test_an_answer_after_the_authenticated(answer: str, form: str | None) 
 
 
 async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
-    """Which is a success all the same."""
+    """The outcome is a success nevertheless."""
     async with watched(timing={"reconnect_response": 9.0}) as w:
         await w.terminal(True)
         (first,) = w.sim.sockets

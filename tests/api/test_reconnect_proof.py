@@ -1,4 +1,4 @@
-"""What proves that a reconnect worked: a verdict without a clock of its own."""
+"""Test the proof that a reconnect worked, which has no clock of its own."""
 
 from typing import Any
 
@@ -18,16 +18,16 @@ HOST = (0, "ps-1")
 OTHER = (0, "ps-2")
 
 
-class Spot:
-    """A place; `terse` where its server sends no `status`."""
+class FakePlace:
+    """A place; `terse` means that its server sends no `status`."""
 
     def __init__(self, *, terse: bool = False) -> None:
-        """Be a place like any other."""
+        """Start as a place with statuses."""
         self.terse = terse
 
 
-def proof_of(*asked: Spot) -> Proof[Any]:
-    """Return a proof of a request that went out in some places."""
+def proof_of(*asked: FakePlace) -> Proof[Any]:
+    """Return the proof of a request that was sent in some places."""
     proof = Proof[Any](Timing())
     for spot in asked:
         proof.asked(spot)
@@ -35,8 +35,8 @@ def proof_of(*asked: Spot) -> Proof[Any]:
 
 
 def test_nothing_counts_before_a_request() -> None:
-    """What comes before the request, or after it was taken back, is somebody else's."""
-    spot = Spot()
+    """Events before the request, or after it was withdrawn, do not count."""
+    spot = FakePlace()
     proof = proof_of()
     proof.authenticated(spot, HOST, 0.0, explained=False)
     proof.disconnected(spot, HOST)
@@ -48,16 +48,16 @@ def test_nothing_counts_before_a_request() -> None:
 
 
 def test_unexplained_counts_at_once() -> None:
-    """No subscribe of ours may have caused it."""
-    spot = Spot()
+    """No subscribe of ours can be the cause."""
+    spot = FakePlace()
     proof = proof_of(spot)
     proof.authenticated(spot, HOST, 0.0, explained=False)
     assert proof.complete
 
 
 def test_another_place_counts_only_after_its_loss() -> None:
-    """The account may have moved there: it went first."""
-    asked, other = Spot(), Spot()
+    """The account may have moved there only if the terminal was lost there before."""
+    asked, other = FakePlace(), FakePlace()
     proof = proof_of(asked)
     proof.authenticated(other, HOST, 0.0, explained=False)
     assert not proof.complete
@@ -67,21 +67,21 @@ def test_another_place_counts_only_after_its_loss() -> None:
 
 
 def test_an_explained_one_is_held_until_a_status() -> None:
-    """A terminal on its way out sends none any more; the first after five seconds confirms it."""
-    spot = Spot()
+    """A terminal that ends sends no more statuses; the first one after five seconds confirms it."""
+    spot = FakePlace()
     proof = proof_of(spot)
     proof.authenticated(spot, HOST, 10.0, explained=True)
     proof.status(spot, HOST, 14.9)
     proof.status(spot, OTHER, 20.0)
-    proof.status(Spot(), HOST, 20.0)
+    proof.status(FakePlace(), HOST, 20.0)
     assert not proof.complete
     proof.status(spot, HOST, 15.0)
     assert proof.complete
 
 
 def test_a_loss_discards_what_is_held() -> None:
-    """Only of the host that went."""
-    spot = Spot()
+    """Only a loss of the same host does."""
+    spot = FakePlace()
     proof = proof_of(spot)
     proof.authenticated(spot, HOST, 0.0, explained=True)
     proof.disconnected(spot, OTHER)
@@ -94,8 +94,8 @@ def test_a_loss_discards_what_is_held() -> None:
 def test_quiet_seconds_count_where_no_status_comes(
     *, terse: bool, complete: bool
 ) -> None:
-    """The seed page's dialect has no other sign that the terminal stays."""
-    spot = Spot(terse=terse)
+    """The seed page's server has no other sign that the terminal stays."""
+    spot = FakePlace(terse=terse)
     proof = proof_of(spot)
     proof.authenticated(spot, HOST, 0.0, explained=True)
     proof.tick(14.9)
@@ -108,7 +108,7 @@ def test_quiet_seconds_count_where_no_status_comes(
 async def test_a_socket_that_holds_too_many_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing went out, so it goes out again a moment later, once."""
+    """Nothing was sent, so the request is repeated once after a moment."""
     request = Connection.request
     refused: list[str] = []
 
@@ -134,7 +134,7 @@ async def test_a_socket_that_holds_too_many_requests(
 
 @pytest.fixture
 def no_seed_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody answer at the seed page's server."""
+    """Make the seed page's server unreachable."""
     connect = Channel.connect
 
     async def nobody(self: Channel, url: str, *, seed_page: bool = False) -> None:
@@ -147,7 +147,7 @@ def no_seed_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @warped
 async def test_seed_page_that_is_away_leaves_the_first_form(no_seed_page: None) -> None:
-    """Silence calls for the second form; where that is away, a late answer to the first still counts."""
+    """If the second form's server is down, a late answer to the first form still counts."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = later(40, accept)
@@ -160,7 +160,7 @@ async def test_seed_page_that_is_away_leaves_the_first_form(no_seed_page: None) 
 
 @warped
 async def test_seed_page_that_is_away_leaves_the_refusal(no_seed_page: None) -> None:
-    """What the first form was answered is told, not that nobody answers the second."""
+    """The answer to the first form is the outcome, not that the second form's server is down."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = refuse("ValidationError")

@@ -1,4 +1,4 @@
-"""Reconnects as MetaApi really answers them, second by second."""
+"""Test reconnects with MetaApi's real answers, second by second."""
 
 import asyncio
 
@@ -11,12 +11,12 @@ from .scripted import ACCOUNT, Script, accept, ignore, later, refuse, scripted
 
 
 async def until(script: Script, when: float) -> None:
-    """Let the script go on until a moment."""
+    """Run the script until a time."""
     await asyncio.sleep(when - script.now)
 
 
 async def well(script: Script) -> None:
-    """Watch the account, whose terminal shows itself in zone a, for two seconds."""
+    """Watch the account, whose terminal is up in zone a, for two seconds."""
     script.add()
     script.at(1.0, script.show, "a", "authenticated", replicas=2)
     await until(script, 2.0)
@@ -27,7 +27,7 @@ async def well(script: Script) -> None:
 async def test_leaves_at_once_though_a_subscribe_is_unanswered(
     seconds_before: float,
 ) -> None:
-    """A zone where the account does not run may keep us waiting for a minute."""
+    """A zone without the account may take a minute to answer."""
     async with scripted() as script:
         script.answers["b", "subscribe"] = ignore
         script.answers["a", "reconnect"] = accept
@@ -47,7 +47,7 @@ async def test_leaves_at_once_though_a_subscribe_is_unanswered(
 
 @warped
 async def test_a_late_response_is_waited_for_where_something_moved() -> None:
-    """Accepted after 25 s, behind a `disconnected`; the second form would be refused."""
+    """It comes after 25 s, behind a `disconnected`; the second form would be refused."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = later(25, accept)
@@ -61,7 +61,7 @@ async def test_a_late_response_is_waited_for_where_something_moved() -> None:
 
 @warped
 async def test_something_that_moved_holds_the_second_form_back() -> None:
-    """No response at all, but the terminal went: it was taken."""
+    """Without a response, the loss of the terminal shows that the request was accepted."""
     async with scripted() as script:
         await well(script)
         script.answers["global", "reconnect"] = refuse("ValidationError")
@@ -76,7 +76,7 @@ async def test_something_that_moved_holds_the_second_form_back() -> None:
 @pytest.mark.parametrize("before", [0.4, 3.0, 5.0])
 @warped
 async def test_what_a_subscribe_shows_is_no_success(before: float, late: float) -> None:
-    """The terminal that was there shows itself late, and never comes back."""
+    """The old terminal is shown late, and never comes back."""
     async with scripted() as script:
         script.answers["a", "reconnect"] = accept
         script.answers["b", "subscribe"] = refuse("TimeoutError")
@@ -112,7 +112,7 @@ async def test_the_old_terminals_last_words_are_no_success() -> None:
 
 @warped
 async def test_a_terminal_that_stays_is_a_success_in_the_end() -> None:
-    """What a subscribe may have shown is believed after a `status` five seconds later."""
+    """An `authenticated` that a subscribe explains counts after a `status` five seconds later."""
     async with scripted() as script:
         script.answers["a", "reconnect"] = accept
         script.answers["b", "subscribe"] = refuse("TimeoutError")
@@ -129,7 +129,7 @@ async def test_a_terminal_that_stays_is_a_success_in_the_end() -> None:
 @pytest.mark.parametrize("pressed", [1.0, 120.0])
 @warped
 async def test_on_the_seed_pages_server(pressed: float) -> None:
-    """Two events and no more, the terminal down, subscribes open: authenticated when it comes."""
+    """With only two events, a down terminal and pending subscribes, `authenticated` still counts."""
     async with scripted() as script:
         for zone in "ab":
             script.answers[zone, "reconnect"] = accept
@@ -145,7 +145,7 @@ async def test_on_the_seed_pages_server(pressed: float) -> None:
 
 @warped
 async def test_timeout_error_is_not_the_last_word() -> None:
-    """MetaApi did not reach the terminal just now; it comes back after 20 s."""
+    """MetaApi could not reach the terminal, which comes back after 20 s."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = refuse("TimeoutError")
@@ -160,7 +160,7 @@ async def test_timeout_error_is_not_the_last_word() -> None:
 
 @warped
 async def test_timeout_errors_end() -> None:
-    """Six requests are enough; the rest of the time is waited."""
+    """Six requests are enough; then the attempt only waits."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = refuse("TimeoutError")
@@ -172,7 +172,7 @@ async def test_timeout_errors_end() -> None:
 
 @warped
 async def test_one_place_at_a_time() -> None:
-    """Up in two zones: one request is one restart."""
+    """In two zones, one request causes one restart."""
     async with scripted() as script:
         script.add()
         for zone in "ab":
@@ -189,7 +189,7 @@ async def test_one_place_at_a_time() -> None:
 
 @warped
 async def test_up_nowhere() -> None:
-    """The first place takes it, and no other is asked."""
+    """The first place accepts the request, and no other one is tried."""
     async with scripted() as script:
         script.add()
         script.answers["a", "reconnect"] = accept
@@ -203,7 +203,7 @@ async def test_up_nowhere() -> None:
 
 @warped
 async def test_the_other_place_follows_a_timeout_error() -> None:
-    """The account is in b, and a says `TimeoutError`: b has it five seconds later."""
+    """The account is in b, and a answers `TimeoutError`: b gets the request five seconds later."""
     async with scripted() as script:
         script.add()
         script.answers["a", "subscribe"] = refuse("TimeoutError")
@@ -218,7 +218,7 @@ async def test_the_other_place_follows_a_timeout_error() -> None:
 
 @warped
 async def test_the_other_place_follows_a_not_found_error() -> None:
-    """At once."""
+    """The other place gets the request at once."""
     async with scripted() as script:
         script.add()
         script.answers["a", "reconnect"] = refuse("NotFoundError")
@@ -232,7 +232,7 @@ async def test_the_other_place_follows_a_not_found_error() -> None:
 
 @warped
 async def test_a_late_response_of_a_terminal_that_is_off() -> None:
-    """No `disconnected` comes, the response after 25 s: one request."""
+    """Without a `disconnected`, and the response after 25 s, there is one request."""
     async with scripted() as script:
         script.add()
         script.answers["a", "subscribe"] = refuse("TimeoutError")
@@ -247,7 +247,7 @@ async def test_a_late_response_of_a_terminal_that_is_off() -> None:
 
 @warped
 async def test_a_socket_that_is_lost_with_the_request() -> None:
-    """It may have arrived: nothing is sent elsewhere."""
+    """The request may have arrived, so no other place is tried."""
     async with scripted() as script:
         await well(script)
         script.answers["b", "reconnect"] = accept
@@ -261,7 +261,7 @@ async def test_a_socket_that_is_lost_with_the_request() -> None:
 
 @warped
 async def test_a_socket_that_is_lost_before_the_request() -> None:
-    """Its place is waited for five seconds, then another is asked."""
+    """The attempt waits for its place for five seconds, then tries another one."""
     async with scripted() as script:
         await well(script)
         script.answers["b", "reconnect"] = accept
@@ -277,7 +277,7 @@ async def test_a_socket_that_is_lost_before_the_request() -> None:
 
 @warped
 async def test_a_socket_that_comes_back_in_time_is_waited_for() -> None:
-    """The place that showed the terminal last is the best; a subscribe goes just before."""
+    """The last known place is preferred; a subscribe precedes the request."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = accept
@@ -293,7 +293,7 @@ async def test_a_socket_that_comes_back_in_time_is_waited_for() -> None:
 
 @warped
 async def test_half_a_minute_of_silence_calls_for_the_seed_pages_form() -> None:
-    """Where nothing moved and no zone ever took it; on that socket every `authenticated` counts."""
+    """It is used if nothing changed and no zone ever accepted a request; every `authenticated` counts there."""
     async with scripted() as script:
         await well(script)
         script.answers["global", "reconnect"] = accept
@@ -307,7 +307,7 @@ async def test_half_a_minute_of_silence_calls_for_the_seed_pages_form() -> None:
 @pytest.mark.parametrize("answer", ["accept", "refuse"])
 @warped
 async def test_an_answer_to_the_earlier_request_still_counts(answer: str) -> None:
-    """The seed page's form is refused, the other answered after 40 s."""
+    """The seed page's form is refused, the first one answered after 40 s."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = later(
@@ -325,7 +325,7 @@ async def test_an_answer_to_the_earlier_request_still_counts(answer: str) -> Non
 
 @warped
 async def test_the_seed_pages_refusal_is_told_in_the_end() -> None:
-    """Nobody answers the first form: what the second was told is the better reason."""
+    """If the first form is not answered, the refusal of the second one is the better reason."""
     async with scripted() as script:
         await well(script)
         script.answers["global", "reconnect"] = refuse("ForbiddenError")
@@ -337,7 +337,7 @@ async def test_the_seed_pages_refusal_is_told_in_the_end() -> None:
 
 @warped
 async def test_a_zone_that_took_it_once_is_not_asked_twice() -> None:
-    """It knows the form: silence is only silence."""
+    """It knows the form, so silence does not mean that it is unknown."""
     async with scripted() as script:
         await well(script)
         script.answers["a", "reconnect"] = accept
@@ -351,7 +351,7 @@ async def test_a_zone_that_took_it_once_is_not_asked_twice() -> None:
 
 @warped
 async def test_other_terminals_go_on() -> None:
-    """Accepted in a, while b's `status` goes on: on all the time."""
+    """The request is accepted in a, while b's statuses go on: the account stays on."""
     async with scripted() as script:
         script.add()
         script.answers["a", "reconnect"] = accept
@@ -367,7 +367,7 @@ async def test_other_terminals_go_on() -> None:
 
 @warped
 async def test_another_place_proves_nothing() -> None:
-    """Unless its terminal went since: then it was the one."""
+    """It does if its terminal was lost after the request."""
     async with scripted() as script:
         script.add()
         script.answers["a", "reconnect"] = accept

@@ -1,4 +1,4 @@
-"""What goes out for a link, and what MetaApi's answers do to it and to the others: limits above all."""
+"""Test the subscribes of accounts, and the effects of MetaApi's answers, above all of limits."""
 
 import asyncio
 from collections import Counter
@@ -15,8 +15,8 @@ from .scripted import ACCOUNT, REGION, Answer, Request, refuse, scripted
 from .support import watched
 
 
-async def test_subscribe_says_who_we_are() -> None:
-    """The frame holds what the protocol asks for, and a session id of our own."""
+async def test_subscribe_request() -> None:
+    """The frame has the protocol's fields and its own session id."""
     async with watched(application="HomeAssistant") as w:
         await w.terminal(True)
         (request,) = w.sim.requests_of("subscribe")
@@ -34,7 +34,7 @@ async def test_subscribe_says_who_we_are() -> None:
 
 
 async def test_unknown_account_is_not_found() -> None:
-    """An id that MetaApi does not know."""
+    """MetaApi does not know the id."""
     async with watched(add=False) as w:
         w.add("00000000-0000-4000-8000-00000000dead")
         await w.until(
@@ -46,7 +46,7 @@ async def test_unknown_account_is_not_found() -> None:
 
 
 async def test_not_deployed_is_off_and_not_subscribed() -> None:
-    """What REST says is taken before the first subscribe."""
+    """REST's facts count before the first subscribe."""
     async with watched(add=False) as w:
         w.sim.undeploy(w.id)
         w.add(w.id, deployed=False)
@@ -59,7 +59,7 @@ async def test_not_deployed_is_off_and_not_subscribed() -> None:
 
 
 async def test_quota_makes_it_unavailable_and_says_so() -> None:
-    """A 429 to the subscribe is not tried again before the floor."""
+    """The status shows the quota, and there is no attempt before the floor is over."""
     async with watched(add=False, timing={"refused_floor": 0.4}) as w:
         w.sim.limit_subscriptions(
             "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", count=1, retry_after=0.1
@@ -78,8 +78,8 @@ async def test_quota_makes_it_unavailable_and_says_so() -> None:
         assert second - first >= 0.4
 
 
-async def test_another_limit_is_told() -> None:
-    """What the account shows stays, but why is news: it decides what a person can do."""
+async def test_another_limit_is_reported() -> None:
+    """The shown state stays, but listeners are called, since the limit needs another reaction."""
     async with watched(add=False, timing={"refused_floor": 0.1}) as w:
         w.sim.limit_subscriptions(
             "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER_PER_SERVER", retry_after=0.1
@@ -101,7 +101,7 @@ async def test_another_limit_is_told() -> None:
 
 
 async def test_user_quota_holds_every_subscribe_back() -> None:
-    """What one account hears is true for all of them."""
+    """The quota of one account delays all of them."""
     async with watched(accounts=2, add=False, timing={"limit_first": 0.6}) as w:
         one, two = w.sim.accounts
         w.sim.limit_subscriptions(
@@ -126,7 +126,7 @@ async def test_user_quota_holds_every_subscribe_back() -> None:
     ],
 )
 async def test_server_quota_uses_another_socket(limit: Any) -> None:
-    """Another Client-Id may reach another server; its neighbors stay where they are."""
+    """Another Client-Id may reach another server; the other accounts stay where they are."""
     async with watched(accounts=2, add=False, timing={"refused_floor": 5.0}) as w:
         one, two = w.sim.accounts
         w.add(one)
@@ -145,7 +145,7 @@ PER_SERVER = "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_SERVER"
 
 
 def limited(kind: str | None, seconds: float) -> Answer:
-    """Answer with a 429 that recommends to wait."""
+    """Answer with a 429 with a recommended time."""
 
     def answer(request: Request) -> None:
         retry_at = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -159,7 +159,7 @@ def limited(kind: str | None, seconds: float) -> Answer:
 
 @warped
 async def test_a_slot_that_comes_free_is_found_within_65_seconds() -> None:
-    """It does at the two seconds that MetaApi recommends."""
+    """The slot is free after the two seconds that MetaApi recommends."""
     async with scripted(zones="a") as script:
         script.answers["a", "subscribe"] = limited(PER_USER, 2)
 
@@ -176,8 +176,8 @@ async def test_a_slot_that_comes_free_is_found_within_65_seconds() -> None:
 
 
 @warped
-async def test_a_limit_that_repeats_is_asked_ever_less() -> None:
-    """After one, two, four and five minutes."""
+async def test_pauses_of_a_repeated_limit() -> None:
+    """The pauses are one, two, four and five minutes."""
     async with scripted(zones="a") as script:
         script.answers["a", "subscribe"] = limited(PER_USER, 2)
         script.add()
@@ -211,8 +211,8 @@ async def test_a_limit_that_repeats_is_asked_ever_less() -> None:
     ],
 )
 @warped
-async def test_a_refusal_that_stays_is_not_stormed(answer: Answer) -> None:
-    """At most 25 attempts in the first hour, and 12 in later ones."""
+async def test_attempts_during_a_permanent_refusal(answer: Answer) -> None:
+    """There are at most 25 attempts in the first hour, and 12 in later ones."""
     async with scripted(zones="a") as script:
         script.answers["a", "subscribe"] = answer
         script.add()

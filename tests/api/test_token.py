@@ -1,4 +1,4 @@
-"""What a token says of itself, and that no text holds it."""
+"""Test the claims of tokens, and their redaction."""
 
 import base64
 from datetime import UTC, datetime
@@ -20,12 +20,12 @@ def encoded(data: bytes) -> str:
 
 
 def jwt(claims: Any) -> str:
-    """Make a token of claims; nobody checks the signature."""
+    """Return an unsigned token with these claims."""
     return f"{encoded(b'{}')}.{encoded(json.dumps(claims).encode())}.c2lnbmF0dXJl"
 
 
 def test_claims() -> None:
-    """Owner, times and applications are read from the middle part."""
+    """Owner, times and applications are read from the claims."""
     claims = read_claims(
         jwt(
             {
@@ -63,7 +63,7 @@ def test_claims() -> None:
     ],
 )
 def test_permission_to_list_accounts(rules: Any, can_list: bool | None) -> None:
-    """Rules that name no provisioning say no; rules that name nothing say nothing."""
+    """It is missing if the rules have no provisioning, and unknown without rules."""
     claims = read_claims(jwt({"_id": OWNER, "accessRules": rules}))
     assert claims.can_list_accounts is can_list
     assert read_claims(jwt({"_id": OWNER})).can_list_accounts is None
@@ -81,7 +81,7 @@ def test_permission_to_list_accounts(rules: Any, can_list: bool | None) -> None:
     ],
 )
 def test_owner(claims: dict[str, Any], owner: str) -> None:
-    """The owner is the first claim that is a text."""
+    """The owner is the first of these claims that is a text."""
     assert read_claims(jwt(claims)).owner_id == owner
 
 
@@ -100,8 +100,8 @@ def test_owner(claims: dict[str, Any], owner: str) -> None:
         float("inf"),
     ],
 )
-def test_time_that_is_none(seconds: Any) -> None:
-    """What is no time is not known, and costs nothing else."""
+def test_invalid_time(seconds: Any) -> None:
+    """It is ignored, and the other claims are read."""
     claims = read_claims(jwt({"_id": OWNER, "exp": seconds, "iat": seconds}))
     assert claims.owner_id == OWNER
     assert claims.expires_at is None
@@ -110,7 +110,7 @@ def test_time_that_is_none(seconds: Any) -> None:
 
 @pytest.mark.parametrize("seconds", [253402300799, 253402300799.9, 221845392000 * 1.1])
 def test_time_beyond_every_calendar(seconds: float) -> None:
-    """A home east of UTC cannot show the last second of the year 9999."""
+    """The last second of the year 9999 cannot be shown east of UTC."""
     assert read_claims(jwt({"_id": OWNER, "exp": seconds})).expires_at is None
 
 
@@ -142,7 +142,7 @@ NO_JWTS = {
 
 @pytest.mark.parametrize("token", NO_JWTS.values(), ids=NO_JWTS.keys())
 def test_token_that_is_no_jwt(token: str) -> None:
-    """It gets an owner id of its own that tells nothing of it; nothing else is known."""
+    """Its owner is a hash; nothing else is known."""
     claims = read_claims(token)
     assert claims.owner_id == read_claims(token).owner_id
     assert claims.owner_id != read_claims(token + "x").owner_id
@@ -154,7 +154,7 @@ def test_token_that_is_no_jwt(token: str) -> None:
 
 
 def test_jwt_without_an_owner() -> None:
-    """It gets the owner id of a token that is no JWT."""
+    """Its owner is a hash, too."""
     token = jwt({"exp": 1798761600})
     assert len(read_claims(token).owner_id) == 32
     assert read_claims(token).expires_at is not None
@@ -162,7 +162,7 @@ def test_jwt_without_an_owner() -> None:
 
 @given(st.text() | st.binary().map(lambda data: f"a.{encoded(data)}.c"))
 def test_any_token_is_read(token: str) -> None:
-    """Whatever is typed, it has an owner id."""
+    """Any text has an owner."""
     assert read_claims(token).owner_id
 
 
@@ -213,8 +213,8 @@ TOKENS = [
         "json that is no ASCII",
     ],
 )
-def test_redact_takes_out_every_spelling(token: str, spell: Any) -> None:
-    """However a token is written in a URL or a text, it is taken out, each time."""
+def test_redact_every_spelling(token: str, spell: Any) -> None:
+    """A token is redacted in every encoding, each time."""
     spelled = spell(token)
     text = f"before {spelled} between {spelled} after"
     redacted = redact(text, token)
@@ -233,8 +233,8 @@ def test_redact_takes_out_every_spelling(token: str, spell: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nothing here", "eyJ is how tokens begin"])
-def test_redact_leaves_the_rest_alone(text: str) -> None:
-    """A text without the token stays as it is, and no token takes nothing out."""
+def test_redact_nothing(text: str) -> None:
+    """Text without the token is unchanged, as is any text for an empty token."""
     assert redact(text, TOKENS[0]) == text
     assert redact(text, "") == text
 
@@ -243,7 +243,7 @@ LONG = jwt({"_id": OWNER, "+/": "x" * 400}) + "+/a%2Bb"
 
 
 def parts(token: str) -> list[str]:
-    """Return what may be left of a token that was cut."""
+    """Return the parts that may remain of a truncated token."""
     return [
         token[:16],
         token[-16:],
@@ -254,16 +254,16 @@ def parts(token: str) -> list[str]:
 
 
 @pytest.mark.parametrize("part", parts(LONG))
-def test_redact_takes_out_parts(part: str) -> None:
-    """A part of 16 characters and more says too much of a token."""
+def test_redact_parts(part: str) -> None:
+    """Parts of 16 characters and more are redacted."""
     assert redact(f"said {part}!", LONG) == "said **REDACTED**!"
     assert redact(f"said {part[:15]}!", LONG) == f"said {part[:15]}!"
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-def test_redact_takes_out_base64(encode: Any, shift: int) -> None:
-    """Base64 writes a token in three ways, by what stands before it."""
+def test_redact_base64(encode: Any, shift: int) -> None:
+    """A token has three base64 encodings, depending on its offset."""
     data = b"{" * shift + LONG.encode() + b'"}'
     text = encode(data).decode()
     redacted = redact(f"body {text} end", LONG)
@@ -272,8 +272,8 @@ def test_redact_takes_out_base64(encode: Any, shift: int) -> None:
     assert len(redacted) < 40
 
 
-def test_redact_does_not_mind_case() -> None:
-    """A proxy may write `%2b` for `%2B`."""
+def test_redact_ignores_case() -> None:
+    """A proxy may write `%2b` instead of `%2B`."""
     token = "ab+cd+ef/gh"
     assert redact("q=ab%2bcd%2bef%2fgh&x", token) == "q=**REDACTED**&x"
     assert redact("q=ab%2Bcd%2bef%2Fgh&x", token) == "q=**REDACTED**&x"
@@ -286,7 +286,7 @@ def test_redact_does_not_mind_case() -> None:
     st.integers(16, len(LONG)),
 )
 def test_redact_any_part(before: str, after: str, start: int, length: int) -> None:
-    """Wherever a part begins and ends, nothing of 16 characters is left."""
+    """No part of 16 characters remains, wherever it begins and ends."""
     part = LONG[start : start + length]
     redacted = redact(before + part + after, LONG)
     assert not any(part[at : at + 16] in redacted for at in range(len(part) - 15))
@@ -312,14 +312,14 @@ def test_redact_any_part(before: str, after: str, start: int, length: int) -> No
     ],
 )
 def test_clean_text(text: str, shown: str) -> None:
-    """What leaves the client is one line of valid Unicode, and bounded."""
+    """Text from servers becomes one short line of valid Unicode."""
     assert clean_text(text) == shown
     shown.encode()
 
 
 @given(st.text(alphabet=st.characters(codec=None)))
 def test_clean_any_text(text: str) -> None:
-    """Whatever a server writes can be stored and shown."""
+    """Any text can be stored and shown."""
     cleaned = clean_text(text)
     assert len(cleaned) <= 256
     assert len(cleaned.splitlines()) <= 1
@@ -327,7 +327,7 @@ def test_clean_any_text(text: str) -> None:
 
 
 def test_clean_json() -> None:
-    """Keys and values at any depth are clean, and depth is bounded."""
+    """Keys and values are cleaned at any depth, which is limited."""
     dirty = {"a\ud83d": ["b\nc", {"d": LONG, "e": [1, None, True]}], "f": 1.5}
     assert clean(dirty, LONG, 10) == {
         "a\ufffd": ["b c", {"d": "**REDACTED**", "e": [1, None, True]}],
@@ -337,5 +337,5 @@ def test_clean_json() -> None:
 
 
 def test_clean_costs_little() -> None:
-    """A huge text is cut before it is searched."""
+    """A huge text is truncated before it is searched."""
     assert len(clean("@." * 100_000, LONG, 1)) == 256

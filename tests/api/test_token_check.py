@@ -1,4 +1,4 @@
-"""When a token counts as refused: a socket may say so, REST decides."""
+"""Test when a token counts as refused: a socket can report it, REST decides."""
 
 import asyncio
 from collections import Counter
@@ -39,7 +39,7 @@ from .transport.fakes import (
     "form", ["http401", "close", "error_packet", "processing_error"]
 )
 async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> None:
-    """However the server refuses it, REST confirms and everything stops, once."""
+    """REST confirms every form of refusal, and everything stops once."""
     async with watched(accounts=3, bad_token=form) as w:
         await w.terminal(True)
         w.sim.revoke()
@@ -55,7 +55,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
 
 
 async def test_401_that_rest_does_not_confirm_is_only_a_refusal() -> None:
-    """The token is still good: go on, slowly."""
+    """The token is valid, so attempts go on slowly."""
     async with watched(refuse_status=401, timing={"refused_floor": 0.3}) as w:
         await w.until(lambda: len(w.sim.handshakes) == 2)
         assert not w.monitor.token_refused
@@ -64,7 +64,7 @@ async def test_401_that_rest_does_not_confirm_is_only_a_refusal() -> None:
 
 
 async def test_unauthorized_from_a_stray_error_is_checked_by_rest() -> None:
-    """A processing error that says unauthorized does not by itself end everything."""
+    """A single UnauthorizedError does not stop everything."""
     async with watched() as w:
         await w.terminal(True)
         w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
@@ -73,8 +73,8 @@ async def test_unauthorized_from_a_stray_error_is_checked_by_rest() -> None:
         assert not w.monitor.token_refused
 
 
-async def test_unauthorized_errors_do_not_make_us_storm_rest() -> None:
-    """However often a server says it, a good token is checked once in a while."""
+async def test_checks_of_a_valid_token_are_limited() -> None:
+    """A valid token is only checked from time to time, however often a server refuses it."""
     async with watched(timing={"refused_floor": 30.0}) as w:
         await w.terminal(True)
         for _ in range(20):
@@ -88,7 +88,7 @@ async def test_unauthorized_errors_do_not_make_us_storm_rest() -> None:
 
 @pytest.mark.parametrize("said", [True, False])
 async def test_a_token_that_rest_cannot_judge(said: bool) -> None:
-    """Without access to REST, what the socket says in words decides, and nothing else does."""
+    """Without permission for REST, only an explicit error of the socket counts."""
     token = make_jwt(provisioning=False)
     async with watched(token=token, add=False) as w:
         w.sim.grant(token, provisioning=False)
@@ -105,7 +105,7 @@ async def test_a_token_that_rest_cannot_judge(said: bool) -> None:
 
 
 async def test_a_token_is_not_judged_again() -> None:
-    """Once it is refused, or nobody watches any more, nothing is asked."""
+    """No check is sent for a refused token, or without accounts."""
     async with watched(timing={"refused_floor": 0.0}) as w:
         await w.terminal(True)
         w.sim.revoke()
@@ -120,11 +120,11 @@ async def test_a_token_is_not_judged_again() -> None:
         assert not w.monitor._token_check.running
 
 
-# -- judging a token -------------------------------------------------------------------------------
+# -- validating a token ----------------------------------------------------------------------------
 
 
 async def judge(answers: dict[str, dict[str, Any]], **options: Any) -> FakeSocket:
-    """Try a subscribe against a socket that answers; return the socket."""
+    """Validate a token by a subscribe on a fake socket with an answer; return the socket."""
     FakeSocket.answers = answers
     try:
         await try_subscribe(SESSION, TOKEN, ZONE, "acc", application="Mine", **options)
@@ -136,7 +136,7 @@ async def judge(answers: dict[str, dict[str, Any]], **options: Any) -> FakeSocke
 
 @warped
 async def test_a_good_token_is_judged_and_leaves_nothing(fake: None) -> None:
-    """Subscribe, unsubscribe, close."""
+    """The requests are subscribe and unsubscribe, and the socket is closed."""
     socket = await judge({"subscribe": {}, "unsubscribe": {}})
     subscribe, unsubscribe = (payload for _, payload in socket.sent)
     assert (subscribe["type"], unsubscribe["type"]) == ("subscribe", "unsubscribe")
@@ -153,8 +153,8 @@ async def test_a_good_token_is_judged_and_leaves_nothing(fake: None) -> None:
 
 
 @warped
-async def test_what_else_a_server_says_meanwhile_is_no_verdict(fake: None) -> None:
-    """Events of the account arrive before the answer to the subscribe, or after it."""
+async def test_events_are_no_verdict(fake: None) -> None:
+    """Events of the account before or after the answer are ignored."""
     task = asyncio.create_task(judge({"unsubscribe": {}}))
     await eventually(lambda: FakeSocket.made and FakeSocket.made[0].sent)
     (socket,) = FakeSocket.made
@@ -166,7 +166,7 @@ async def test_what_else_a_server_says_meanwhile_is_no_verdict(fake: None) -> No
 
 @warped
 async def test_a_terminal_that_is_away_is_no_verdict_on_the_token(fake: None) -> None:
-    """Nothing was subscribed, so nothing is given back."""
+    """There is no subscription, so no unsubscribe."""
     socket = await judge({"subscribe": {"error": "TimeoutError"}})
     assert [payload["type"] for _, payload in socket.sent] == ["subscribe"]
 
@@ -181,10 +181,10 @@ async def test_a_terminal_that_is_away_is_no_verdict_on_the_token(fake: None) ->
     ],
 )
 @warped
-async def test_a_refused_token_is_told(
+async def test_a_refused_token_raises(
     fake: None, name: str, error: type[MetaApiError]
 ) -> None:
-    """As what MetaApi called it."""
+    """The error is MetaApi's."""
     details = [{"parameter": "accountId", "message": "Required"}]
     with pytest.raises(error):
         await judge({"subscribe": {"error": name, "details": details}})
@@ -194,7 +194,7 @@ async def test_a_refused_token_is_told(
 async def test_a_user_without_deployed_accounts_is_no_verdict_on_the_token(
     fake: None,
 ) -> None:
-    """MetaApi calls that a `ValidationError`, without details."""
+    """MetaApi answers with a `ValidationError` without details."""
     await judge({"subscribe": {"error": "ValidationError", "details": {}}})
 
 
@@ -207,10 +207,10 @@ async def test_a_user_without_deployed_accounts_is_no_verdict_on_the_token(
     ],
 )
 @warped
-async def test_a_goodbye_that_fails_is_no_verdict(
+async def test_failing_unsubscribe_is_no_verdict(
     fake: None, answers: dict[str, dict[str, Any]], takes: float
 ) -> None:
-    """Also one that nobody answers, for a bounded time."""
+    """It is ignored, also if it is not answered in a limited time."""
     started = now()
     socket = await judge({"subscribe": {}} | answers)
     assert len(socket.sent) == 2
@@ -219,15 +219,15 @@ async def test_a_goodbye_that_fails_is_no_verdict(
 
 @warped
 async def test_a_person_does_not_wait_for_long(fake: None) -> None:
-    """A subscribe that only judges has a patience of its own; silence after a good handshake is no verdict."""
+    """This subscribe has its own timeout; silence after a good handshake is no verdict."""
     started = now()
     await judge({}, timing=Timing(try_response=11.0))
     assert now() - started == pytest.approx(11, abs=0.1)
 
 
 @warped
-async def test_a_socket_that_does_not_open_is_told(fake: None) -> None:
-    """And closed all the same."""
+async def test_a_socket_that_does_not_open_raises(fake: None) -> None:
+    """The socket is closed nevertheless."""
     FakeSocket.acts = [HandshakeRefusedError(401)]
     with pytest.raises(HandshakeRefusedError):
         await judge({})
@@ -244,7 +244,7 @@ async def test_a_socket_that_does_not_open_is_told(fake: None) -> None:
 async def test_judging_over_a_real_socket(
     grant: dict[str, Any], error: type[MetaApiError] | None
 ) -> None:
-    """Against the simulator, where the token may not use REST."""
+    """The simulator accepts a token that may not use REST."""
     async with Simulator() as sim, aiohttp.ClientSession() as session:
         token = sim.grant(provisioning=False, **grant)
         judged = try_subscribe(
@@ -260,7 +260,7 @@ async def test_judging_over_a_real_socket(
         await eventually(lambda: not sim.sockets)
 
 
-# -- what passes, and what does not ----------------------------------------------------------------
+# -- temporary and permanent refusals --------------------------------------------------------------
 
 
 async def test_a_401_that_passes_changes_nothing() -> None:
@@ -279,7 +279,7 @@ async def test_a_401_that_passes_changes_nothing() -> None:
 
 
 async def test_a_401_that_lasts_goes_by_itself_in_the_end() -> None:
-    """Everything stops, a new token is asked for; the slow poll finds the old one good again."""
+    """Everything stops and a new token is requested, until the slow poll finds the old one valid."""
     async with watched(timing={"token_poll": 0.5}) as w:
         await w.terminal(True)
         asked: list[bool] = []
@@ -303,7 +303,7 @@ async def test_a_401_that_lasts_goes_by_itself_in_the_end() -> None:
 
 
 async def test_rests_401_closes_no_socket_that_shows_events() -> None:
-    """A new token is asked for, and until it is there all goes on."""
+    """A new token is requested, and meanwhile everything goes on."""
     async with watched(timing={"token_poll": 0.5}) as w:
         await w.until(lambda: w.state.broker)
         asked: list[bool] = []
@@ -337,7 +337,7 @@ async def test_what_rest_said_stops_a_socket_that_is_refused_later() -> None:
 
 
 async def test_a_token_that_rest_cannot_judge_is_tried_on_a_socket() -> None:
-    """With the slow poll; nothing else goes out meanwhile."""
+    """The slow poll tries it; no other request is sent meanwhile."""
     token = make_jwt(provisioning=False)
     async with watched(token=token, timing={"token_poll": 0.3}, add=False) as w:
         w.sim.grant(token, provisioning=False)
@@ -355,7 +355,7 @@ async def test_a_token_that_rest_cannot_judge_is_tried_on_a_socket() -> None:
 
 @warped
 async def test_sockets_that_refuse_a_good_token_for_ever_are_not_stormed() -> None:
-    """At most 25 attempts in the first hour, 12 in later ones."""
+    """There are at most 25 attempts in the first hour, and 12 in later ones."""
     async with rigged(refuse_status=401) as rig:
         started = rig.now
         rig.add(rig.sim.account.id)

@@ -54,7 +54,7 @@ class Swept:
 
     def describe(self) -> str:
         """Return the result in one line."""
-        return f"cancelled at each of {self.moments} rounds of the loop: {self.name}"
+        return f"canceled at each of {self.moments} rounds of the loop: {self.name}"
 
 
 @asynccontextmanager
