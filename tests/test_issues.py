@@ -1,4 +1,4 @@
-"""Repair issues: each there while its cause is, and gone with it."""
+"""Test the repair issues, each of which exists as long as its cause."""
 
 import asyncio
 from collections.abc import Iterable
@@ -65,7 +65,7 @@ HOLD = TooManyRequestsError(
 
 
 def issues(hass: HomeAssistant) -> dict[str, ir.IssueEntry]:
-    """Return the issues that are shown, by key; each has its texts."""
+    """Return the shown issues by key; check that each has its texts."""
     shown: dict[str, ir.IssueEntry] = {}
     for issue in ir.async_get(hass).issues.values():
         if issue.domain == DOMAIN and issue.active:
@@ -74,7 +74,7 @@ def issues(hass: HomeAssistant) -> dict[str, ir.IssueEntry]:
             shown[issue.translation_key] = issue
             texts = TEXTS["issues"][issue.translation_key]
             given = set(issue.translation_placeholders or {})
-            # those of errors and of ends are the form's own
+            # The forms have their own placeholders of errors and abort reasons
             flow = texts.get("fix_flow", {})
             shown_first = {**texts, "fix_flow": flow.get("step", {})}
             assert set(_placeholders(shown_first)) == given
@@ -83,7 +83,7 @@ def issues(hass: HomeAssistant) -> dict[str, ir.IssueEntry]:
 
 
 def _placeholders(texts: Any) -> Iterable[str]:
-    """Yield the placeholders of texts."""
+    """Yield the placeholders in texts."""
     if isinstance(texts, str):
         yield from placeholders(texts)
         return
@@ -92,21 +92,21 @@ def _placeholders(texts: Any) -> Iterable[str]:
 
 
 def subentry_id(entry: MockConfigEntry, number: int = 0) -> str:
-    """Return the id of one of an entry's subentries."""
+    """Return the id of a subentry of an entry."""
     subentry_ids: list[str] = list(entry.subentries)
     return subentry_ids[number]
 
 
-def use_up(
+def exhaust_quota(
     monitor: FakeMonitor, account: Account, limit: TooManyRequestsError = HOLD
 ) -> None:
-    """Let a subscribe of an account meet the quota."""
+    """Refuse a subscribe of an account with the quota."""
     monitor.limits[account.account_id] = limit
     monitor.push(account.account_id, QUOTA)
 
 
 def token(days: float, issued: datetime | None = ISSUED) -> str:
-    """Return a token that lives for so many days from the day when it was issued."""
+    """Return a token that expires some days after its issue."""
     return make_jwt(
         expires=int((ISSUED + timedelta(days=days)).timestamp()),
         issued=int((issued or ISSUED).timestamp()),
@@ -116,21 +116,21 @@ def token(days: float, issued: datetime | None = ISSUED) -> str:
 async def pass_time(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, delta: timedelta
 ) -> None:
-    """Let the clock go on, and what is due happen."""
+    """Move the clock, and run what is due."""
     freezer.tick(delta)
     async_fire_time_changed(hass)
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def reread(hass: HomeAssistant) -> None:
-    """Let the accounts be listed again."""
+    """List the accounts again."""
     async_fire_time_changed(
         hass, dt_util.utcnow() + REREAD_INTERVAL + timedelta(seconds=1)
     )
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-# -- an account that was deleted ---------------------------------------------------------------
+# -- deleted account ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ async def deleted(
 async def test_account_deleted(
     hass: HomeAssistant, deleted: ir.IssueEntry, mock_config_entry: MockConfigEntry
 ) -> None:
-    """The issue names the account, and not by its id."""
+    """The issue contains the account's name, and not its id."""
     assert deleted.is_fixable
     assert deleted.issue_id == f"account_deleted_{subentry_id(mock_config_entry)}"
     assert deleted.translation_placeholders is not None
@@ -162,7 +162,7 @@ async def test_account_deleted_before_set_up(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """What happened while Home Assistant was away is told as well."""
+    """A deletion while Home Assistant was down is reported as well."""
     provisioning.accounts.return_value = [SCALP]
     provisioning.account.side_effect = NotFoundError("gone")
 
@@ -174,7 +174,7 @@ async def test_account_deleted_before_set_up(
 async def test_account_that_is_back(
     hass: HomeAssistant, deleted: ir.IssueEntry, provisioning: MagicMock
 ) -> None:
-    """An account that MetaApi knows again needs no repair."""
+    """The issue is deleted when MetaApi knows the account again."""
     provisioning.accounts.return_value = [SWING, SCALP]
     await reread(hass)
 
@@ -188,7 +188,7 @@ async def test_account_that_is_back_and_seen_by_a_reconnect(
     monitor: FakeMonitor,
     provisioning: MagicMock,
 ) -> None:
-    """The single look at an account counts as well."""
+    """The individual read of an account counts as well."""
     provisioning.account.side_effect = None
     provisioning.account.return_value = SWING
     monitor.reconnect_results[SWING.account_id] = [
@@ -206,7 +206,7 @@ async def test_account_that_cannot_be_read_any_more(
     provisioning: MagicMock,
     error: Exception,
 ) -> None:
-    """No news is no reason to take it back."""
+    """A failed read does not delete the issue."""
     provisioning.account.side_effect = error
     await reread(hass)
 
@@ -216,7 +216,7 @@ async def test_account_that_cannot_be_read_any_more(
 async def test_reload_with_a_deleted_account(
     hass: HomeAssistant, deleted: ir.IssueEntry, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A reload looks again; what the user ignored stays ignored."""
+    """A reload checks again, and an ignored issue stays ignored."""
     ir.async_get(hass).async_ignore(DOMAIN, deleted.issue_id, True)
     await hass.config_entries.async_reload(mock_config_entry.entry_id)
     await hass.async_block_till_done()
@@ -230,7 +230,7 @@ async def test_reload_with_an_account_that_is_back(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """A reload takes back what is true no more."""
+    """A reload deletes an issue that does not apply any more."""
     provisioning.accounts.return_value = [SWING, SCALP]
     await hass.config_entries.async_reload(mock_config_entry.entry_id)
     await hass.async_block_till_done()
@@ -241,7 +241,7 @@ async def test_reload_with_an_account_that_is_back(
 async def test_new_token_that_cannot_list(
     hass: HomeAssistant, deleted: ir.IssueEntry, mock_config_entry: MockConfigEntry
 ) -> None:
-    """A token that cannot prove it does not keep the issue."""
+    """The issue is deleted, since such a token cannot prove it."""
     hass.config_entries.async_update_entry(
         mock_config_entry, data={CONF_TOKEN: make_jwt(provisioning=False)}
     )
@@ -254,7 +254,7 @@ async def test_new_token_that_cannot_list(
 async def test_undeployed_is_no_issue(
     hass: HomeAssistant, monitor: FakeMonitor, provisioning: MagicMock
 ) -> None:
-    """An account that is not deployed may be so on purpose."""
+    """An account may be undeployed on purpose."""
     provisioning.accounts.return_value = [replace(SWING, state="UNDEPLOYED"), SCALP]
     await reread(hass)
 
@@ -265,7 +265,7 @@ async def test_undeployed_is_no_issue(
 async def test_deleted_account_removed(
     hass: HomeAssistant, deleted: ir.IssueEntry, mock_config_entry: MockConfigEntry
 ) -> None:
-    """With the account goes the issue."""
+    """The issue is deleted with the account."""
     hass.config_entries.async_remove_subentry(
         mock_config_entry, subentry_id(mock_config_entry)
     )
@@ -280,7 +280,7 @@ async def test_deleted_account_removed_from_an_entry_that_does_not_work(
     mock_config_entry: MockConfigEntry,
     provisioning: MagicMock,
 ) -> None:
-    """Also where nothing of ours runs."""
+    """The issue is deleted even if the entry is not loaded."""
     with patch("custom_components.metaapi.Monitor", side_effect=ConfigEntryError("no")):
         await hass.config_entries.async_reload(mock_config_entry.entry_id)
     await hass.async_block_till_done()
@@ -294,21 +294,21 @@ async def test_deleted_account_removed_from_an_entry_that_does_not_work(
     assert issues(hass) == {}
 
 
-# -- a quota that is used up -------------------------------------------------------------------
+# -- exhausted quota ---------------------------------------------------------------------------
 
 
 @pytest.fixture
 def exhausted(hass: HomeAssistant, monitor: FakeMonitor) -> ir.IssueEntry:
-    """Use the quota up; return the issue."""
+    """Exhaust the quota; return the issue."""
     assert issues(hass) == {}
-    use_up(monitor, SWING)
+    exhaust_quota(monitor, SWING)
     return issues(hass)["quota_exhausted"]
 
 
 async def test_quota(
     hass: HomeAssistant, exhausted: ir.IssueEntry, mock_config_entry: MockConfigEntry
 ) -> None:
-    """The issue says the numbers, and which accounts are not watched."""
+    """The issue contains the numbers, and the accounts that are not watched."""
     assert not exhausted.is_fixable
     assert exhausted.issue_id == f"quota_exhausted_{mock_config_entry.entry_id}"
     shown = exhausted.translation_placeholders
@@ -322,8 +322,8 @@ async def test_quota_of_an_account_that_is_removed(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """An account that is watched no more waits for nothing; the others still do."""
-    use_up(monitor, SCALP)
+    """The issue then contains only the other accounts."""
+    exhaust_quota(monitor, SCALP)
     for left in ("Scalp", None):
         hass.config_entries.async_remove_subentry(
             mock_config_entry, next(iter(mock_config_entry.subentries))
@@ -338,7 +338,7 @@ async def test_quota_of_an_account_that_is_removed(
 async def test_quota_without_numbers(
     hass: HomeAssistant, monitor: FakeMonitor, number: Any
 ) -> None:
-    """What MetaApi does not say is not made up."""
+    """The issue does not contain invented numbers."""
     limit = TooManyRequestsError(
         "quota used up",
         metadata={
@@ -346,7 +346,7 @@ async def test_quota_without_numbers(
             "maxAccountsPerUser": number,
         },
     )
-    use_up(monitor, SWING, limit)
+    exhaust_quota(monitor, SWING, limit)
 
     shown = issues(hass)["quota_exhausted"].translation_placeholders
     assert shown is not None
@@ -366,7 +366,7 @@ async def test_quota_without_numbers(
 async def test_other_limits_are_no_issue(
     hass: HomeAssistant, monitor: FakeMonitor, limit: TooManyRequestsError | None
 ) -> None:
-    """What passes by itself is nothing that a person can mend."""
+    """A temporary limit cannot be fixed by a user."""
     if limit is not None:
         monitor.limits[SWING.account_id] = limit
     monitor.push(SWING.account_id, QUOTA)
@@ -377,8 +377,8 @@ async def test_other_limits_are_no_issue(
 async def test_quota_of_several_accounts(
     hass: HomeAssistant, exhausted: ir.IssueEntry, monitor: FakeMonitor
 ) -> None:
-    """One issue for all; it goes with the last of them."""
-    use_up(monitor, SCALP)
+    """All share one issue, which is deleted with the last of them."""
+    exhaust_quota(monitor, SCALP)
     shown = issues(hass)["quota_exhausted"].translation_placeholders
     assert shown is not None
     assert shown["accounts"] == "Swing, Scalp"
@@ -412,7 +412,7 @@ async def test_quota_is_over(
     link: AccountState,
     stays: bool,
 ) -> None:
-    """It is over when MetaApi took the account; a loss of our own says nothing about it."""
+    """It is over when MetaApi accepts the account, but not after our own loss."""
     monitor.push(SWING.account_id, link)
 
     assert ("quota_exhausted" in issues(hass)) is stays
@@ -421,7 +421,7 @@ async def test_quota_is_over(
 async def test_quota_of_another_kind(
     hass: HomeAssistant, exhausted: ir.IssueEntry, monitor: FakeMonitor
 ) -> None:
-    """An account that meets another limit by now does not keep the issue."""
+    """The issue is deleted if the account is refused for another limit."""
     monitor.limits[SWING.account_id] = TooManyRequestsError("slow down")
     monitor.push(SWING.account_id, replace(QUOTA, available=True))
 
@@ -431,7 +431,7 @@ async def test_quota_of_another_kind(
 async def test_quota_and_unload(
     hass: HomeAssistant, exhausted: ir.IssueEntry, mock_config_entry: MockConfigEntry
 ) -> None:
-    """What sockets showed goes with them."""
+    """The issue is deleted with the connections."""
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
 
     assert issues(hass) == {}
@@ -443,8 +443,8 @@ async def test_quota_and_unload_while_an_account_is_removed(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
 ) -> None:
-    """The goodbye of an account takes its time; the issue does not come back at its end."""
-    use_up(monitor, SCALP)
+    """The issue does not come back after the account is unsubscribed."""
+    exhaust_quota(monitor, SCALP)
     said = asyncio.Event()
     remove_account = monitor.remove_account
 
@@ -470,11 +470,11 @@ async def test_quota_ignored_in_an_earlier_run(
     mock_config_entry: MockConfigEntry,
     monitor: FakeMonitor,
 ) -> None:
-    """What the user ignored before a restart stays ignored after it."""
+    """An ignored issue stays ignored after a restart."""
     registry = ir.async_get(hass)
     registry.async_ignore(DOMAIN, exhausted.issue_id, True)
     key = (DOMAIN, exhausted.issue_id)
-    # What a restart makes of it
+    # The issue after a restart
     registry.issues[key] = replace(registry.issues[key], active=False, data=None)
     await hass.config_entries.async_reload(mock_config_entry.entry_id)
     await hass.async_block_till_done()
@@ -487,7 +487,7 @@ async def test_quota_ignored_in_an_earlier_run(
     assert issues(hass)["quota_exhausted"].dismissed_version is not None
 
 
-# -- a token that expires ----------------------------------------------------------------------
+# -- expiring token ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ async def test_quota_ignored_in_an_earlier_run(
     ],
 )
 def test_expiry_notice(lifetime: timedelta | None, notice: timedelta) -> None:
-    """Two weeks before, or a fifth of the token's life."""
+    """The issue appears two weeks before, or after four fifths of the token's life."""
     expires = datetime(2027, 1, 1, tzinfo=UTC)
     claims = TokenClaims(
         owner_id="me",
@@ -516,7 +516,7 @@ def test_expiry_notice(lifetime: timedelta | None, notice: timedelta) -> None:
 
 @pytest.fixture
 def expiring(freezer: FrozenDateTimeFactory) -> MockConfigEntry:
-    """Return an entry whose token expires in two weeks and two days, by the clock of the test."""
+    """Return an entry whose token expires in two weeks and two days, by the test's clock."""
     freezer.move_to(ISSUED + timedelta(days=84))
     return make_entry(SWING, SCALP, token=token(100), title="Home")
 
@@ -528,7 +528,7 @@ async def test_token_expires(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """It is told when it is time, by the clock, and it is over when the token is."""
+    """The issue appears in time, and is deleted when the token has expired."""
     await setup_entry(hass, expiring)
     assert issues(hass) == {}
     await pass_time(hass, freezer, DAY)
@@ -542,7 +542,7 @@ async def test_token_expires(
     shown = issue.translation_placeholders
     assert shown is not None
     assert shown["entry"] == "Home"
-    # in the home's own time
+    # In the home's time zone
     expires_at = dt_util.as_local(ISSUED + timedelta(days=100))
     assert (
         shown["expires"]
@@ -555,7 +555,7 @@ async def test_token_expires(
     assert monitors[0].token_checks == 0
     await pass_time(hass, freezer, DAY)
 
-    # MetaApi is asked, and says whether a new one is needed
+    # MetaApi decides whether a new token is needed
     assert issues(hass) == {}
     assert monitors[0].token_checks == 1
     await pass_time(hass, freezer, DAY)
@@ -569,7 +569,7 @@ async def test_token_expires_soon_at_set_up(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """It is told at once, even when MetaApi does not answer."""
+    """The issue appears at once, even if MetaApi does not answer."""
     provisioning.accounts.side_effect = CannotConnectError("down")
     freezer.tick(timedelta(days=5))
 
@@ -586,7 +586,7 @@ async def test_token_has_expired_at_set_up(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """A token that has expired is a matter of reauth alone."""
+    """An expired token starts a reauth flow, and has no issue."""
     freezer.tick(timedelta(days=5))
     await setup_entry(hass, expiring)
     assert set(issues(hass)) == {"token_expiring"}
@@ -617,7 +617,7 @@ async def test_new_token(
     provisioning: MagicMock,
     new: str,
 ) -> None:
-    """A token that lives longer ends it."""
+    """A token that is valid for longer deletes the issue."""
     freezer.tick(timedelta(days=5))
     await setup_entry(hass, expiring)
     assert set(issues(hass)) == {"token_expiring"}
@@ -636,13 +636,13 @@ async def test_clock_that_is_set(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """A home that starts with a wrong date takes its word back once it knows better."""
+    """After a start with a wrong date, the issue is deleted once the date is right."""
     entry = make_entry(SWING, token=token(100))
     freezer.move_to(ISSUED + timedelta(days=95))
     await setup_entry(hass, entry)
     assert set(issues(hass)) == {"token_expiring"}
 
-    # The timers of the loop do not mind what the calendar says
+    # The loop's timers do not depend on the date
     freezer.move_to(ISSUED + timedelta(days=40))
     async_fire_time_changed(hass, ISSUED + timedelta(days=97))
     await hass.async_block_till_done()
@@ -650,14 +650,14 @@ async def test_clock_that_is_set(
     assert issues(hass) == {}
 
 
-async def test_unload_ends_the_look(
+async def test_unload_ends_the_check(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     expiring: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> None:
-    """After an unload nobody looks at the clock."""
+    """The expiry is not checked after an unload."""
     await setup_entry(hass, expiring)
     await hass.config_entries.async_unload(expiring.entry_id)
 
@@ -676,7 +676,7 @@ async def all_of_two_entries(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> tuple[MockConfigEntry, MockConfigEntry]:
-    """Set up two entries, each with every issue there is."""
+    """Set up two entries, each with all issues."""
     freezer.move_to(ISSUED + timedelta(days=95))
     provisioning.accounts.return_value = []
     provisioning.account.side_effect = NotFoundError("gone")
@@ -686,13 +686,13 @@ async def all_of_two_entries(
     )
     for entry, account in zip(entries, (SWING, SCALP), strict=True):
         await setup_entry(hass, entry)
-        use_up(monitors[-1], account)
+        exhaust_quota(monitors[-1], account)
     assert len(all_issues(hass)) == 6
     return entries
 
 
 def all_issues(hass: HomeAssistant) -> set[tuple[str | None, str]]:
-    """Return the key of each issue, and the entry that it is about."""
+    """Return the key of each issue, and its entry."""
     return {
         (issue.translation_key, str(issue.data["entry_id"]))
         for issue in ir.async_get(hass).issues.values()
@@ -704,7 +704,7 @@ async def test_entry_removed(
     hass: HomeAssistant,
     all_of_two_entries: tuple[MockConfigEntry, MockConfigEntry],
 ) -> None:
-    """With an entry go its issues, and no others."""
+    """The issues of the entry are deleted, and no others."""
     first, second = all_of_two_entries
     ir.async_create_issue(
         hass,
@@ -727,7 +727,7 @@ async def test_entry_disabled(
     hass: HomeAssistant,
     all_of_two_entries: tuple[MockConfigEntry, MockConfigEntry],
 ) -> None:
-    """An entry that the user switched off asks for nothing."""
+    """A disabled entry has no issues."""
     first, second = all_of_two_entries
 
     await hass.config_entries.async_set_disabled_by(
@@ -742,7 +742,7 @@ async def test_tokens_are_no_part_of_issues(
     hass: HomeAssistant,
     all_of_two_entries: tuple[MockConfigEntry, MockConfigEntry],
 ) -> None:
-    """Issues are shown, stored and put into diagnostics."""
+    """Issues are shown, stored and part of diagnostics, so they must not contain tokens."""
     text = str(ir.async_get(hass).issues)
     assert token(100) not in text
     assert TOKEN not in text

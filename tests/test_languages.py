@@ -96,7 +96,7 @@ SHAPE = vol.Schema(
 
 # How many letters of average width are shown on a phone of 390 pixels before a text is cut off or wrapped
 PLACES = {
-    # half the width, beside an icon
+    # Half the width, next to an icon
     r"entity\.sensor\.status\.state\.\w+": 20,
     # a row of Activity or of a device's page
     r"entity\.event\.\w+\.state_attributes\.event_type\.state\.\w+": 26,

@@ -230,7 +230,7 @@ def test_descriptions(category: str) -> None:
     assert {key: read[key] for key in DESCRIPTIONS[category]} == read
     for key, shape in read.items():
         if (category, key) == ("services", SERVICE_NOTIFY):
-            # whom it tells is no account
+            # Its recipients are not accounts
             assert set(shape) == {"fields"}
             continue
         assert set(shape) == {"target", "fields"}

@@ -9,7 +9,7 @@ import pytest
 CLIENT = Path(__file__).parents[2] / "custom_components" / "metaapi"
 
 if str(CLIENT) not in sys.path:
-    # at the end: nothing of ours may hide a module of somebody else's
+    # Appended, since our modules must not hide third-party ones
     sys.path.append(str(CLIENT))
 
 from .fair_loop import (  # noqa: E402, F401 - a hook and a fixture
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--examples",
         type=int,
         default=1750,
-        help="examples of nonsense that the client is fed (default: %(default)s)",
+        help="how many fuzzing examples to run (default: %(default)s)",
     )
 
 
@@ -63,5 +63,5 @@ def pytest_terminal_summary(
     if fuzzed := config.stash.get(FUZZED, None):
         terminalreporter.write_line(
             f"fuzz: {fuzzed.examples} examples with {fuzzed.frames} frames,"
-            f" and {fuzzed.servers} servers that make no sense"
+            f" and {fuzzed.servers} invalid servers"
         )
