@@ -33,7 +33,7 @@ class InvalidError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """A socket's subscription to an account; `shown` are the hosts it was told are up."""
+    """A socket's subscription to an account; `shown` are the hosts that it knows to be up."""
 
     instance: int | None
     session_id: str | None

@@ -580,7 +580,7 @@ async def test_set_up_fails(hass: HomeAssistant, home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("drops", "back", "told"),
+    ("drops", "back", "reported"),
     [
         pytest.param(
             FRIDAY.replace(hour=21, minute=58),
@@ -621,7 +621,7 @@ async def test_set_up_fails(hass: HomeAssistant, home: Home) -> None:
     ],
 )
 async def test_weekend(
-    home: Home, drops: datetime, back: datetime | None, told: datetime | None
+    home: Home, drops: datetime, back: datetime | None, reported: datetime | None
 ) -> None:
     """The weekend is New York's; outages that outlast it are reported at its end."""
     await home.set_time(drops - timedelta(minutes=1))
@@ -634,16 +634,16 @@ async def test_weekend(
         await home.set_time(back + timedelta(days=1))
         assert home.messages() == []
         return
-    assert told is not None
-    if told - drops > timedelta(hours=1):
+    assert reported is not None
+    if reported - drops > timedelta(hours=1):
         await home.set_time(drops + timedelta(minutes=1))
         await home.set_time(drops + timedelta(minutes=40))
-        await home.set_time(told - timedelta(seconds=1))
+        await home.set_time(reported - timedelta(seconds=1))
         assert (home.messages(), home.reconnects(), home.shown()) == ([], [], {})
     else:
-        await home.set_time(told - timedelta(seconds=1))
+        await home.set_time(reported - timedelta(seconds=1))
         assert home.messages() == []
-    await home.set_time(told)
+    await home.set_time(reported)
     assert home.messages()[0].startswith("Swing is down: Terminal lost at")
 
 
@@ -894,17 +894,17 @@ async def test_a_thousand_at_once(
     await hass.async_block_till_done()
     states = time.process_time() - began
     await home.wait(minutes=1.5)
-    told = time.process_time() - began - states
+    dropped = time.process_time() - began - states
     (message,) = home.messages()
     assert message.startswith("1000 accounts are down: Account 000, ")
     assert len(message) < 1000
     for account_id in ids:
         home.monitor.push(account_id, CONNECTED)
     await home.wait(minutes=0.5)
-    back = time.process_time() - began - states - told
+    returned = time.process_time() - began - states - dropped
     assert len(home.messages()) == 1
-    record_property("seconds", f"{states:.2f}, {told:.2f}, {back:.2f}")
-    assert told < 20
+    record_property("seconds", f"{states:.2f}, {dropped:.2f}, {returned:.2f}")
+    assert dropped < 20
 
 
 # -- failing actions -------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Automation:
         """Start to listen."""
         self.hass = hass
         self.did = async_capture_events(hass, "did")
-        self.told = async_capture_events(hass, "told")
+        self.fired = async_capture_events(hass, "fired")
 
     async def set_up(self, *configs: object) -> None:
         """Set up the automation."""
@@ -95,8 +95,8 @@ async def test_triggers(hass: HomeAssistant, sim: Simulator, auto: Automation) -
         automation_config("connected", {"entity_id": TERMINAL}, {}, "on"),
     )
 
-    def told() -> list[str]:
-        return [event.data["by"] for event in auto.told]
+    def fired() -> list[str]:
+        return [event.data["by"] for event in auto.fired]
 
     await press(hass)
     assert sim.account.reconnects == 1
@@ -104,17 +104,17 @@ async def test_triggers(hass: HomeAssistant, sim: Simulator, auto: Automation) -
     await until_state(hass, TERMINAL, STATE_UNAVAILABLE)
     await sim.resume_listening()
     await until_state(hass, TERMINAL, STATE_ON)
-    assert told() == []
+    assert fired() == []
 
     sim.set_terminal(sim.account.id, False)
-    await until(lambda: told() == ["off"])
+    await until(lambda: fired() == ["off"])
     await press(hass)
-    await until(lambda: told() == ["off", "on"])
+    await until(lambda: fired() == ["off", "on"])
 
     sim.set_reconnect_mode(sim.account.id, "never")
     result = await reconnect(hass, timeout=1)
     assert result["outcome"] == "timed_out"
-    await until(lambda: told()[:3] == ["off", "on", "off"])
+    await until(lambda: fired()[:3] == ["off", "on", "off"])
 
 
 async def test_watch_my_terminals(

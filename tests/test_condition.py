@@ -166,7 +166,7 @@ async def test_for(
 
 async def test_in_an_automation(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     """An automation continues if its condition is true."""
-    told = async_capture_events(hass, "told")
+    fired = async_capture_events(hass, "fired")
     assert await async_setup_component(
         hass,
         automation.DOMAIN,
@@ -178,17 +178,17 @@ async def test_in_an_automation(hass: HomeAssistant, monitor: FakeMonitor) -> No
                     "condition": f"{DOMAIN}.is_disconnected",
                     "target": {"entity_id": SWING_TERMINAL},
                 },
-                "actions": {"event": "told"},
+                "actions": {"event": "fired"},
             }
         },
     )
     hass.bus.async_fire("ask")
     await hass.async_block_till_done()
-    assert not told
+    assert not fired
     monitor.push(SWING.account_id, DISCONNECTED)
     hass.bus.async_fire("ask")
     await hass.async_block_till_done()
-    assert len(told) == 1
+    assert len(fired) == 1
 
 
 async def test_described(hass: HomeAssistant, monitor: FakeMonitor) -> None:

@@ -445,11 +445,11 @@ async def test_quota_and_unload_while_an_account_is_removed(
 ) -> None:
     """The issue does not come back after the account is unsubscribed."""
     exhaust_quota(monitor, SCALP)
-    said = asyncio.Event()
+    unsubscribed = asyncio.Event()
     remove_account = monitor.remove_account
 
     async def slowly(account_id: str) -> None:
-        await said.wait()
+        await unsubscribed.wait()
         await remove_account(account_id)
 
     with patch.object(monitor, "remove_account", slowly):
@@ -457,7 +457,7 @@ async def test_quota_and_unload_while_an_account_is_removed(
             mock_config_entry, next(iter(mock_config_entry.subentries))
         )
         await hass.config_entries.async_unload(mock_config_entry.entry_id)
-        said.set()
+        unsubscribed.set()
         await hass.async_block_till_done()
 
     assert monitor.removed == [SWING.account_id]

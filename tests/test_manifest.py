@@ -150,8 +150,11 @@ def test_requirements() -> None:
 def test_licenses() -> None:
     """The requirements have free licenses."""
     for text in MANIFEST["requirements"]:
-        said = metadata(Requirement(text).name)
-        assert "MIT" in (said.get("License-Expression"), said.get("License"))
+        info = metadata(Requirement(text).name)
+        assert "MIT" in (
+            info.get("License-Expression"),
+            info.get("License"),
+        )
 
 
 @pytest.mark.skipif(ha_version != DEFAULT, reason="its pins are of one release")

@@ -295,7 +295,7 @@ async def test_hostile_file(
 ) -> None:
     """An invalid file causes at most one warning and an empty record, and automations work."""
     hass_storage[STORAGE_KEY] = json.loads(content)
-    told = async_capture_events(hass, "told")
+    fired = async_capture_events(hass, "fired")
     assert await async_setup_component(
         hass,
         automation.DOMAIN,
@@ -307,7 +307,7 @@ async def test_hostile_file(
                     "trigger": "metaapi.disconnected",
                     "target": {"entity_id": "binary_sensor.swing_terminal"},
                 },
-                "actions": {"event": "told"},
+                "actions": {"event": "fired"},
             }
         },
     )
@@ -319,7 +319,7 @@ async def test_hostile_file(
     monitors[-1].push(SWING.account_id, CONNECTED)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
     await hass.async_block_till_done()
-    assert len(told) == 1
+    assert len(fired) == 1
     hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
     await hass.async_block_till_done()
     assert hass_storage[STORAGE_KEY]["data"][SWING.account_id]["terminal"]["last"] is (

@@ -72,9 +72,9 @@ def test_failed_job(
 ) -> None:
     """Its output is shown, the summary repeats the assertion, and later commands do not run."""
     failing = "print('why'); print('FAILED tests/a.py::b - assert 1 == 2'); exit(1)"
-    told = run_and_report(job(failing, "print('never')"))
-    assert told.startswith("FAILED ")
-    assert told.endswith("\n      FAILED tests/a.py::b - assert 1 == 2")
+    message = run_and_report(job(failing, "print('never')"))
+    assert message.startswith("FAILED ")
+    assert message.endswith("\n      FAILED tests/a.py::b - assert 1 == 2")
     printed = capsys.readouterr().out
     assert "\nwhy\n" in printed
     assert "never" not in printed
@@ -140,10 +140,10 @@ def test_failed_step() -> None:
         step("Trying", "do something else."),
     ):
         run("python3", "-c", script)
-    told = str(caught.value)
-    assert told.startswith("Trying: `python3 -c")
-    assert "\n    why\n" in told
-    assert "What to do: do something else. Then run this again" in told
+    message = str(caught.value)
+    assert message.startswith("Trying: `python3 -c")
+    assert "\n    why\n" in message
+    assert "What to do: do something else. Then run this again" in message
 
 
 @pytest.fixture(name="made")

@@ -17,9 +17,9 @@ from homeassistant.helpers import (
 )
 
 from .conftest import CONNECTED, DISCONNECTED, SWING, FakeMonitor
-from .test_trigger import SWING_TERMINAL, Told, arm, pass_time, told
+from .test_trigger import SWING_TERMINAL, Fired, arm, fired, pass_time
 
-__all__ = ["told"]
+__all__ = ["fired"]
 
 
 def issues(hass: HomeAssistant) -> set[str]:
@@ -73,7 +73,7 @@ async def test_area_emptied(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     freezer: FrozenDateTimeFactory,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """An area that loses its account is reported until it contains an account again."""
     area = ar.async_get(hass).async_create("Desk").id
@@ -91,14 +91,14 @@ async def test_area_emptied(
     await pass_time(hass, freezer, 10)
     assert issues(hass) == set()
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_renamed_twice(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     freezer: FrozenDateTimeFactory,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """A target with an entity id follows each rename, without a report."""
     await arm(hass)
@@ -111,14 +111,14 @@ async def test_renamed_twice(
     assert issues(hass) == set()
     monitor.push(SWING.account_id, CONNECTED)
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == ["binary_sensor.second"]
+    assert await fired() == ["binary_sensor.second"]
 
 
 async def test_label_given_later(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     freezer: FrozenDateTimeFactory,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """A label that no account has is reported until an account has it."""
     label = lr.async_get(hass).async_create("Trading").label_id
@@ -130,4 +130,4 @@ async def test_label_given_later(
     await pass_time(hass, freezer, 10)
     assert issues(hass) == set()
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]

@@ -75,7 +75,7 @@ def automation_config(
             "options": options,
         },
         "actions": {
-            "event": "told",
+            "event": "fired",
             "event_data": {
                 "by": name,
                 "entity_id": "{{ trigger.entity_id }}",
@@ -97,13 +97,13 @@ def automation_config(
     }
 
 
-class Told:
+class Fired:
     """The events of automations."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Start to listen."""
         self._hass = hass
-        self.events: list[Event] = async_capture_events(hass, "told")
+        self.events: list[Event] = async_capture_events(hass, "fired")
 
     async def __call__(self) -> list[str]:
         """Return the accounts in the events since the last call."""
@@ -114,9 +114,9 @@ class Told:
 
 
 @pytest.fixture
-def told(hass: HomeAssistant) -> Told:
+def fired(hass: HomeAssistant) -> Fired:
     """Listen to automations."""
-    return Told(hass)
+    return Fired(hass)
 
 
 async def arm(
@@ -192,7 +192,7 @@ async def pass_time(
 async def test_changes(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     trigger: str,
     links: list[AccountState],
     expected: bool,
@@ -201,34 +201,34 @@ async def test_changes(
     await arm(hass, trigger)
     for link in links[:-1]:
         monitor.push(SWING.account_id, link)
-        assert await told() == []
+        assert await fired() == []
     monitor.push(SWING.account_id, links[-1])
-    assert await told() == ([SWING_TERMINAL] if expected else [])
+    assert await fired() == ([SWING_TERMINAL] if expected else [])
 
 
 @pytest.mark.parametrize("hidden", [NO_CONNECTION, UNKNOWN])
 async def test_still_disconnected(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told, hidden: AccountState
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired, hidden: AccountState
 ) -> None:
     """An unchanged terminal that was out of sight is not reported; its return is, once."""
     await arm(hass)
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
     monitor.push(SWING.account_id, hidden)
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_back_out_of_sight(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired
 ) -> None:
     """A terminal that returned while out of sight is reported."""
     await arm(hass, "connected")
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, NO_CONNECTION)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, CONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_first_ever(
@@ -236,20 +236,20 @@ async def test_first_ever(
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """A first state is not reported."""
     await setup_entry(hass, mock_config_entry)
     await arm(hass)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_variables(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """The variables contain the account, the time, the reason and whole sentences."""
@@ -259,7 +259,7 @@ async def test_variables(
     monitor.push(SWING.account_id, NO_CONNECTION)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 60)
-    (event,) = told.events
+    (event,) = fired.events
     assert event.data == {
         "by": "one",
         "entity_id": SWING_TERMINAL,
@@ -282,7 +282,7 @@ async def test_variables(
 async def test_detached(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """An automation that is turned off stops waiting, and gets no more events."""
@@ -293,7 +293,7 @@ async def test_detached(
             automation.DOMAIN, action, {"entity_id": "automation.one"}, blocking=True
         )
     await pass_time(hass, freezer, 600)
-    assert await told() == []
+    assert await fired() == []
 
     await hass.services.async_call(
         automation.DOMAIN, "turn_off", {"entity_id": "automation.one"}, blocking=True
@@ -301,7 +301,7 @@ async def test_detached(
     monitor.push(SWING.account_id, CONNECTED)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 600)
-    assert await told() == []
+    assert await fired() == []
 
 
 # -- targets ---------------------------------------------------------------------------
@@ -369,7 +369,7 @@ def places(hass: HomeAssistant, monitor: FakeMonitor) -> dict[str, dict[str, str
 async def test_targets(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     places: dict[str, dict[str, str]],
     place: str,
     expected: list[str],
@@ -381,26 +381,26 @@ async def test_targets(
         monitor.push(account.account_id, DISCONNECTED)
     monitor.push_link(False)
     hass.states.async_set("binary_sensor.other", "off")
-    assert await told() == expected
+    assert await fired() == expected
 
 
 @pytest.mark.parametrize("entity_id", [BROKER, "button.swing_reconnect"])
 async def test_named_by_another_entity(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told, entity_id: str
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired, entity_id: str
 ) -> None:
     """Any entity of an account stands for its terminal, since the picker offers several."""
     await arm(hass, target={"entity_id": entity_id})
     monitor.push(SWING.account_id, BROKER_AWAY)
     monitor.push_link(False)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_target_follows_the_registry(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """Additions to a target count from then on; removed members do not, even if they wait."""
@@ -409,21 +409,21 @@ async def test_target_follows_the_registry(
     await arm(hass, target={"label_id": label.label_id}, lasting=60)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 61)
-    assert await told() == []
+    assert await fired() == []
 
     registry.async_update_entity(SCALP_TERMINAL, labels={label.label_id})
     monitor.push(SCALP.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 61)
-    assert await told() == [SCALP_TERMINAL]
+    assert await fired() == [SCALP_TERMINAL]
 
     monitor.push(SCALP.account_id, CONNECTED)
     monitor.push(SCALP.account_id, DISCONNECTED)
     registry.async_update_entity(SCALP_TERMINAL, labels=set())
     await pass_time(hass, freezer, 61)
-    assert await told() == []
+    assert await fired() == []
 
 
-async def test_renamed(hass: HomeAssistant, monitor: FakeMonitor, told: Told) -> None:
+async def test_renamed(hass: HomeAssistant, monitor: FakeMonitor, fired: Fired) -> None:
     """The last known state survives another entity id."""
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     device = device_of(hass, entry, SWING.account_id)
@@ -434,14 +434,14 @@ async def test_renamed(hass: HomeAssistant, monitor: FakeMonitor, told: Told) ->
     )
     await hass.async_block_till_done()
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == ["binary_sensor.my_swing"]
+    assert await fired() == ["binary_sensor.my_swing"]
 
 
 @pytest.mark.parametrize("behavior", ["each", "first", "all"])
 async def test_renamed_while_it_lasts(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
     behavior: str,
 ) -> None:
@@ -455,9 +455,9 @@ async def test_renamed_while_it_lasts(
         SWING_TERMINAL, new_entity_id="binary_sensor.my_swing"
     )
     await pass_time(hass, freezer, 199)
-    assert await told() == []
+    assert await fired() == []
     await pass_time(hass, freezer, 2)
-    assert await told() == ["binary_sensor.my_swing"]
+    assert await fired() == ["binary_sensor.my_swing"]
 
 
 @pytest.mark.parametrize("change", ["hidden", "disabled", "renamed"])
@@ -467,7 +467,7 @@ async def test_changed_terminal_entity(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
-    told: Told,
+    fired: Fired,
     change: str,
     place: str,
 ) -> None:
@@ -491,7 +491,7 @@ async def test_changed_terminal_entity(
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
     monitors[-1].push(SWING.account_id, CONNECTED)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == [
+    assert await fired() == [
         "binary_sensor.my_swing" if change == "renamed" else SWING_TERMINAL
     ]
 
@@ -499,7 +499,7 @@ async def test_changed_terminal_entity(
 async def test_leaves_the_target_while_it_lasts(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A duration starts again if the account leaves the target and changes meanwhile."""
@@ -514,7 +514,7 @@ async def test_leaves_the_target_while_it_lasts(
     monitor.push(SWING.account_id, DISCONNECTED)
     registry.async_update_entity(SWING_TERMINAL, labels={label})
     await pass_time(hass, freezer, 300)
-    assert await told() == []
+    assert await fired() == []
 
 
 # -- each, first, all ------------------------------------------------------------------
@@ -527,7 +527,7 @@ async def test_leaves_the_target_while_it_lasts(
 async def test_behavior(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     behavior: str,
     expected: list[int],
 ) -> None:
@@ -537,36 +537,36 @@ async def test_behavior(
         counts = []
         for account in (SWING, SCALP):
             monitor.push(account.account_id, DISCONNECTED)
-            counts.append(len(await told()))
+            counts.append(len(await fired()))
         assert counts == expected
         for account in (SWING, SCALP):
             monitor.push(account.account_id, CONNECTED)
-        assert await told() == []
+        assert await fired() == []
 
 
 @pytest.mark.parametrize("behavior", ["each", "first", "all"])
 async def test_others_do_not_count(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told, behavior: str
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired, behavior: str
 ) -> None:
     """A terminal outside of the target has no effect."""
     await arm(hass, behavior=behavior)
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
     monitor.push(SCALP.account_id, DISCONNECTED)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_all_after_a_gap(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired
 ) -> None:
     """Of terminals that come into sight one by one, all are disconnected only with the last one."""
     await arm(hass, target={"entity_id": BOTH}, behavior="all")
     for account in (SWING, SCALP):
         monitor.push(account.account_id, NO_CONNECTION)
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SCALP.account_id, DISCONNECTED)
-    assert await told() == [SCALP_TERMINAL]
+    assert await fired() == [SCALP_TERMINAL]
 
 
 async def test_all_ignores_what_was_never_known(
@@ -574,14 +574,14 @@ async def test_all_ignores_what_was_never_known(
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """A terminal without a known state does not count."""
     await setup_entry(hass, mock_config_entry)
     await arm(hass, target={"entity_id": BOTH}, behavior="all")
     monitors[-1].push(SWING.account_id, CONNECTED)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 # -- for -------------------------------------------------------------------------------
@@ -590,24 +590,24 @@ async def test_all_ignores_what_was_never_known(
 async def test_for(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """With a duration, it fires once for a state that lasts."""
     await arm(hass, lasting=300)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 299)
-    assert await told() == []
+    assert await fired() == []
     await pass_time(hass, freezer, 2)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
     await pass_time(hass, freezer, 600)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_for_is_over_too_soon(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A state that is too short does not fire; the next one counts from its own start."""
@@ -617,16 +617,16 @@ async def test_for_is_over_too_soon(
     monitor.push(SWING.account_id, CONNECTED)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 200)
-    assert await told() == []
+    assert await fired() == []
     await pass_time(hass, freezer, 101)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 @pytest.mark.parametrize("behavior", ["each", "first", "all"])
 async def test_for_begins_again_after_a_gap(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
     behavior: str,
 ) -> None:
@@ -638,15 +638,15 @@ async def test_for_begins_again_after_a_gap(
     await pass_time(hass, freezer, 200)
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 299)
-    assert await told() == []
+    assert await fired() == []
     await pass_time(hass, freezer, 2)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_for_is_over_out_of_sight(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A terminal that is back when it comes into sight is not reported."""
@@ -656,7 +656,7 @@ async def test_for_is_over_out_of_sight(
     monitor.push(SWING.account_id, CONNECTED)
     monitor.push(SWING.account_id, NO_CONNECTION)
     await pass_time(hass, freezer, 600)
-    assert await told() == []
+    assert await fired() == []
 
 
 @pytest.mark.parametrize(
@@ -666,7 +666,7 @@ async def test_for_is_over_out_of_sight(
 async def test_for_with_several(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
     behavior: str,
     expected: list[str],
@@ -679,9 +679,9 @@ async def test_for_with_several(
     await pass_time(hass, freezer, 100)
     monitor.push(SWING.account_id, CONNECTED)
     await pass_time(hass, freezer, 101)
-    first = await told()
+    first = await fired()
     await pass_time(hass, freezer, 100)
-    assert first + await told() == expected
+    assert first + await fired() == expected
 
 
 # -- reloads and new entities ----------------------------------------------------------
@@ -701,7 +701,7 @@ async def test_reload_of_the_entry(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
-    told: Told,
+    fired: Fired,
     trigger: str,
     before: AccountState,
     after: AccountState,
@@ -711,9 +711,9 @@ async def test_reload_of_the_entry(
     monitor.push(SWING.account_id, before)
     await arm(hass, trigger)
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
-    assert await told() == []
+    assert await fired() == []
     monitors[-1].push(SWING.account_id, after)
-    assert await told() == ([SWING_TERMINAL] if expected else [])
+    assert await fired() == ([SWING_TERMINAL] if expected else [])
 
 
 async def test_new_entity(
@@ -721,7 +721,7 @@ async def test_new_entity(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
-    told: Told,
+    fired: Fired,
 ) -> None:
     """The last known state survives a new entity."""
     await arm(hass)
@@ -729,11 +729,11 @@ async def test_new_entity(
     await hass.async_block_till_done()
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_reload_of_automations(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired
 ) -> None:
     """A reloaded automation knows the last states from before."""
     await arm(hass)
@@ -744,21 +744,21 @@ async def test_reload_of_automations(
         return_value={automation.DOMAIN: [config]},
     ):
         await hass.services.async_call(automation.DOMAIN, "reload", blocking=True)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_armed_while_disconnected(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired
 ) -> None:
     """An automation that is created during an outage fires at the next one."""
     monitor.push(SWING.account_id, DISCONNECTED)
     await arm(hass)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, CONNECTED)
     monitor.push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def remove_and_add(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -784,17 +784,17 @@ async def test_account_added_again(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
-    told: Told,
+    fired: Fired,
 ) -> None:
     """An account that was removed starts without a last state; the others keep theirs."""
     await arm(hass, target={"entity_id": BOTH})
     await remove_and_add(hass, mock_config_entry)
     for account in (SWING, SCALP):
         monitors[-1].push(account.account_id, DISCONNECTED)
-    assert await told() == [SCALP_TERMINAL]
+    assert await fired() == [SCALP_TERMINAL]
     monitors[-1].push(SWING.account_id, CONNECTED)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_account_removed_while_it_lasts(
@@ -802,7 +802,7 @@ async def test_account_removed_while_it_lasts(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A duration ends with its account."""
@@ -811,7 +811,7 @@ async def test_account_removed_while_it_lasts(
     await remove_and_add(hass, mock_config_entry)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 301)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_account_removed_during_a_reconnect(
@@ -819,7 +819,7 @@ async def test_account_removed_during_a_reconnect(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
-    told: Told,
+    fired: Fired,
 ) -> None:
     """The account that is added again has no reconnect; with `at_start` it is a new one."""
     await arm(hass, at_start=True)
@@ -830,7 +830,7 @@ async def test_account_removed_during_a_reconnect(
     monitors[-1].push(SWING.account_id, DISCONNECTED)
     await hass.async_block_till_done()
     assert [
-        (event.data["at_start"], event.data["already"]) for event in told.events
+        (event.data["at_start"], event.data["already"]) for event in fired.events
     ] == [(True, True)]
 
 
@@ -857,56 +857,56 @@ async def test_account_removed_from_the_file(
 
 @pytest.mark.parametrize("trigger", ["disconnected", "connected"])
 async def test_reconnect_that_works(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told, trigger: str
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired, trigger: str
 ) -> None:
     """Neither the loss nor the return is reported."""
     await arm(hass, trigger)
     monitor.push(SWING.account_id, RECONNECTING)
     assert value(hass, SWING_TERMINAL) == "off"
     monitor.push(SWING.account_id, CONNECTED)
-    assert await told() == []
+    assert await fired() == []
 
 
 @pytest.mark.parametrize("end", [RECONNECT_FAILED, DISCONNECTED])
 async def test_reconnect_that_fails(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told, end: AccountState
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired, end: AccountState
 ) -> None:
     """The loss is reported once, when the reconnect fails, and then the return."""
     await arm(hass)
     monitor.push(SWING.account_id, RECONNECTING)
     monitor.push(SWING.account_id, RECONNECTING)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, end)
     await hass.async_block_till_done()
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, RECONNECTING)
     monitor.push(SWING.account_id, RECONNECT_FAILED)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_back_after_a_reconnect_that_failed(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired
 ) -> None:
     """The return after a failed reconnect is reported."""
     await arm(hass, "connected")
     monitor.push(SWING.account_id, RECONNECTING)
     monitor.push(SWING.account_id, RECONNECT_FAILED)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, CONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_reconnect_of_a_terminal_that_is_off(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired
 ) -> None:
     """A reconnect that ends an outage is reported as its end."""
     await arm(hass, "connected")
     monitor.push(SWING.account_id, DISCONNECTED)
     monitor.push(SWING.account_id, RECONNECTING)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, CONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 @pytest.mark.parametrize(
@@ -915,7 +915,7 @@ async def test_reconnect_of_a_terminal_that_is_off(
 async def test_reconnect_out_of_sight(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     end: AccountState,
     expected: bool,
 ) -> None:
@@ -923,9 +923,9 @@ async def test_reconnect_out_of_sight(
     await arm(hass)
     monitor.push(SWING.account_id, RECONNECTING)
     monitor.push(SWING.account_id, NO_CONNECTION)
-    assert await told() == []
+    assert await fired() == []
     monitor.push(SWING.account_id, end)
-    assert await told() == ([SWING_TERMINAL] if expected else [])
+    assert await fired() == ([SWING_TERMINAL] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -936,7 +936,7 @@ async def test_reload_during_a_reconnect(
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
-    told: Told,
+    fired: Fired,
     end: AccountState,
     expected: bool,
 ) -> None:
@@ -946,11 +946,11 @@ async def test_reload_during_a_reconnect(
     assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
     assert monitor.listeners[SWING.account_id] == []
     monitors[-1].push(SWING.account_id, end)
-    assert await told() == ([SWING_TERMINAL] if expected else [])
+    assert await fired() == ([SWING_TERMINAL] if expected else [])
 
 
 async def test_terminal_removed_during_a_reconnect(
-    hass: HomeAssistant, monitor: FakeMonitor, told: Told
+    hass: HomeAssistant, monitor: FakeMonitor, fired: Fired
 ) -> None:
     """The reconnect's wait ends with the entity."""
     await arm(hass)
@@ -958,13 +958,13 @@ async def test_terminal_removed_during_a_reconnect(
     er.async_get(hass).async_remove(SWING_TERMINAL)
     await hass.async_block_till_done()
     monitor.push(SWING.account_id, RECONNECT_FAILED)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_for_after_a_reconnect_that_failed(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A duration counts from the failure of the reconnect."""
@@ -973,22 +973,22 @@ async def test_for_after_a_reconnect_that_failed(
     await pass_time(hass, freezer, 100)
     monitor.push(SWING.account_id, RECONNECT_FAILED)
     await pass_time(hass, freezer, 59)
-    assert await told() == []
+    assert await fired() == []
     await pass_time(hass, freezer, 2)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 async def test_state_written_by_hand(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """It has no effect on the account."""
     await arm(hass)
     assert await hass.config_entries.async_unload(mock_config_entry.entry_id)
     hass.states.async_set(SWING_TERMINAL, "off")
-    assert await told() == []
+    assert await fired() == []
 
 
 # -- restarts --------------------------------------------------------------------------
@@ -1119,7 +1119,7 @@ type Step = Callable[[], Awaitable[None]]
 async def test_start(
     hass: HomeAssistant,
     boot: Boot,
-    told: Told,
+    fired: Fired,
     automations_first: bool,
     seen_late: bool,
     trigger: str,
@@ -1142,16 +1142,16 @@ async def test_start(
     steps: list[Step] = [automations, entry]
     for step in steps if automations_first else reversed(steps):
         await step()
-    assert await told() == []
+    assert await fired() == []
 
     await boot.start()
     if seen_late:
-        assert await told() == []
+        assert await fired() == []
         boot.show(SWING, link)
-    assert await told() == ([SWING_TERMINAL] * 2 if expected else [])
+    assert await fired() == ([SWING_TERMINAL] * 2 if expected else [])
     boot.show(SWING, NO_CONNECTION)
     boot.show(SWING, link)
-    assert await told() == []
+    assert await fired() == []
 
 
 @pytest.mark.parametrize(
@@ -1160,7 +1160,7 @@ async def test_start(
 async def test_over_before_the_start(
     hass: HomeAssistant,
     boot: Boot,
-    told: Told,
+    fired: Fired,
     trigger: str,
     expected: list[str],
 ) -> None:
@@ -1172,13 +1172,13 @@ async def test_over_before_the_start(
         boot.show(account, DISCONNECTED)
     boot.show(SWING, CONNECTED)
     await boot.start()
-    assert await told() == expected
+    assert await fired() == expected
 
 
 async def test_seen_before_the_triggers(
     hass: HomeAssistant,
     boot: Boot,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """A terminal that is seen before the triggers are loaded is compared as well."""
     boot.begin(swing=True)
@@ -1186,7 +1186,7 @@ async def test_seen_before_the_triggers(
         await boot.load()
         await arm(hass)
         await boot.start()
-        assert await told() == [SWING_TERMINAL]
+        assert await fired() == [SWING_TERMINAL]
 
 
 @pytest.mark.parametrize("seen_late", [True, False])
@@ -1202,7 +1202,7 @@ async def test_seen_before_the_triggers(
 async def test_also_at_start(
     hass: HomeAssistant,
     boot: Boot,
-    told: Told,
+    fired: Fired,
     seen_late: bool,
     known: dict[str, bool],
     link: AccountState,
@@ -1217,18 +1217,18 @@ async def test_also_at_start(
     await boot.start()
     boot.show(SWING, link)
     await hass.async_block_till_done()
-    assert [event.data["already"] for event in told.events] == expected
-    assert all(event.data["at_start"] for event in told.events)
-    told.events.clear()
+    assert [event.data["already"] for event in fired.events] == expected
+    assert all(event.data["at_start"] for event in fired.events)
+    fired.events.clear()
 
     # After its first state it is not the start any more
     boot.show(SWING, NO_CONNECTION)
     assert await hass.config_entries.async_reload(boot.entry.entry_id)
     boot.show(SWING, link)
-    assert await told() == []
+    assert await fired() == []
     boot.show(SWING, CONNECTED)
     boot.show(SWING, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
 
 
 @pytest.mark.parametrize("seen_late", [True, False])
@@ -1263,7 +1263,7 @@ async def test_also_at_start(
 async def test_start_with_several(
     hass: HomeAssistant,
     boot: Boot,
-    told: Told,
+    fired: Fired,
     seen_late: bool,
     at_start: bool,
     known: dict[str, bool],
@@ -1285,20 +1285,20 @@ async def test_start_with_several(
         await disconnect()
     await boot.start()
     if seen_late:
-        assert await told() == []
+        assert await fired() == []
         await disconnect()
-    assert len(await told()) == (always if at_start else fires)[behavior]
+    assert len(await fired()) == (always if at_start else fires)[behavior]
 
     for account in (SWING, SCALP):
         boot.show(account, CONNECTED)
     await disconnect()
-    assert len(await told()) == always[behavior]
+    assert len(await fired()) == always[behavior]
 
 
 async def test_stop_before_the_start(
     hass: HomeAssistant,
     boot: Boot,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """Changes that no automation has seen are reported at the next start."""
@@ -1309,7 +1309,7 @@ async def test_stop_before_the_start(
     await pass_time(hass, freezer, 11)
     assert boot.stored[SWING.account_id] is True
     await boot.start()
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
     await pass_time(hass, freezer, 11)
     assert boot.stored[SWING.account_id] is False
 
@@ -1317,7 +1317,7 @@ async def test_stop_before_the_start(
 async def test_gone_before_the_start(
     hass: HomeAssistant,
     boot: Boot,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """A terminal that is removed before automations run is not reported; another one is."""
     boot.begin(swing=True, scalp=True)
@@ -1327,7 +1327,7 @@ async def test_gone_before_the_start(
         boot.show(account, DISCONNECTED)
     er.async_get(hass).async_remove(SWING_TERMINAL)
     await boot.start()
-    assert await told() == [SCALP_TERMINAL]
+    assert await fired() == [SCALP_TERMINAL]
 
 
 async def test_automation_made_after_the_start(
@@ -1336,7 +1336,7 @@ async def test_automation_made_after_the_start(
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
-    told: Told,
+    fired: Fired,
 ) -> None:
     """An automation that is created later does not fire for earlier changes."""
     remember(hass_storage, swing=True)
@@ -1344,7 +1344,7 @@ async def test_automation_made_after_the_start(
     assert await hass.config_entries.async_setup(mock_config_entry.entry_id)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
     await arm(hass)
-    assert await told() == []
+    assert await fired() == []
 
 
 async def test_out_of_sight_at_the_stop(
@@ -1508,7 +1508,7 @@ async def test_unreadable_file(
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
-    told: Told,
+    fired: Fired,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """If the file cannot be read, only its content is lost."""
@@ -1520,4 +1520,4 @@ async def test_unreadable_file(
     await arm(hass)
     monitors[-1].push(SWING.account_id, CONNECTED)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]

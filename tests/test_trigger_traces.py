@@ -35,14 +35,14 @@ from .test_trigger import (
     SWING_TERMINAL,
     UNKNOWN,
     Boot,
-    Told,
+    Fired,
     arm,
     boot,
+    fired,
     pass_time,
-    told,
 )
 
-__all__ = ["boot", "told"]
+__all__ = ["boot", "fired"]
 
 
 def reason(
@@ -134,14 +134,14 @@ async def test_first_seen(
     mock_config_entry: MockConfigEntry,
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
-    told: Told,
+    fired: Fired,
     at_start: bool,
 ) -> None:
     """A first state is explained as such, unless `at_start` is set."""
     await setup_entry(hass, mock_config_entry)
     await arm(hass, at_start=at_start)
     monitors[-1].push(SWING.account_id, DISCONNECTED)
-    assert await told() == ([SWING_TERMINAL] if at_start else [])
+    assert await fired() == ([SWING_TERMINAL] if at_start else [])
     assert await why_not(hass) == ([] if at_start else [FIRST_SEEN])
 
 
@@ -206,7 +206,7 @@ async def test_first_and_all_at_start(
 
 @pytest.mark.parametrize("at_start", [True, False])
 async def test_first_of_those_that_count(
-    hass: HomeAssistant, boot: Boot, told: Told, at_start: bool
+    hass: HomeAssistant, boot: Boot, fired: Fired, at_start: bool
 ) -> None:
     """The reason names the earlier accounts, without those not seen since the start."""
     boot.begin(swing=False)
@@ -215,7 +215,7 @@ async def test_first_of_those_that_count(
     await arm(hass, target={"entity_id": BOTH}, behavior="first", at_start=at_start)
     boot.show(SCALP, CONNECTED)
     boot.show(SCALP, DISCONNECTED)
-    assert await told() == ([SCALP_TERMINAL] if at_start else [])
+    assert await fired() == ([SCALP_TERMINAL] if at_start else [])
     assert await why_not(hass) == ([] if at_start else [NOT_FIRST])
 
 
@@ -237,7 +237,7 @@ async def test_unrelated_changes(
 async def test_not_held(
     hass: HomeAssistant,
     monitor: FakeMonitor,
-    told: Told,
+    fired: Fired,
     freezer: FrozenDateTimeFactory,
     behavior: str,
 ) -> None:
@@ -252,7 +252,7 @@ async def test_not_held(
     assert await why_not(hass) == [NOT_HELD]
     monitor.push(SWING.account_id, DISCONNECTED)
     await pass_time(hass, freezer, 301)
-    assert await told() == [SWING_TERMINAL]
+    assert await fired() == [SWING_TERMINAL]
     monitor.push(SWING.account_id, CONNECTED)
     assert await why_not(hass) == [NOT_HELD]
 

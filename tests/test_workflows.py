@@ -86,7 +86,7 @@ def test_prereleases_are_marked(tmp_path: Path, tag: str, prerelease: bool) -> N
     gh.write_text('#!/bin/sh\necho "$@"\n')
     gh.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    said = subprocess.run(
+    output = subprocess.run(
         ["bash", "-e", "-c", jobs["release"]["steps"][-1]["run"]],
         env={"PATH": path, "GITHUB_REF_NAME": tag},
         cwd=tmp_path,
@@ -94,8 +94,8 @@ def test_prereleases_are_marked(tmp_path: Path, tag: str, prerelease: bool) -> N
         text=True,
         check=True,
     ).stdout
-    assert said.startswith(f"release create {tag} ")
-    assert ("--prerelease" in said.split()) is prerelease
+    assert output.startswith(f"release create {tag} ")
+    assert ("--prerelease" in output.split()) is prerelease
 
 
 def test_names() -> None:
@@ -173,9 +173,9 @@ def test_other_tag(
 ) -> None:
     """Another tag cannot be released."""
     assert run(monkeypatch, sources, tag) == 1
-    said = capsys.readouterr().err
-    assert tag in said
-    assert f"{MANIFEST['version']} in manifest.json" in said
+    output = capsys.readouterr().err
+    assert tag in output
+    assert f"{MANIFEST['version']} in manifest.json" in output
 
 
 def test_versions_that_differ(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
@@ -210,8 +210,8 @@ def test_incomplete_language(
     del texts["entity"]["sensor"]["status"]["state"]["silent"]
     file.write_text(json.dumps(texts), encoding="utf-8")
     assert run(monkeypatch, sources, f"v{MANIFEST['version']}") == 1
-    told = "de.json: entity.sensor.status.state.silent is missing"
-    assert told in capsys.readouterr().err
+    reason = "de.json: entity.sensor.status.state.silent is missing"
+    assert reason in capsys.readouterr().err
 
 
 def test_zip(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:

@@ -211,7 +211,7 @@ async def nothing_left(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     await asyncio.sleep(0)
     loop.set_exception_handler(handler)
     if faults:
-        pytest.fail(f"The loop was told of faults: {faults}")
+        pytest.fail(f"The loop reported errors: {faults}")
     if worrying:
         pytest.fail(f"Logged: {worrying}")
 

@@ -86,11 +86,11 @@ async def test_change_calls_its_own_listener() -> None:
     """An event of one account does not cause a loop over all accounts."""
     async with watched(accounts=3) as w:
         await all_on(w)
-        told = {each: len(states) for each, states in w.seen.items()}
+        expected = {each: len(states) for each, states in w.seen.items()}
         w.sim.set_broker(w.id, False)
         await w.until(lambda: w.state.broker is False)
-        told[w.id] += 1
-        assert {each: len(states) for each, states in w.seen.items()} == told
+        expected[w.id] += 1
+        assert {each: len(states) for each, states in w.seen.items()} == expected
 
 
 async def test_one_timer_serves_all_accounts() -> None:

@@ -285,12 +285,12 @@ async def test_nothing_is_opened_after_the_end() -> None:
         await w.until(lambda: not w.sim.sockets)
         handshakes = len(w.sim.handshakes)
         w.monitor.endpoints = Endpoints(api_url=w.sim.url + "/")
-        told: list[None] = []
-        w.monitor.listen(w.id, lambda: told.append(None))
+        calls: list[None] = []
+        w.monitor.listen(w.id, lambda: calls.append(None))
         w.monitor.set_facts(w.id, deployed=False)
         w.monitor.place_account(w.id, "")
         w.monitor.add_account("late")
-        assert told == []
+        assert calls == []
         assert w.monitor.sockets == (0, 0)
         assert w.monitor.state("late") == AccountState()
         assert not [

@@ -86,17 +86,17 @@ async def test_another_limit_is_reported() -> None:
         )
         w.add(w.id)
         await w.until(lambda: w.state.status is Status.QUOTA_EXHAUSTED)
-        told: list[str | None] = []
+        limits: list[str | None] = []
 
         def listener() -> None:
             limit = w.monitor.limit(w.id)
-            told.append(limit.limit if limit else None)
+            limits.append(limit.limit if limit else None)
 
         w.monitor.listen(w.id, listener)
         w.sim.limit_subscriptions(
             "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", retry_after=0.1
         )
-        await w.until(lambda: "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER" in told)
+        await w.until(lambda: "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER" in limits)
         assert w.state.status is Status.QUOTA_EXHAUSTED
 
 

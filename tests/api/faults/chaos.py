@@ -302,7 +302,7 @@ class Chaos:
         """Record the state of an account."""
         now = self.rig.now
         account, facts = self.rig.sim.accounts[account_id], self.facts[account_id]
-        told = (
+        known = (
             facts.watched
             and not facts.pressed
             and not facts.refused
@@ -316,13 +316,13 @@ class Chaos:
         # A silent terminal in two zones may authenticate in one while it is missing in the other
         missed = not (well and running) if len(facts.letters) == 1 else not running
         facts.out.set(now, missed or not account.deployed)
-        facts.well.set(now, bool(told and well and running))
+        facts.well.set(now, bool(known and well and running))
         facts.region.set(now, facts.told_region if facts.watched else "")
         for region in REGIONS:
             for instance, letter in enumerate("ab"):
                 facts.well_in.setdefault(f"{region}-{letter}", Steps()).set(
                     now,
-                    bool(told and well)
+                    bool(known and well)
                     and region == account.region
                     and instance in running,
                 )
@@ -801,12 +801,12 @@ class Chaos:
                 for since, to in self._steady(
                     facts, max(start, region_start), min(until, region_until)
                 ):
-                    told = any(
+                    was_shown = any(
                         span_start <= to and span_end >= since
                         for value in (False, "unavailable")
                         for span_start, span_end in shown.spans(value, end)
                     )
-                    if not told:
+                    if not was_shown:
                         verdict.note("missed outage", f"{name} {since:.1f}-{to:.1f}")
 
     def _steady(

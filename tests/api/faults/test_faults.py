@@ -480,9 +480,9 @@ async def measure(rig: Rig, fault: Fault, steady: str, dropped: str) -> Measured
     measured.back = rig.monitor.first_event(steady, ended) - ended
     measured.attempts = len(rig.attempts) - attempts
     await rig.until(lambda: rig.shown(dropped) is False, 200, "the outage is shown")
-    told = rig.first_shown(dropped, (False, "unavailable"), outage)
-    assert told is not None
-    measured.truth = told - outage
+    shown_at = rig.first_shown(dropped, (False, "unavailable"), outage)
+    assert shown_at is not None
+    measured.truth = shown_at - outage
     hidden = rig.first_shown(steady, ("unavailable",), started)
     measured.hidden = None if hidden is None else hidden - started
     return measured
@@ -533,9 +533,9 @@ async def test_silence_shows() -> None:
         rig.sim.set_terminal(silent, up=False, announce=False)
         since = rig.now
         await rig.until(lambda: rig.shown(silent) is False, SILENCE_SHOWS)
-        told = rig.first_shown(silent, (False,), since)
-        assert told is not None
-        assert told - since >= TIMING.silence - JUST_UP
+        shown_at = rig.first_shown(silent, (False,), since)
+        assert shown_at is not None
+        assert shown_at - since >= TIMING.silence - JUST_UP
         assert rig.monitor.state(silent).status is Status.SILENT
         assert rig.timeline(other)[-1][1] is True
 
@@ -608,6 +608,6 @@ async def test_sockets_that_show_nothing_do_not_hide_an_outage(act: Act) -> None
         rig.sim.set_terminal(account_id, up=False, announce=False)
         outage = rig.now
         await do(act, rig)
-        told = rig.first_shown(account_id, (False, "unavailable"), outage)
-        assert told is not None
-        assert told - outage <= OWN_LOSS_SHOWS + ROUND_SHOWS
+        shown_at = rig.first_shown(account_id, (False, "unavailable"), outage)
+        assert shown_at is not None
+        assert shown_at - outage <= OWN_LOSS_SHOWS + ROUND_SHOWS

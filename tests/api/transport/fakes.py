@@ -176,7 +176,7 @@ class Rig:
         """Create a connection that is not started."""
         self.sound = True
         """Whether every report was true at its time; an assertion would not leave the loop."""
-        self.told: list[str] = []
+        self.reports: list[str] = []
         self.events: list[Mapping[str, Any]] = []
         self.fault: Exception | None = None
         self.timing = Timing(**timing)
@@ -189,13 +189,13 @@ class Rig:
         self.sound &= connection.connected and connection.opened_at == pytest.approx(
             now()
         )
-        self.told.append(f"up {connection.session_id}")
+        self.reports.append(f"up {connection.session_id}")
 
     def connection_down(self, connection: Connection, reason: str) -> None:
         """Record the call."""
         self.sound &= connection.state is ConnectionState.BACKING_OFF
         self.sound &= not connection.connected and connection.opened_at is None
-        self.told.append(f"down {reason}")
+        self.reports.append(f"down {reason}")
         if self.fault is not None:
             raise self.fault
 
@@ -209,7 +209,7 @@ class Rig:
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
         """Record the call."""
         self.sound &= connection is self.connection
-        self.told.append(f"unauthorized {said}")
+        self.reports.append(f"unauthorized {said}")
 
     @property
     def gaps(self) -> list[float]:

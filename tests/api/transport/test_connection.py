@@ -60,13 +60,13 @@ async def test_a_socket_comes_and_goes() -> None:
         assert [task.get_name() for task in rig.tasks] == ["metaapi socket london-a"]
         session_id = connection.session_id
         assert len(session_id) == 32
-        assert rig.told == [f"up {session_id}"]
+        assert rig.reports == [f"up {session_id}"]
         assert connection.counters is socket.counters
         assert connection.back_off.attempts == 1
         await rig.lose(socket, reason="the server closed it")
         second = await rig.socket(2)
         assert socket.closes == 1
-        assert rig.told == [
+        assert rig.reports == [
             f"up {session_id}",
             "down the server closed it",
             f"up {connection.session_id}",
@@ -114,7 +114,7 @@ async def test_reports_of_a_socket() -> None:
         socket.on_event("synchronization", {"type": "status"})
         assert rig.events == [{"type": "status"}]
         socket.on_event("processingError", {"error": "UnauthorizedError"})
-        assert rig.told[1:] == ["unauthorized True"]
+        assert rig.reports[1:] == ["unauthorized True"]
         assert socket.timing is rig.timing
         assert socket.engine_timing is rig.timing
         assert socket.session is SESSION
@@ -168,7 +168,7 @@ async def test_diagnostics() -> None:
     """They show every state; the counters outlive a socket."""
     async with running(FAILED, hang, start=False) as rig:
         connection = rig.connection
-        told: dict[str, Any] = {
+        expected: dict[str, Any] = {
             "zone": "london-a",
             "region": "london",
             "state": "closed",
@@ -181,8 +181,8 @@ async def test_diagnostics() -> None:
         }
 
         def check(**news: Any) -> None:
-            told.update(news)
-            shown = {k: v for k, v in told.items() if v is not ...}
+            expected.update(news)
+            shown = {k: v for k, v in expected.items() if v is not ...}
             assert connection.diagnostics(now()) == shown
 
         check()
@@ -402,7 +402,7 @@ async def test_floor_after_a_refusal(
         await rig.socket(3)
         # The next failure is judged on its own
         assert rig.gaps == [floor + 1.0, 2.0]
-        assert rig.told[:-1] == ["unauthorized True"] * (status == 401)
+        assert rig.reports[:-1] == ["unauthorized True"] * (status == 401)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
@@ -456,7 +456,7 @@ async def test_a_socket_that_served_ends_the_refusals(
 
 
 @pytest.mark.parametrize(
-    ("acts", "told"),
+    ("acts", "reports"),
     [
         ([ENDED, ENDED], 0),
         ([ENDED, ENDED, ENDED], 1),
@@ -470,25 +470,25 @@ async def test_a_socket_that_served_ends_the_refusals(
 )
 @warped
 async def test_sockets_that_end_at_once_are_suspicious(
-    acts: list[Act], told: int
+    acts: list[Act], reports: int
 ) -> None:
     """Three in a row may mean a refused token that no server reported."""
     async with running(*acts) as rig:
         await rig.socket(len(acts) + 1)
-        assert rig.told[:-1] == ["unauthorized False"] * told
+        assert rig.reports[:-1] == ["unauthorized False"] * reports
 
 
-@pytest.mark.parametrize(("lived", "told"), [(4.8, 1), (5.2, 0)])
+@pytest.mark.parametrize(("lived", "reports"), [(4.8, 1), (5.2, 0)])
 @warped
 async def test_sockets_that_live_a_moment_are_suspicious(
-    lived: float, told: int
+    lived: float, reports: int
 ) -> None:
     """A socket that closes within five seconds counts as well."""
     async with running() as rig:
         for number in range(1, 4):
             await rig.lose(await rig.socket(number), lived)
         await rig.socket(4)
-        assert rig.told.count("unauthorized False") == told
+        assert rig.reports.count("unauthorized False") == reports
 
 
 @warped
@@ -499,7 +499,7 @@ async def test_a_socket_that_lived_ends_the_suspicion() -> None:
         FakeSocket.acts = [ENDED, ENDED]
         await rig.lose(socket, lived=6)
         await rig.socket(6)
-        assert "unauthorized False" not in rig.told
+        assert "unauthorized False" not in rig.reports
 
 
 # -- wake-up by the user, and closing --------------------------------------------------------------
@@ -595,7 +595,7 @@ async def test_close_ends_it_in_every_state(act: Act, closes: int) -> None:
         assert task.cancelled()
         assert not rig.connection.connected
         assert FakeSocket.made[0].closes == closes
-        assert rig.told[1:] == ["down closed by us"] * closes
+        assert rig.reports[1:] == ["down closed by us"] * closes
         await rig.connection.close()
         rig.connection.stop()
         await asyncio.sleep(1000)

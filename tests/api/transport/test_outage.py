@@ -30,34 +30,34 @@ class Home:
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         """Create the connection."""
-        self.told: list[tuple[str, float]] = []
+        self.reports: list[tuple[str, float]] = []
         self.connection = Connection(
             session, Zone(url), TOKEN, self, application="MetaApi", timing=Timing()
         )
 
     def connection_up(self, connection: Connection) -> None:
         """Record the call."""
-        self.told.append(("up", now()))
+        self.reports.append(("up", now()))
 
     def connection_down(self, connection: Connection, reason: str) -> None:
         """Record the call."""
-        self.told.append(("down", now()))
+        self.reports.append(("down", now()))
 
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
     ) -> None:
         """Record the call, and whether the connection was open."""
         assert connection.connected
-        self.told.append((event["type"], now()))
+        self.reports.append((event["type"], now()))
 
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
         """Record the call."""
-        self.told.append(("unauthorized", now()))
+        self.reports.append(("unauthorized", now()))
 
     @property
     def kinds(self) -> list[str]:
         """Return the kinds of the records, in order."""
-        return [kind for kind, _ in self.told]
+        return [kind for kind, _ in self.reports]
 
 
 @asynccontextmanager
@@ -148,7 +148,7 @@ async def test_outage(kind: str, lasts: float, within: float, apart: float) -> N
         await eventually(
             lambda: all(home.connection.connected for home in made), within
         )
-        back = sorted(home.told[-1][1] - ended for home in made)
+        back = sorted(home.reports[-1][1] - ended for home in made)
         assert back[-1] <= within
         assert back[-1] - back[0] >= apart
         for home in made:
@@ -247,7 +247,7 @@ async def test_events_that_come_with_the_namespace(before: int) -> None:
     events = [synchronization(f"e{number}") for number in range(6)]
     script = at_once(opening(), *events[:before], CONNECTED, *events[before:])
     async with homes(script) as ((home,), _):
-        await eventually(lambda: len(home.told) == 7)
+        await eventually(lambda: len(home.reports) == 7)
         assert home.kinds == ["up", "e0", "e1", "e2", "e3", "e4", "e5"]
 
 

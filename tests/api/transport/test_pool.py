@@ -139,8 +139,8 @@ class LinkBench:
             lambda zone: cast(Connection, FakeConnection(zone))
         )
         self.link = Link(self.sockets, Timing(blind=60.0))
-        self.told: list[bool | None] = []
-        self.link.listeners.add(lambda: self.told.append(self.link.connected))
+        self.reports: list[bool | None] = []
+        self.link.listeners.add(lambda: self.reports.append(self.link.connected))
         self.link.expect_socket(0.0)
         route = ("A", "london-a")
         self.connection = self.sockets.take(LONDON, "a", route, 0.0)
@@ -170,9 +170,9 @@ async def test_nothing_is_decided_before_its_time(link_bench: LinkBench) -> None
     assert link_bench.link.deadline == 60.0
     link_bench.link.expect_socket(30.0)
     link_bench.show(59.9)
-    assert (link_bench.link.connected, link_bench.told) == (None, [])
+    assert (link_bench.link.connected, link_bench.reports) == (None, [])
     link_bench.show(60.0)
-    assert link_bench.told == [False]
+    assert link_bench.reports == [False]
     assert link_bench.link.deadline == inf
 
 
@@ -184,13 +184,13 @@ async def test_up_with_a_socket_down_a_minute_after_it(link_bench: LinkBench) ->
     link_bench.open(100.0, connected=False)
     assert link_bench.link.deadline == 160.0
     link_bench.open(159.0)
-    assert link_bench.told == [True]
+    assert link_bench.reports == [True]
     link_bench.open(200.0, connected=False)
     link_bench.show(259.9)
-    assert link_bench.told == [True]
+    assert link_bench.reports == [True]
     link_bench.show(260.0)
     link_bench.open(300.0)
-    assert link_bench.told == [True, False, True]
+    assert link_bench.reports == [True, False, True]
 
 
 async def test_one_open_socket_is_enough(link_bench: LinkBench) -> None:
@@ -201,7 +201,7 @@ async def test_one_open_socket_is_enough(link_bench: LinkBench) -> None:
     link_bench.open(20.0, connected=False)
     assert link_bench.link.deadline == inf
     link_bench.show(100.0)
-    assert link_bench.told == [True]
+    assert link_bench.reports == [True]
 
 
 async def test_no_socket_is_needed(link_bench: LinkBench) -> None:
@@ -212,7 +212,7 @@ async def test_no_socket_is_needed(link_bench: LinkBench) -> None:
     link_bench.show(20.0)
     assert link_bench.link.deadline == inf
     link_bench.show(100.0)
-    assert link_bench.told == [True, None]
+    assert link_bench.reports == [True, None]
 
 
 async def test_a_refused_token_is_always_reported(
@@ -221,7 +221,7 @@ async def test_a_refused_token_is_always_reported(
     """Even if the link was down already, since listeners need the other reason."""
     link_bench.show(60.0)
     link_bench.show(61.0, token_refused=True)
-    assert link_bench.told == [False, False]
+    assert link_bench.reports == [False, False]
 
 
 async def test_the_next_socket_can_be_awaited(link_bench: LinkBench) -> None:

@@ -51,7 +51,7 @@ async def test_client_sends_no_connect_packet(sockets: Sockets) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("frame", "reason"),
     [
         ('44"Not authorized"', "error packet 'Not authorized'"),
         ('44{"message":"Not authorized"}', "Not authorized"),
@@ -60,11 +60,11 @@ async def test_client_sends_no_connect_packet(sockets: Sockets) -> None:
         ("1", "the server closed it"),
     ],
 )
-async def test_refused_by_a_packet(sockets: Sockets, said: str, told: str) -> None:
+async def test_refused_by_a_packet(sockets: Sockets, frame: str, reason: str) -> None:
     """An error packet ends the connect at once, with its reason."""
-    async with Raw(saying(opening(), said)) as server:
+    async with Raw(saying(opening(), frame)) as server:
         start = now()
-        with pytest.raises(HandshakeEndedError, match=told):
+        with pytest.raises(HandshakeEndedError, match=reason):
             await sockets.connect(server.url)
         assert now() - start < 1
         await is_gone(server)
