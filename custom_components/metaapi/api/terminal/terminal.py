@@ -794,6 +794,8 @@ class Terminal[PlaceT: Hashable]:
             and one.subscription.subscribed
             and authenticated is not False
             and host.suspicion.since is None
+            # a silence that ended during a reconnect has no deadline any more
+            and not self._asker.reconnecting
         ):
             host.silence.since = now
             if connected is None or connected is host.broker:
