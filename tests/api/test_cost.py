@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from api.endpoints import Endpoints, Zone
+from api.transport import channel, socketio2
+import orjson
 import pytest
 
 from .support import Witness, watched
@@ -80,6 +83,90 @@ async def test_unchanged_status_starts_nothing() -> None:
         assert events(w) >= before + FRAMES
         assert done == []
         assert w.seen[w.id] == seen
+
+
+@contextmanager
+def decoded() -> Iterator[list[str]]:
+    """Write down what is decoded of what comes on sockets meanwhile."""
+    texts: list[str] = []
+
+    def loads(text: str) -> Any:
+        texts.append(text)
+        return orjson.loads(text)
+
+    counting = SimpleNamespace(
+        loads=loads, dumps=orjson.dumps, JSONDecodeError=orjson.JSONDecodeError
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (channel, socketio2):
+            patch.setattr(module, "orjson", counting)
+        yield texts
+
+
+async def take(w: Witness, event: dict[str, Any], times: int = 1) -> None:
+    """Wait until an event was read that often."""
+    before = events(w)
+    for _ in range(times):
+        w.sim.sockets[0].emit("synchronization", event)
+    await w.until(lambda: events(w) >= before + times)
+
+
+def not_humming(**options: Any) -> AbstractAsyncContextManager[Witness]:
+    """Watch accounts whose server sends no `status` by itself."""
+    return watched(
+        timing={"silence": 60.0}, ping_interval=60.0, status_interval=60.0, **options
+    )
+
+
+async def test_same_status_is_not_decoded() -> None:
+    """What came before word for word leads to what it led to then."""
+    async with not_humming() as w:
+        await w.terminal(True)
+        await take(w, status(w.id), 2)
+        with decoded() as texts:
+            await take(w, status(w.id), FRAMES)
+            assert texts == []
+            await take(w, status(w.id, broker=False))
+            assert texts != []
+        assert w.state.broker is False
+
+
+async def test_same_status_is_decoded_when_it_may_be_news() -> None:
+    """Anything else that happened to the account since makes it news again."""
+    async with not_humming() as w:
+        await w.terminal(True)
+        for broker in (True, False, True, False):
+            await take(w, status(w.id, broker=broker), 3)
+            assert w.state.broker is broker
+
+
+async def test_same_status_of_an_account_that_left_is_ignored() -> None:
+    """Nobody remembers it for an account that is not watched any more."""
+    async with not_humming(accounts=2) as w:
+        await w.until(lambda: len(w.sim.sockets) == 1 and w.state.terminal is True)
+        await take(w, status(w.id), 2)
+        await w.monitor.remove_account(w.id)
+        before = w.monitor.ignored_events
+        await take(w, status(w.id))
+        assert w.monitor.ignored_events == before + 1
+
+
+async def test_few_frames_are_remembered() -> None:
+    """A server that never says the same thing twice does not fill the memory, nor does a huge frame."""
+    async with not_humming() as w:
+        await w.terminal(True)
+        (connection,) = w.monitor._pool
+        repeats = connection._channel._socket._repeats  # type: ignore[attr-defined, union-attr]
+        await take(w, status(w.id) | {"healthStatus": {"note": "x" * 2000}}, 3)
+        assert not any("xxx" in text for text in repeats)
+        for number in range(3 * socketio2._REPEATS_MAX):
+            w.sim.sockets[0].emit(
+                "synchronization", {**status(w.id), "healthStatus": {"note": number}}
+            )
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+            assert len(repeats) <= socketio2._REPEATS_MAX
+        await take(w, status(w.id))
 
 
 async def test_change_is_told_to_its_account_only() -> None:

@@ -17,7 +17,7 @@ from .errors import HandshakeRefusedError, TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
 from .reconnect import Attempt, Form
 from .subscriber import Subscriber
-from .support import Alarm, Journal, Listener, Tasks
+from .support import Alarm, Journal, Listener, Repeat, Tasks
 from .terminal.terminal import AccountState, Terminal
 from .timing import Timing
 from .token import clean
@@ -61,7 +61,7 @@ class _Dialer:
         )
 
     def channel(
-        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+        self, on_synchronization: Callable[[Mapping[str, Any]], Repeat | None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
         return make_channel(
@@ -175,7 +175,7 @@ class _Means:
         await self.link.next_socket()
 
     def new_channel(
-        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+        self, on_synchronization: Callable[[Mapping[str, Any]], Repeat | None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
         return self.dialer.channel(on_synchronization)
@@ -200,6 +200,7 @@ class Monitor(ConnectionListener):
         """Nothing is opened before an account is added."""
         timing = timing or Timing()
         tasks, journal = Tasks(), Journal()
+        self._clock = asyncio.get_running_loop().time
         self.endpoints = endpoints or Endpoints()
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
@@ -224,6 +225,7 @@ class Monitor(ConnectionListener):
             perform=self._subscriber.perform,
             want_facts=self._want_facts,
             arm=self._alarm.set,
+            clock=self._clock,
         )
         self._pool = pool
         self._link = Link(pool, timing)
@@ -239,7 +241,6 @@ class Monitor(ConnectionListener):
             token_check=self._token_check,
             find_endpoints=lambda: self.endpoints,
         )
-        self._clock = asyncio.get_running_loop().time
 
     # -- what callers use ----------------------------------------------------------------------
 
@@ -478,7 +479,7 @@ class Monitor(ConnectionListener):
     @override
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
-    ) -> None:
+    ) -> Repeat | None:
         """Hand an event to its account."""
         account_id = event.get("accountId")
         place = (
@@ -495,13 +496,14 @@ class Monitor(ConnectionListener):
             or (served is not None and isinstance(instance, int) and instance != served)
         ):
             self.ignored_events += 1
-            return
+            return None
         counted = place.account.take_event(place, event, self._clock())
         if counted:
             connection.prove()
             self._token_check.served()
         elif counted is None:
             self.ignored_events += 1
+        return place.repeat
 
     @override
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:

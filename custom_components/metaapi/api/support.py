@@ -30,6 +30,10 @@ class SocketCounters:
         )
 
 
+type Repeat = Callable[[], bool]
+"""Does what an event led to, for when the same comes again word for word; returns False if it may be news now."""
+
+
 class Tasks:
     """Starts tasks, and ends those that are left."""
 

@@ -817,6 +817,10 @@ class Terminal[PlaceT: Hashable]:
         self.tick(now)
         return True
 
+    def silence(self, place: PlaceT, key: HostKey) -> Clock:
+        """Return the clock that a `status` with nothing new starts afresh, and does nothing else."""
+        return self._places[place].sight.hosts[key].silence
+
     def disconnected(self, place: PlaceT, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""
         one = self._places[place]
