@@ -57,8 +57,6 @@ class Place:
     """When it was last."""
     just_moved: bool = False
     """Whether the other connection has not been asked yet."""
-    repeat: Repeat | None = None
-    """What to call when its last event comes again, if that said nothing new."""
 
     def note(self, what: str, detail: str | None = None) -> None:
         """Write down what happened here."""
@@ -173,8 +171,8 @@ class Shared:
     """Does what a terminal wants done in a place."""
     want_facts: Callable[[str], None]
     """Has the provisioning API asked about an account."""
-    arm: Callable[[float], None]
-    """Sees to it that the clock is looked at by a deadline."""
+    arm: Callable[[WatchedAccount], None]
+    """Sees to it that the clock of an account is looked at by its deadline."""
     clock: Callable[[], float]
     """Returns the time of the loop."""
 
@@ -243,10 +241,24 @@ class WatchedAccount:
         """The reconnect that is under way."""
         self.changes = 0
         """How often the terminal was told something that may change what an event means."""
+        self.repeat: Repeat | None = None
+        """What to call when the last event comes again, if that said nothing new."""
+        self.due = inf
+        """When the clock is looked at, by the alarm."""
         self._placement: tuple[Endpoints, str, tuple[Replica, ...]] | None = None
         """What the places were looked up by: endpoints, region, replicas."""
         self._change = _Change(self)
         self._ended = False
+
+    @property
+    def deadline(self) -> float:
+        """Return when the clock alone can change something."""
+        return inf if self._ended else self.terminal.deadline
+
+    def tick(self, now: float) -> None:
+        """Let the clock decide what is due."""
+        with self.change() as terminal:
+            terminal.tick(now)
 
     # -- telling the terminal something --------------------------------------------------------
 
@@ -266,8 +278,8 @@ class WatchedAccount:
                     shared.perform(action, place)
                 else:
                     shared.want_facts(self.account_id)
-        if terminal.deadline < inf:
-            shared.arm(terminal.deadline)
+        if terminal.deadline < self.due:
+            shared.arm(self)
         state, shown = terminal.state, self.shown
         if state == shown:
             return
@@ -283,7 +295,7 @@ class WatchedAccount:
 
         Return whether it was an `authenticated` that counts, and None for an event that makes no sense.
         """
-        place.repeat = None
+        self.repeat = None
         kind = event.get("type")
         instance = event.get("instanceIndex")
         host = event.get("host")
@@ -313,7 +325,7 @@ class WatchedAccount:
                 self.settle()
             elif self.attempt is None:  # which counts each of them
                 silence = self.terminal.silence(place, key)
-                place.repeat = _SameStatus(self, silence, self.shared.clock)
+                self.repeat = _SameStatus(self, silence, self.shared.clock)
             return False
         if kind == "authenticated":
             return self._authenticated(place, key, event, now)
