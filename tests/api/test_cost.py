@@ -11,6 +11,7 @@ from typing import Any
 from api.account import WatchedAccount
 from api.endpoints import Endpoints, Zone
 from api.support import TURN
+from api.terminal.terminal import Terminal
 from api.transport import channel, socketio2
 import orjson
 import pytest
@@ -259,6 +260,37 @@ async def test_accounts_that_change_together_leave_room_for_others(
         )
     assert sum(turns) >= 120
     assert max(turns) <= TURN / 0.001
+
+
+async def test_a_socket_comes_and_goes_without_a_look_at_its_accounts() -> None:
+    """What that changes for each of a hundred is worked out in turns of its own."""
+    looks: list[str] = []
+    now: list[str] = []
+
+    def noting(name: str, inner: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: Any) -> None:
+            now.append(name)
+            inner(*args)
+            now.clear()
+
+        return call
+
+    def look(self: Terminal[Any], at: float) -> None:
+        looks.extend(now)
+        look_at_clock(self, at)
+
+    look_at_clock = Terminal._look_at_clock
+    async with watched(accounts=20, timing={"jitter_per_account": 0.001}) as w:
+        await all_on(w)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Terminal, "_look_at_clock", look)
+            for name in ("connection_up", "connection_down"):
+                patch.setattr(w.monitor, name, noting(name, getattr(w.monitor, name)))
+            w.sim.drop_sockets()
+            await w.until(lambda: w.monitor.sockets == (0, 1))
+            await all_on(w)
+            await w.until(lambda: w.monitor.sockets == (1, 1))
+        assert looks == []
 
 
 async def test_only_what_is_due_is_looked_at() -> None:

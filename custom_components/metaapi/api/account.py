@@ -452,14 +452,21 @@ class WatchedAccount:
     def socket_up(self, place: Place, now: float, spread: float) -> None:
         """Called when the socket of a place is open; subscribe within `spread` seconds."""
         with self.change() as terminal:
-            terminal.socket_up(place, place.connection.session_id, now, spread)
+            terminal.socket_up(
+                place,
+                place.connection.session_id,
+                now,
+                spread,
+                # who is to subscribe at once does
+                with_others=spread > 0.0,
+            )
 
     def socket_lost(self, place: Place, now: float) -> None:
         """Called when the socket of a place is gone."""
         place.subscribed = False
         place.asked_at = -inf
         with self.change() as terminal:
-            terminal.socket_down(place, now)
+            terminal.socket_down(place, now, with_others=True)
             if self.attempt is not None:
                 self.attempt.socket_lost(place)
 
