@@ -117,11 +117,6 @@ class Home:
         async with self._session.post(url, params=amounts) as response:
             return await response.json()
 
-    async def idle(self, seconds: int) -> dict[str, Any]:
-        """Let it finish what a set-up leaves for later."""
-        await asyncio.sleep(seconds)
-        return {}
-
     async def hum(self, seconds: int) -> dict[str, Any]:
         """Send a status a second for every account, to be profiled."""
         await self.post("hum", seconds=seconds)
@@ -311,7 +306,6 @@ async def run(
 
         loads: dict[str, Load] = {
             "memory": measure,
-            "idle": home.idle,
             "unchanged": home.unchanged,
             "changes": home.changes,
             "latency": home.latency,
