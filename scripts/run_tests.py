@@ -25,9 +25,10 @@ tests/api needs no Home Assistant and is quick to set up."""
 CLIENT_TESTS = ("tests/api", "tests/peers")
 CLIENT_ONLY = ("--confcutdir=tests/api", *CLIENT_TESTS)
 
-# These do not depend on the release of Home Assistant
+# These do not depend on the release of Home Assistant, or take too long for more than one
 ANY_RELEASE = (
     *CLIENT_TESTS,
+    "tests/day",
     "tests/simulator",
     "tests/test_doctor.py",
     "tests/test_scripts.py",

@@ -70,8 +70,13 @@ async def running(options: Options) -> AsyncIterator[Demo]:
 
 
 @asynccontextmanager
-async def bare(options: Options) -> AsyncIterator[Demo]:
-    """Start everything except the integration, and stop it on exit."""
+async def bare(
+    options: Options, configuration: str | None = None
+) -> AsyncIterator[Demo]:
+    """Start everything except the integration, and stop it on exit.
+
+    `configuration` is what Home Assistant runs in place of what the demo does.
+    """
     port = choose_port(options.port)
     with home.temporary_folder() as folder:
         async with AsyncExitStack() as stack:
@@ -79,7 +84,12 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
             simulator = None
             if not options.live:
                 simulator = await _start_simulator(stack, session, folder)
-            hass = await _start_home_assistant(stack, session, folder, port, simulator)
+            home.fill(folder / CONFIG, port, simulator.url if simulator else None)
+            if configuration is not None:
+                (folder / CONFIG / "configuration.yaml").write_text(configuration)
+            hass = await _start_home_assistant(stack, session, folder, port)
+            if options.live:
+                await open_by_default(hass)
             try:
                 yield Demo(hass, simulator, folder)
             finally:
@@ -135,10 +145,8 @@ async def _start_home_assistant(
     session: ClientSession,
     folder: Path,
     port: int,
-    simulator: SimulatorServer | None,
 ) -> HomeAssistant:
     config = folder / CONFIG
-    home.fill(config, port, simulator.url if simulator else None)
     async with step("Starting Home Assistant"):
         command = [sys.executable, "-m", "homeassistant", "-c", str(config)]
         command += ["--skip-pip", "--log-no-color"]
@@ -147,8 +155,6 @@ async def _start_home_assistant(
         server = HomeAssistant(session, "Home Assistant", f"http://{home.HOST}:{port}")
         if not await server.start(START_TIMEOUT):
             raise trouble("Home Assistant does not start.", log)
-        if simulator is None:
-            await open_by_default(server)
     return server
 
 

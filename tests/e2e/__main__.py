@@ -21,8 +21,13 @@ from .dashboard import (
     reconnect_on_the_dashboard,
 )
 from .diagnostics import download_the_diagnostics
+from .guests import (
+    add_an_account_beside_an_outage,
+    connect_with_little_permission,
+    leave_forms_open,
+)
 from .options import parse
-from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
+from .setup import add_the_integration, log_in, look_at_the_device
 from .token import replace_a_refused_token, replace_a_token_in_time
 from .walk import Walk
 
@@ -30,9 +35,10 @@ IMAGES = ROOT / "docs" / "images"
 
 STEPS = (
     log_in,
+    connect_with_little_permission,
     add_the_integration,
     look_at_the_device,
-    add_an_account,
+    add_an_account_beside_an_outage,
     add_the_dashboard,
     reconnect_on_the_dashboard,
     be_asked_first,
@@ -40,6 +46,7 @@ STEPS = (
     look_at_it_on_a_phone,
     be_told_why_not,
     use_the_action,
+    leave_forms_open,
     replace_a_refused_token,
     replace_a_token_in_time,
     download_the_diagnostics,
