@@ -61,7 +61,7 @@ def main() -> int:
 
 async def walk(folder: Path, images: Path | None) -> None:
     """Start from a Home Assistant that does not know the integration."""
-    async with bare(Options()) as demo, open_page() as page:
+    async with bare(Options(port=0)) as demo, open_page() as page:
         walk = Walk(demo, page, folder, images)
         await walk.begin()
         for step in STEPS:

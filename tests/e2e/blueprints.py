@@ -13,6 +13,7 @@ from scripts.setup_env.steps import ROOT
 from .automation import add_message, dismiss_notifications, read_notification
 from .browser import TIMEOUT
 from .phone import NAME as PHONE, Phone
+from .restart import restart_amid_an_outage
 from .ui import pick
 from .walk import Walk
 from .web import serving
@@ -39,6 +40,7 @@ async def use_the_blueprints(walk: Walk) -> None:
             await _be_told(walk, phone)
         async with walk.step("Be told of a lost broker"):
             await _be_told_of_a_broker(walk, phone)
+        await restart_amid_an_outage(walk, phone)
 
 
 async def _test(walk: Walk, phone: Phone) -> None:
