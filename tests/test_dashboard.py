@@ -303,6 +303,7 @@ def test_since_when_is_shown_while_it_is_known(strategy: Strategy) -> None:
     for status, value, count in (
         ("silent", at_night, 1),
         ("no_connection", at_night, 1),
+        ("unknown", at_night, 1),
         ("silent", "unknown", 0),
         ("not_deployed", at_night, 0),
     ):
@@ -569,6 +570,21 @@ def test_what_is_down_and_since_when(hass: HomeAssistant, strategy: Strategy) ->
             "Down since 04:55 (2 hr 4 min)",
             "Reconnect at 06:30: did not come back in time",
         ),
+    ]
+
+
+@pytest.mark.usefixtures("now")
+def test_what_was_down_before_a_start(hass: HomeAssistant, strategy: Strategy) -> None:
+    """Until it is known again, an outage that goes on as far as anybody knows stays on top."""
+    home = Home("Gold", "Scalper")
+    hass.states.async_set(entity(1, "status"), "unknown")
+    hass.states.async_set(entity(1, "disconnected_since"), "unknown")
+    hass.states.async_set(entity(2, "status"), "unknown")
+    hass.states.async_set(entity(2, "disconnected_since"), "2026-11-27T03:55:10+00:00")
+    box = "Checking whether it is back", "Down since 04:55 (2 hr 4 min)"
+    assert render(hass, strategy, home).split("\n\n") == [
+        "## Down now",
+        alert("error", "Scalper", *box),
     ]
 
 

@@ -36,7 +36,6 @@ async def child(
 
     If it dies, the body ends with an error that shows the end of its log.
     """
-    log.unlink(missing_ok=True)
     async with asyncio.TaskGroup() as group:
         running = Child(await _start(args, log))
 
