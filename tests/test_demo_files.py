@@ -37,7 +37,7 @@ PAGE = "http://127.0.0.1:1"
 def live_fixture(tmp_path: Path) -> Path:
     """Return the configuration folder of a demo without a simulator."""
     folder = tmp_path / "config"
-    home.fill(folder, 8123, None)
+    home.fill(folder, "live", 8123, None)
     return folder
 
 
@@ -45,7 +45,7 @@ def live_fixture(tmp_path: Path) -> Path:
 def simulated_fixture(tmp_path: Path) -> Path:
     """Return the configuration folder of a demo with a simulator."""
     folder = tmp_path / "config"
-    home.fill(folder, 8123, PAGE)
+    home.fill(folder, "simulated", 8123, PAGE)
     return folder
 
 

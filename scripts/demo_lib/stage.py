@@ -81,7 +81,11 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
             simulator = None
             if not options.live:
                 simulator = await _start_simulator(stack, session, folder)
-            hass = await _start_home_assistant(stack, session, folder, port, simulator)
+            url = simulator.url if simulator else None
+            home.fill(folder / CONFIG, options.kind, port, url)
+            hass = await _start_home_assistant(stack, session, folder, port)
+            if options.live:
+                await open_by_default(hass)
             try:
                 yield Demo(hass, simulator, folder)
             finally:
@@ -137,12 +141,11 @@ async def _start_home_assistant(
     session: ClientSession,
     folder: Path,
     port: int,
-    simulator: SimulatorServer | None,
 ) -> HomeAssistant:
     config = folder / CONFIG
-    home.fill(config, port, simulator.url if simulator else None)
     async with step("Starting Home Assistant"):
-        command = [sys.executable, "-m", "homeassistant", "-c", str(config)]
+        # Without this folder on its path: its integrations are those of its configuration
+        command = [sys.executable, "-P", "-m", "homeassistant", "-c", str(config)]
         command += ["--skip-pip", "--log-no-color"]
         log = folder / LOG
         # As in its container, where the supervisor of processes starts it again
@@ -151,8 +154,6 @@ async def _start_home_assistant(
         server = HomeAssistant(session, "Home Assistant", f"http://{home.HOST}:{port}")
         if not await server.start(START_TIMEOUT):
             raise trouble("Home Assistant does not start.", log)
-        if simulator is None:
-            await open_by_default(server)
     return server
 
 
