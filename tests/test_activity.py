@@ -146,7 +146,7 @@ async def test_reconnected_by_a_person(
         ("Swing", "Swing is down · Disconnected", None),
         (
             "Swing",
-            f"Swing is back · It was down for 10 min, since {began:%H:%M}. Attempts to reconnect: 1.",
+            f"Swing is back · It was down for 10 min, from {began:%H:%M}. Attempts to reconnect: 1.",
             hass_admin_user.id,
         ),
         ("Swing Reconnect result", None, hass_admin_user.id),

@@ -603,7 +603,7 @@ def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
     hass.states.async_set(entity(3, "status"), "unavailable")
     box = "MetaApi unreachable", "Out of sight since 07:00 (less than a minute)"
     assert render(hass, strategy, home).split("\n\n") == [
-        "## Cannot see",
+        "## Out of sight",
         alert("warning", "Gold, Scalper", *box),
         alert("warning", "Swing", "Unavailable", box[1]),
     ]
