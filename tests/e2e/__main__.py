@@ -22,6 +22,7 @@ from .dashboard import (
     reconnect_on_the_dashboard,
 )
 from .diagnostics import download_the_diagnostics
+from .draw import draw
 from .options import parse
 from .phone import Phone
 from .restart import restart_amid_an_outage
@@ -63,6 +64,8 @@ def main() -> int:
         old.unlink()
     if options.count:
         return run(count(folder), INTERRUPTED)
+    if options.draw:
+        return run(draw(options.draw, folder), INTERRUPTED)
     return run(walk(folder, IMAGES if options.images else None), INTERRUPTED)
 
 

@@ -209,10 +209,13 @@ async def _add_the_alarm(hand: Hand, url: str) -> None:
         field = page.locator("ha-settings-row").filter(has=heading)
         await hand.click(field.locator("ha-picker-field"))
         box = page.locator("ha-picker-combo-box")
-        await hand.click(box.get_by_text(device, exact=True).first)
+        # The integration stands below the name of each account
+        title = page.locator("[slot=headline]").get_by_text(device, exact=True)
+        await hand.click(box.locator("ha-combo-box-item").filter(has=title))
         await expect(box).to_have_count(0)
     await hand.click_button("Save")
     await expect(page.get_by_role("button", name="Save")).to_be_hidden()
+    await expect(page.locator("blueprint-automation-editor")).to_contain_text("MetaApi")
 
 
 def _table(counted: dict[str, list[Row]]) -> str:

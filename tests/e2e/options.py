@@ -17,6 +17,7 @@ class Options:
     to: Path = VENVS / "e2e"
     images: bool = False
     count: bool = False
+    draw: int = 0
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -31,4 +32,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     kind.add_argument("--images", action="store_true", help=images)
     count = "count the clicks and minutes from an empty Home Assistant to dashboard and alarm"
     kind.add_argument("--count", action="store_true", help=count)
+    draw = (
+        "measure how long the browser takes to draw the dashboard of so many accounts"
+    )
+    kind.add_argument("--draw", type=int, metavar="N", help=draw)
     return parser.parse_args(arguments, Options())
