@@ -103,7 +103,7 @@ async def rows(
 def title(row: dict[str, Any]) -> str:
     """Return what a row is about: what Activity shows beside the entity, or its name."""
     text: str = row.get("message") or row["name"]
-    return text.split(" · ")[0]
+    return text.partition(" · ")[0]
 
 
 async def outage(

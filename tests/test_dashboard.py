@@ -610,6 +610,26 @@ def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
 
 
 @pytest.mark.usefixtures("now")
+def test_since_when_survives_a_restart(hass: HomeAssistant, strategy: Strategy) -> None:
+    """Its states are new then; what is stored is not."""
+    home = Home("Gold", "Scalper")
+    since = {"since": "2026-11-27T03:55:10+00:00"}
+    hass.states.async_set(entity(1, "status"), "broker_disconnected", since)
+    hass.states.async_set(entity(2, "status"), "no_connection", since)
+    assert render(hass, strategy, home).split("\n\n") == [
+        "## Down now",
+        alert("error", "Gold", "Broker disconnected", "Down since 04:55 (2 hr 4 min)"),
+        "## Out of sight",
+        alert(
+            "warning",
+            "Scalper",
+            "MetaApi unreachable",
+            "Out of sight since 04:55 (2 hr 4 min)",
+        ),
+    ]
+
+
+@pytest.mark.usefixtures("now")
 def test_since_when_without_the_entity_that_knows(
     hass: HomeAssistant, strategy: Strategy, freezer: FrozenDateTimeFactory
 ) -> None:

@@ -260,6 +260,55 @@ async def test_on_before_is_read_from_the_file(
     assert monitors[-1].on_before == {SWING.account_id}
 
 
+async def test_lost_since(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """The status says since when it is so, of whatever is lost."""
+    no_broker = AccountState(
+        terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
+    )
+    freezer.move_to(NOON)
+    for minutes, (state, since) in enumerate(
+        (
+            (no_broker, 0),
+            (DISCONNECTED, 1),
+            (RECONNECT_FAILED, 1),
+            (NO_CONNECTION, 3),
+            (DISCONNECTED, 1),
+            (CONNECTED, None),
+        )
+    ):
+        freezer.move_to(NOON + timedelta(minutes=minutes))
+        monitor.push(SWING.account_id, state)
+        expected = (
+            None if since is None else (NOON + timedelta(minutes=since)).isoformat()
+        )
+        shown = hass.states.get("sensor.swing_status")
+        assert shown
+        assert shown.attributes["since"] == expected, state
+
+
+async def test_lost_since_before_the_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """A restart does not make an outage of the broker younger."""
+    lost = {"last": False, "since": NOON.isoformat(), "ended": None}
+    up = {"last": True, "since": None, "ended": None}
+    hass_storage[STORAGE_KEY] = stored(terminal=up, broker=lost)
+    await setup_entry(hass, mock_config_entry)
+    monitors[-1].push(
+        SWING.account_id,
+        AccountState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
+    )
+    shown = hass.states.get("sensor.swing_status")
+    assert shown
+    assert shown.attributes["since"] == NOON.isoformat()
+
+
 async def test_stop(
     hass: HomeAssistant,
     hass_storage: dict[str, Any],

@@ -229,7 +229,8 @@ const nowTemplate = (hass, accounts, texts) => {
 {%- set is_down = status in ${literal([...DOWN, ...UNDECIDED])} -%}
 {%- set watched = account.broker if status == "broker_disconnected" and account.broker else account.terminal -%}
 {%- set watched = (states[watched] if watched else none) or (states[account.status] if account.status else none) -%}
-{%- set since = (known if is_down else none) or (watched.last_changed if watched else none) -%}
+{%- set stored = as_datetime(state_attr(account.status, "since") or "", none) if account.status else none -%}
+{%- set since = (known if is_down else none) or stored or (watched.last_changed if watched else none) -%}
 {%- set tried = as_datetime(states(account.result), none) if account.result else none -%}
 {%- set outcome = outcomes.get(state_attr(account.result, "event_type")) if tried and since and tried > since else none -%}
 {%- set lines = [reasons[status]] -%}

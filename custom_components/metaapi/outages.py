@@ -174,6 +174,12 @@ class AccountRecord:
         """Return what is known of the terminal."""
         return self.facets[Facet.TERMINAL]
 
+    @property
+    def lost_since(self) -> datetime | None:
+        """Return since when the account is out of sight, its terminal off, or its broker away."""
+        lost = (self.facets[facet] for facet in (Facet.SIGHT, *Facet))
+        return next((state.since for state in lost if state.current is False), None)
+
     def count(self) -> None:
         """Count downtime up to now; a clock that was set back takes nothing away."""
         if self.counted_to is not None:

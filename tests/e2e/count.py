@@ -214,7 +214,7 @@ async def _add_the_alarm(hand: Hand, url: str) -> None:
         await hand.click(box.locator("ha-combo-box-item").filter(has=title))
         await expect(box).to_have_count(0)
     await hand.click_button("Save")
-    await expect(page.get_by_role("button", name="Save")).to_be_hidden()
+    await page.wait_for_url(lambda url: not url.endswith("/new"))
     await expect(page.locator("blueprint-automation-editor")).to_contain_text("MetaApi")
 
 
