@@ -339,8 +339,12 @@ class Monitor(ConnectionListener):
         *,
         deployed: bool | None = None,
         replicas: Iterable[Replica] = (),
+        was_on: bool = False,
     ) -> None:
-        """Watch an account; a region of "" means that it is not known."""
+        """Watch an account; a region of "" means that it is not known.
+
+        `was_on` says that its terminal was on in an earlier run.
+        """
         if account_id in self._accounts:
             # what it has already, sockets and listeners, stays
             self.place_account(account_id, region, replicas)
@@ -349,7 +353,11 @@ class Monitor(ConnectionListener):
             return
         now = self._clock()
         terminal = Terminal[Place](
-            (), now, timing=self.timing, id_of=lambda place: place.account_id
+            (),
+            now,
+            timing=self.timing,
+            id_of=lambda place: place.account_id,
+            was_on=was_on,
         )
         terminal.facts(now, deployed=deployed)
         account = WatchedAccount(account_id, terminal, self._shared)

@@ -18,7 +18,7 @@ TWO = (None, "ps-2")
 class Bench:
     """A terminal with a clock of its own, whose actions are collected."""
 
-    def __init__(self, *zones: str) -> None:
+    def __init__(self, *zones: str, was_on: bool = False) -> None:
         """Start at time zero."""
         self.now = 0.0
         self.away: set[str] = set()
@@ -27,7 +27,10 @@ class Bench:
         """Whether a ping is answered at once."""
         self.sent: list[tuple[float, Action, str | None]] = []
         self.machine = Terminal(
-            zones or ("a",), 0.0, jitter=lambda low, high: (low + high) / 2
+            zones or ("a",),
+            0.0,
+            jitter=lambda low, high: (low + high) / 2,
+            was_on=was_on,
         )
 
     @property

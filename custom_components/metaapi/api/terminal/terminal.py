@@ -112,6 +112,8 @@ class _Belief[PlaceT: Hashable]:
     out_of_sight: bool = False
     broker_away: bool = False
     ever_on: bool = False
+    was_on: bool = False
+    """Whether it was on in an earlier run, which tells a drop from a terminal that never worked."""
 
     @property
     def up(self) -> bool:
@@ -134,7 +136,8 @@ class _Belief[PlaceT: Hashable]:
     @property
     def reason_of_its_own(self) -> Status:
         """Return why it is off, when that is all that is known."""
-        return Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
+        known = self.ever_on or self.was_on
+        return Status.DISCONNECTED if known else Status.NEVER_AUTHENTICATED
 
     @property
     def last_up(self) -> list[_Served]:
@@ -583,10 +586,12 @@ class Terminal[PlaceT: Hashable]:
         timing: Timing | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
         id_of: Callable[[PlaceT], Hashable] = lambda place: None,
+        was_on: bool = False,
     ) -> None:
-        """Start without knowing anything; `places` are those where the account can be seen.
+        """Start without knowing how it is; `places` are those where the account can be seen.
 
-        `id_of` returns the id that the account has in a place: its own, or that of a replica.
+        `id_of` returns the id that the account has in a place: its own, or that of a replica. `was_on`
+        says that an earlier run saw it on.
         """
         self.pending: list[tuple[Action, PlaceT | None]] = []
         """What is to be done. A subscribe of a place where one is unanswered replaces that one."""
@@ -595,7 +600,9 @@ class Terminal[PlaceT: Hashable]:
         """When `tick` has something to do at the earliest."""
         self._timing = timing = timing or Timing()
         self._jitter = jitter
-        self._belief = _Belief[PlaceT](timing, {}, Reads(timing), timing.silence)
+        self._belief = _Belief[PlaceT](
+            timing, {}, Reads(timing), timing.silence, was_on=was_on
+        )
         self._judge = _Judge(
             timing,
             self._belief,
