@@ -1,6 +1,6 @@
 """A terminal with a clock of its own, for the tests of the state machine."""
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from api.errors import (
     MetaApiError,
@@ -8,11 +8,26 @@ from api.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from api.terminal.terminal import AccountState, Action, Terminal
+from api.terminal.terminal import AccountState, Action, Status, Terminal
 
 ANY = (None, None)
 ONE = (None, "ps-1")
 TWO = (None, "ps-2")
+
+
+class View(NamedTuple):
+    """What tests of the terminal compare of a state: all that its verdicts decide, and nothing that is added to it."""
+
+    available: bool = True
+    terminal: bool | None = None
+    broker: bool | None = None
+    status: Status = Status.UNKNOWN
+    timeouts: int = 0
+
+    @classmethod
+    def of(cls, state: AccountState) -> Self:
+        """Return that of a state."""
+        return cls(*(getattr(state, name) for name in cls._fields))
 
 
 class Bench:
@@ -34,6 +49,11 @@ class Bench:
     def state(self) -> AccountState:
         """Return the state shown now."""
         return self.machine.state
+
+    @property
+    def view(self) -> View:
+        """Return what is compared of the state shown now."""
+        return View.of(self.state)
 
     @property
     def terminal(self) -> bool | str | None:
