@@ -1,6 +1,7 @@
 """The forms of actions, triggers and conditions: they offer what the schemas take, with the same defaults and bounds."""
 
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from importlib import import_module
 from typing import Any
 
@@ -16,7 +17,7 @@ from custom_components.metaapi.const import (
     SERVICE_NOTIFY,
     SERVICE_RECONNECT,
 )
-from custom_components.metaapi.delivery import NOTIFY_SCHEMA, Wake
+from custom_components.metaapi.delivery import NOTIFY_SCHEMA
 from custom_components.metaapi.services import RECONNECT_SCHEMA
 from custom_components.metaapi.trigger import (
     CONF_RECONNECT_AFTER,
@@ -42,7 +43,7 @@ OF_TARGETS = {*map(str, cv.ENTITY_SERVICE_FIELDS), CONF_EXCLUDE}
 # For YAML only: the form has no selector for a list of durations
 WITHOUT_FIELD = {CONF_RECONNECT_AFTER}
 
-# What a form may hand over, by selector; a set of options is tried as a whole
+# What a form may hand over, by selector
 SAMPLES: dict[str, list[Any]] = {
     "boolean": [True, False],
     "device": [["0123456789abcdef"]],
@@ -88,18 +89,20 @@ def options_of(category: str, key: str) -> dict[str, vol.Marker]:
     return {str(one): one for one in markers if str(one) not in OF_TARGETS}
 
 
-def described() -> Iterator[tuple[str, str]]:
-    """Yield every action, trigger and condition."""
-    for category, shapes in DESCRIPTIONS.items():
-        for key in shapes:
-            yield category, key
+def fields_of(category: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield every field of every form: of what it is, its name, and its shape."""
+    for key, shape in DESCRIPTIONS[category].items():
+        for name, field in shape["fields"].items():
+            yield key, name, field
 
 
-def described_fields() -> Iterator[tuple[str, str, str]]:
-    """Yield every field of every form."""
-    for category, key in described():
-        for name in DESCRIPTIONS[category][key]["fields"]:
-            yield category, key, name
+def takes(category: str, key: str, **options: Any) -> bool:
+    """Return whether a schema takes options."""
+    try:
+        validated(category, key, **options)
+    except vol.Invalid:
+        return False
+    return True
 
 
 def selection(field: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -162,67 +165,74 @@ def test_descriptions(category: str) -> None:
             assert kind["integration"] == DOMAIN
 
 
-@pytest.mark.parametrize(("category", "key"), described())
-def test_every_option_has_a_field(category: str, key: str) -> None:
+@pytest.mark.parametrize("category", DESCRIBED)
+def test_every_option_has_a_field(category: str) -> None:
     """What the schema takes can be filled in, and what can be filled in is taken."""
-    fields = set(DESCRIPTIONS[category][key]["fields"])
-    options = set(options_of(category, key))
-    missing, left_over = options - fields - WITHOUT_FIELD, fields - options
-    assert not missing, f"{category}.yaml has no field {missing} below {key}"
-    assert not left_over, f"{category}.yaml has {left_over}, which {key} does not take"
+    for key, shape in DESCRIPTIONS[category].items():
+        fields, options = set(shape["fields"]), set(options_of(category, key))
+        missing, left_over = options - fields - WITHOUT_FIELD, fields - options
+        assert not missing, f"{category}.yaml has no field {missing} below {key}"
+        assert not left_over, f"{category}.yaml: {key} does not take {left_over}"
 
 
-@pytest.mark.parametrize(("category", "key", "name"), described_fields())
-def test_default(category: str, key: str, name: str) -> None:
+@pytest.mark.parametrize("category", DESCRIBED)
+def test_default(category: str) -> None:
     """The form begins with what is meant without the field; where that is nothing, it may be empty."""
-    field = DESCRIPTIONS[category][key]["fields"][name]
-    without = validated(category, key).get(name)
-    offered = (
-        validated(category, key, **{name: field["default"]})[name]
-        if "default" in field
-        else None
-    )
-    # no duration is as good as one of 0:00, and an empty list as good as none
-    assert (offered or None) == (without or None), (
-        f"{category}.yaml: {key} has {field.get('default')!r} as the default of {name},"
-        f" its schema {without!r}"
-    )
+    for key, name, field in fields_of(category):
+        without = validated(category, key).get(name)
+        offered = (
+            validated(category, key, **{name: field["default"]})[name]
+            if "default" in field
+            else None
+        )
+        # no duration is as good as one of 0:00, and an empty list as good as none
+        assert (offered or None) == (without or None), (
+            f"{category}.yaml: the default of {key}, {name} is {field.get('default')!r},"
+            f" that of its schema {without!r}"
+        )
 
 
-@pytest.mark.parametrize(("category", "key", "name"), described_fields())
-def test_required(category: str, key: str, name: str) -> None:
+@pytest.mark.parametrize("category", DESCRIBED)
+def test_required(category: str) -> None:
     """The form asks for what the schema asks for; what it insists on has a default to begin with."""
-    marker = options_of(category, key)[name]
-    field = DESCRIPTIONS[category][key]["fields"][name]
-    if isinstance(marker, vol.Required) and marker.default is vol.UNDEFINED:
-        assert field["required"], f"{category}.yaml: {key} needs {name}"
-    if field.get("required"):
-        assert "default" in field, f"{category}.yaml: {name} of {key} has no default"
+    for key, name, field in fields_of(category):
+        marker = options_of(category, key)[name]
+        if isinstance(marker, vol.Required) and marker.default is vol.UNDEFINED:
+            assert field.get("required"), f"{category}.yaml: {key} requires {name}"
+        elif field.get("required"):
+            assert "default" in field, f"{category}.yaml: {key}, {name} has no default"
 
 
-@pytest.mark.parametrize(("category", "key", "name"), described_fields())
-def test_bounds(category: str, key: str, name: str) -> None:
+@pytest.mark.parametrize("category", DESCRIBED)
+def test_bounds(category: str) -> None:
     """What Home Assistant's form hands over is taken, and what it never does is not."""
-    field = DESCRIPTIONS[category][key]["fields"][name]
-    form = selector(field["selector"])
-    for value in samples(field):
-        form(value)
-        validated(category, key, **{name: value})
-    for value in refusals(field):
-        with pytest.raises(vol.Invalid):
-            validated(category, key, **{name: value})
+    for key, name, field in fields_of(category):
+        form = selector(field["selector"])
+        for value in samples(field):
+            form(value)
+            assert takes(category, key, **{name: value}), (
+                f"{category}.yaml: the form of {key} offers {value!r} as {name},"
+                " which its schema does not take"
+            )
+        for value in refusals(field):
+            assert not takes(category, key, **{name: value}), (
+                f"{category}.yaml: the form of {key} does not offer {value!r} as {name},"
+                " which its schema takes"
+            )
 
 
-@pytest.mark.parametrize(("category", "key", "name"), described_fields())
-def test_options(category: str, key: str, name: str) -> None:
-    """Each of a set of options means something of its own, and none is left out."""
-    field = DESCRIPTIONS[category][key]["fields"][name]
-    kind, settings = selection(field)
-    if kind not in {"select", "automation_behavior"}:
-        return
-    meant = [validated(category, key, **{name: each})[name] for each in samples(field)]
-    assert len(set(meant)) == len(meant)
-    if name == "wake":
-        assert meant == list(Wake), f"{category}.yaml: options of {name}"
-    else:
-        assert set(meant) == set(BEHAVIORS[settings["mode"]])
+@pytest.mark.parametrize("category", DESCRIBED)
+def test_choices(category: str) -> None:
+    """Each choice means something of its own, and none is left out."""
+    for key, name, field in fields_of(category):
+        kind, settings = selection(field)
+        where = f"{category}.yaml: the choices of {key}, {name}"
+        if kind == "select":
+            meant = [
+                validated(category, key, **{name: one})[name] for one in samples(field)
+            ]
+            assert len(set(meant)) == len(meant), where
+            if isinstance(meant[0], StrEnum):
+                assert set(meant) == set(type(meant[0])), where
+        elif kind == "automation_behavior":
+            assert settings["mode"] == category.removesuffix("s"), where
