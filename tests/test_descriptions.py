@@ -207,7 +207,7 @@ def test_required(category: str) -> None:
 def test_bounds(category: str) -> None:
     """What Home Assistant's form hands over is taken, and what it never does is not."""
     for key, name, field in fields_of(category):
-        form = selector(field["selector"])
+        form: Any = selector(field["selector"])
         for value in samples(field):
             form(value)
             assert takes(category, key, **{name: value}), (
