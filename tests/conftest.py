@@ -378,7 +378,7 @@ def provisioning() -> Iterator[MagicMock]:
     client: MagicMock = create_autospec(Provisioning, instance=True)
     client.accounts.return_value = [SWING, SCALP]
 
-    async def account(account_id: str) -> Account:
+    async def account(account_id: str, **_more: object) -> Account:
         listed: list[Account] = client.accounts.return_value
         for one in listed:
             if one.account_id == account_id:

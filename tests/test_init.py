@@ -668,7 +668,7 @@ async def test_account_added_and_removed_at_once(
 ) -> None:
     """What is learnt of an account that is gone is of no use."""
 
-    async def account(_account_id: str) -> Account:
+    async def account(*_args: object, **_kwargs: object) -> Account:
         hass.config_entries.async_remove_subentry(
             mock_config_entry, subentry.subentry_id
         )
