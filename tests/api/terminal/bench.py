@@ -9,10 +9,31 @@ from api.errors import (
     ValidationError,
 )
 from api.terminal.terminal import AccountState, Action, Status, Terminal
+from api.timing import Timing
 
 ANY = (None, None)
 ONE = (None, "ps-1")
 TWO = (None, "ps-2")
+
+
+TIMING = Timing(
+    silence=60.0,
+    silence_refuted=90.0,
+    grace=9.0,
+    round=60.0,
+    unknown=90.0,
+    blind=60.0,
+    subscribe_first=3.0,
+    subscribe_max=300.0,
+    refused_floor=300.0,
+    limit_first=60.0,
+    deployed_lately=180.0,
+    rest_again=60.0,
+    rest_period=300.0,
+    rest_wait=15.0,
+    rest_believed=600.0,
+)
+"""What the timelines of these tests are written for; `test_timing.py` holds what the defaults are."""
 
 
 class View(NamedTuple):
@@ -42,7 +63,10 @@ class Bench:
         """Whether a ping is answered at once."""
         self.sent: list[tuple[float, Action, str | None]] = []
         self.machine = Terminal(
-            zones or ("a",), 0.0, jitter=lambda low, high: (low + high) / 2
+            zones or ("a",),
+            0.0,
+            timing=TIMING,
+            jitter=lambda low, high: (low + high) / 2,
         )
 
     @property

@@ -14,10 +14,9 @@ from api.errors import (
 )
 from api.model import Status
 from api.terminal.subscription import Subscription
-from api.timing import Timing
 import pytest
 
-from .bench import ANY, AWAY, BAD, NONE_DEPLOYED, QUOTA, Bench, View, asked
+from .bench import ANY, AWAY, BAD, NONE_DEPLOYED, QUOTA, TIMING, Bench, View, asked
 
 REFUSED = [
     ForbiddenError("no"),
@@ -733,7 +732,7 @@ def test_every_open_socket_has_to_agree() -> None:
 
 def test_a_wish_for_later_keeps_an_earlier_one() -> None:
     """What is wanted at once is not put off."""
-    subscription = Subscription(Timing())
+    subscription = Subscription(TIMING)
     subscription.want(5.0)
     subscription.want_by(10.0)
     assert subscription.wanted_at == 5.0

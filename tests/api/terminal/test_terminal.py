@@ -15,7 +15,7 @@ from api.model import Status
 from api.terminal.terminal import Action, Terminal
 import pytest
 
-from .bench import ANY, BAD, ONE, QUOTA, TWO, Bench, View
+from .bench import ANY, BAD, ONE, QUOTA, TIMING, TWO, Bench, View
 
 # -- on ------------------------------------------------------------------------------------------
 
@@ -735,7 +735,7 @@ def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None
 
 def test_news_of_the_broker_by_part_of_a_name() -> None:
     """A `status` that names only the host is of the terminal that is known in full."""
-    terminal = Terminal(("a",), 0.0)
+    terminal = Terminal(("a",), 0.0, timing=TIMING)
     terminal.socket_up("a", "s", 0.0)
     terminal.subscribe_answered("a", 0.0)
     assert terminal.authenticated("a", (0, "ps-1"), "s", 0.0)
@@ -748,7 +748,7 @@ def test_news_of_the_broker_by_part_of_a_name() -> None:
 
 def test_a_status_that_denies_the_terminal_waits_with_the_next_subscribe() -> None:
     """As after a `disconnected`, three seconds."""
-    terminal = Terminal(("a",), 0.0)
+    terminal = Terminal(("a",), 0.0, timing=TIMING)
     terminal.socket_up("a", "s", 0.0)
     terminal.subscribe_answered("a", 0.0)
     terminal.authenticated("a", (0, "ps-1"), "s", 0.0)

@@ -16,7 +16,7 @@ from api.model import Status
 from api.terminal.terminal import Action, Terminal
 import pytest
 
-from .bench import ANY, AWAY, ONE, TWO, Bench, View, asked
+from .bench import ANY, AWAY, ONE, TIMING, TWO, Bench, View, asked
 
 # -- what nobody said yet --------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ def test_nothing_is_known_at_first(bench: Bench) -> None:
 
 def test_a_terminal_without_zones_waits(bench: Bench) -> None:
     """It is unknown, then out of sight; the zones come later."""
-    machine: Terminal[str] = Terminal((), 0.0)
+    machine: Terminal[str] = Terminal((), 0.0, timing=TIMING)
     assert View.of(machine.state) == View()
     assert machine.deadline == 90
     machine.tick(90)
@@ -408,7 +408,7 @@ def test_spread(bench: Bench) -> None:
         drawn.append((low, high))
         return high
 
-    machine = Terminal(["a"], 0.0, jitter=jitter)
+    machine = Terminal(["a"], 0.0, timing=TIMING, jitter=jitter)
     machine.socket_up("a", "s1", 10.0, 4.0)
     assert drawn == [(0.0, 4.0)]
     assert machine.deadline == 14.0

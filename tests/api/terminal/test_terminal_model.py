@@ -86,7 +86,7 @@ from hypothesis.stateful import (
 )
 import pytest
 
-from .bench import View
+from .bench import TIMING, View
 
 # -- the words of the design, as numbers -----------------------------------------------------------
 
@@ -1089,7 +1089,10 @@ class Machine(RuleBasedStateMachine):
         self.ponging = ponging
         self.renewed = False
         self.terminal = Terminal(
-            ZONES[:zones], 0.0, jitter=lambda low, high: low + jitter * (high - low)
+            ZONES[:zones],
+            0.0,
+            timing=TIMING,
+            jitter=lambda low, high: low + jitter * (high - low),
         )
         self.model = Model(ZONES[:zones], jitter)
         self.counted_since_off = False
