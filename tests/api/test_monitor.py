@@ -9,13 +9,13 @@ from typing import Any
 
 from api.endpoints import Endpoints
 from api.model import Replica, Status
-from api.terminal.terminal import AccountState
 from api.transport.channel import Channel
 import pytest
 
 from .loopback import eventually
 from .scripted import ACCOUNT, REGION, Script, scripted
 from .support import FAST, watched
+from .terminal.bench import View
 from .virtual_loop import current_loop
 
 
@@ -24,7 +24,7 @@ async def test_terminal_that_is_up_turns_on() -> None:
     async with watched() as w:
         await w.until(lambda: w.state.broker)
         assert w.terminals() == [None, True]
-        assert w.state == AccountState(
+        assert View.of(w.state) == View(
             terminal=True, broker=True, status=Status.CONNECTED
         )
 
@@ -292,7 +292,7 @@ async def test_nothing_is_opened_after_the_end() -> None:
         w.monitor.add_account("late")
         assert told == []
         assert w.monitor.sockets == (0, 0)
-        assert w.monitor.state("late") == AccountState()
+        assert View.of(w.monitor.state("late")) == View()
         assert not [
             task for task in asyncio.all_tasks() if "metaapi" in task.get_name()
         ]

@@ -7,11 +7,11 @@ import itertools
 from typing import Any
 
 from api.model import Status
-from api.terminal.terminal import AccountState
 import pytest
 
 from .scripted import ACCOUNT, REGION, Answer, Request, refuse, scripted
 from .support import watched
+from .terminal.bench import View
 
 
 async def test_subscribe_says_who_we_are() -> None:
@@ -50,7 +50,7 @@ async def test_not_deployed_is_off_and_not_subscribed() -> None:
         w.sim.undeploy(w.id)
         w.add(w.id, deployed=False)
         await w.until(lambda: w.sim.sockets)
-        assert w.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
+        assert View.of(w.state) == View(terminal=False, status=Status.NOT_DEPLOYED)
         w.sim.deploy(w.id)
         w.monitor.set_facts(w.id, deployed=True)
         await w.terminal(True)

@@ -14,7 +14,7 @@ from api.errors import (
     UnauthorizedError,
     ValidationError,
 )
-from api.model import AccountState, Status
+from api.model import Status
 from api.timing import Timing
 from api.token_check import try_subscribe
 import pytest
@@ -25,6 +25,7 @@ from simulator.tokens import make_jwt
 from .faults.rig import rigged
 from .loopback import TOKEN, eventually
 from .support import watched
+from .terminal.bench import View
 from .transport.fakes import (
     SESSION,
     URL,
@@ -46,7 +47,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
         await w.until(lambda: w.monitor.token_refused)
         await w.until(lambda: w.hub[-1] is False)
         assert w.hub.count(False) == 1
-        assert w.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
+        assert View.of(w.state) == View(available=False, status=Status.TOKEN_REFUSED)
         attempts = len(w.sim.handshakes)
         result = await w.monitor.reconnect(w.id, 0.1)
         assert result.outcome == "token_refused"

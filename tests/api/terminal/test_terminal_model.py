@@ -74,7 +74,7 @@ from api.errors import (
     ValidationError,
 )
 from api.model import Status
-from api.terminal.terminal import AccountState, Action, Terminal
+from api.terminal.terminal import Action, Terminal
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -84,6 +84,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+
+from .bench import TIMING, View
 
 # -- the words of the design, as numbers -----------------------------------------------------------
 
@@ -350,14 +352,14 @@ class Model:
 
     # what is shown
 
-    def shown(self) -> AccountState:
+    def shown(self) -> View:
         """Return what the design lets a user see now."""
         if self.token_refused:
-            return AccountState(available=False, status=Status.TOKEN_REFUSED)
+            return View(available=False, status=Status.TOKEN_REFUSED)
         timeouts = min(
             (zone.timeouts for zone in self.zones.values() if zone.up), default=0
         )
-        out_of_sight = partial(AccountState, available=False, timeouts=timeouts)
+        out_of_sight = partial(View, available=False, timeouts=timeouts)
         if not self.exists:
             return out_of_sight(status=Status.NOT_FOUND)
         if self.blind:
@@ -372,12 +374,12 @@ class Model:
                 if self.verdict is False and self.broker_away
                 else self.why
             )
-            return AccountState(terminal=self.verdict, status=status, timeouts=timeouts)
+            return View(terminal=self.verdict, status=status, timeouts=timeouts)
         brokers = {host.broker for zone in self.zones.values() for host in zone.hosts}
         broker = next((fact for fact in (True, False) if fact in brokers), None)
         if self.broker_away:
             broker = False
-        return AccountState(
+        return View(
             terminal=True,
             broker=broker,
             status=Status.BROKER_DISCONNECTED if broker is False else Status.CONNECTED,
@@ -1090,7 +1092,10 @@ class Machine(RuleBasedStateMachine):
         self.ponging = ponging
         self.renewed = False
         self.terminal = Terminal(
-            ZONES[:zones], 0.0, jitter=lambda low, high: low + jitter * (high - low)
+            ZONES[:zones],
+            0.0,
+            timing=TIMING,
+            jitter=lambda low, high: low + jitter * (high - low),
         )
         self.model = Model(ZONES[:zones], jitter)
         self.counted_since_off = False
@@ -1151,7 +1156,7 @@ class Machine(RuleBasedStateMachine):
         for name, zone in self.model.zones.items():
             assert not self.model.wants_subscribe(zone), f"no subscribe to {name}"
             assert not self.model.wants_probe(zone), f"no probe of {name}"
-        assert self.terminal.state == self.model.shown()
+        assert View.of(self.terminal.state) == self.model.shown()
         if self.ponging:
             for name, zone in list(self.model.zones.items()):
                 if zone.probing:
