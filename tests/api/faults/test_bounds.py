@@ -18,10 +18,11 @@ from api.transport.engineio3 import MAX_FRAME_SIZE
 from api.transport.socketio2 import Socket
 import pytest
 
+from tests.api.virtual_loop import current_loop
+
 from .conftest import Tables
 from .proxy import text_frame
 from .rig import rigged
-from .warp import current_loop, warped
 
 MIB = 1024 * 1024
 STRANGERS = 10_000
@@ -148,7 +149,6 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
     assert after - before < MIB
 
 
-@warped
 async def test_pending_requests_are_bounded() -> None:
     """The number of pending requests per socket is limited, and none waits forever."""
     async with rigged() as rig:
@@ -177,7 +177,6 @@ async def test_pending_requests_are_bounded() -> None:
         await channel.close()
 
 
-@warped
 async def test_a_frame_that_is_too_large_ends_the_socket_and_no_more() -> None:
     """The socket is opened again, and the state does not change."""
     async with rigged() as rig:
@@ -195,7 +194,6 @@ async def test_a_frame_that_is_too_large_ends_the_socket_and_no_more() -> None:
         assert not rig.log.lines
 
 
-@warped
 async def test_a_flood_does_not_starve_pings() -> None:
     """During two minutes of continuous events the socket stays open, and the state is right."""
     async with rigged(2) as rig:

@@ -28,7 +28,6 @@ from api.transport.channel import (
 )
 import pytest
 
-from tests.api.faults.warp import warped
 from tests.api.loopback import TOKEN
 
 from .fakes import HIDDEN, SESSION, TIMING, URL, FakeSocket, RecordingChannel, now
@@ -36,7 +35,6 @@ from .fakes import HIDDEN, SESSION, TIMING, URL, FakeSocket, RecordingChannel, n
 pytestmark = pytest.mark.usefixtures("fake")
 
 
-@warped
 async def test_request_and_its_response() -> None:
     """A request has its fields, and the answer is returned as received."""
     recorder = RecordingChannel(application="Mine")
@@ -56,7 +54,6 @@ async def test_request_and_its_response() -> None:
 
 
 @pytest.mark.parametrize("instance", [0, 1])
-@warped
 async def test_instance_goes_into_every_request(instance: int) -> None:
     """Every request has the instance, also 0."""
     recorder = RecordingChannel(instance=instance)
@@ -65,7 +62,6 @@ async def test_instance_goes_into_every_request(instance: int) -> None:
     task.cancel()
 
 
-@warped
 async def test_ids_are_long_and_random() -> None:
     """The ids of requests and sockets have 32 characters and differ."""
     for ids in (
@@ -76,7 +72,6 @@ async def test_ids_are_long_and_random() -> None:
         assert {len(one) for one in ids} == {32}
 
 
-@warped
 async def test_answers_find_their_requests() -> None:
     """Answers may come in any order; unexpected ones are counted."""
     recorder = RecordingChannel()
@@ -107,7 +102,6 @@ async def test_answers_find_their_requests() -> None:
         ("Odd", InternalError),
     ],
 )
-@warped
 async def test_error_is_raised(name: str, error: type[MetaApiError]) -> None:
     """The exception has the error's name and content, without the token."""
     recorder = RecordingChannel()
@@ -130,7 +124,6 @@ async def test_error_is_raised(name: str, error: type[MetaApiError]) -> None:
     assert recorder.channel.unexpected == 0
 
 
-@warped
 async def test_unauthorized_without_a_request() -> None:
     """It is reported, since it is about the token, not about a request."""
     recorder = RecordingChannel()
@@ -143,7 +136,6 @@ async def test_unauthorized_without_a_request() -> None:
 
 @pytest.mark.parametrize("depth", [1, 7, 8, 2000])
 @pytest.mark.parametrize("wrap", [lambda one: [one], lambda one: {"x": one}])
-@warped
 async def test_depth_of_details(depth: int, wrap: Callable[[Any], Any]) -> None:
     """Seven nested containers in `details` are read; a server cannot cause a recursion error."""
     recorder = RecordingChannel()
@@ -159,7 +151,6 @@ async def test_depth_of_details(depth: int, wrap: Callable[[Any], Any]) -> None:
     assert ("core" if depth < 8 else "null") in said
 
 
-@warped
 async def test_events_as_objects_and_as_text() -> None:
     """Both forms are accepted; everything else is counted."""
     recorder = RecordingChannel()
@@ -179,7 +170,6 @@ async def test_events_as_objects_and_as_text() -> None:
 @pytest.mark.parametrize(
     ("options", "patience"), [({}, 60), ({"timeout": 90}, 90), ({"timeout": 0}, 0)]
 )
-@warped
 async def test_no_response_in_time(options: dict[str, Any], patience: float) -> None:
     """A request has its own or the default timeout; a late answer is ignored."""
     recorder = RecordingChannel()
@@ -193,7 +183,6 @@ async def test_no_response_in_time(options: dict[str, Any], patience: float) -> 
     assert recorder.channel.unexpected == 1
 
 
-@warped
 async def test_too_many_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request over the limit is refused, until another one is answered."""
     monkeypatch.setattr(channel, "MAX_PENDING", 2)
@@ -216,7 +205,6 @@ def test_a_thousand_may_wait() -> None:
     assert channel.MAX_PENDING == 1000
 
 
-@warped
 async def test_failed_requests_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that failed or was answered makes room for the next one."""
     monkeypatch.setattr(channel, "MAX_PENDING", 1)
@@ -234,7 +222,6 @@ async def test_failed_requests_make_room(monkeypatch: pytest.MonkeyPatch) -> Non
     await recorder.channel.request("a", "acc")
 
 
-@warped
 async def test_closing_ends_requests() -> None:
     """Pending requests fail, even if another one has its answer already."""
     recorder = RecordingChannel()
@@ -248,7 +235,6 @@ async def test_closing_ends_requests() -> None:
     assert str(caught.value) == "The connection to MetaApi was lost"
 
 
-@warped
 async def test_connects_as_current_clients() -> None:
     """The query and the headers are those of the SDKs, with a new client id each time."""
     recorder = RecordingChannel()
@@ -265,7 +251,6 @@ async def test_connects_as_current_clients() -> None:
     assert headers == {"Client-Id": params["clientId"]}
 
 
-@warped
 async def test_connects_as_the_seed_page() -> None:
     """The query contains only the token."""
     recorder = RecordingChannel()
@@ -273,7 +258,6 @@ async def test_connects_as_the_seed_page() -> None:
     assert recorder.socket.connects == [(URL, {"auth-token": TOKEN}, None)]
 
 
-@warped
 async def test_properties_of_the_socket() -> None:
     """The channel shows state, counters, probes and the close reason, without the token."""
     recorder = RecordingChannel()

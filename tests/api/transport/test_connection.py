@@ -19,7 +19,6 @@ from api.transport import connection as module
 from api.transport.connection import REFUSALS
 import pytest
 
-from tests.api.faults.warp import warped
 from tests.api.loopback import TOKEN, eventually
 
 from .fakes import HIDDEN, SESSION, URL, ZONE, Act, FakeSocket, hang, now, running
@@ -45,7 +44,6 @@ def test_refusals_of_a_handshake() -> None:
     assert frozenset((401, 403, 404, 429)) == REFUSALS
 
 
-@warped
 async def test_a_socket_comes_and_goes() -> None:
     """Each socket has its own session id, and the listener gets both events with the reason."""
     async with running(start=False) as rig:
@@ -76,7 +74,6 @@ async def test_a_socket_comes_and_goes() -> None:
         assert second.connects[0][0] == URL
 
 
-@warped
 async def test_requests_and_pings_go_over_the_open_socket() -> None:
     """Requests get the connection's fields; without a socket there is an error."""
     async with running(start=False) as rig:
@@ -106,7 +103,6 @@ async def test_requests_and_pings_go_over_the_open_socket() -> None:
         assert now() - started == pytest.approx(7, abs=0.1)
 
 
-@warped
 async def test_reports_of_a_socket() -> None:
     """Events and a refused token reach the listener."""
     async with running() as rig:
@@ -121,7 +117,6 @@ async def test_reports_of_a_socket() -> None:
         assert socket.redact(TOKEN) == HIDDEN
 
 
-@warped
 async def test_loss_ends_pending_requests() -> None:
     """They fail before the listener is called, so that it does not use the lost socket again."""
     async with running() as rig:
@@ -133,7 +128,6 @@ async def test_loss_ends_pending_requests() -> None:
             await task
 
 
-@warped
 async def test_listener_raises(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -152,7 +146,6 @@ async def test_listener_raises(
 
 
 @pytest.mark.parametrize("error", [FAILED, ENDED, BROKEN])
-@warped
 async def test_last_error(error: MetaApiError) -> None:
     """The last error is kept for diagnostics."""
     async with running(error) as rig:
@@ -163,7 +156,6 @@ async def test_last_error(error: MetaApiError) -> None:
         assert rig.connection.statistics.last_error is error
 
 
-@warped
 async def test_diagnostics() -> None:
     """They show every state; the counters outlive a socket."""
     async with running(FAILED, hang, start=False) as rig:
@@ -248,7 +240,6 @@ async def test_diagnostics() -> None:
 # -- pauses ----------------------------------------------------------------------------------------
 
 
-@warped
 async def test_back_off_doubles() -> None:
     """It doubles from the first pause to the longest one, which is shorter in the first two minutes."""
     async with running() as rig:
@@ -257,7 +248,6 @@ async def test_back_off_doubles() -> None:
         assert rig.gaps == [1, 2, 4, *[8] * 15, *[30] * 29]
 
 
-@warped
 async def test_a_pause_counts_from_the_start_of_the_connect() -> None:
     """A connect that hung for 10 s counts as a pause; only some jitter is added."""
 
@@ -271,7 +261,6 @@ async def test_a_pause_counts_from_the_start_of_the_connect() -> None:
         assert rig.gaps == [*[11] * 10, *[30] * 16]
 
 
-@warped
 async def test_a_connect_that_hung_for_longer_than_a_pause() -> None:
     """There is still some jitter, or all clients would come back at once."""
 
@@ -285,7 +274,6 @@ async def test_a_connect_that_hung_for_longer_than_a_pause() -> None:
         assert rig.gaps == [61] * 9
 
 
-@warped
 async def test_back_off_has_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause is random between 0 and its bound, as is the jitter on top of a floor."""
     drawn = []
@@ -305,7 +293,6 @@ async def test_back_off_has_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None
     ("before", "longest"),
     [(0, 1.0), (1, 2.0), (29, 2.0**29), (30, 2.0**30), (5000, 2.0**30)],
 )
-@warped
 async def test_back_off_doubles_thirty_times_at_most(
     monkeypatch: pytest.MonkeyPatch, before: int, longest: float
 ) -> None:
@@ -337,7 +324,6 @@ async def test_back_off_doubles_thirty_times_at_most(
         (301.0, True, [1, 1, 2, 4]),
     ],
 )
-@warped
 async def test_back_off_starts_again(
     lived: float, proven: bool, pauses: list[float]
 ) -> None:
@@ -356,7 +342,6 @@ async def test_back_off_starts_again(
         assert [first, *rig.gaps[opened:]][: len(pauses)] == pauses
 
 
-@warped
 async def test_next_socket_must_show_a_terminal() -> None:
     """Each socket has to show a terminal itself."""
     async with running() as rig:
@@ -389,7 +374,6 @@ async def test_next_socket_must_show_a_terminal() -> None:
         (503, "400", 0.0),
     ],
 )
-@warped
 async def test_floor_after_a_refusal(
     monkeypatch: pytest.MonkeyPatch,
     status: int,
@@ -407,7 +391,6 @@ async def test_floor_after_a_refusal(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
 @pytest.mark.parametrize("lots", ["low", "high"])
-@warped
 async def test_attempts_an_hour_after_refusals(
     monkeypatch: pytest.MonkeyPatch, status: int, lots: str
 ) -> None:
@@ -430,7 +413,6 @@ async def test_attempts_an_hour_after_refusals(
         assert max(rig.gaps) <= 330
 
 
-@warped
 async def test_refusals_between_other_failures_keep_their_floor() -> None:
     """One of two servers behind a name may refuse, while the other one fails."""
     async with running() as rig:
@@ -442,7 +424,6 @@ async def test_refusals_between_other_failures_keep_their_floor() -> None:
 
 
 @pytest.mark.parametrize(("lived", "floor"), [(299, 10), (301, 5)])
-@warped
 async def test_a_socket_that_served_ends_the_refusals(
     lived: float, floor: float
 ) -> None:
@@ -468,7 +449,6 @@ async def test_a_socket_that_served_ends_the_refusals(
         ([BROKEN] * 6, 0),
     ],
 )
-@warped
 async def test_sockets_that_end_at_once_are_suspicious(
     acts: list[Act], reports: int
 ) -> None:
@@ -479,7 +459,6 @@ async def test_sockets_that_end_at_once_are_suspicious(
 
 
 @pytest.mark.parametrize(("lived", "reports"), [(4.8, 1), (5.2, 0)])
-@warped
 async def test_sockets_that_live_a_moment_are_suspicious(
     lived: float, reports: int
 ) -> None:
@@ -491,7 +470,6 @@ async def test_sockets_that_live_a_moment_are_suspicious(
         assert rig.reports.count("unauthorized False") == reports
 
 
-@warped
 async def test_a_socket_that_lived_ends_the_suspicion() -> None:
     """Only consecutive sockets count."""
     async with running(ENDED, ENDED) as rig:
@@ -505,7 +483,6 @@ async def test_a_socket_that_lived_ends_the_suspicion() -> None:
 # -- wake-up by the user, and closing --------------------------------------------------------------
 
 
-@warped
 async def test_wake_ends_one_pause() -> None:
     """It ends the current pause but not the next one, and resets the back-off."""
     async with running(*[FAILED] * 5) as rig:
@@ -517,7 +494,6 @@ async def test_wake_ends_one_pause() -> None:
         assert rig.gaps == [1, 2, 4, 3, 1]
 
 
-@warped
 async def test_wake_does_not_end_a_floor() -> None:
     """It does not end the next pause, either."""
     async with running(HandshakeRefusedError(403), FAILED) as rig:
@@ -528,7 +504,6 @@ async def test_wake_does_not_end_a_floor() -> None:
         assert rig.gaps[0] == 6
 
 
-@warped
 async def test_wake_ends_a_hung_connect() -> None:
     """It does not end a connect that only just started, and has no effect on the next one."""
     async with running(hang, hang) as rig:
@@ -548,7 +523,6 @@ async def test_wake_ends_a_hung_connect() -> None:
         assert len(FakeSocket.made) == 2
 
 
-@warped
 async def test_repeated_wakes_restart_one_connect() -> None:
     """Otherwise a slow server could never be reached; the next outage may have another restart."""
 
@@ -566,7 +540,6 @@ async def test_repeated_wakes_restart_one_connect() -> None:
             await rig.lose(FakeSocket.made[-1])
 
 
-@warped
 async def test_floors_double_thirty_times_at_most() -> None:
     """No number overflows, however long a server refuses."""
     async with running(
@@ -582,7 +555,6 @@ async def test_floors_double_thirty_times_at_most() -> None:
     [(hang, 0), (None, 1), (FAILED, 0), (HandshakeRefusedError(403), 0)],
     ids=["connecting", "open", "pausing", "under a floor"],
 )
-@warped
 async def test_close_ends_it_in_every_state(act: Act, closes: int) -> None:
     """Closing works before the start, and twice."""
     async with running(act, start=False) as rig:
@@ -602,7 +574,6 @@ async def test_close_ends_it_in_every_state(act: Act, closes: int) -> None:
         assert len(FakeSocket.made) == 1
 
 
-@warped
 async def test_stop_begins_the_end() -> None:
     """It does not wait for the end."""
     async with running() as rig:
