@@ -712,10 +712,7 @@ class Terminal[PlaceT: Hashable]:
     def socket_down(
         self, place: PlaceT, now: float, *, with_others: bool = False
     ) -> None:
-        """Handle the loss of a place's socket: no news about the account, its clocks stop.
-
-        `with_others`: what that shows waits for the next `tick`, which is due at once.
-        """
+        """Handle the loss of a place's socket: its clocks stop, no news; `with_others` as in `socket_up`."""
         one = self._places[place]
         if one.sight.socket_open:
             one.sight.lose_socket(now)
