@@ -141,7 +141,7 @@ class Bench:
                 cost = home.turn("changes", CHANGES)["cost"]
                 costs[f"change {domain} {count}"].append(cost)
                 if domain == "metaapi":
-                    cost = home.turn("unchanged", CHANGES)["cost"]
+                    cost = home.turn("unchanged", FLOOD)["cost"]
                     costs[f"unchanged {count}"].append(cost)
 
     def _latencies(self, homes: dict[int, Process]) -> None:
