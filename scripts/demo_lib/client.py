@@ -80,8 +80,18 @@ class HomeAssistant(Server):
             return False
         return True
 
+    async def wait_for_restart(self, timeout: float) -> None:
+        """Wait until it has stopped and has started again."""
+        if await until(self._is_running, lambda running: not running, timeout):
+            raise DemoError(f"{self.name} does not stop.")
+        if not await until(self._is_running, bool, timeout):
+            raise DemoError(f"{self.name} does not start again.")
+
     async def _is_running(self) -> bool:
-        return bool((await self.get("/api/config"))["state"] == "RUNNING")
+        try:
+            return bool((await self.get("/api/config"))["state"] == "RUNNING")
+        except DemoError:
+            return False
 
     async def _make_user(self) -> None:
         """Do what the first form of a new Home Assistant does, which logs in."""

@@ -70,11 +70,15 @@ class Guard:
         self._console: list[str] = []
 
     async def begin(self, token: str) -> None:
-        """Turn on every log, and watch the page."""
+        """Turn on the logs, and watch the page."""
         self.keep_secret(token)
         await self._page.add_init_script(RECORD_TOASTS)
         self._page.on("console", self._console_message)
         self._page.on("pageerror", lambda error: self._record(str(error)))
+        await self.turn_on_logs()
+
+    async def turn_on_logs(self) -> None:
+        """Have the log hold all that it can, which lasts until Home Assistant stops."""
         await self._demo.home.act("logger", "set_level", **dict.fromkeys(LOUD, "debug"))
 
     def keep_secret(self, token: str) -> None:
