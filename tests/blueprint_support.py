@@ -372,11 +372,11 @@ class Home:
     def reconnects_work(self) -> None:
         """Let the next reconnect bring a terminal back."""
         self.monitor.reconnect_results.clear()
-        ask = self.monitor.reconnect
+        ask = self.monitor.on_reconnect
 
-        async def reconnect(account_id: str, timeout: float = 60.0) -> ReconnectResult:
-            result = await ask(account_id, timeout)
+        async def attempt(account_id: str) -> ReconnectResult:
+            result = await ask(account_id)
             self.monitor.push(account_id, CONNECTED)
             return result
 
-        self.monitor.reconnect = reconnect  # type: ignore[method-assign]
+        self.monitor.on_reconnect = attempt

@@ -3,10 +3,10 @@
 # First: Home Assistant's test plugin has a package `custom_components` of its own
 import custom_components.metaapi  # noqa: F401, I001
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, override
 from unittest.mock import AsyncMock, MagicMock, create_autospec, patch
 
 from homeassistant.config_entries import (
@@ -26,12 +26,20 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api import CannotConnectError, Endpoints
-from custom_components.metaapi.api import TooManyRequestsError
-from custom_components.metaapi.api import AccountState
-from custom_components.metaapi.api import Account, Replica, ServerSettings, Status
-from custom_components.metaapi.api import Provisioning
-from custom_components.metaapi.api import Outcome, ReconnectResult
+from custom_components.metaapi.api import (
+    Account,
+    AccountState,
+    CannotConnectError,
+    Endpoints,
+    Monitor,
+    Outcome,
+    Provisioning,
+    ReconnectResult,
+    Replica,
+    ServerSettings,
+    Status,
+    TooManyRequestsError,
+)
 from custom_components.metaapi.const import (
     CONF_ACCOUNT_ID,
     CONF_REGION,
@@ -68,8 +76,15 @@ DISCONNECTED = AccountState(terminal=False, status=Status.DISCONNECTED)
 NO_CONNECTION = AccountState(available=False, status=Status.NO_CONNECTION)
 
 
-class FakeMonitor:
-    """Stands where the client's monitor does, and shows what a test pushes."""
+class FakeMonitor(Monitor):
+    """Stands where the client's monitor does, and shows what a test pushes.
+
+    What a call passes that is not named here is ignored; `test_fake_monitor.py` says what to name.
+    """
+
+    connected: bool | None = None
+    token_refused = False
+    sockets = (0, 0)
 
     def __init__(
         self,
@@ -79,39 +94,42 @@ class FakeMonitor:
         endpoints: Endpoints | None = None,
         application: str = "MetaApi",
         timing: object = None,
+        **_more: object,
     ) -> None:
         """Start as a monitor does: without accounts."""
         self.token = token
         self.application = application
         self.endpoints = endpoints or Endpoints()
-        self.connected: bool | None = None
-        self.token_refused = False
         self.closed = 0
-        self.sockets = (0, 0)
         self.limits: dict[str, TooManyRequestsError] = {}
         self.described: dict[str, Any] = {"accounts": [], "events": []}
         self.regions: dict[str, str] = {}
         self.replicas: dict[str, list[Replica]] = {}
         self.facts: list[tuple[str, bool | None, bool]] = []
         self.connections: dict[str, tuple[str | None, float | None, bool | None]] = {}
-        self.on_facts_wanted: Callable[[str], None] = lambda account_id: None
+        self.on_facts_wanted = lambda account_id: None
         self.on_before: set[str] = set()
         self.removed: list[str] = []
         self.reconnects: list[tuple[str, float]] = []
         self.reconnect_results: dict[str, list[ReconnectResult]] = {}
+        self.on_reconnect: Callable[[str], Awaitable[ReconnectResult]] = self.result
+        """What a reconnect of an account does."""
         self.token_checks = 0
         self.listeners: dict[str, list[Callable[[], None]]] = {}
         self.link_listeners: list[Callable[[], None]] = []
         self._states: dict[str, AccountState] = {}
 
+    @override
     def state(self, account_id: str) -> AccountState:
         """Return what was pushed last."""
         return self._states[account_id]
 
+    @override
     def limit(self, account_id: str) -> TooManyRequestsError | None:
         """Return the limit that a test laid out."""
         return self.limits.get(account_id)
 
+    @override
     def diagnostics_parts(self) -> Iterator[tuple[str, Any]]:
         """Yield what a test laid out, bit by bit."""
         for name, parts in self.described.items():
@@ -120,6 +138,7 @@ class FakeMonitor:
             else:
                 yield name, parts
 
+    @override
     def listen(
         self, account_id: str, listener: Callable[[], None]
     ) -> Callable[[], None]:
@@ -128,11 +147,13 @@ class FakeMonitor:
         listeners.append(listener)
         return lambda: listeners.remove(listener) if listener in listeners else None
 
+    @override
     def listen_link(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call back on a push for the hub."""
         self.link_listeners.append(listener)
         return lambda: self.link_listeners.remove(listener)
 
+    @override
     def add_account(
         self,
         account_id: str,
@@ -141,6 +162,7 @@ class FakeMonitor:
         deployed: bool | None = None,
         replicas: Iterable[Replica] = (),
         was_on: bool = False,
+        **_more: object,
     ) -> None:
         """Take an account."""
         if was_on:
@@ -151,19 +173,26 @@ class FakeMonitor:
         if deployed is not None:
             self.set_facts(account_id, deployed=deployed)
 
-    async def remove_account(self, account_id: str) -> None:
+    @override
+    async def remove_account(self, account_id: str, **_more: object) -> None:
         """Let an account go."""
         self.removed.append(account_id)
         self.listeners.pop(account_id).clear()
         del self.regions[account_id], self._states[account_id]
 
+    @override
     def place_account(
-        self, account_id: str, region: str, replicas: Iterable[Replica] = ()
+        self,
+        account_id: str,
+        region: str,
+        replicas: Iterable[Replica] = (),
+        **_more: object,
     ) -> None:
         """Note where an account runs."""
         self.regions[account_id] = region
         self.replicas[account_id] = list(replicas)
 
+    @override
     def set_facts(
         self,
         account_id: str,
@@ -173,30 +202,38 @@ class FakeMonitor:
         connection: str | None = None,
         read_since: float | None = None,
         high_reliability: bool | None = None,
+        **_more: object,
     ) -> None:
         """Note the facts."""
         self.facts.append((account_id, deployed, exists))
         self.connections[account_id] = (connection, read_since, high_reliability)
 
-    def check_token(self, *, said: bool = False) -> None:
+    @override
+    def check_token(self, *, said: bool = False, **_more: object) -> None:
         """Count the call."""
         self.token_checks += 1
 
+    @override
     async def reconnect(
-        self, account_id: str, timeout: float = 60.0
+        self, account_id: str, timeout: float = 60.0, **_more: object
     ) -> ReconnectResult:
-        """Return the next result that a test laid out; success when it laid out none."""
+        """Do what a test laid out; without that, succeed."""
         self.reconnects.append((account_id, timeout))
-        results = self.reconnect_results.get(account_id)
-        return (
-            results.pop(0) if results else ReconnectResult(Outcome.AUTHENTICATED, 1.25)
-        )
+        return await self.on_reconnect(account_id)
 
+    @override
     async def close(self) -> None:
         """Count the call."""
         self.closed += 1
 
     # -- what tests use --------------------------------------------------------------------
+
+    async def result(self, account_id: str) -> ReconnectResult:
+        """Return the next result that a test laid out; success when it laid out none."""
+        results = self.reconnect_results.get(account_id)
+        return (
+            results.pop(0) if results else ReconnectResult(Outcome.AUTHENTICATED, 1.25)
+        )
 
     def push(self, account_id: str, state: AccountState) -> None:
         """Show another state of an account."""
@@ -345,7 +382,7 @@ def provisioning() -> Iterator[MagicMock]:
     client: MagicMock = create_autospec(Provisioning, instance=True)
     client.accounts.return_value = [SWING, SCALP]
 
-    async def account(account_id: str) -> Account:
+    async def account(account_id: str, **_more: object) -> Account:
         listed: list[Account] = client.accounts.return_value
         for one in listed:
             if one.account_id == account_id:

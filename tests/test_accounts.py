@@ -21,6 +21,7 @@ from custom_components.metaapi.api import (
     UnauthorizedError,
 )
 from custom_components.metaapi.const import (
+    DEFAULT_TIMEOUT,
     DOMAIN,
     REREAD_DELAY,
     REREAD_INTERVAL,
@@ -335,12 +336,12 @@ async def test_not_deployed_and_removed(
     first = next(iter(mock_config_entry.subentries))
     reconnect = data_of(mock_config_entry).accounts.async_reconnect
 
-    async def remove(*_args: object) -> ReconnectResult:
+    async def remove(account_id: str) -> ReconnectResult:
         hass.config_entries.async_remove_subentry(mock_config_entry, first)
         return NOT_DEPLOYED_RESULT
 
-    with patch.object(monitor, "reconnect", remove):
-        result = await reconnect(SWING.account_id, 60)
+    monitor.on_reconnect = remove
+    result = await reconnect(SWING.account_id, DEFAULT_TIMEOUT)
 
     assert result.outcome is Outcome.NOT_DEPLOYED
     provisioning.account.assert_not_called()

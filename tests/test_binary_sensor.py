@@ -174,19 +174,32 @@ async def test_nothing_written_without_news(
     assert written == []
 
 
+def listening(monitor: FakeMonitor, account_id: str) -> set[str]:
+    """Return the entities that listen to an account."""
+    owners = [
+        getattr(listener, "__self__", None)
+        for listener in monitor.listeners[account_id]
+    ]
+    return {owner.entity_id for owner in owners if isinstance(owner, Entity)}
+
+
 async def test_listeners_end_with_the_entities(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
     """Every entity that listens to an account does so to its own, until it is removed."""
-    # terminal, broker, status, the watcher, and the record of outages
-    assert {key: len(listeners) for key, listeners in monitor.listeners.items()} == {
-        SWING.account_id: 5,
-        SCALP.account_id: 5,
-    }
+    for account, name in ((SWING, "swing"), (SCALP, "scalp")):
+        entity_ids = listening(monitor, account.account_id)
+        assert all(f".{name}_" in entity_id for entity_id in entity_ids)
+        # the watcher, and the record of outages
+        assert len(monitor.listeners[account.account_id]) == len(entity_ids) + 2
+    before = listening(monitor, SWING.account_id)
+    assert {TERMINAL, BROKER} < before
     await hass.config_entries.async_unload_platforms(
         mock_config_entry, [Platform.BINARY_SENSOR]
     )
-    assert len(monitor.listeners[SWING.account_id]) == 3
+    left = listening(monitor, SWING.account_id)
+    assert left == {one for one in before if not one.startswith("binary_sensor.")}
+    assert len(monitor.listeners[SWING.account_id]) == len(left) + 2
     assert len(monitor.link_listeners) == 1
     await hass.config_entries.async_forward_entry_setups(
         mock_config_entry, [Platform.BINARY_SENSOR]

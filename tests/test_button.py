@@ -7,6 +7,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
 from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
+from custom_components.metaapi.const import DEFAULT_TIMEOUT
 from homeassistant.const import STATE_UNAVAILABLE, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -44,7 +45,7 @@ async def test_press(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     """A press reconnects this account, within the usual time."""
     await press(hass, RECONNECT)
 
-    assert monitor.reconnects == [(SWING.account_id, 60)]
+    assert monitor.reconnects == [(SWING.account_id, DEFAULT_TIMEOUT)]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ async def test_always_available(
     assert value(hass, RECONNECT) != STATE_UNAVAILABLE
     await press(hass, RECONNECT)
 
-    assert monitor.reconnects == [(SWING.account_id, 60)]
+    assert monitor.reconnects == [(SWING.account_id, DEFAULT_TIMEOUT)]
 
 
 @pytest.mark.parametrize(
@@ -112,20 +113,20 @@ async def test_failure(
 
 
 async def test_buttons_do_not_wait_for_each_other(
-    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+    hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
     """Two accounts are reconnected at the same time."""
     started: list[str] = []
     both = asyncio.Event()
 
-    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+    async def attempt(account_id: str) -> ReconnectResult:
         started.append(account_id)
         if len(started) == 2:
             both.set()
         await both.wait()
         return ReconnectResult(Outcome.AUTHENTICATED, 1.0)
 
-    monkeypatch.setattr(monitor, "reconnect", reconnect)
+    monitor.on_reconnect = attempt
 
     async with asyncio.timeout(2):
         await press(hass, RECONNECT, "button.scalp_reconnect")

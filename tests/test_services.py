@@ -1,6 +1,7 @@
 """The action `metaapi.reconnect`."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -9,7 +10,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 import voluptuous as vol
 
 from custom_components.metaapi.api import Outcome, ReconnectResult
-from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.const import DEFAULT_TIMEOUT, DOMAIN
 from custom_components.metaapi.services import FAILURES, REMOVED
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import STATE_UNAVAILABLE
@@ -47,6 +48,9 @@ REFUSED = ReconnectResult(Outcome.REFUSED, 0.5, "Trading is closed")
 TIMED_OUT = ReconnectResult(Outcome.TIMED_OUT, 60.0)
 NOT_DEPLOYED = ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
 UNREACHABLE = ReconnectResult(Outcome.NO_CONNECTION, 60.0)
+
+# Without a region, which would place the account anew
+UNDEPLOYED = replace(SWING, state="UNDEPLOYED", region="")
 
 FAILURE_TEXTS = {
     "reconnect_refused": (
@@ -117,7 +121,7 @@ async def test_success(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     """Without a response asked for, success says nothing."""
     await call(hass, entity_id="binary_sensor.swing_terminal")
 
-    assert monitor.reconnects == [(SWING_ID, 60)]
+    assert monitor.reconnects == [(SWING_ID, DEFAULT_TIMEOUT)]
 
 
 async def test_success_with_response(hass: HomeAssistant, monitor: FakeMonitor) -> None:
@@ -144,7 +148,7 @@ async def test_failure(
 ) -> None:
     """Each outcome is an error of its own, which names the account."""
     monitor.reconnect_results[SWING_ID] = [result]
-    provisioning.account.return_value = MagicMock(deployed=False, region="")
+    provisioning.account.return_value = UNDEPLOYED
 
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, entity_id="binary_sensor.swing_terminal")
@@ -168,7 +172,7 @@ async def test_failure_with_response(
 ) -> None:
     """With a response asked for, a failure is part of it and no error."""
     monitor.reconnect_results[SWING_ID] = [result]
-    provisioning.account.return_value = MagicMock(deployed=False, region="")
+    provisioning.account.return_value = UNDEPLOYED
 
     (account,) = await ask(hass, entity_id="binary_sensor.swing_terminal")
 
@@ -276,19 +280,18 @@ async def test_account_removed_while_it_is_reconnected(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is told as removed, by its name: nobody knows its id, and the connection is fine."""
     subentry_ids = list(mock_config_entry.subentries)
 
-    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+    async def attempt(account_id: str) -> ReconnectResult:
         hass.config_entries.async_remove_subentry(
             mock_config_entry, subentry_ids[account_id == SCALP_ID]
         )
         await hass.async_block_till_done()
         return ReconnectResult(Outcome.CONNECTION_LOST, 1.0)
 
-    monkeypatch.setattr(monitor, "reconnect", reconnect)
+    monitor.on_reconnect = attempt
 
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, entity_id="button.swing_reconnect")
@@ -302,35 +305,34 @@ async def test_entry_removed_while_it_is_reconnected(
     hass: HomeAssistant,
     monitor: FakeMonitor,
     mock_config_entry: MockConfigEntry,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So is an account whose entry goes."""
 
-    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+    async def attempt(account_id: str) -> ReconnectResult:
         await hass.config_entries.async_remove(mock_config_entry.entry_id)
         return ReconnectResult(Outcome.CONNECTION_LOST, 1.0)
 
-    monkeypatch.setattr(monitor, "reconnect", reconnect)
+    monitor.on_reconnect = attempt
 
     (account,) = await ask(hass, entity_id="button.swing_reconnect")
     assert (account["name"], account["outcome"]) == ("Swing", "removed")
 
 
 async def test_accounts_do_not_wait_for_each_other(
-    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+    hass: HomeAssistant, monitor: FakeMonitor
 ) -> None:
     """Several accounts are reconnected at the same time."""
     started: list[str] = []
     both = asyncio.Event()
 
-    async def reconnect(account_id: str, timeout: float) -> ReconnectResult:
+    async def attempt(account_id: str) -> ReconnectResult:
         started.append(account_id)
         if len(started) == 2:
             both.set()
         await both.wait()
         return ReconnectResult(Outcome.AUTHENTICATED, 1.0)
 
-    monkeypatch.setattr(monitor, "reconnect", reconnect)
+    monitor.on_reconnect = attempt
 
     async with asyncio.timeout(2):
         await call(hass, entity_id="all")

@@ -1,6 +1,7 @@
 """Every text that the code asks for exists, and no text is left over."""
 
 import ast
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -39,6 +40,23 @@ ACCOUNT = TEXTS["config_subentries"]["account"]
 
 # Steps that show no form of their own
 WITHOUT_FORM = frozenset({"init", "reauth"})
+
+
+def check(where: str, texts: Iterable[str], used: Iterable[str]) -> None:
+    """Require that the texts below some key are exactly those that are used."""
+    there, wanted = set(texts), set(used)
+    assert not wanted - there, (
+        f"English text missing in translations/en.json, below {where}: {wanted - there}"
+    )
+    assert not there - wanted, (
+        f"Nothing uses these texts of translations/en.json, below {where}: {there - wanted}"
+    )
+
+
+def text_of(category: str, key: str) -> Any:
+    """Return a text that is used."""
+    check(category, TEXTS[category].keys() & {key}, {key})
+    return TEXTS[category][key]
 
 
 def steps(module: str) -> set[str]:
@@ -80,13 +98,13 @@ def form_errors() -> set[str]:
 
 def test_steps_have_texts() -> None:
     """Each form has its texts, and each text its form."""
-    assert steps("config_flow") == set(CONFIG["step"])
-    assert steps("subentry_flow") == set(ACCOUNT["step"])
+    check("config.step", CONFIG["step"], steps("config_flow"))
+    check("config_subentries.account.step", ACCOUNT["step"], steps("subentry_flow"))
 
 
 def test_errors_have_texts() -> None:
     """Each error has a text in the flow that can meet it."""
-    assert form_errors() == set(CONFIG["error"]) | set(ACCOUNT["error"])
+    check("*.error", {*CONFIG["error"], *ACCOUNT["error"]}, form_errors())
     # What only the other flow asks for
     assert form_errors() <= set(CONFIG["error"])
     assert form_errors() - set(ACCOUNT["error"]) == {
@@ -101,18 +119,25 @@ def test_errors_have_texts() -> None:
 
 def test_aborts_have_texts() -> None:
     """Each abort has its text."""
-    assert set(CONFIG["abort"]) == (
-        reasons("config_flow") | {"already_configured"} | OF_HOME_ASSISTANT
+    check(
+        "config.abort",
+        CONFIG["abort"],
+        reasons("config_flow") | {"already_configured"} | OF_HOME_ASSISTANT,
     )
     # Errors of the listing end the flow
-    assert set(ACCOUNT["abort"]) == reasons("subentry_flow") | {
-        "answered_with_error",
-        "cannot_connect",
-        "invalid_auth",
-        "reconfigure_successful",
-        "too_many_requests",
-        "unknown",
-    }
+    check(
+        "config_subentries.account.abort",
+        ACCOUNT["abort"],
+        reasons("subentry_flow")
+        | {
+            "answered_with_error",
+            "cannot_connect",
+            "invalid_auth",
+            "reconfigure_successful",
+            "too_many_requests",
+            "unknown",
+        },
+    )
 
 
 def test_account_has_texts() -> None:
@@ -153,9 +178,9 @@ def test_entities_have_names() -> None:
             for description in (*sensor.SENSORS, *sensor.OUTAGE_SENSORS)
         },
     }
-    assert {
-        platform: set(entities) for platform, entities in TEXTS["entity"].items()
-    } == described
+    check("entity", TEXTS["entity"], described)
+    for platform, entities in TEXTS["entity"].items():
+        check(f"entity.{platform}", entities, map(str, described[platform]))
     assert all(
         entity["name"]
         for entities in TEXTS["entity"].values()
@@ -166,8 +191,11 @@ def test_entities_have_names() -> None:
 def test_states_have_texts() -> None:
     """Each status has its text and its icon, and no other entity has texts of states."""
     states = {status.value for status in Status} - {Status.UNKNOWN.value}
-    assert set(TEXTS["entity"]["sensor"]["status"]["state"]) == states
-    assert set(ICONS["entity"]["sensor"]["status"]["state"]) == states
+    texts = TEXTS["entity"]["sensor"]["status"]["state"]
+    check("entity.sensor.status.state", texts, states)
+    assert set(ICONS["entity"]["sensor"]["status"]["state"]) == states, (
+        "icons.json, entity.sensor.status.state"
+    )
     assert {
         path.rsplit(".", 1)[0]
         for path, _ in strings(TEXTS["entity"])
@@ -191,14 +219,15 @@ def test_messages_have_texts() -> None:
             continue
         if key := literal(call.args[0]):
             given = {keyword.arg for keyword in call.keywords}
-            assert placeholders(TEXTS["common"][key]) <= given, key
+            assert placeholders(text_of("common", key)) <= given, key
             used.add(key)
     used |= {key for keys in messages.TITLES.values() for key in keys}
     used |= {*messages.LOST_AT.values(), *messages.WAS_LOST.values()}
     used |= {f"advice_{about}" for about in (*messages.ADVICE, "not_running")}
     used |= {f"month_{month}" for month in range(1, 13)}
     # the dashboard's own texts are held by its tests
-    assert used == {key for key in TEXTS["common"] if not key.startswith("dashboard_")}
+    texts = {key for key in TEXTS["common"] if not key.startswith("dashboard_")}
+    check("common", texts, used)
 
 
 # -- exceptions, issues, system health -----------------------------------------------------
@@ -217,9 +246,9 @@ def test_exceptions_have_texts() -> None:
             assert ast.unparse(key) == "key"
             used |= dict.fromkeys(services.FAILURES.values(), given)
             continue
-        assert placeholders(TEXTS["exceptions"][name]["message"]) == given, name
+        assert placeholders(text_of("exceptions", name)["message"]) == given, name
         used[name] = given
-    assert set(TEXTS["exceptions"]) == set(used)
+    check("exceptions", TEXTS["exceptions"], used)
     for name, given in used.items():
         assert placeholders(TEXTS["exceptions"][name]["message"]) <= given, name
 
@@ -235,7 +264,7 @@ def test_issues_have_texts() -> None:
         assert key is not None
         assert isinstance(fixable, ast.Constant)
         raised.add(key)
-        texts = TEXTS["issues"][key]
+        texts = text_of("issues", key)
         assert set(texts) == {"title", "fix_flow" if fixable.value else "description"}
         flow = texts.get("fix_flow", {})
         # what errors and ends of the flow need is checked with them
@@ -244,7 +273,7 @@ def test_issues_have_texts() -> None:
             name for _, text in strings(shown_first) for name in placeholders(text)
         }
         assert needed == keys(keyword(call, "translation_placeholders")), key
-    assert set(TEXTS["issues"]) == raised
+    check("issues", TEXTS["issues"], raised)
 
 
 def test_repairs_have_texts() -> None:
@@ -290,7 +319,7 @@ def test_system_health_has_texts() -> None:
         for key in keys(node.value)
     }
     assert shown
-    assert set(TEXTS["system_health"]["info"]) == shown
+    check("system_health.info", TEXTS["system_health"]["info"], shown)
 
 
 # -- actions, triggers, conditions ---------------------------------------------------------
@@ -311,13 +340,14 @@ async def test_descriptions_are_of_what_exists(hass: HomeAssistant) -> None:
 def test_descriptions_have_texts(category: str) -> None:
     """Each action, trigger and condition, and each of its fields, has its texts and an icon."""
     shapes, texts = DESCRIPTIONS[category], TEXTS[category]
-    assert set(shapes) == set(texts) == set(ICONS[category])
+    check(category, texts, shapes)
+    assert set(shapes) == set(ICONS[category]), f"icons.json, {category}"
     for key, shape in shapes.items():
         assert texts[key]["name"]
         assert texts[key]["description"]
         assert set(ICONS[category][key]) == {DESCRIBED[category]}
         fields = texts[key].get("fields", {})
-        assert set(shape.get("fields", {})) == set(fields)
+        check(f"{category}.{key}.fields", fields, shape.get("fields", {}))
         assert all(field["name"] for field in fields.values())
         if category == "services":
             assert all(field["description"] for field in fields.values())
@@ -338,7 +368,7 @@ def test_selectors_have_texts() -> None:
         for settings in field["selector"].values()
         if settings and "translation_key" in settings
     }
-    assert set(TEXTS.get("selector", {})) == used
+    check("selector", TEXTS.get("selector", {}), {one for one in used if one})
 
 
 async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:

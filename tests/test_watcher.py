@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 import logging
+from typing import Any
 from unittest.mock import MagicMock, patch
 
 import pytest
@@ -144,9 +145,9 @@ async def test_account_changes_while_it_is_removed(
     subentry_id = list(mock_config_entry.subentries)[1]
     remove_account = monitor.remove_account
 
-    async def told_first(account_id: str) -> None:
-        monitor.push(account_id, DISCONNECTED)
-        await remove_account(account_id)
+    async def told_first(*args: Any, **kwargs: Any) -> None:
+        monitor.push(SCALP.account_id, DISCONNECTED)
+        await remove_account(*args, **kwargs)
 
     with patch.object(monitor, "remove_account", told_first):
         hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)

@@ -107,14 +107,15 @@ class HomeAssistant(Server):
     async def command(self, kind: str, **fields: Any) -> Any:
         """Send a command over the WebSocket API; return its result."""
         try:
-            answer = await self._command(kind, fields)
+            answer = await self.answer(kind, **fields)
         except (ClientError, TypeError) as err:
             raise DemoError(f"{self.name} does not answer to {kind}: {err}") from err
         if not answer["success"]:
             raise DemoError(f"{self.name} refuses {kind}: {answer['error']}")
         return answer["result"]
 
-    async def _command(self, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def answer(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Send a command over the WebSocket API; return the answer, an error too."""
         async with self.session.ws_connect(f"{self.url}/api/websocket") as socket:
             await socket.receive_json()
             token = self.headers["Authorization"].removeprefix("Bearer ")

@@ -72,8 +72,13 @@ async def running(options: Options) -> AsyncIterator[Demo]:
 
 
 @asynccontextmanager
-async def bare(options: Options) -> AsyncIterator[Demo]:
-    """Start everything except the integration, and stop it on exit."""
+async def bare(
+    options: Options, configuration: str | None = None
+) -> AsyncIterator[Demo]:
+    """Start everything except the integration, and stop it on exit.
+
+    `configuration` is what Home Assistant runs in place of what the demo does.
+    """
     port = choose_port(options.port)
     with home.temporary_folder() as folder:
         async with AsyncExitStack() as stack:
@@ -83,6 +88,8 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
                 simulator = await _start_simulator(stack, session, folder)
             url = simulator.url if simulator else None
             home.fill(folder / CONFIG, options.kind, port, url)
+            if configuration is not None:
+                (folder / CONFIG / "configuration.yaml").write_text(configuration)
             hass = await _start_home_assistant(stack, session, folder, port)
             if options.live:
                 await open_by_default(hass)

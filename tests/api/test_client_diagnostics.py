@@ -1,6 +1,7 @@
 """What the client tells of itself, for a bug report."""
 
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 import json
 from typing import Any
@@ -13,7 +14,7 @@ from api.support import EVENTS_KEPT, Journal
 import pytest
 
 from .support import Witness, watched
-from .terminal.bench import ONE, Bench
+from .terminal.bench import ONE, Bench, View
 
 
 def events(w: Witness, *, what: str | None = None) -> list[dict[str, Any]]:
@@ -62,16 +63,15 @@ async def test_all_is_well() -> None:
             "malformed": 0,
             "unexpected": 0,
         }
+        assert View.of(w.state) == View(
+            terminal=True, broker=True, status=Status.CONNECTED
+        )
         assert account == {
+            **asdict(w.state),
             "account_id": w.id,
             "region": "",
             "deployed": None,
             "replicas": [],
-            "available": True,
-            "terminal": True,
-            "broker": True,
-            "status": "connected",
-            "timeouts": 0,
             "reconnecting": False,
             "zones": [
                 {

@@ -14,7 +14,7 @@ from api.errors import (
     UnauthorizedError,
     ValidationError,
 )
-from api.model import AccountState, Status
+from api.model import Status
 from api.timing import Timing
 from api.token_check import try_subscribe
 import pytest
@@ -23,9 +23,9 @@ from simulator import Simulator
 from simulator.tokens import make_jwt
 
 from .faults.rig import rigged
-from .faults.warp import warped
 from .loopback import TOKEN, eventually
 from .support import watched
+from .terminal.bench import View
 from .transport.fakes import (
     SESSION,
     URL,
@@ -47,7 +47,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
         await w.until(lambda: w.monitor.token_refused)
         await w.until(lambda: w.hub[-1] is False)
         assert w.hub.count(False) == 1
-        assert w.state == AccountState(available=False, status=Status.TOKEN_REFUSED)
+        assert View.of(w.state) == View(available=False, status=Status.TOKEN_REFUSED)
         attempts = len(w.sim.handshakes)
         result = await w.monitor.reconnect(w.id, 0.1)
         assert result.outcome == "token_refused"
@@ -134,7 +134,6 @@ async def judge(answers: dict[str, dict[str, Any]], **options: Any) -> FakeSocke
     return socket
 
 
-@warped
 async def test_a_good_token_is_judged_and_leaves_nothing(fake: None) -> None:
     """Subscribe, unsubscribe, close."""
     socket = await judge({"subscribe": {}, "unsubscribe": {}})
@@ -152,7 +151,6 @@ async def test_a_good_token_is_judged_and_leaves_nothing(fake: None) -> None:
     assert socket.timing == Timing()
 
 
-@warped
 async def test_what_else_a_server_says_meanwhile_is_no_verdict(fake: None) -> None:
     """Events of the account arrive before the answer to the subscribe, or after it."""
     task = asyncio.create_task(judge({"unsubscribe": {}}))
@@ -164,7 +162,6 @@ async def test_what_else_a_server_says_meanwhile_is_no_verdict(fake: None) -> No
     await task
 
 
-@warped
 async def test_a_terminal_that_is_away_is_no_verdict_on_the_token(fake: None) -> None:
     """Nothing was subscribed, so nothing is given back."""
     socket = await judge({"subscribe": {"error": "TimeoutError"}})
@@ -180,7 +177,6 @@ async def test_a_terminal_that_is_away_is_no_verdict_on_the_token(fake: None) ->
         ("ValidationError", ValidationError),
     ],
 )
-@warped
 async def test_a_refused_token_is_told(
     fake: None, name: str, error: type[MetaApiError]
 ) -> None:
@@ -190,7 +186,6 @@ async def test_a_refused_token_is_told(
         await judge({"subscribe": {"error": name, "details": details}})
 
 
-@warped
 async def test_a_user_without_deployed_accounts_is_no_verdict_on_the_token(
     fake: None,
 ) -> None:
@@ -206,7 +201,6 @@ async def test_a_user_without_deployed_accounts_is_no_verdict_on_the_token(
         ({}, 2),
     ],
 )
-@warped
 async def test_a_goodbye_that_fails_is_no_verdict(
     fake: None, answers: dict[str, dict[str, Any]], takes: float
 ) -> None:
@@ -217,7 +211,6 @@ async def test_a_goodbye_that_fails_is_no_verdict(
     assert now() - started == pytest.approx(takes, abs=0.1)
 
 
-@warped
 async def test_a_person_does_not_wait_for_long(fake: None) -> None:
     """A subscribe that only judges has a patience of its own; silence after a good handshake is no verdict."""
     started = now()
@@ -225,7 +218,6 @@ async def test_a_person_does_not_wait_for_long(fake: None) -> None:
     assert now() - started == pytest.approx(11, abs=0.1)
 
 
-@warped
 async def test_a_socket_that_does_not_open_is_told(fake: None) -> None:
     """And closed all the same."""
     FakeSocket.acts = [HandshakeRefusedError(401)]
@@ -353,7 +345,6 @@ async def test_a_token_that_rest_cannot_judge_is_tried_on_a_socket() -> None:
         assert not w.monitor.token_refused
 
 
-@warped
 async def test_sockets_that_refuse_a_good_token_for_ever_are_not_stormed() -> None:
     """At most 25 attempts in the first hour, 12 in later ones."""
     async with rigged(refuse_status=401) as rig:

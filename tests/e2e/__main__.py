@@ -23,10 +23,15 @@ from .dashboard import (
 )
 from .diagnostics import download_the_diagnostics
 from .draw import draw
+from .guests import (
+    add_an_account_beside_an_outage,
+    connect_with_little_permission,
+    leave_forms_open,
+)
 from .options import parse
 from .phone import Phone
 from .restart import restart_amid_an_outage
-from .setup import add_an_account, add_the_integration, log_in, look_at_the_device
+from .setup import add_the_integration, log_in, look_at_the_device
 from .token import replace_a_refused_token, replace_a_token_in_time
 from .walk import Walk
 
@@ -34,15 +39,17 @@ IMAGES = ROOT / "docs" / "images"
 
 STEPS = (
     log_in,
+    connect_with_little_permission,
     add_the_integration,
     look_at_the_device,
-    add_an_account,
+    add_an_account_beside_an_outage,
     add_the_dashboard,
     reconnect_on_the_dashboard,
     be_asked_first,
     find_no_button,
     look_at_it_on_a_phone,
     be_told_why_not,
+    leave_forms_open,
     replace_a_refused_token,
     replace_a_token_in_time,
     use_the_blueprints,

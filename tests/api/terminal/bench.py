@@ -1,6 +1,6 @@
 """A terminal with a clock of its own, for the tests of the state machine."""
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from api.errors import (
     MetaApiError,
@@ -8,11 +8,47 @@ from api.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from api.terminal.terminal import AccountState, Action, Terminal
+from api.terminal.terminal import AccountState, Action, Status, Terminal
+from api.timing import Timing
 
 ANY = (None, None)
 ONE = (None, "ps-1")
 TWO = (None, "ps-2")
+
+
+TIMING = Timing(
+    silence=60.0,
+    silence_refuted=90.0,
+    grace=9.0,
+    round=60.0,
+    unknown=90.0,
+    blind=60.0,
+    subscribe_first=3.0,
+    subscribe_max=300.0,
+    refused_floor=300.0,
+    limit_first=60.0,
+    deployed_lately=180.0,
+    rest_again=60.0,
+    rest_period=300.0,
+    rest_wait=15.0,
+    rest_believed=600.0,
+)
+"""What the timelines of these tests are written for; `test_timing.py` holds what the defaults are."""
+
+
+class View(NamedTuple):
+    """What tests of the terminal compare of a state: all that its verdicts decide, and nothing that is added to it."""
+
+    available: bool = True
+    terminal: bool | None = None
+    broker: bool | None = None
+    status: Status = Status.UNKNOWN
+    timeouts: int = 0
+
+    @classmethod
+    def of(cls, state: AccountState) -> Self:
+        """Return that of a state."""
+        return cls(*(getattr(state, name) for name in cls._fields))
 
 
 class Bench:
@@ -29,14 +65,20 @@ class Bench:
         self.machine = Terminal(
             zones or ("a",),
             0.0,
-            jitter=lambda low, high: (low + high) / 2,
+            timing=TIMING,
             was_on=was_on,
+            jitter=lambda low, high: (low + high) / 2,
         )
 
     @property
     def state(self) -> AccountState:
         """Return the state shown now."""
         return self.machine.state
+
+    @property
+    def view(self) -> View:
+        """Return what is compared of the state shown now."""
+        return View.of(self.state)
 
     @property
     def terminal(self) -> bool | str | None:

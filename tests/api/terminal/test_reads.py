@@ -1,7 +1,8 @@
 """What REST said: when it counts, and when an answer is still to be awaited."""
 
 from api.terminal.reads import CONNECTED, Reads
-from api.timing import Timing
+
+from .bench import TIMING
 
 
 def read(reads: Reads, now: float, *, deployed: bool, since: float | None) -> bool:
@@ -13,7 +14,7 @@ def read(reads: Reads, now: float, *, deployed: bool, since: float | None) -> bo
 
 def test_news_of_a_deploy_count_again_after_exactly_an_hour() -> None:
     """Not sooner, or a flapping answer would lift floors for ever."""
-    reads = Reads(Timing())
+    reads = Reads(TIMING)
     read(reads, 0.0, deployed=True, since=None)
     assert reads.deployed_lately(179.9)
     read(reads, 10.0, deployed=False, since=None)
@@ -26,7 +27,7 @@ def test_news_of_a_deploy_count_again_after_exactly_an_hour() -> None:
 
 def test_an_answer_is_awaited_for_a_while() -> None:
     """REST may be slow; a question about an earlier time is none about this one."""
-    reads = Reads(Timing())
+    reads = Reads(TIMING)
     assert reads.may_still_say(100.0, 100.0)
     reads.ask(0.0)
     assert reads.may_still_say(100.0, 200.0)
@@ -37,7 +38,7 @@ def test_an_answer_is_awaited_for_a_while() -> None:
 
 def test_a_read_counts_from_when_it_began() -> None:
     """It says nothing about what came later; without a time it began now."""
-    reads = Reads(Timing())
+    reads = Reads(TIMING)
     read(reads, 50.0, deployed=True, since=40.0)
     assert reads.said_since(40.0, 50.0) == CONNECTED
     assert reads.said_since(41.0, 50.0) is None

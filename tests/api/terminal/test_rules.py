@@ -31,8 +31,9 @@ from api.terminal.rules import (
     limit_of,
     subscribe_rule,
 )
-from api.timing import Timing
 import pytest
+
+from .bench import TIMING
 
 NO_ANSWER_TO_A_SUBSCRIBE = {
     MetaApiError,
@@ -155,9 +156,8 @@ def test_a_validation_error_with_details_is_a_fault_of_ours() -> None:
 )
 def test_floors(retry: Retry, recommended: float | None, floors: list[float]) -> None:
     """Twice as long each time the same comes again, up to 300 s, and never less than recommended."""
-    timing = Timing()
     times = [*range(len(floors)), 10**6]
-    assert [floor_after(retry, recommended, each, timing) for each in times] == [
+    assert [floor_after(retry, recommended, each, TIMING) for each in times] == [
         *floors,
         floors[-1],
     ]

@@ -14,11 +14,9 @@ from api.errors import (
 )
 from api.model import Status
 from api.terminal.subscription import Subscription
-from api.terminal.terminal import AccountState
-from api.timing import Timing
 import pytest
 
-from .bench import ANY, AWAY, BAD, NONE_DEPLOYED, QUOTA, Bench, asked
+from .bench import ANY, AWAY, BAD, NONE_DEPLOYED, QUOTA, TIMING, Bench, View, asked
 
 REFUSED = [
     ForbiddenError("no"),
@@ -193,7 +191,7 @@ def test_another_server_is_not_bound_by_a_refusal(bench: Bench) -> None:
     bench.machine.forget_refusal("a")
     bench.renew()
     assert bench.subscribes() == [0, 1]
-    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
+    assert bench.view == View(available=False, status=Status.NO_ANSWER)
     bench.authenticated(session="s2")
     bench.to(2)
     assert bench.terminal is True
@@ -215,7 +213,7 @@ def test_a_refusal_outlives_its_socket(
     bench.down()
     assert bench.state.available is False
     bench.up(session="s2")
-    assert bench.state == AccountState(available=False, status=status)
+    assert bench.view == View(available=False, status=status)
     bench.to(299)
     assert bench.subscribes() == [0]
     bench.to(300)
@@ -246,26 +244,26 @@ def test_an_answer_to_a_terminal_that_is_up_plans_nothing(bench: Bench) -> None:
 
 # -- a user's quota that is used up ----------------------------------------------------------------
 
-HELD = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
+HELD = View(available=False, status=Status.QUOTA_EXHAUSTED)
 
 
 def test_hold(bench: Bench) -> None:
     """Nothing goes out before it ends, then at once; the quota is the reason until an answer comes."""
     bench.machine.hold(400.0, 0.0)
     bench.to(1)
-    assert bench.state == AccountState()
+    assert bench.view == View()
     bench.up()
-    assert bench.state == HELD
+    assert bench.view == HELD
     bench.to(399.9)
-    assert bench.state == HELD
+    assert bench.view == HELD
     assert bench.subscribes() == []
     bench.to(400)
-    assert bench.state == HELD
+    assert bench.view == HELD
     assert bench.subscribes() == [400]
     bench.answer()
-    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
+    assert bench.view == View(available=False, status=Status.NO_ANSWER)
     bench.authenticated()
-    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
+    assert bench.view == View(terminal=True, status=Status.CONNECTED)
 
 
 def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
@@ -274,9 +272,9 @@ def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
     bench.machine.hold(400.0, 0.5)
     bench.machine.hold(500.0, 0.7)
     assert bench.machine.deadline == 0.5, "one that waits already keeps its turn"
-    assert bench.state == AccountState()
+    assert bench.view == View()
     bench.to(0.7)
-    assert bench.state == HELD
+    assert bench.view == HELD
 
 
 @pytest.mark.parametrize(
@@ -333,7 +331,7 @@ def test_a_new_socket_is_held(bench: Bench) -> None:
     bench.to(10)
     assert bench.terminal is True
     bench.up(session="s2")
-    assert bench.state == HELD
+    assert bench.view == HELD
 
 
 def test_one_zone_that_hears_is_enough() -> None:
@@ -346,7 +344,7 @@ def test_one_zone_that_hears_is_enough() -> None:
     assert bench.terminal is None
     bench.down("a")
     bench.to(60)
-    assert bench.state == HELD
+    assert bench.view == HELD
 
 
 def test_a_hold_that_meets_no_socket(bench: Bench) -> None:
@@ -357,7 +355,7 @@ def test_a_hold_that_meets_no_socket(bench: Bench) -> None:
     bench.machine.hold(50.0, 0.0)
     bench.to(55)
     bench.up(session="s2")
-    assert bench.state == AccountState()
+    assert bench.view == View()
     assert bench.subscribes() == [0, 55]
 
 
@@ -377,16 +375,16 @@ def test_a_hold_is_over_for_whom_it_held_nothing_back(bench: Bench, fact: str) -
     ("heard", "silence", "state"),
     [
         (None, True, HELD),
-        (Bench.status, True, AccountState(terminal=False, status=Status.SILENT)),
+        (Bench.status, True, View(terminal=False, status=Status.SILENT)),
         (
             Bench.disconnected,
             False,
-            AccountState(terminal=False, status=Status.DISCONNECTED),
+            View(terminal=False, status=Status.DISCONNECTED),
         ),
         (
             lambda b: b.status(authenticated=False),
             False,
-            AccountState(terminal=False, status=Status.DISCONNECTED),
+            View(terminal=False, status=Status.DISCONNECTED),
         ),
     ],
 )
@@ -395,7 +393,7 @@ def test_a_reconnect_of_a_held_account(
     heard: Callable[[Bench], None] | None,
     *,
     silence: bool,
-    state: AccountState,
+    state: View,
 ) -> None:
     """Its `authenticated` counts; without a subscription, silence afterwards says nothing."""
     bench.machine.hold(400.0, 0.0)
@@ -411,7 +409,7 @@ def test_a_reconnect_of_a_held_account(
         bench.to(59.9)
         assert bench.terminal is True
         bench.to(69)
-    assert bench.state == state
+    assert bench.view == state
     bench.to(399)
     assert bench.subscribes() == []
     bench.to(400)
@@ -450,7 +448,7 @@ def test_a_reconnect_of_a_refused_account(
     assert bench.terminal is True
     bench.to(70)
     assert bench.probes() == [70]
-    assert bench.state == AccountState(available=False, status=status)
+    assert bench.view == View(available=False, status=status)
     bench.to(299)
     assert bench.subscribes() == [0]
     bench.to(300)
@@ -471,7 +469,7 @@ def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> N
     assert bench.terminal is True
     bench.to(400)
     bench.to(409)
-    assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
+    assert bench.view == View(available=False, status=Status.FORBIDDEN)
 
 
 @REFUSALS
@@ -484,7 +482,7 @@ def test_a_refusal_ends_a_subscription(
     bench.disconnected()
     bench.to(105)
     bench.answer(error)
-    assert bench.state == AccountState(available=False, status=status)
+    assert bench.view == View(available=False, status=status)
     bench.to(120)
     bench.machine.reconnect_sent(120)
     bench.machine.reconnect_accepted(120)
@@ -493,7 +491,7 @@ def test_a_refusal_ends_a_subscription(
     assert bench.terminal is True
     bench.to(180)
     bench.to(189)
-    assert bench.state == AccountState(available=False, status=status)
+    assert bench.view == View(available=False, status=status)
 
 
 @pytest.mark.parametrize(
@@ -517,7 +515,7 @@ def test_a_silence_without_a_subscription_is_no_evidence(
     assert bench.terminal is True
     bench.to(60)
     bench.to(69)
-    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
+    assert bench.view == View(available=False, status=Status.NO_ANSWER)
     asked = len(bench.subscribes())
     bench.to(400)
     assert len(bench.subscribes()) > asked
@@ -570,7 +568,7 @@ def test_a_status_alone_lifts_no_refusal(bench: Bench) -> None:
     bench.up()
     bench.answer(ForbiddenError("no"))
     bench.status()
-    assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
+    assert bench.view == View(available=False, status=Status.FORBIDDEN)
 
 
 def test_a_second_refusal_is_asked_again_after_the_floor(bench: Bench) -> None:
@@ -579,7 +577,7 @@ def test_a_second_refusal_is_asked_again_after_the_floor(bench: Bench) -> None:
     bench.authenticated()
     bench.answer(ForbiddenError("no"))
     bench.to(60)
-    assert bench.state == AccountState(available=False, status=Status.FORBIDDEN)
+    assert bench.view == View(available=False, status=Status.FORBIDDEN)
     bench.to(299)
     assert bench.subscribes() == [0]
     bench.to(300)
@@ -606,7 +604,7 @@ def test_a_refusal_ends_with_a_subscription(bench: Bench) -> None:
     bench.answer()
     bench.to(400)
     bench.to(409)
-    assert bench.state == AccountState(terminal=False, status=Status.SILENT)
+    assert bench.view == View(terminal=False, status=Status.SILENT)
 
 
 @pytest.mark.parametrize(
@@ -646,12 +644,12 @@ def test_a_refused_account_that_is_heard_of_is_subscribed(
     reconnect_refused(bench, ForbiddenError("no"))
     if event == "disconnected":
         bench.disconnected()
-        assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
+        assert bench.view == View(terminal=False, status=Status.DISCONNECTED)
         return
     bench.status()
     bench.to(70)
     bench.to(79)
-    assert bench.state == AccountState(terminal=False, status=Status.SILENT)
+    assert bench.view == View(terminal=False, status=Status.SILENT)
 
 
 # -- TimeoutErrors in a row ------------------------------------------------------------------------
@@ -661,15 +659,13 @@ def test_timeouts_in_a_row_are_counted(bench: Bench) -> None:
     """Over sockets, in sight or out of it, until anything else is answered."""
     bench.up()
     asked(bench, 21)
-    assert bench.state == AccountState(terminal=None, timeouts=3)
+    assert bench.view == View(terminal=None, timeouts=3)
     bench.away.clear()
     bench.down()
     assert bench.state.timeouts == 0
     bench.to(100)
     bench.up(session="s2")
-    assert bench.state == AccountState(
-        available=False, status=Status.NO_ANSWER, timeouts=3
-    )
+    assert bench.view == View(available=False, status=Status.NO_ANSWER, timeouts=3)
     bench.answer(AWAY)
     bench.to(103)
     bench.answer(AWAY)
@@ -736,7 +732,7 @@ def test_every_open_socket_has_to_agree() -> None:
 
 def test_a_wish_for_later_keeps_an_earlier_one() -> None:
     """What is wanted at once is not put off."""
-    subscription = Subscription(Timing())
+    subscription = Subscription(TIMING)
     subscription.want(5.0)
     subscription.want_by(10.0)
     assert subscription.wanted_at == 5.0

@@ -12,10 +12,10 @@ from api.errors import (
     UnauthorizedError,
 )
 from api.model import Status
-from api.terminal.terminal import AccountState, Action, Terminal
+from api.terminal.terminal import Action, Terminal
 import pytest
 
-from .bench import ANY, BAD, ONE, QUOTA, TWO, Bench
+from .bench import ANY, BAD, ONE, QUOTA, TIMING, TWO, Bench, View
 
 # -- on ------------------------------------------------------------------------------------------
 
@@ -27,7 +27,7 @@ def test_on_only_at_authenticated(bench: Bench) -> None:
     bench.status()
     assert bench.terminal is None
     assert bench.authenticated()
-    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
+    assert bench.view == View(terminal=True, status=Status.CONNECTED)
 
 
 def test_on_with_the_two_fields_of_the_seed_page(bench: Bench) -> None:
@@ -75,7 +75,7 @@ def test_off_when_the_last_host_disconnects(bench: Bench) -> None:
     """`disconnected` of the only host is evidence."""
     bench.come_up()
     bench.disconnected()
-    assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.view == View(terminal=False, status=Status.DISCONNECTED)
 
 
 def test_disconnected_of_one_of_two_hosts_is_no_outage(bench: Bench) -> None:
@@ -136,7 +136,7 @@ def test_off_after_silence_on_a_living_socket(bench: Bench) -> None:
     assert bench.terminal is True
     bench.to(74)
     assert bench.probes() == [65, 74]
-    assert bench.state == AccountState(terminal=False, status=Status.SILENT)
+    assert bench.view == View(terminal=False, status=Status.SILENT)
     bench.answer(TerminalTimeoutError("away"))
     bench.to(77)
     assert bench.subscribes() == [0, 65, 77]
@@ -193,7 +193,7 @@ def test_off_when_status_says_not_authenticated(bench: Bench) -> None:
     """`status.authenticated: false` is evidence."""
     bench.come_up()
     bench.status(authenticated=False)
-    assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.view == View(terminal=False, status=Status.DISCONNECTED)
 
 
 def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
@@ -202,7 +202,7 @@ def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
     bench.machine.reconnect_sent(1)
     assert bench.terminal is True
     bench.machine.reconnect_accepted(1)
-    assert bench.state == AccountState(terminal=False, status=Status.RECONNECTING)
+    assert bench.view == View(terminal=False, status=Status.RECONNECTING)
     bench.status()
     assert bench.terminal is False
     bench.authenticated()
@@ -224,7 +224,7 @@ def test_off_when_rest_says_not_deployed(bench: Bench) -> None:
     """REST is evidence, and nothing subscribes to an account that does not run."""
     bench.come_up()
     bench.facts(deployed=False)
-    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.view == View(terminal=False, status=Status.NOT_DEPLOYED)
     bench.renew()
     bench.to(500)
     assert bench.subscribes() == [0]
@@ -237,7 +237,7 @@ def test_not_deployed_stays_off_while_our_sockets_are_down(bench: Bench) -> None
     """What REST says does not need a socket."""
     bench.facts(deployed=False)
     bench.to(1000)
-    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.view == View(terminal=False, status=Status.NOT_DEPLOYED)
 
 
 @pytest.mark.parametrize("error", [None, TerminalTimeoutError("away")])
@@ -451,9 +451,9 @@ def test_unavailable_after_sixty_seconds_without_a_socket(bench: Bench) -> None:
     bench.to(10)
     bench.down()
     bench.to(69.9)
-    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
+    assert bench.view == View(terminal=True, status=Status.CONNECTED)
     bench.to(70)
-    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    assert bench.view == View(available=False, status=Status.NO_CONNECTION)
 
 
 def test_network_loss_is_on_unavailable_on_and_never_off(bench: Bench) -> None:
@@ -501,15 +501,11 @@ def test_unavailable_stays_until_the_round_decides(bench: Bench) -> None:
     bench.to(100)
     bench.away = {"a"}
     bench.up(session="s2")
-    assert bench.state == AccountState(
-        available=False, status=Status.NO_ANSWER, timeouts=1
-    )
+    assert bench.view == View(available=False, status=Status.NO_ANSWER, timeouts=1)
     bench.to(159)
     assert bench.terminal == "unavailable"
     bench.to(160)
-    assert bench.state == AccountState(
-        terminal=False, status=Status.DISCONNECTED, timeouts=5
-    )
+    assert bench.view == View(terminal=False, status=Status.DISCONNECTED, timeouts=5)
 
 
 def test_short_loss_then_terminal_gone_is_off_after_the_round(bench: Bench) -> None:
@@ -556,7 +552,7 @@ def test_unavailable_while_the_subscribe_is_refused(
     """A refused subscribe leaves us without eyes; the status says why."""
     bench.up()
     bench.answer(error)
-    assert bench.state == AccountState(available=False, status=status)
+    assert bench.view == View(available=False, status=status)
 
 
 def test_a_refusal_in_one_zone_does_not_blind_the_other() -> None:
@@ -586,14 +582,14 @@ def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
 
 def test_unavailable_when_the_token_is_refused(bench: Bench) -> None:
     """Nothing is known with a refused token, and nothing asked."""
-    refused = AccountState(available=False, status=Status.TOKEN_REFUSED)
+    refused = View(available=False, status=Status.TOKEN_REFUSED)
     bench.come_up()
     bench.machine.token_refused(1)
-    assert bench.state == refused
+    assert bench.view == refused
     bench.authenticated()
     bench.renew()
     bench.to(1000)
-    assert bench.state == refused
+    assert bench.view == refused
     assert bench.subscribes() == [0]
     assert bench.questions() == []
 
@@ -605,7 +601,7 @@ def test_a_token_that_is_taken_again(bench: Bench) -> None:
     bench.down()
     bench.to(400)
     bench.machine.token_accepted(400)
-    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    assert bench.view == View(available=False, status=Status.NO_CONNECTION)
     bench.come_up(session="s2")
     assert bench.terminal is True
 
@@ -625,7 +621,7 @@ def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
     """A deleted account is out of sight, and nobody subscribes to it."""
     bench.come_up()
     bench.facts(exists=False)
-    assert bench.state == AccountState(available=False, status=Status.NOT_FOUND)
+    assert bench.view == View(available=False, status=Status.NOT_FOUND)
     bench.renew()
     bench.to(400)
     assert bench.subscribes() == [0]
@@ -638,7 +634,7 @@ def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
 
 def test_unknown_until_the_first_round_decides(bench: Bench) -> None:
     """Nothing is claimed at start."""
-    assert bench.state == AccountState(terminal=None, status=Status.UNKNOWN)
+    assert bench.view == View(terminal=None, status=Status.UNKNOWN)
     bench.up()
     assert bench.terminal is None
 
@@ -651,13 +647,13 @@ def test_unknown_for_ninety_seconds_at_most(bench: Bench) -> None:
     bench.to(89.9)
     assert bench.terminal is None
     bench.to(90)
-    assert bench.state == AccountState(available=False, status=Status.NO_ANSWER)
+    assert bench.view == View(available=False, status=Status.NO_ANSWER)
 
 
 def test_unknown_becomes_unavailable_when_no_socket_ever_opens(bench: Bench) -> None:
     """Without any socket it takes 60 s."""
     bench.to(60)
-    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    assert bench.view == View(available=False, status=Status.NO_CONNECTION)
 
 
 # -- broker --------------------------------------------------------------------------------------
@@ -671,15 +667,13 @@ def test_broker_is_unknown_while_the_terminal_is_not_on(bench: Bench) -> None:
     bench.authenticated()
     assert bench.state.broker is None
     bench.status(connected=False)
-    assert bench.state == AccountState(
+    assert bench.view == View(
         terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
     )
     bench.status(connected=None)
     assert bench.state.broker is False
     bench.status(connected=True)
-    assert bench.state == AccountState(
-        terminal=True, broker=True, status=Status.CONNECTED
-    )
+    assert bench.view == View(terminal=True, broker=True, status=Status.CONNECTED)
     bench.disconnected()
     assert bench.state.broker is None
 
@@ -720,7 +714,7 @@ def test_a_refused_reconnect_of_a_terminal_that_is_on_leaves_it_on(
     bench.come_up()
     bench.machine.reconnect_sent(1)
     bench.machine.reconnect_ended(2, authenticated=False)
-    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
+    assert bench.view == View(terminal=True, status=Status.CONNECTED)
 
 
 def test_a_reconnect_that_succeeded_elsewhere_renews_the_subscription(
@@ -752,7 +746,7 @@ def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None
 
 def test_news_of_the_broker_by_part_of_a_name() -> None:
     """A `status` that names only the host is of the terminal that is known in full."""
-    terminal = Terminal(("a",), 0.0)
+    terminal = Terminal(("a",), 0.0, timing=TIMING)
     terminal.socket_up("a", "s", 0.0)
     terminal.subscribe_answered("a", 0.0)
     assert terminal.authenticated("a", (0, "ps-1"), "s", 0.0)
@@ -765,7 +759,7 @@ def test_news_of_the_broker_by_part_of_a_name() -> None:
 
 def test_a_status_that_denies_the_terminal_waits_with_the_next_subscribe() -> None:
     """As after a `disconnected`, three seconds."""
-    terminal = Terminal(("a",), 0.0)
+    terminal = Terminal(("a",), 0.0, timing=TIMING)
     terminal.socket_up("a", "s", 0.0)
     terminal.subscribe_answered("a", 0.0)
     terminal.authenticated("a", (0, "ps-1"), "s", 0.0)

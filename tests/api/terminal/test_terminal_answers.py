@@ -15,18 +15,17 @@ from api.errors import (
 )
 from api.model import Status
 from api.terminal.rules import SUBSCRIBE
-from api.terminal.terminal import AccountState
 import pytest
 
-from .bench import AWAY, BAD, NONE_DEPLOYED, ONE, QUOTA, TWO, Bench
+from .bench import AWAY, BAD, NONE_DEPLOYED, ONE, QUOTA, TWO, Bench, View
 
 NOBODY_DEPLOYED = from_name(
     "ValidationError",
     "It seems like you are trying to subscribe to an account, however you have no accounts deployed yet.",
     {},
 )
-NEVER = AccountState(terminal=False, status=Status.NEVER_AUTHENTICATED)
-NO_ANSWER = AccountState(available=False, status=Status.NO_ANSWER)
+NEVER = View(terminal=False, status=Status.NEVER_AUTHENTICATED)
+NO_ANSWER = View(available=False, status=Status.NO_ANSWER)
 BROKER_AWAY = "DISCONNECTED_FROM_BROKER"
 
 
@@ -58,7 +57,7 @@ def test_nobody_deployed_asks_rest_at_once(bench: Bench) -> None:
     bench.answer(NOBODY_DEPLOYED)
     assert bench.questions() == [0]
     bench.facts(deployed=False)
-    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.view == View(terminal=False, status=Status.NOT_DEPLOYED)
     assert bench.machine.deployed is False
 
 
@@ -67,7 +66,7 @@ def test_nobody_deployed_asks_rest_at_once(bench: Bench) -> None:
     [(None, NEVER), ("DISCONNECTED", NEVER), ("CONNECTED", NO_ANSWER)],
 )
 def test_nobody_deployed_for_a_round(
-    bench: Bench, connection: str | None, state: AccountState
+    bench: Bench, connection: str | None, state: View
 ) -> None:
     """It never connected, unless REST says that it is connected: then we cannot see it."""
     bench.up()
@@ -79,7 +78,7 @@ def test_nobody_deployed_for_a_round(
     bench.to(59.9)
     assert bench.terminal is None
     bench.to(60)
-    assert bench.state == state
+    assert bench.view == state
     assert bench.machine.deployed is (True if connection else None)
 
 
@@ -125,7 +124,7 @@ def test_a_bad_request_is_no_evidence(bench: Bench) -> None:
     """With `details` it is a fault of ours: out of sight, and asked again."""
     bench.up()
     bench.answer(BAD)
-    assert bench.state == NO_ANSWER
+    assert bench.view == NO_ANSWER
     bench.to(300)
     assert bench.subscribes() == [0, 300]
 
@@ -146,7 +145,7 @@ def test_a_refusal_that_passes_is_over_after_the_floor(
     assert bench.subscribes() == [0, 300]
     bench.answer()
     bench.authenticated()
-    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
+    assert bench.view == View(terminal=True, status=Status.CONNECTED)
 
 
 @pytest.mark.parametrize("cls", SUBSCRIBE)
@@ -218,7 +217,7 @@ def test_a_rate_limit_is_a_matter_of_seconds(bench: Bench) -> None:
     bench.answer(TooManyRequestsError("slow down"), retry_after=1)
     bench.to(3)
     assert bench.subscribes()[-1] in (1, 2, 3)
-    assert bench.state == AccountState(terminal=True, status=Status.CONNECTED)
+    assert bench.view == View(terminal=True, status=Status.CONNECTED)
     bench.answer()
     bench.authenticated(session="s2")
     assert bench.terminal is True
@@ -248,7 +247,7 @@ def test_a_slot_that_is_freed_is_taken_within_a_minute(bench: Bench) -> None:
     ],
 )
 def test_mute_zones_let_rest_decide(
-    zones: Bench, answered: list[str], connection: str | None, state: AccountState
+    zones: Bench, answered: list[str], connection: str | None, state: View
 ) -> None:
     """Subscribes unanswered in both, or `TimeoutError` in one; a mute zone abstains."""
     zones.away = {*answered}
@@ -273,11 +272,11 @@ def test_mute_zones_without_rest_are_out_of_sight(zones: Bench) -> None:
     zones.to(89.9)
     assert zones.terminal is None
     zones.to(90)
-    assert zones.state == NO_ANSWER
+    assert zones.view == NO_ANSWER
     zones.to(400)
     assert zones.questions() == [30, 330]
     zones.connection("DISCONNECTED")
-    assert zones.state == NEVER
+    assert zones.view == NEVER
 
 
 def test_an_old_word_of_rest_decides_nothing(zones: Bench) -> None:
@@ -295,7 +294,7 @@ def test_subscribes_that_time_out_are_no_answers(bench: Bench) -> None:
     bench.answer(NoResponseError("none"))
     bench.connection("DISCONNECTED")
     bench.to(60)
-    assert bench.state == NEVER
+    assert bench.view == NEVER
 
 
 def test_not_authenticated_is_an_answer(bench: Bench) -> None:
@@ -430,9 +429,7 @@ def test_a_weekend_is_no_outage(bench: Bench) -> None:
     assert gaps <= {300.0, 360.0}
     bench.authenticated(session="s2")
     bench.status(connected=True)
-    assert bench.state == AccountState(
-        terminal=True, broker=True, status=Status.CONNECTED
-    )
+    assert bench.view == View(terminal=True, broker=True, status=Status.CONNECTED)
 
 
 @pytest.mark.parametrize(
@@ -488,7 +485,7 @@ def test_a_terminal_that_disconnected_is_off_whatever_the_broker_does(
     bench.come_up()
     bench.connection(BROKER_AWAY)
     bench.disconnected()
-    assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.view == View(terminal=False, status=Status.DISCONNECTED)
 
 
 # -- silence ---------------------------------------------------------------------------------------
@@ -720,7 +717,7 @@ def test_an_on_that_nobody_shows_is_given_up_after_the_pong(bench: Bench) -> Non
     bench.to(130)
     assert bench.terminal is True
     bench.pong()
-    assert bench.state == NO_ANSWER
+    assert bench.view == NO_ANSWER
 
 
 def test_a_stall_makes_no_terminal_suspect(bench: Bench) -> None:
@@ -747,7 +744,7 @@ def test_a_pong_that_never_comes_judges_nothing(bench: Bench) -> None:
     assert bench.terminal is True
     bench.down()
     bench.to(461)
-    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    assert bench.view == View(available=False, status=Status.NO_CONNECTION)
 
 
 # -- sessions --------------------------------------------------------------------------------------
@@ -840,7 +837,7 @@ def test_a_read_that_is_older_than_a_sign_of_life_denies_nothing(bench: Bench) -
     bench.to(71)
     assert bench.questions() == [71]
     bench.facts(deployed=False, read_since=71.0)
-    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.view == View(terminal=False, status=Status.NOT_DEPLOYED)
 
 
 @pytest.mark.parametrize("sign", ["status", "unchanged", "foreign", "before"])
@@ -892,7 +889,7 @@ def test_a_reconnect_takes_down_where_it_went(pair: Bench) -> None:
     assert pair.subscribes("a") == [0, 1]
     pair.machine.reconnect_sent(1)
     pair.machine.reconnect_accepted(1)
-    assert pair.state == AccountState(terminal=False, status=Status.RECONNECTING)
+    assert pair.view == View(terminal=False, status=Status.RECONNECTING)
 
 
 def test_only_hosts_that_showed_themselves_since_outlive_a_reconnect(

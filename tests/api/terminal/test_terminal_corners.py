@@ -13,10 +13,10 @@ from api.errors import (
     TooManyRequestsError,
 )
 from api.model import Status
-from api.terminal.terminal import AccountState, Action, Terminal
+from api.terminal.terminal import Action, Terminal
 import pytest
 
-from .bench import ANY, AWAY, ONE, TWO, Bench, asked
+from .bench import ANY, AWAY, ONE, TIMING, TWO, Bench, View, asked
 
 # -- what nobody said yet --------------------------------------------------------------------------
 
@@ -32,11 +32,11 @@ def test_nothing_is_known_at_first(bench: Bench) -> None:
 
 def test_a_terminal_without_zones_waits(bench: Bench) -> None:
     """It is unknown, then out of sight; the zones come later."""
-    machine: Terminal[str] = Terminal((), 0.0)
-    assert machine.state == AccountState()
+    machine: Terminal[str] = Terminal((), 0.0, timing=TIMING)
+    assert View.of(machine.state) == View()
     assert machine.deadline == 90
     machine.tick(90)
-    assert machine.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    assert View.of(machine.state) == View(available=False, status=Status.NO_CONNECTION)
     assert machine.deadline == inf
     machine.set_places(["a"], 100.0)
     assert machine.state.available is False
@@ -75,7 +75,7 @@ def test_a_status_of_an_unknown_host_that_denies_is_evidence(bench: Bench) -> No
     bench.up()
     bench.answer()
     bench.status(TWO, authenticated=False)
-    assert bench.state == AccountState(terminal=False, status=Status.DISCONNECTED)
+    assert bench.view == View(terminal=False, status=Status.DISCONNECTED)
     bench.machine.reconnect_sent(0)
     bench.machine.reconnect_ended(0, authenticated=False)
     bench.status(TWO, authenticated=False)
@@ -88,7 +88,7 @@ def test_the_first_reason_stays(bench: Bench) -> None:
     bench.to(69)
     assert bench.state.status is Status.SILENT
     asked(bench, 300)
-    assert bench.state == AccountState(terminal=False, status=Status.SILENT, timeouts=6)
+    assert bench.view == View(terminal=False, status=Status.SILENT, timeouts=6)
 
 
 def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
@@ -102,9 +102,7 @@ def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
     asked(bench, 159)
     assert bench.terminal == "unavailable"
     bench.to(160)
-    assert bench.state == AccountState(
-        terminal=False, status=Status.DISCONNECTED, timeouts=4
-    )
+    assert bench.view == View(terminal=False, status=Status.DISCONNECTED, timeouts=4)
 
 
 def test_a_probe_can_be_sent_again(bench: Bench) -> None:
@@ -238,7 +236,7 @@ def test_deployed_again_has_a_reason_of_its_own(bench: Bench, ever_on: bool) -> 
     bench.facts(deployed=False)
     bench.facts(exists=False)
     bench.facts(deployed=False)
-    assert bench.state == AccountState(terminal=False, status=Status.NOT_DEPLOYED)
+    assert bench.view == View(terminal=False, status=Status.NOT_DEPLOYED)
     bench.facts(deployed=None)
     assert bench.state.status is (
         Status.DISCONNECTED if ever_on else Status.NEVER_AUTHENTICATED
@@ -389,7 +387,7 @@ def test_zones_come_and_go() -> None:
     bench.to(64.9)
     assert bench.terminal is True
     bench.to(65)
-    assert bench.state == AccountState(available=False, status=Status.NO_CONNECTION)
+    assert bench.view == View(available=False, status=Status.NO_CONNECTION)
 
 
 def test_every_zone_has_its_moments() -> None:
@@ -410,7 +408,7 @@ def test_spread(bench: Bench) -> None:
         drawn.append((low, high))
         return high
 
-    machine = Terminal(["a"], 0.0, jitter=jitter)
+    machine = Terminal(["a"], 0.0, timing=TIMING, jitter=jitter)
     machine.socket_up("a", "s1", 10.0, 4.0)
     assert drawn == [(0.0, 4.0)]
     assert machine.deadline == 14.0
@@ -432,7 +430,7 @@ def test_a_reconnect_that_worked_elsewhere_goes_on_until_we_see_it(
     bench.machine.reconnect_accepted(1.0)
     bench.machine.reconnect_ended(2.0, authenticated=True, elsewhere=True)
     assert bench.machine.reconnecting is False
-    assert bench.state == AccountState(terminal=False, status=Status.RECONNECTING)
+    assert bench.view == View(terminal=False, status=Status.RECONNECTING)
     assert bench.machine.pending == [(Action.SUBSCRIBE, "a")]
 
 
@@ -482,9 +480,7 @@ def test_a_terminal_that_is_believed_counts_timeouts(bench: Bench) -> None:
     bench.come_up()
     bench.renew()
     bench.answer(AWAY)
-    assert bench.state == AccountState(
-        terminal=True, status=Status.CONNECTED, timeouts=1
-    )
+    assert bench.view == View(terminal=True, status=Status.CONNECTED, timeouts=1)
 
 
 def test_when_the_clock_is_looked_at_again(bench: Bench) -> None:
@@ -604,3 +600,12 @@ def test_what_is_told_of_hosts_and_refusals() -> None:
         "a": NOTHING | {"hosts": hosts, "subscribe_pause": 3.0},
         "b": refused,
     }
+
+
+def test_a_silence_refuted_amid_a_reconnect_is_measured_anew(bench: Bench) -> None:
+    """Nobody is asked for during a reconnect, but the next silence has its deadline again."""
+    bench.come_up()
+    bench.machine.reconnect_sent(1)
+    bench.to(61)
+    bench.status()
+    assert bench.machine.deadline == 61 + TIMING.silence

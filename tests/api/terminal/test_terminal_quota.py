@@ -2,11 +2,12 @@
 
 from api.model import Status
 from api.terminal.rules import Limit, limit_of
-from api.terminal.terminal import AccountState
 
 from tests.api.support import watched
 
-HELD = AccountState(available=False, status=Status.QUOTA_EXHAUSTED)
+from .bench import View
+
+HELD = View(available=False, status=Status.QUOTA_EXHAUSTED)
 
 
 async def test_an_account_that_waits_for_the_quota_says_so() -> None:
@@ -19,9 +20,9 @@ async def test_an_account_that_waits_for_the_quota_says_so() -> None:
             "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER", count=1, retry_after=0.1
         )
         w.add(refused)
-        await w.until(lambda: w.monitor.state(refused) == HELD)
+        await w.until(lambda: View.of(w.monitor.state(refused)) == HELD)
         w.add(waiting)
-        assert w.monitor.state(waiting) == HELD
+        assert View.of(w.monitor.state(waiting)) == HELD
         assert limit_of(w.monitor.limit(waiting)) is Limit.HOLD
         await w.until(lambda: w.monitor.state(waiting).terminal)
         assert w.terminals(waiting) == ["unavailable", True]
@@ -39,7 +40,9 @@ async def test_a_quota_for_fewer_accounts_than_there_are() -> None:
 
         def beyond() -> list[str]:
             """Return the accounts that the quota keeps out."""
-            return [one for one in w.sim.accounts if w.monitor.state(one) == HELD]
+            return [
+                one for one in w.sim.accounts if View.of(w.monitor.state(one)) == HELD
+            ]
 
         await w.until(lambda: len(beyond()) == 4)
         assert len(w.sim.requests_of("subscribe")) < 6

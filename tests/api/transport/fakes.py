@@ -48,6 +48,7 @@ class FakeSocket:
     """Answers by type of request."""
     tried: list[float]
     """When connects began."""
+    connected = False
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class FakeSocket:
         on_event: Callable[[str, Any], None],
         *,
         timing: Timing,
-        redact: Callable[[str], str],
+        redact: Callable[[str], str] = str,
     ) -> None:
         """Take what the real one takes."""
         self.session, self.engine_timing = make_engine.args
@@ -66,7 +67,6 @@ class FakeSocket:
         self.connects: list[tuple[str, dict[str, str], dict[str, str] | None]] = []
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.connected = False
         self.closes = 0
         self.probes = 0
         self.refuse_emit: MetaApiError | None = None
@@ -90,11 +90,11 @@ class FakeSocket:
             await act()
         self.connected = True
 
-    async def emit(self, name: str, payload: Mapping[str, Any]) -> None:
+    async def emit(self, event: str, payload: Mapping[str, Any]) -> None:
         """Keep what is sent; answer it where a test said how."""
         if self.refuse_emit is not None:
             raise self.refuse_emit
-        self.sent.append((name, dict(payload)))
+        self.sent.append((event, dict(payload)))
         if (answer := FakeSocket.answers.get(payload["type"])) is not None:
             said = {"requestId": payload["requestId"]} | answer
             name = "processingError" if "error" in answer else "response"

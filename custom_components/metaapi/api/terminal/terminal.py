@@ -667,9 +667,18 @@ class Terminal[PlaceT: Hashable]:
         self.tick(now)
 
     def socket_up(
-        self, place: PlaceT, session_id: str, now: float, spread: float = 0.0
+        self,
+        place: PlaceT,
+        session_id: str,
+        now: float,
+        spread: float = 0.0,
+        *,
+        with_others: bool = False,
     ) -> None:
-        """Handle the opening of a place's socket, with a session of its own; subscribe within `spread`."""
+        """Handle the opening of a place's socket, with a session of its own; subscribe within `spread`.
+
+        `with_others`: what that shows waits for the next `tick`, which is due at once.
+        """
         one = self._places[place]
         early = one.sight.open_socket(session_id)
         one.subscription.forget_socket()
@@ -678,15 +687,26 @@ class Terminal[PlaceT: Hashable]:
             self._belief.authenticated(
                 place, each.key, each.session_id, now, alone=each.alone
             )
-        self.tick(now)
+        if with_others and not early:
+            self.deadline = min(self.deadline, now)
+        else:
+            self.tick(now)
 
-    def socket_down(self, place: PlaceT, now: float) -> None:
-        """Handle the loss of a place's socket: no news about the account, its clocks stop."""
+    def socket_down(
+        self, place: PlaceT, now: float, *, with_others: bool = False
+    ) -> None:
+        """Handle the loss of a place's socket: no news about the account, its clocks stop.
+
+        `with_others`: what that shows waits for the next `tick`, which is due at once.
+        """
         one = self._places[place]
         if one.sight.socket_open:
             one.sight.lose_socket(now)
             one.subscription.forget_socket()
-            self.tick(now)
+            if with_others:
+                self.deadline = min(self.deadline, now)
+            else:
+                self.tick(now)
 
     def probe_answered(self, place: PlaceT, sent_at: float, now: float) -> None:
         """Handle the answer to a ping that was sent at `sent_at`: all that came before it was taken."""
@@ -801,6 +821,8 @@ class Terminal[PlaceT: Hashable]:
             and one.subscription.subscribed
             and authenticated is not False
             and host.suspicion.since is None
+            # a silence that ended during a reconnect has no deadline any more
+            and not self._asker.reconnecting
         ):
             host.silence.since = now
             if connected is None or connected is host.broker:
@@ -823,6 +845,10 @@ class Terminal[PlaceT: Hashable]:
                 one.subscription.be_urged(now)
         self.tick(now)
         return True
+
+    def silence(self, place: PlaceT, key: HostKey) -> Clock:
+        """Return the clock that a `status` with nothing new starts afresh, and does nothing else."""
+        return self._places[place].sight.hosts[key].silence
 
     def disconnected(self, place: PlaceT, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""

@@ -1,0 +1,40 @@
+"""What ties a stand-in to what it stands for: the same members, which take the same."""
+
+from collections.abc import Callable, Iterable
+from inspect import Parameter, iscoroutinefunction, signature
+
+OPEN = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
+
+def public(cls: type) -> set[str]:
+    """Return the members of a class that others use, and how it is made."""
+    return {name for name in dir(cls) if not name.startswith("_")} | {"__init__"}
+
+
+def check(real: type, fake: type, names: Iterable[str], file: str) -> None:
+    """Require that a stand-in has members of its own, and that its methods take what the real ones take.
+
+    What a stand-in takes besides, as `*args` or `**kwargs`, is not compared.
+    """
+    for name in names:
+        assert name in vars(fake) or name in fake.__annotations__, (
+            f"{fake.__name__} in {file} has no `{name}` of its own, as {real.__name__} has"
+        )
+        method = getattr(real, name)
+        if not callable(method):
+            continue
+        own = getattr(fake, name)
+        assert taken(own) == taken(method), (
+            f"{fake.__name__}.{name} in {file} is not called"
+            f" like {real.__name__}.{name}{signature(method)}"
+        )
+        assert iscoroutinefunction(own) is iscoroutinefunction(method), name
+
+
+def taken(function: Callable[..., object]) -> dict[str, tuple[str, object]]:
+    """Return the kind and the default of each parameter that has a name of its own."""
+    return {
+        name: (one.kind.description, one.default)
+        for name, one in signature(function).parameters.items()
+        if one.kind not in OPEN
+    }
