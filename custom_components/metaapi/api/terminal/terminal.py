@@ -149,6 +149,19 @@ class _Belief[PlaceT: Hashable]:
         """Return the places whose sockets are open."""
         return [one for one in self.places.values() if one.sight.socket_open]
 
+    def serve(self, places: Iterable[PlaceT], now: float) -> dict[PlaceT, _Served]:
+        """Take a new set of places, and return them; what is known of those that stay is kept."""
+        timing = self.timing
+        self.places = {
+            place: self.places.get(place)
+            or _Served(
+                Sight(timing, Clock(timing.blind, now), self.patience),
+                Subscription(timing),
+            )
+            for place in places
+        }
+        return self.places
+
     # -- evidence ------------------------------------------------------------------------------
 
     def authenticated(
@@ -671,16 +684,8 @@ class Terminal[PlaceT: Hashable]:
         Where the region is not known, the global URL may lead to another one than the account's, and what
         is answered there is no evidence.
         """
-        timing, belief = self._timing, self._belief
-        belief.region_known = region_known
-        self._places = belief.places = {
-            place: belief.places.get(place)
-            or _Served(
-                Sight(timing, Clock(timing.blind, now), belief.patience),
-                Subscription(timing),
-            )
-            for place in places
-        }
+        self._belief.region_known = region_known
+        self._places = self._belief.serve(places, now)
         self.tick(now)
 
     def socket_up(
