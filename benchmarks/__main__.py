@@ -1,51 +1,62 @@
-"""Run all of it and print one table."""
+"""Measure and print one table, or write the table of some saved runs into a page."""
 
+import argparse
+from contextlib import ExitStack
 import json
 from pathlib import Path
 import sys
-from tempfile import TemporaryDirectory
 import time
 
 from .options import parse
 from .plot import draw
-from .report import Report, as_json, table
-from .runs import Bench, server
+from .report import derived, missed, table
+from .runs import Bench
+from .turns import Process
+
+BEGIN, END = "<!-- the table: scripts/bench --write -->\n", "<!-- its end -->\n"
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Measure; return 1 if a goal is missed by more than is tolerated."""
+    with ExitStack() as stack:
+        bench = Bench(stack)
+        if options.profile:
+            print(*bench.profile(), sep="\n")
+            return 0
+        started = time.monotonic()
+        bench.once(options.outages)
+        for number in range(options.rounds):
+            print(f"{time.monotonic() - started:.0f} s: round {number + 1}")
+            bench.round()
+    print(
+        f"{time.monotonic() - started:.0f} s: {Process.turns} turns, {Process.again} more where the machine "
+        f"was slower than it can be; it was all the time in {Process.spoiled}"
+    )
+    if options.save:
+        options.save.write_text(json.dumps(bench.samples))
+    samples = derived(bench.samples)
+    print(table([samples]))
+    for what in (bad := missed(samples)):
+        print(f"Missed by more than a fifth: {what}")
+    return int(bool(bad) and not options.any)
+
+
+def write(page: Path, runs: list[Path]) -> None:
+    """Put the table of some runs into a page, and the plot beside it."""
+    samples = [derived(json.loads(run.read_text())) for run in runs]
+    before, rest = page.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(f"{before}{BEGIN}\n{table(samples)}\n\n{END}{after}")
+    (page.parent / "images" / "cost.svg").write_text(draw(samples))
 
 
 def main() -> int:
-    """Measure; return 0 when every goal is met."""
+    """Do what the command line says."""
     options = parse()
-    with server() as url, TemporaryDirectory() as folder:
-        bench = Bench(url, Path(folder), options.profile)
-        bench.compile()
-        # what does not vary from round to round
-        bench.memories()
-        for number in range(1 if options.profile else options.rounds):
-            for part in (
-                bench.latencies,
-                bench.floods,
-                bench.homes,
-                bench.losses,
-                bench.starts,
-            ):
-                started = time.monotonic()
-                part()
-                took = time.monotonic() - started
-                print(
-                    f"round {number + 1}: {part.__name__}, {took:.0f} s",
-                    file=sys.stderr,
-                )
-    rows = Report(bench.samples).rows()
-    if options.json:
-        print(json.dumps(as_json(rows, bench.samples), indent=2))
-    else:
-        print(table(rows))
-    if options.profile:
-        for name, lines in bench.profiles.items():
-            print(f"\n{name}", *lines, sep="\n")
-    if options.plot:
-        options.plot.write_text(draw(bench.samples))
-    return any(row.met is False for row in rows)
+    if options.write:
+        write(options.write, options.runs)
+        return 0
+    return measure(options)
 
 
 if __name__ == "__main__":

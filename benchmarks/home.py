@@ -4,22 +4,24 @@ It is started the way `hass` starts it, on a folder of its own, but without the 
 home has, so that what is left is ours.
 """
 
-import argparse
 import asyncio
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from cProfile import Profile
 from dataclasses import replace
 from functools import partial
 import gc
 from importlib import import_module
+from io import StringIO
 import json
-import logging
 from pathlib import Path
+from pstats import Stats
+import sys
 import time
 import tracemalloc
-from typing import Any, override
+from typing import Any
 
 import aiohttp
 
@@ -36,38 +38,45 @@ from homeassistant.core import Event, EventStateChangedData, HomeAssistant, call
 from homeassistant.runner import RuntimeConfig
 
 from .fed import feed
-from .peers import COUNTS, sockets_for
-from .sampler import sampled
-from .server import account_ids, account_name
-from .turns import serve, tell
+from .server import account_ids, sockets_for
+from .turns import Load, in_front, serve, tell
 
-ROOT = Path(__file__).parent
 BEAT = 0.001
-FLIP = 0.01
+FLIP = 0.008
 """A terminal goes away and comes back every so many seconds."""
 TERMINAL = "_terminal"
 BROKER = "_broker"
 
 
+async def start(folder: Path, configuration: str = "") -> HomeAssistant:
+    """Start Home Assistant."""
+    custom_components.__path__.append(str(Path(__file__).parent / "custom_components"))
+    (folder / "configuration.yaml").write_text(configuration)
+    # by hand: with `unittest` in the process, Home Assistant would leave out a part of its detection
+    bootstrap.DEFAULT_INTEGRATIONS = {"network"}
+    bootstrap.CRITICAL_INTEGRATIONS = set()
+    hass = await bootstrap.async_setup_hass(
+        RuntimeConfig(config_dir=str(folder), skip_pip=True)
+    )
+    assert hass is not None
+    await hass.async_start()
+    await hass.async_block_till_done()
+    return hass
+
+
 class Home:
     """A Home Assistant under load."""
 
-    def __init__(
-        self, hass: HomeAssistant, server: str, accounts: int, domain: str | None
-    ) -> None:
+    def __init__(self, hass: HomeAssistant, url: str, accounts: int) -> None:
         """Take a running one."""
         self.hass = hass
-        self._url = f"{server}/home-{domain}/{accounts}"
+        self._url = url
         self._accounts = accounts
         self._session = aiohttp.ClientSession()
 
-    async def add(self, domain: str) -> dict[str, float]:
-        """Add an entry; return the CPU time until it was set up.
-
-        The garbage collector runs once, at the end: a thousand accounts are about where a full collection
-        falls due, and it would be chance which integration is charged with it.
-        """
-        entry = ConfigEntry(
+    async def add(self, domain: str) -> None:
+        """Add an entry, and wait until it is set up."""
+        self._entry = ConfigEntry(
             domain=domain,
             title=domain,
             unique_id=None,
@@ -81,25 +90,14 @@ class Home:
                 ConfigSubentryData(
                     data={"account_id": account_id, "region": "london"},
                     subentry_type="account",
-                    title=account_name(number),
+                    title=f"Account {number}",
                     unique_id=account_id,
                 )
                 for number, account_id in enumerate(account_ids(self._accounts))
             ],
         )
-        gc.collect()
-        gc.disable()
-        started = time.process_time()
-        await self.hass.config_entries.async_add(entry)
+        await self.hass.config_entries.async_add(self._entry)
         await self.hass.async_block_till_done()
-        gc.collect()
-        setup = time.process_time() - started
-        gc.enable()
-        return {"setup": setup}
-
-    def fed(self) -> AbstractAsyncContextManager[None]:
-        """Let the least of all clients feed the entities."""
-        return feed(self.hass, self._url, self._accounts)
 
     async def all_on(self) -> None:
         """Return when every terminal is on."""
@@ -113,38 +111,41 @@ class Home:
             for state in self.hass.states.async_all("binary_sensor")
         )
 
-    async def post(self, what: str, **params: Any) -> Any:
+    async def post(self, command: str, **amounts: float) -> Any:
         """Make the server do something."""
-        async with self._session.post(f"{self._url}/{what}", params=params) as response:
-            text = await response.text()
-            return json.loads(text) if text else None
+        url = f"{self._url}/{command}"
+        async with self._session.post(url, params=amounts) as response:
+            return await response.json()
 
-    async def idle(self, seconds: int) -> dict[str, float]:
-        """Return the CPU time of a second without any event."""
-        started = time.process_time()
-        await asyncio.sleep(seconds)
-        return {"idle": (time.process_time() - started) / seconds}
+    async def hum(self, seconds: int) -> dict[str, Any]:
+        """Send a status a second for every account, to be profiled."""
+        await self.post("hum", seconds=seconds)
+        return {}
 
-    async def steady(self, seconds: int) -> dict[str, float]:
-        """Return the CPU time of a second with a status for every account."""
-        started = time.process_time()
-        await self.post("steady", seconds=seconds)
-        return {"steady": (time.process_time() - started) / seconds}
+    async def unchanged(self, frames: int) -> dict[str, Any]:
+        """Return the CPU time of a status that changes nothing."""
+        # the brokers that are away at the end, as they were the last time
+        away = self.count(STATE_OFF, BROKER)
+        return await self._flood(frames, 0, away + sockets_for(self._accounts))
 
-    async def changes(self, frames: int, of: int | None = None) -> dict[str, float]:
-        """Return the CPU time of one event that changes two entities of an account: of any, or one of so many."""
-        # a broker of each socket goes away at the end, as it did the last time
-        expected = frames + sockets_for(self._accounts) - self.count(STATE_OFF, BROKER)
+    async def changes(self, frames: int) -> dict[str, Any]:
+        """Return the CPU time of an event that changes two entities of an account."""
+        away = self.count(STATE_OFF, BROKER)
+        changes = frames + sockets_for(self._accounts) - away
+        return await self._flood(frames, self._accounts, changes)
+
+    async def _flood(self, frames: int, changing: int, changes: int) -> dict[str, Any]:
+        """Return the CPU time of a frame, until brokers have changed so often."""
         with self._changes(BROKER) as changed:
             started = time.process_time()
-            await self.post("flood", frames=frames, changing=of or self._accounts)
-            while len(changed) < expected:  # noqa: ASYNC110
+            await self.post("flood", frames=frames, changing=changing)
+            while len(changed) < changes:  # noqa: ASYNC110
                 await asyncio.sleep(BEAT)
-        return {"change": (time.process_time() - started) / frames}
+        return {"cost": (time.process_time() - started) / frames}
 
     async def latency(self, times: int) -> dict[str, Any]:
         """Return when each `authenticated` was sent and its state was there, while all accounts have a status."""
-        with self._changes(TERMINAL) as changed:
+        with self._changes(TERMINAL) as changed, in_front():
             told = await self.post("flip", times=times, pause=FLIP)
             while len(changed) < 2 * times:  # noqa: ASYNC110
                 await asyncio.sleep(BEAT)
@@ -153,13 +154,14 @@ class Home:
             if value == STATE_ON:
                 written[entity_id].append(when)
         sent: dict[str, list[float]] = defaultdict(list)
-        for when, number in told:
+        for when, account_id in told:
+            number = account_ids(self._accounts).index(account_id)
             sent[f"binary_sensor.account_{number}{TERMINAL}"].append(when)
         return {
             "pairs": [
-                (before, after)
+                pair
                 for entity_id, moments in sent.items()
-                for before, after in zip(moments, written[entity_id], strict=True)
+                for pair in zip(moments, written[entity_id], strict=True)
             ]
         }
 
@@ -181,35 +183,40 @@ class Home:
 
     async def loss(self, seconds: int) -> dict[str, Any]:
         """Lose all sockets until nothing is in sight any more, and wait until all is back."""
-        with longest_block() as block:
+        with longest_block() as block, self._changes(TERMINAL) as changed:
             lost_at = await self.post("drop", seconds=seconds)
             while self.count(STATE_UNAVAILABLE) < self._accounts:  # noqa: ASYNC110
                 await asyncio.sleep(BEAT)
+            spread = changed[-1][2] - changed[0][2]
             await self.all_on()
             back_at = time.monotonic()
         attempts, subscribes = await self.post("log")
-        return {
+        loss = {
             "back": back_at - lost_at - seconds,
             "block": block(),
+            "spread": spread,
             "attempts": busiest(attempts),
             "subscribes": busiest(subscribes),
         }
+        return {"loss": loss}
+
+    async def listing(self, _: int) -> dict[str, Any]:
+        """Return the longest block of a listing of all accounts."""
+        with longest_block() as block:
+            await self._entry.runtime_data.facts.async_read()
+        return {"block": block()}
+
+    async def diagnostics(self, _: int) -> dict[str, Any]:
+        """Return the longest block of the diagnostics of the entry."""
+        module = import_module("custom_components.metaapi.diagnostics")
+        with longest_block() as block:
+            await module.async_get_config_entry_diagnostics(self.hass, self._entry)
+        return {"block": block()}
 
     async def close(self) -> None:
         """End Home Assistant as a person would, so that it keeps what it knows."""
         await self._session.close()
         await self.hass.async_stop()
-
-
-class BlockingCalls(logging.Handler):
-    """Counts what Home Assistant found to block its event loop."""
-
-    found = 0
-
-    @override
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take a line of the log."""
-        self.found += "blocking call" in record.getMessage()
 
 
 def busiest(moments: list[float], span: float = 0.1) -> float:
@@ -242,87 +249,77 @@ def longest_block() -> Iterator[Callable[[], float]]:
     handle.cancel()
 
 
-async def start(folder: Path) -> HomeAssistant:
-    """Start Home Assistant."""
-    (folder / "configuration.yaml").touch()
-    # by hand: with `unittest` in the process, Home Assistant would leave out a part of its detection
-    bootstrap.DEFAULT_INTEGRATIONS = {"network"}
-    bootstrap.CRITICAL_INTEGRATIONS = set()
-    hass = await bootstrap.async_setup_hass(
-        RuntimeConfig(config_dir=str(folder), skip_pip=True)
-    )
-    assert hass is not None
-    await hass.async_start()
-    await hass.async_block_till_done()
-    return hass
+async def run(
+    server: str,
+    folder: str,
+    accounts: int,
+    domain: str | None = None,
+    blind: float | None = None,
+    memory: bool = False,
+) -> None:
+    """Do what the command line says, and then what the input does.
 
-
-async def run(options: argparse.Namespace) -> None:
-    """Do what the command line says, and then what the input does."""
-    custom_components.__path__.append(str(ROOT / "custom_components"))
-    blocking_calls = BlockingCalls()
-    logging.getLogger().addHandler(blocking_calls)
-    if options.memory:
+    A domain is added; without one, the folder knows what to start. `blind` is after how many seconds without
+    a socket all is unavailable.
+    """
+    if memory:
         tracemalloc.start()
     started = time.process_time()
-    hass = await start(options.folder)
+    hass = await start(Path(folder))
     result = {"start": time.process_time() - started}
-    home = Home(hass, options.server, options.accounts, options.domain)
+    url = f"{server}/home-{domain}/{accounts}"
+    home = Home(hass, url, accounts)
+    if blind:
+        # not at the top: importing it is a part of a start
+        metaapi: Any = import_module("custom_components.metaapi")
+        metaapi.TIMING = replace(metaapi.TIMING, blind=blind)
     async with AsyncExitStack() as stack:
-        samples = stack.enter_context(sampled(options.profile))
-        if options.domain:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        if domain:
+            # One collection, at the end: a thousand accounts are about where a full one falls due, and it would
+            # be chance which integration is charged with it
+            gc.disable()
+            started = time.process_time()
+            await home.add("metaapi" if domain == "metaapi" else "empty")
             gc.collect()
-            before = tracemalloc.get_traced_memory()[0]
-            result |= await home.add(
-                "empty" if options.domain == "raw" else options.domain
-            )
-            if options.domain == "raw":
-                await stack.enter_async_context(home.fed())
-            if options.domain != "empty":
-                await home.all_on()
-            # what is measured from now on is not charged with what the set-up left
-            gc.collect()
+            result["setup"] = time.process_time() - started
+            gc.enable()
+        if domain == "raw":
+            await stack.enter_async_context(feed(hass, url, accounts))
+        if domain in {"raw", "metaapi"}:
+            await home.all_on()
+        gc.collect()
 
-        async def memory(_: int) -> dict[str, Any]:
+        async def measure(_: int) -> dict[str, Any]:
             """Return what was allocated since the entry was added."""
             gc.collect()
             return {"memory": tracemalloc.get_traced_memory()[0] - before}
 
+        async def profiled(load: Load, amount: int) -> dict[str, Any]:
+            """Return where the time of a load went."""
+            text = StringIO()
+            with Profile() as profile:
+                await load(amount)
+            Stats(profile, stream=text).sort_stats("tottime").print_stats(25)
+            return {"profile": text.getvalue()}
+
+        loads: dict[str, Load] = {
+            "memory": measure,
+            "unchanged": home.unchanged,
+            "changes": home.changes,
+            "latency": home.latency,
+            "loss": home.loss,
+            "listing": home.listing,
+            "diagnostics": home.diagnostics,
+            "profiled changes": partial(profiled, home.changes),
+            "profiled hum": partial(profiled, home.hum),
+        }
         tell(result)
-        await serve(
-            {
-                "memory": memory,
-                "idle": home.idle,
-                "steady": home.steady,
-                "latency": home.latency,
-                "changes": home.changes,
-                "few changes": partial(home.changes, of=COUNTS[0]),
-                "loss": home.loss,
-            }
-        )
+        await serve(loads)
     await home.close()
-    tell({"blocking_calls": blocking_calls.found, "profile": samples.lines()})
-
-
-def main() -> None:
-    """Run what the command line says."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("server")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--accounts", type=int, default=1)
-    parser.add_argument("--domain", choices=("metaapi", "empty", "raw"))
-    parser.add_argument(
-        "--blind", type=float, help="seconds without a socket until all is unavailable"
-    )
-    parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--profile", action="store_true")
-    options = parser.parse_args()
-    if options.blind:
-        # not at the top: importing it is a part of a start
-        metaapi: Any = import_module("custom_components.metaapi")
-        metaapi.TIMING = replace(metaapi.TIMING, blind=options.blind)
-    asyncio.run(run(options))
+    tell({})
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(run(**json.loads(sys.argv[1])))

@@ -1,57 +1,100 @@
-"""Put one peer under the loads that it is told, and print what each cost its process."""
+"""Flood a client without Home Assistant when told to, and say what that cost its process.
 
-import argparse
+The clients read the same frames: the least that can be done, MetaApi's own SDK, ours.
+"""
+
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from importlib import import_module
+import sys
 import time
 from typing import Any
 
 import aiohttp
 
-from .peers import sockets_for
-from .sampler import sampled
+from .server import SOCKET, account_ids
 from .turns import serve, tell
 
 WARM_UP = 5_000
 
 
-async def run(peer: str, server: str, accounts: int, *, profile: bool) -> None:
-    """Measure the CPU time of this process for each load."""
-    url = f"{server}/{peer}/{accounts}"
+@asynccontextmanager
+async def raw(
+    url: str, _account_id: str, on_away: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Decode every event with `orjson`, and do nothing with it; one field says when a flood ends."""
+    loads = import_module("orjson").loads
+
+    async def read() -> None:
+        async for message in ws:
+            if message.data.startswith("42"):
+                event = loads(loads(message.data[2:])[1])
+                if event["connected"] is False:
+                    on_away()
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/{SOCKET}") as ws,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(read())
+        yield
+        await ws.close()
+
+
+@asynccontextmanager
+async def ours(
+    url: str, account_id: str, on_away: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Watch the account with the whole client, from the socket to the state."""
+    api: Any = import_module("custom_components.metaapi.api")
+    on = asyncio.Event()
+
+    def changed() -> None:
+        """Look at the one field that says when a flood ends."""
+        broker = monitor.state(account_id).broker
+        if broker:
+            on.set()
+        elif broker is False:
+            on_away()
+
+    async with aiohttp.ClientSession() as session:
+        endpoints = api.Endpoints(api_url=url)
+        monitor = api.Monitor(session, "bench", endpoints=endpoints)
+        monitor.add_account(account_id)
+        monitor.listen(account_id, changed)
+        await on.wait()
+        yield
+        await monitor.close()
+
+
+async def run(peer: str, server: str) -> None:
+    """Measure the CPU time of a frame."""
+    url = f"{server}/{peer}/1"
     away = asyncio.Semaphore(0)
 
     async def flood(frames: int) -> dict[str, Any]:
-        """Return what a frame cost, from the first until the last of every socket was read."""
+        """Return what a frame cost, from the first until the last was read."""
         started = time.process_time()
         await session.post(f"{url}/flood", params={"frames": frames})
-        for _ in range(sockets_for(accounts)):
-            await away.acquire()
-        return {"flood": (time.process_time() - started) / frames}
+        await away.acquire()
+        return {"cost": (time.process_time() - started) / frames}
 
-    async def steady(seconds: int) -> dict[str, Any]:
-        """Return what a second cost."""
-        started = time.process_time()
-        await session.post(f"{url}/steady", params={"seconds": seconds})
-        return {"steady": (time.process_time() - started) / seconds}
-
-    connect = import_module(f"{__package__}.peers.{peer}").connect
-    async with connect(url, accounts, away.release), aiohttp.ClientSession() as session:
+    if peer == "sdk":
+        connect = import_module(f"{__package__}.sdk").connect
+    else:
+        connect = {"raw": raw, "ours": ours}[peer]
+    (account_id,) = account_ids(1)
+    async with (
+        connect(url, account_id, away.release),
+        aiohttp.ClientSession() as session,
+    ):
         await flood(WARM_UP)
-        with sampled(profile) as samples:
-            tell({})
-            await serve({"flood": flood, "steady": steady})
-    tell({"profile": samples.lines()})
-
-
-def main() -> None:
-    """Run what the command line says."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("peer", choices=("raw", "library", "sdk", "ours"))
-    parser.add_argument("server")
-    parser.add_argument("--accounts", type=int, default=1)
-    parser.add_argument("--profile", action="store_true")
-    asyncio.run(run(**vars(parser.parse_args())))
+        tell({})
+        await serve({"flood": flood})
+    tell({})
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(run(*sys.argv[1:]))

@@ -1,324 +1,146 @@
-"""Make the table of figures and goals from what the runs measured."""
+"""The goals, and the table of what some runs measured."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
 from statistics import median
-from typing import Any
 
-from .peers import COUNTS
-from .runs import MANY, Samples
+from .runs import FEW, MANY, SOME, Samples
 
-MICRO, MILLI = 1e6, 1e3
-FLAT = 1.2
-HEADER = ("figure", "ours", "baseline", "ratio", "goal", "")
+TOLERATED = 0.2
+"""A goal that is missed by more than this share is an error."""
+
+# What is measured | its unit, and that of the two it is made of | ours | how | the other | goal
+TABLE = """
+an unchanged `status`, socket to "nothing to write", against raw aiohttp + orjson | x µs | flood ours | / | flood raw | <= 1.4
+the same: so many times cheaper than the official SDK | x µs | flood sdk | / | flood ours | >= 24
+a change (two states written) at 10 accounts, against the least client before the same entities | x µs | change metaapi 10 | / | change raw 10 | <= 1.6
+a change at 1,000 against 10: its growth, against the least client's | x x | growth metaapi | / | growth raw | <= 1.05
+`authenticated` → state, p99, 1,000 accounts beyond 1 | ms ms | p99 1000 | - | p99 1 | <= 0.5
+1,000 accounts lose their sockets: longest block | ms | loss block | | | <= 10
+the same: from the first that is unavailable to the last | s | loss spread | | | <= 1
+all back after a loss of all | s | loss back | | | <= 8
+the same: most connects in 0.1 s | % | loss attempts | | | <= 10
+the same: most subscribes in 0.1 s | % | loss subscribes | | | <= 10
+a listing of 1,000 accounts: longest block | ms | listing block | | | <= 10
+diagnostics of 1,000 accounts: longest block | ms | diagnostics block | | | <= 50
+start of Home Assistant, 10 accounts, beyond the empty integration | ms ms | start metaapi | - | start empty | <= 30
+set-up of 1,000 accounts, against the entities alone | x s | setup metaapi | / | setup empty | <= 1.05
+memory of an account beyond its entities, from 100 to 1,000 | KiB KiB | memory metaapi | - | memory empty | <= 5
+the same from 10 to 100: flat | KiB KiB | memory metaapi few | - | memory empty few | <= 5
+a day: states written within a minute of the last time, but for changes | | day too often | | | <= 0
+a day: states written | | day writes
+a day: rows of states and events, and of Home Assistant's statistics | | day rows | + | day statistics rows
+a day: CPU time of the event loop, and of the recorder and other threads | s s | day loop | + | day recorder
+"""
+UNITS = {"x": 1, "s": 1, "ms": 1e3, "µs": 1e6, "%": 100, "KiB": 1 / 1024, "": 1}
+HOW: dict[str, Callable[[float, float], float]] = {
+    "/": lambda ours, other: ours / other,
+    "-": lambda ours, other: ours - other,
+    "+": lambda ours, other: ours + other,
+    "": lambda ours, _: ours,
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure; `goal` is empty where a figure is only reported."""
+    """A figure: ours, or what two make of each other; without a goal it is only said."""
 
-    figure: str
+    what: str
+    units: str
     ours: str
-    baseline: str = ""
-    ratio: str = ""
+    how: str = ""
+    other: str = ""
     goal: str = ""
-    met: bool | None = None
 
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Return the row as text."""
-        verdict = {True: "met", False: "MISSED", None: ""}[self.met]
-        return (
-            self.figure,
-            self.ours,
-            self.baseline,
-            self.ratio,
-            self.goal,
-            verdict,
-        )
+    def value(self, samples: Samples) -> float:
+        """Return the median of the rounds, in its unit."""
+        ours, other = samples[self.ours], samples[self.other or self.ours]
+        values = map(HOW[self.how], ours, other, strict=True)
+        return median(values) * UNITS[self.units.split(" ")[0]]
 
+    def cell(self, samples: Samples) -> str:
+        """Return it as text, with the two that it is made of."""
+        unit, *units = self.units.split(" ")
+        text = _text(self.value(samples), unit, "+" if self.how == "-" else "")
+        if not self.how:
+            return text
+        of = units[0] if units else ""
+        two = (median(samples[name]) * UNITS[of] for name in (self.ours, self.other))
+        return f"{text} ({', '.join(_text(one, of) for one in two)})"
 
-class Report:
-    """The rows of a run."""
+    def missed(self, samples: Samples) -> float:
+        """Return by which share of it the goal is missed."""
+        sense, _, goal = self.goal.partition(" ")
+        value, limit = self.value(samples), float(goal or 0)
+        if not sense or (value >= limit if sense == ">=" else value <= limit):
+            return 0.0
+        return abs(value / limit - 1) if limit else inf
 
-    def __init__(self, samples: Samples) -> None:
-        """Take what was measured."""
-        self._samples = samples
-
-    def rows(self) -> list[Row]:
-        """Return every figure."""
-        return [
-            self._ratio(
-                "unchanged status, against raw aiohttp + orjson",
-                ("ours flood 1", "raw flood 1"),
-                _micro,
-                at_most=3.0,
-            ),
-            self._ratio(
-                "unchanged status, against MetaApi's SDK",
-                ("ours flood 1", "sdk flood 1"),
-                _micro,
-                cheaper=12.0,
-            ),
-            self._ratio(
-                "unchanged status, against python-socketio 5",
-                ("ours flood 1", "library flood 1"),
-                _micro,
-            ),
-            self._beyond(
-                f"authenticated → state written, p99, {MANY} accounts against 1",
-                (f"metaapi latency p99 {MANY}", "metaapi latency p99 1"),
-                at_most=0.001,
-            ),
-            self._beyond(
-                f"the same, median, {MANY} accounts against 1",
-                (f"metaapi latency {MANY}", "metaapi latency 1"),
-            ),
-            self._beyond(
-                "the same, p99, with the moments in which the machine stood still",
-                (
-                    f"metaapi latency with stalls p99 {MANY}",
-                    "metaapi latency with stalls p99 1",
-                ),
-            ),
-            self._beyond(
-                f"the same of raw aiohttp + orjson before the same entities, {MANY} against 1",
-                (f"raw latency p99 {MANY}", "raw latency p99 1"),
-            ),
-            self._beyond(
-                f"authenticated → state written, p99, {MANY} accounts, ours against that",
-                (f"metaapi latency p99 {MANY}", f"raw latency p99 {MANY}"),
-            ),
-            self._there(),
-            self._ratio(
-                f"a second with a status for each of {MANY} accounts",
-                (f"ours steady {MANY}", f"raw steady {MANY}"),
-                _milli,
-                at_most=1.5,
-            ),
-            self._ratio(
-                "the same in Home Assistant, beyond its idling",
-                (f"metaapi steady {MANY}", f"raw steady {MANY}"),
-                _milli,
-                at_most=1.5,
-            ),
-            self._ratio(
-                f"unchanged status at {MANY} accounts against {COUNTS[0]}",
-                (f"ours flood {MANY}", f"ours flood {COUNTS[0]}"),
-                _micro,
-                at_most=FLAT,
-            ),
-            self._ratio(
-                f"unchanged status at {COUNTS[1]} accounts against {COUNTS[0]}",
-                (f"ours flood {COUNTS[1]}", f"ours flood {COUNTS[0]}"),
-                _micro,
-                at_most=FLAT,
-            ),
-            self._ratio(
-                f"a change, two states written, at {MANY} against {COUNTS[0]}",
-                (f"metaapi change {MANY}", f"metaapi change {COUNTS[0]}"),
-                _micro,
-                at_most=FLAT,
-            ),
-            self._ratio(
-                "the same of raw aiohttp + orjson before the same entities",
-                (f"raw change {MANY}", f"raw change {COUNTS[0]}"),
-                _micro,
-            ),
-            self._ratio(
-                f"the same where {COUNTS[0]} of the {MANY} change",
-                (f"metaapi few changes {MANY}", f"metaapi change {COUNTS[0]}"),
-                _micro,
-                at_most=FLAT,
-            ),
-            self._ratio(
-                f"a change at {COUNTS[0]}, ours against that of raw aiohttp + orjson",
-                (f"metaapi change {COUNTS[0]}", f"raw change {COUNTS[0]}"),
-                _micro,
-            ),
-            self._limit("loss block", "all sockets lost: longest block", _milli, 0.05),
-            self._limit("loss back", "all sockets lost: all back after", _seconds, 15),
-            self._limit(
-                "loss attempts",
-                "all sockets lost: most connects in 0.1 s",
-                _share,
-                0.3,
-            ),
-            self._limit(
-                "loss subscribes",
-                "all sockets lost: most subscribes in 0.1 s",
-                _share,
-                0.1,
-            ),
-            self._ratio(
-                f"set-up of {MANY} accounts, against the entities alone",
-                (f"metaapi setup {MANY}", f"empty setup {MANY}"),
-                _milli,
-                at_most=1.5,
-            ),
-            *(
-                self._beyond(
-                    f"start of Home Assistant, {count} accounts",
-                    (f"metaapi start {count}", f"empty start {count}"),
-                )
-                for count in (COUNTS[0], MANY)
-            ),
-            self._limit(
-                "blocking calls", "blocking calls that it found", "{:.0f}".format, 0
-            ),
-            *self._memory(),
-        ]
-
-    def _ratio(
-        self,
-        figure: str,
-        names: tuple[str, str],
-        unit: Callable[[float], str],
-        *,
-        at_most: float | None = None,
-        cheaper: float | None = None,
-    ) -> Row:
-        """Divide two figures round by round."""
-        ours, baseline = (self._samples[name] for name in names)
-        ratios = [one / other for one, other in zip(ours, baseline, strict=True)]
-        if cheaper is not None:
-            ratios = [1 / ratio for ratio in ratios]
-        goal, met = "", None
-        if at_most is not None:
-            goal, met = f"≤ {at_most:g}", median(ratios) <= at_most
-        elif cheaper is not None:
-            goal, met = f"≥ {cheaper:g}", median(ratios) >= cheaper
-        return Row(
-            figure,
-            _spread(ours, unit),
-            _spread(baseline, unit),
-            _spread(ratios, "{:.2f}".format),
-            goal,
-            met,
-        )
-
-    def _beyond(
-        self, figure: str, names: tuple[str, str], at_most: float | None = None
-    ) -> Row:
-        """Subtract two figures round by round."""
-        ours, baseline = (self._samples[name] for name in names)
-        beyond = [one - other for one, other in zip(ours, baseline, strict=True)]
-        return Row(
-            figure,
-            _spread(ours, _milli),
-            _spread(baseline, _milli),
-            _spread(beyond, _more),
-            "" if at_most is None else f"≤ {_more(at_most)}",
-            None if at_most is None else median(beyond) <= at_most,
-        )
-
-    def _there(self) -> Row:
-        """Return how many terminals met no moment in which the machine stood still."""
-        ours, baseline = (
-            _spread(shares, _share)
-            if (shares := self._samples.get(f"metaapi there {count}"))
-            else "not watched"
-            for count in (MANY, 1)
-        )
-        return Row("terminals that met no such moment (needs root)", ours, baseline)
-
-    def _limit(
-        self, name: str, figure: str, unit: Callable[[float], str], limit: float
-    ) -> Row:
-        """Hold the worst of a figure against a limit."""
-        worst = max(self._samples[name])
-        return Row(
-            figure,
-            _spread(self._samples[name], unit),
-            goal=f"≤ {unit(limit)}",
-            met=worst <= limit,
-        )
-
-    def _memory(self) -> list[Row]:
-        """Return what one account more takes, between two numbers of accounts, and whether that is flat."""
-        rows, beyond = [], []
-        for fewer, more in pairwise(COUNTS):
-            ours, baseline = (
-                (self._memory_of(domain, more) - self._memory_of(domain, fewer))
-                / (more - fewer)
-                for domain in ("metaapi", "empty")
-            )
-            beyond.append(ours - baseline)
-            rows.append(
-                Row(
-                    f"memory of an account, from {fewer} to {more}",
-                    _kib(ours),
-                    _kib(baseline),
-                    f"{beyond[-1] / 1024:+.1f} KiB",
-                )
-            )
-        ratio = beyond[1] / beyond[0]
-        rows.append(
-            Row(
-                "the same beyond the entities alone, the second against the first",
-                _kib(beyond[1]),
-                _kib(beyond[0]),
-                f"{ratio:.2f}",
-                f"≤ {FLAT:g}",
-                ratio <= FLAT,
-            )
-        )
-        return rows
-
-    def _memory_of(self, domain: str, count: int) -> float:
-        """Return what so many accounts take."""
-        return median(self._samples[f"{domain} memory {count}"])
+    def verdict(self, runs: Sequence[Samples]) -> str:
+        """Return what came of it, by the worst of some runs."""
+        if missed := max(map(self.missed, runs)):
+            return f"**missed by {missed:.0%}**"
+        return "met" if self.goal else ""
 
 
-def table(rows: list[Row]) -> str:
-    """Return rows as a table that a person and Markdown can read."""
-    cells = [HEADER, *(row.cells for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+def _text(value: float, unit: str, sign: str = "") -> str:
+    """Return a number as it is read."""
+    digits = {"": 0, "x": 2}.get(unit, 1)
+    return f"{value:{sign},.{digits}f} {unit}".strip()
+
+
+ROWS = [
+    Row(*(cell.strip() for cell in line.split("|")))
+    for line in TABLE.strip().splitlines()
+]
+
+
+def derived(measured: Mapping[str, list[float]]) -> Samples:
+    """Return what was measured, with what follows from it."""
+    samples = dict(measured)
+
+    def combine(name: str, how: Callable[[float, float], float], *of: str) -> None:
+        """Add a figure made of two."""
+        samples[name] = list(map(how, *(samples[one] for one in of), strict=True))
+
+    for domain in ("metaapi", "raw"):
+        two = f"change {domain} {MANY}", f"change {domain} {FEW}"
+        combine(f"growth {domain}", HOW["/"], *two)
+    for domain in ("metaapi", "empty"):
+        for name, more, less in (("", MANY, SOME), (" few", SOME, FEW)):
+            two = f"memory {domain} {more}", f"memory {domain} {less}"
+            combine(f"memory {domain}{name}", HOW["-"], *two)
+            each = [
+                taken / (more - less) for taken in samples[f"memory {domain}{name}"]
+            ]
+            samples[f"memory {domain}{name}"] = each
+    combine("day rows", HOW["+"], "day states", "day events")
+    statistics = "day statistics", "day statistics_short_term"
+    combine("day statistics rows", HOW["+"], *statistics)
+    return samples
+
+
+def table(runs: Sequence[Samples]) -> str:
+    """Return what some runs say, as a table that a person and Markdown can read."""
+    names = [f"run {number}" for number in range(1, len(runs) + 1)]
+    goals = {"<=": "≤", ">=": "≥"}
     lines = [
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
-        for line in cells
+        ("what", *names, "goal", ""),
+        ("---",) * (len(runs) + 3),
+        *(
+            (
+                row.what,
+                *(row.cell(run) for run in runs),
+                f"{goals.get(row.goal[:2], '')}{row.goal[2:]}",
+                row.verdict(runs),
+            )
+            for row in ROWS
+        ),
     ]
-    lines.insert(1, f"| {' | '.join('-' * max(width, 3) for width in widths)} |")
-    return "\n".join(lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def as_json(rows: list[Row], samples: Samples) -> dict[str, Any]:
-    """Return all of it for a machine; times are in seconds, memory in bytes."""
-    return {"rows": [asdict(row) for row in rows], "samples": samples}
-
-
-def _spread(values: list[float], unit: Callable[[float], str]) -> str:
-    """Return the median, and the lowest and the highest where they differ from it."""
-    middle, low, high = unit(median(values)), unit(min(values)), unit(max(values))
-    return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def _micro(seconds: float) -> str:
-    """Return microseconds."""
-    return f"{seconds * MICRO:.1f} µs"
-
-
-def _milli(seconds: float) -> str:
-    """Return milliseconds."""
-    return f"{seconds * MILLI:.1f} ms"
-
-
-def _more(seconds: float) -> str:
-    """Return how many milliseconds more, or fewer."""
-    return f"{seconds * MILLI:+.1f} ms"
-
-
-def _seconds(seconds: float) -> str:
-    """Return seconds."""
-    return f"{seconds:.1f} s"
-
-
-def _share(share: float) -> str:
-    """Return a percentage."""
-    return f"{share:.0%}"
-
-
-def _kib(size: float) -> str:
-    """Return kibibytes."""
-    return f"{size / 1024:.1f} KiB"
+def missed(samples: Samples) -> list[str]:
+    """Return the goals that are missed by more than is tolerated."""
+    return [row.what for row in ROWS if row.missed(samples) > TOLERATED]

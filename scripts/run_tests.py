@@ -25,9 +25,10 @@ tests/api needs no Home Assistant and is quick to set up."""
 CLIENT_TESTS = ("tests/api", "tests/peers")
 CLIENT_ONLY = ("--confcutdir=tests/api", *CLIENT_TESTS)
 
-# These do not depend on the release of Home Assistant
+# These do not depend on the release of Home Assistant, or take too long for more than one
 ANY_RELEASE = (
     *CLIENT_TESTS,
+    "tests/day",
     "tests/simulator",
     "tests/test_doctor.py",
     "tests/test_scripts.py",
@@ -42,6 +43,9 @@ RELEASES = {"pinned": (), "floor": (), "newest": NEWER_HA_ARGS, "canary": NEWER_
 PEERS = ("sdk", "node")
 PEERS_MUST_RUN = ("-p", "scripts.peers_gate")
 COVERAGE = str(VENVS / "coverage.json")
+
+MOST_SECONDS = 2400
+"""A command that takes longer hangs."""
 
 # More than the two cores that the project reckons with: tests wait longer than they compute
 AT_ONCE = 3
@@ -169,13 +173,26 @@ def run(job: Job, output: int | None = None) -> bool:
     if output is not None:
         # As wide as an assertion: pytest cuts the lines of its summary off
         env["COLUMNS"] = "160"
-    return all(
-        subprocess.run(
-            command, cwd=ROOT, env=env, stdout=output, stderr=output, check=False
-        ).returncode
-        == 0
-        for command in job.commands
-    )
+    return all(passes(command, env, output) for command in job.commands)
+
+
+def passes(command: tuple[str, ...], env: dict[str, str], output: int | None) -> bool:
+    """Run a command; return whether it passed."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdout=output,
+            stderr=output,
+            check=False,
+            timeout=MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        text = f"FAILED {command[0]}: still running after {MOST_SECONDS} s\n"
+        os.write(sys.stderr.fileno() if output is None else output, text.encode())
+        return False
+    return done.returncode == 0
 
 
 def run_and_report(job: Job) -> str:

@@ -108,6 +108,7 @@ class FakeMonitor(Monitor):
         self.facts: list[tuple[str, bool | None, bool]] = []
         self.connections: dict[str, tuple[str | None, float | None, bool | None]] = {}
         self.on_facts_wanted = lambda account_id: None
+        self.on_before: set[str] = set()
         self.removed: list[str] = []
         self.reconnects: list[tuple[str, float]] = []
         self.reconnect_results: dict[str, list[ReconnectResult]] = {}
@@ -160,9 +161,12 @@ class FakeMonitor(Monitor):
         *,
         deployed: bool | None = None,
         replicas: Iterable[Replica] = (),
+        was_on: bool = False,
         **_more: object,
     ) -> None:
         """Take an account."""
+        if was_on:
+            self.on_before.add(account_id)
         self.place_account(account_id, region, replicas)
         self.listeners[account_id] = []
         self._states[account_id] = AccountState()

@@ -100,6 +100,12 @@ async def rows(
     )
 
 
+def title(row: dict[str, Any]) -> str:
+    """Return what a row is about: what Activity shows beside the entity, or its name."""
+    text: str = row.get("message") or row["name"]
+    return text.partition(" · ")[0]
+
+
 async def outage(
     hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
 ) -> datetime:
@@ -137,10 +143,10 @@ async def test_reconnected_by_a_person(
         (row.get("name"), row.get("message"), row.get("context_user_id"))
         for row in shown
     ] == [
-        ("Swing is down", "Status: Disconnected.", None),
+        ("Swing", "Swing is down · Disconnected", None),
         (
-            "Swing is back",
-            f"It was down for 10 min, since {began:%H:%M}. Attempts to reconnect: 1.",
+            "Swing",
+            f"Swing is back · It was down for 10 min, from {began:%H:%M}. Attempts to reconnect: 1.",
             hass_admin_user.id,
         ),
         ("Swing Reconnect result", None, hass_admin_user.id),
@@ -177,7 +183,7 @@ async def test_reconnected_by_an_automation(
 
     shown = await rows(hass, since, list(ON_THE_DASHBOARD))
 
-    assert [(row["name"], row.get("context_name")) for row in shown] == [
+    assert [(title(row), row.get("context_name")) for row in shown] == [
         ("Swing is down", None),
         ("Swing Reconnect result", "Repair my terminals"),
         ("Swing is back", None),
@@ -195,8 +201,8 @@ async def test_an_outage_that_ends_by_itself(
 
     shown = await rows(hass, since, list(ON_THE_DASHBOARD))
 
-    assert [row["name"] for row in shown] == ["Swing is down", "Swing is back"]
-    assert shown[1]["message"].startswith("It was down for 10 min")
+    assert [title(row) for row in shown] == ["Swing is down", "Swing is back"]
+    assert "It was down for 10 min" in shown[1]["message"]
 
 
 async def test_other_outages(
@@ -228,11 +234,11 @@ async def test_other_outages(
         if "message" in row
     ]
 
-    assert [(row["name"], row["message"].split(",")[0]) for row in shown] == [
-        ("Swing has lost its broker", "Status: Broker disconnected."),
-        ("Swing has its broker again", "It was without its broker for 1 min"),
-        ("Swing is out of sight", "Status: MetaApi unreachable."),
-        ("Swing is in sight again", "Home Assistant could not see it for 1 min"),
+    assert [row["message"].split(",")[0] for row in shown] == [
+        "Swing has lost its broker · Broker disconnected",
+        "Swing has its broker again · It was without its broker for 1 min",
+        "Swing is out of sight · MetaApi unreachable",
+        "Swing is in sight again · Home Assistant could not see it for 1 min",
     ]
 
 

@@ -146,6 +146,9 @@ def test_only_delivers() -> None:
 
 # -- one outage, as phones get it ------------------------------------------------------
 
+DOWN_DE = (
+    "Verbindung zum Terminal um 03:12 verloren (MetaTrader 5, 90210, Broker-Live)."
+)
 TEXTS = {
     "en": {
         "down": "Swing is down",
@@ -159,24 +162,24 @@ TEXTS = {
             f"{DOWN} Reconnecting at 03:47 failed: Refused by MetaApi (no such terminal)."
             " Home Assistant will not try again by itself. Look at the account at MetaApi."
         ),
-        "over": "It was down for 1 h 0 min, since 03:12. Attempts to reconnect: 3.",
+        "over": "It was down for 1 h 0 min, from 03:12. Attempts to reconnect: 3.",
     },
     "de": {
         "down": "Swing ist ausgefallen",
         "still": "Swing ist immer noch ausgefallen",
         "back": "Swing ist wieder da",
         "button": "Neu verbinden",
-        "first": "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Wird um 03:17 neu verbunden.",
-        "due": "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Wird jetzt neu verbunden, Versuch 1.",
+        "first": f"{DOWN_DE} Wird um 03:17 neu verbunden.",
+        "due": f"{DOWN_DE} Wird jetzt neu verbunden, Versuch 1.",
         "failed": (
-            "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Neu verbinden um 03:17 fehlgeschlagen: Von MetaApi abgelehnt"
+            f"{DOWN_DE} Neuverbinden um 03:17 fehlgeschlagen: Von MetaApi abgelehnt"
             " (no such terminal). Wird um 03:27 neu verbunden."
         ),
         "gave_up": (
-            "Terminal verloren um 03:12 (MetaTrader 5, 90210, Broker-Live). Neu verbinden um 03:47 fehlgeschlagen: Von MetaApi abgelehnt"
+            f"{DOWN_DE} Neuverbinden um 03:47 fehlgeschlagen: Von MetaApi abgelehnt"
             " (no such terminal). Home Assistant versucht es nicht mehr von selbst. Sieh dir das Konto bei MetaApi an."
         ),
-        "over": "Der Ausfall dauerte 1 Std. 0 Min., ab 03:12. Versuche, neu zu verbinden: 3.",
+        "over": "Das Konto war ab 03:12 ausgefallen, 1 Std. 0 Min. lang. Versuche, neu zu verbinden: 3.",
     },
 }
 
@@ -364,7 +367,7 @@ async def test_row_1_who_cannot_be_reached(
     await home.show("swing", CONNECTED)
     assert push.titles(ANDROID) == push.titles("emoji") == ["Swing is back"]
     assert home.messages() == [
-        "Swing is back: It was down for 5 min, since 03:12. Attempts to reconnect: 1."
+        "Swing is back: It was down for 5 min, from 03:12. Attempts to reconnect: 1."
     ]
     assert home.shown() == {}
 
@@ -540,7 +543,7 @@ async def test_row_9_clock_set_back(home: Home) -> None:
     await home.save("swing", notifiers=[PAGER], disconnected_for={"seconds": 0})
     home.messages()
     await home.show("swing", CONNECTED)
-    assert home.messages() == ["Swing is back: It was down for 0 s, since 02:12."]
+    assert home.messages() == ["Swing is back: It was down for 0 s, from 02:12."]
 
 
 async def test_row_10_out_of_sight(home: Home) -> None:
@@ -558,7 +561,7 @@ async def test_row_10_out_of_sight(home: Home) -> None:
     await home.lasts(minutes=15)
     await home.show("swing", CONNECTED)
     assert home.messages() == [
-        "Swing is in sight again: Home Assistant could not see it for 30 min, since 03:12. Status: Connected."
+        "Swing is in sight again: Home Assistant could not see it for 30 min, from 03:12. Status: Connected."
     ]
     assert home.shown() == {}
     await home.show("swing", NO_CONNECTION)
@@ -715,7 +718,7 @@ async def test_broker(home: Home) -> None:
     await home.lasts(minutes=5)
     await home.show("swing", CONNECTED)
     assert home.messages() == [
-        "Swing has its broker again: It was without its broker for 10 min, since 03:12."
+        "Swing has its broker again: It was without its broker for 10 min, from 03:12."
     ]
     assert home.reconnects() == []
     await home.save("swing", notifiers=[PAGER], broker=False)
@@ -1028,7 +1031,7 @@ async def test_restart_amid_an_outage(
     await home.lasts(minutes=1)
     if end is CONNECTED:
         assert home.messages() == [
-            "Swing is back: It was down for 12 min, since 03:12. Attempts to reconnect: 1."
+            "Swing is back: It was down for 12 min, from 03:12. Attempts to reconnect: 1."
         ]
         return
     assert home.messages() == [f"Swing is down: {DOWN} Reconnecting at 03:27."]

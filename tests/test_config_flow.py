@@ -41,6 +41,7 @@ from custom_components.metaapi.const import (
     CONF_REGION,
     DOMAIN,
 )
+from custom_components.metaapi.forms import is_account_id
 from homeassistant.config_entries import (
     SOURCE_REAUTH,
     SOURCE_USER,
@@ -771,6 +772,7 @@ async def test_login_typed_as_account(
     assert result["errors"] == {CONF_ACCOUNTS: "looks_like_login"}
     shown = result["description_placeholders"]
     assert shown["account"] == login.strip()
+    assert is_account_id(shown["example"])
     mocks.account.assert_not_called()
     result = await submit(hass, result, accounts=[SWING.account_id])
     assert_created(result, SWING.account_id)

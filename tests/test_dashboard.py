@@ -303,6 +303,7 @@ def test_since_when_is_shown_while_it_is_known(strategy: Strategy) -> None:
     for status, value, count in (
         ("silent", at_night, 1),
         ("no_connection", at_night, 1),
+        ("unknown", at_night, 1),
         ("silent", "unknown", 0),
         ("not_deployed", at_night, 0),
     ):
@@ -573,6 +574,21 @@ def test_what_is_down_and_since_when(hass: HomeAssistant, strategy: Strategy) ->
 
 
 @pytest.mark.usefixtures("now")
+def test_what_was_down_before_a_start(hass: HomeAssistant, strategy: Strategy) -> None:
+    """Until it is known again, an outage that goes on as far as anybody knows stays on top."""
+    home = Home("Gold", "Scalper")
+    hass.states.async_set(entity(1, "status"), "unknown")
+    hass.states.async_set(entity(1, "disconnected_since"), "unknown")
+    hass.states.async_set(entity(2, "status"), "unknown")
+    hass.states.async_set(entity(2, "disconnected_since"), "2026-11-27T03:55:10+00:00")
+    box = "Checking whether it is back", "Down since 04:55 (2 hr 4 min)"
+    assert render(hass, strategy, home).split("\n\n") == [
+        "## Down now",
+        alert("error", "Scalper", *box),
+    ]
+
+
+@pytest.mark.usefixtures("now")
 def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
     """Accounts that share reason and time share a box; an old attempt is not told."""
     home = Home("Gold", "Scalper", "Swing")
@@ -587,9 +603,29 @@ def test_what_cannot_be_seen(hass: HomeAssistant, strategy: Strategy) -> None:
     hass.states.async_set(entity(3, "status"), "unavailable")
     box = "MetaApi unreachable", "Out of sight since 07:00 (less than a minute)"
     assert render(hass, strategy, home).split("\n\n") == [
-        "## Cannot see",
+        "## Out of sight",
         alert("warning", "Gold, Scalper", *box),
         alert("warning", "Swing", "Unavailable", box[1]),
+    ]
+
+
+@pytest.mark.usefixtures("now")
+def test_since_when_survives_a_restart(hass: HomeAssistant, strategy: Strategy) -> None:
+    """Its states are new then; what is stored is not."""
+    home = Home("Gold", "Scalper")
+    since = {"since": "2026-11-27T03:55:10+00:00"}
+    hass.states.async_set(entity(1, "status"), "broker_disconnected", since)
+    hass.states.async_set(entity(2, "status"), "no_connection", since)
+    assert render(hass, strategy, home).split("\n\n") == [
+        "## Down now",
+        alert("error", "Gold", "Broker disconnected", "Down since 04:55 (2 hr 4 min)"),
+        "## Out of sight",
+        alert(
+            "warning",
+            "Scalper",
+            "MetaApi unreachable",
+            "Out of sight since 04:55 (2 hr 4 min)",
+        ),
     ]
 
 

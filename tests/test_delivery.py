@@ -7,13 +7,14 @@ from unittest.mock import patch
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
+    MockUser,
     async_mock_service,
 )
 
 from custom_components.metaapi import delivery
 from custom_components.metaapi.const import DOMAIN
 from homeassistant.core import Context, HomeAssistant, ServiceCall
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
 
@@ -242,6 +243,65 @@ async def test_on_whose_behalf(hass: HomeAssistant, pager: Pager) -> None:
         context=context,
     )
     assert calls[0].context is context
+
+
+@pytest.mark.parametrize("of_phone", [True, False], ids=["with entity", "without"])
+@pytest.mark.parametrize("target", ["phone", "entity", "test"])
+async def test_read_only_user(
+    hass: HomeAssistant,
+    pager: Pager,
+    hass_read_only_user: MockUser,
+    target: str,
+    of_phone: bool,
+) -> None:
+    """Who may only look sends nothing, though Home Assistant asks nobody who calls a phone's action."""
+    calls = async_mock_service(hass, "notify", "mobile_app_pixel")
+    phone = add_phone(hass, "Pixel")
+    if of_phone:
+        add_phone_entity(hass, phone)
+    targets: dict[str, dict[str, Any]] = {
+        "phone": {"devices": phone},
+        "entity": {"entities": PAGER},
+        "test": {"devices": phone, "entities": PAGER, "test": True},
+    }
+    context = Context(user_id=hass_read_only_user.id)
+
+    with pytest.raises(Unauthorized) as raised:
+        await hass.services.async_call(
+            DOMAIN, "notify", targets[target], blocking=True, context=context
+        )
+
+    assert raised.value.permission == "control"
+    assert calls == []
+    assert pager.messages == []
+
+
+async def test_user_who_may_control_what_delivers(
+    hass: HomeAssistant, pager: Pager, hass_read_only_user: MockUser
+) -> None:
+    """Each target is checked by its notify entities."""
+    calls = async_mock_service(hass, "notify", "mobile_app_pixel")
+    phone = add_phone(hass, "Pixel")
+    entity_id = add_phone_entity(hass, phone)
+    user = hass_read_only_user
+    user.mock_policy({"entities": {"entity_ids": {entity_id: {"control": True}}}})
+    context = Context(user_id=user.id)
+
+    with pytest.raises(Unauthorized) as raised:
+        await hass.services.async_call(
+            DOMAIN,
+            "notify",
+            {"devices": phone, "entities": PAGER},
+            blocking=True,
+            context=context,
+        )
+    assert raised.value.entity_id == PAGER
+    assert calls == []
+
+    await hass.services.async_call(
+        DOMAIN, "notify", {"devices": phone}, blocking=True, context=context
+    )
+    assert len(calls) == 1
 
 
 async def test_test_message(hass: HomeAssistant, pager: Pager) -> None:

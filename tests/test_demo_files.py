@@ -37,7 +37,7 @@ PAGE = "http://127.0.0.1:1"
 def live_fixture(tmp_path: Path) -> Path:
     """Return the configuration folder of a demo without a simulator."""
     folder = tmp_path / "config"
-    home.fill(folder, 8123, None)
+    home.fill(folder, "live", 8123, None)
     return folder
 
 
@@ -45,7 +45,7 @@ def live_fixture(tmp_path: Path) -> Path:
 def simulated_fixture(tmp_path: Path) -> Path:
     """Return the configuration folder of a demo with a simulator."""
     folder = tmp_path / "config"
-    home.fill(folder, 8123, PAGE)
+    home.fill(folder, "simulated", 8123, PAGE)
     return folder
 
 
@@ -160,6 +160,24 @@ async def test_a_child_that_does_not_listen_is_killed(
     async def is_up() -> bool:
         return bool(log.read_text())
 
-    async with processes.child("It", command, log) as process:
+    async with processes.child("It", command, log) as child:
         assert await until(is_up, bool, 20)
-    assert process.returncode == -signal.SIGKILL
+    assert child.process.returncode == -signal.SIGKILL
+
+
+async def test_a_child_that_asks_for_it_is_started_again(tmp_path: Path) -> None:
+    """Its log goes on; any other end is still its death."""
+    log, again = tmp_path / "it.log", tmp_path / "again"
+    code = (
+        f"import pathlib; file = pathlib.Path({str(again)!r})\n"
+        "print('again' if file.exists() else 'first')\n"
+        "code = 3 if file.exists() else 100; file.touch(); raise SystemExit(code)"
+    )
+    with pytest.raises(ExceptionGroup) as caught:
+        async with processes.child(
+            "It", [sys.executable, "-c", code], log, restart_code=100
+        ):
+            await asyncio.Event().wait()
+    (error,) = leaves(caught.value)
+    assert "It ended with 3." in str(error)
+    assert log.read_text().split() == ["first", "again"]

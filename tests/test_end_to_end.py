@@ -20,6 +20,7 @@ from homeassistant.const import (
     STATE_OFF,
     STATE_ON,
     STATE_UNAVAILABLE,
+    STATE_UNKNOWN,
 )
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
@@ -207,7 +208,26 @@ async def test_terminal_down_at_start(hass: HomeAssistant, sim: Simulator) -> No
     await until_state(hass, TERMINAL, STATE_OFF)
 
     assert value(hass, STATUS) == "never_authenticated"
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert value(hass, STATUS) == STATE_UNKNOWN
+    await until_state(hass, TERMINAL, STATE_OFF)
+    assert value(hass, STATUS) == "never_authenticated"
     await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_terminal_that_dropped_before_the_start(
+    hass: HomeAssistant, sim: Simulator, entry: MockConfigEntry
+) -> None:
+    """It has been connected once: nothing is wrong with its password."""
+    await until_state(hass, TERMINAL, STATE_ON)
+    sim.set_terminal(sim.account.id, False)
+    await until_state(hass, TERMINAL, STATE_OFF)
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert value(hass, STATUS) == STATE_UNKNOWN
+    await until_state(hass, TERMINAL, STATE_OFF)
+
+    assert value(hass, STATUS) == "disconnected"
 
 
 async def test_network_away_and_back(

@@ -143,6 +143,7 @@ GIVEN = frozenset(
         "duration",
         "entry",
         "error",
+        "example",
         "expires",
         "found",
         "hours",

@@ -31,6 +31,7 @@ from .conftest import (
     CONNECTED,
     DISCONNECTED,
     NO_CONNECTION,
+    SCALP,
     SWING,
     FakeMonitor,
     setup_entry,
@@ -57,6 +58,7 @@ def stored(**changes: Any) -> dict[str, Any]:
                 "terminal": {"last": False, "since": NOON.isoformat(), "ended": None},
                 "broker": facet,
                 "sight": facet,
+                "was_on": True,
                 "downtime": 1800.0,
                 "counted_to": None,
                 "attempts": 2,
@@ -218,6 +220,93 @@ async def test_downtime_restart(
     monitors[-1].push(SWING.account_id, CONNECTED)
     assert hours(hass) == expected
     assert value(hass, SINCE) == STATE_UNKNOWN
+
+
+async def test_on_before(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """The client is told which terminals were ever on, however long ago."""
+    await setup_entry(hass, mock_config_entry)
+    (monitor,) = monitors
+    assert monitor.on_before == set()
+    monitor.push(SCALP.account_id, DISCONNECTED)
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    assert monitors[-1].on_before == {SWING.account_id}
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+    await hass.async_block_till_done()
+    stored = hass_storage[STORAGE_KEY]["data"]
+    assert {one: data["was_on"] for one, data in stored.items()} == {
+        SWING.account_id: True,
+        SCALP.account_id: False,
+    }
+
+
+async def test_on_before_is_read_from_the_file(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """A restart changes nothing."""
+    hass_storage[STORAGE_KEY] = stored()
+    await setup_entry(hass, mock_config_entry)
+    assert monitors[-1].on_before == {SWING.account_id}
+
+
+async def test_lost_since(
+    hass: HomeAssistant, monitor: FakeMonitor, freezer: FrozenDateTimeFactory
+) -> None:
+    """The status says since when it is so, of whatever is lost."""
+    no_broker = AccountState(
+        terminal=True, broker=False, status=Status.BROKER_DISCONNECTED
+    )
+    freezer.move_to(NOON)
+    for minutes, (state, since) in enumerate(
+        (
+            (no_broker, 0),
+            (DISCONNECTED, 1),
+            (RECONNECT_FAILED, 1),
+            (NO_CONNECTION, 3),
+            (DISCONNECTED, 1),
+            (CONNECTED, None),
+        )
+    ):
+        freezer.move_to(NOON + timedelta(minutes=minutes))
+        monitor.push(SWING.account_id, state)
+        expected = (
+            None if since is None else (NOON + timedelta(minutes=since)).isoformat()
+        )
+        shown = hass.states.get("sensor.swing_status")
+        assert shown
+        assert shown.attributes["since"] == expected, state
+
+
+async def test_lost_since_before_the_start(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    mock_config_entry: MockConfigEntry,
+    monitors: list[FakeMonitor],
+    provisioning: MagicMock,
+) -> None:
+    """A restart does not make an outage of the broker younger."""
+    lost = {"last": False, "since": NOON.isoformat(), "ended": None}
+    up = {"last": True, "since": None, "ended": None}
+    hass_storage[STORAGE_KEY] = stored(terminal=up, broker=lost)
+    await setup_entry(hass, mock_config_entry)
+    monitors[-1].push(
+        SWING.account_id,
+        AccountState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED),
+    )
+    shown = hass.states.get("sensor.swing_status")
+    assert shown
+    assert shown.attributes["since"] == NOON.isoformat()
 
 
 async def test_stop(

@@ -196,3 +196,13 @@ def test_a_changed_pin_makes_an_environment_again(
     with pytest.raises(FileExistsError):  # by the stand-in above, which makes it again
         environments.ensure(["lowest"])
     assert made == ["lowest", "lowest"]
+
+
+def test_a_command_that_hangs_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that never ends would tell nobody what failed."""
+    monkeypatch.setattr("scripts.run_tests.MOST_SECONDS", 0.2)
+    job = Job("hangs", ((sys.executable, "-c", "import time; time.sleep(60)"),), ())
+    assert run_and_report(job).startswith("FAILED")
+    assert "still running after" in capsys.readouterr().out

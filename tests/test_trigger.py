@@ -1015,6 +1015,7 @@ def stored_account(**last: bool) -> dict[str, Any]:
             facet.value: {"last": last.get(facet), "since": None, "ended": None}
             for facet in Facet
         },
+        "was_on": False,
         "downtime": 0.0,
         "counted_to": None,
         "attempts": 0,

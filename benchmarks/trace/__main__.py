@@ -4,11 +4,10 @@ Each scene runs against the simulator of the tree that is traced.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from importlib import import_module
-import itertools
+from itertools import pairwise
 from pathlib import Path
 import sys
 from types import FrameType
@@ -27,36 +26,7 @@ SETTINGS = {
 }
 
 
-@dataclass
-class Trace:
-    """What was called, in order."""
-
-    root: str
-    calls: list[tuple[str, str]] = field(default_factory=list)
-    """File and function."""
-
-    def note(self, frame: FrameType, event: str, _: object) -> None:
-        """Take a step of the interpreter."""
-        code = frame.f_code
-        if event == "call" and code.co_filename.startswith(self.root):
-            place = code.co_filename.removeprefix(self.root)
-            self.calls.append((place, f"{code.co_qualname}:{code.co_firstlineno}"))
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count what is called meanwhile."""
-        sys.setprofile(self.note)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-
-    @property
-    def counts(self) -> tuple[int, int, int]:
-        """Return how many functions, files, and changes of file there were."""
-        files = [place for place, _ in self.calls]
-        changes = sum(one != other for one, other in itertools.pairwise(files))
-        return len(set(self.calls)), len(set(files)), changes
+type Counts = tuple[int, int, int]
 
 
 class Stage:
@@ -75,17 +45,28 @@ class Stage:
     def _listen(self) -> None:
         self.told += 1
 
-    async def trace(
-        self, act: Callable[[], Any], done: Callable[[], bool]
-    ) -> tuple[int, int, int]:
-        """Count what an act passes until something is so."""
-        trace = Trace(self._root)
-        with trace.running():
+    async def trace(self, act: Callable[[], Any], done: Callable[[], bool]) -> Counts:
+        """Count the functions, files, and changes of file that an act passes until something is so."""
+        calls: list[tuple[str, str]] = []
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            """Take a step of the interpreter."""
+            code = frame.f_code
+            if event == "call" and code.co_filename.startswith(self._root):
+                place = code.co_filename.removeprefix(self._root)
+                calls.append((place, f"{code.co_qualname}:{code.co_firstlineno}"))
+
+        sys.setprofile(note)
+        try:
             result = act()
             if asyncio.iscoroutine(result):
                 await result
             await self.sim.wait_for(done, 60)
-        return trace.counts
+        finally:
+            sys.setprofile(None)
+        files = [place for place, _ in calls]
+        changes = sum(one != other for one, other in pairwise(files))
+        return len(set(calls)), len(set(files)), changes
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Push an event about the account on its socket."""
@@ -122,7 +103,7 @@ async def staged(tree: Path) -> AsyncIterator[Stage]:
             await monitor.close()
 
 
-async def unchanged_status(stage: Stage) -> tuple[int, int, int]:
+async def unchanged_status(stage: Stage) -> Counts:
     """A `status` that says nothing new."""
 
     async def push() -> None:
@@ -132,7 +113,7 @@ async def unchanged_status(stage: Stage) -> tuple[int, int, int]:
     return await stage.trace(push, lambda: True)
 
 
-async def status_with_news(stage: Stage) -> tuple[int, int, int]:
+async def status_with_news(stage: Stage) -> Counts:
     """A `status` with news, from the socket to the listener."""
     before = stage.told
     return await stage.trace(
@@ -141,7 +122,7 @@ async def status_with_news(stage: Stage) -> tuple[int, int, int]:
     )
 
 
-async def authenticated(stage: Stage) -> tuple[int, int, int]:
+async def authenticated(stage: Stage) -> Counts:
     """An `authenticated` of a terminal that was off, from the socket to the listener."""
     stage.emit("disconnected")
     await stage.sim.wait_for(lambda: not stage.monitor.state(stage.id).terminal, 10)
@@ -151,7 +132,7 @@ async def authenticated(stage: Stage) -> tuple[int, int, int]:
     )
 
 
-async def loss_and_return(stage: Stage) -> tuple[int, int, int]:
+async def loss_and_return(stage: Stage) -> Counts:
     """A loss and return of our network, until the account is subscribed again."""
     sim = stage.sim
     count = len(sim.requests_of("subscribe"))
@@ -164,14 +145,14 @@ async def loss_and_return(stage: Stage) -> tuple[int, int, int]:
     return await stage.trace(sim.drop_sockets, back)
 
 
-async def reconnect(stage: Stage) -> tuple[int, int, int]:
+async def reconnect(stage: Stage) -> Counts:
     """A `reconnect` that works, from the call to its result."""
     return await stage.trace(
         lambda: stage.monitor.reconnect(stage.id, 60), lambda: True
     )
 
 
-SCENES: dict[str, Callable[[Stage], Awaitable[tuple[int, int, int]]]] = {
+SCENES: dict[str, Callable[[Stage], Awaitable[Counts]]] = {
     "unchanged `status`": unchanged_status,
     "`status` with news": status_with_news,
     "`authenticated`": authenticated,
@@ -181,23 +162,15 @@ SCENES: dict[str, Callable[[Stage], Awaitable[tuple[int, int, int]]]] = {
 
 
 async def run(tree: Path) -> None:
-    """Trace each scene on a stage of its own and print a table."""
+    """Trace each scene of a checkout on a stage of its own and print a table."""
+    sys.path[:0] = [str(tree), str(tree / CLIENT)]
     print("| scene | functions | files | changes of file |")
     print("| --- | --- | --- | --- |")
     for name, scene in SCENES.items():
         async with staged(tree) as stage:
             await asyncio.sleep(2)
-            functions, files, changes = await scene(stage)
-        print(f"| {name} | {functions} | {files} | {changes} |")
-
-
-def main() -> int:
-    """Trace the checkout that was asked for."""
-    tree = parse()
-    sys.path[:0] = [str(tree), str(tree / CLIENT)]
-    asyncio.run(run(tree))
-    return 0
+            print(f"| {name} | {' | '.join(map(str, await scene(stage)))} |")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    asyncio.run(run(parse()))

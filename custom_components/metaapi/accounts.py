@@ -159,11 +159,13 @@ class Accounts:
         account_id = subentry.data[CONF_ACCOUNT_ID]
         self._watched[subentry.subentry_id] = account_id
         account = self._facts.accounts.get(account_id)
+        outages = self._hass.data[DATA_OUTAGES]
         self._monitor.add_account(
             account_id,
             subentry.data[CONF_REGION],
             deployed=account.deployed if account else None,
             replicas=account.replicas if account else (),
+            was_on=outages.record(account_id).was_on,
         )
         if account_id in self._facts.gone:
             self._async_set_facts(subentry, None)
@@ -171,7 +173,6 @@ class Accounts:
             # found, or nothing proves any more that it is gone
             async_account_not_deleted(self._hass, subentry)
         self._watcher.async_add(subentry)
-        outages = self._hass.data[DATA_OUTAGES]
         outages.async_follow(self._entry, self._monitor, account_id)
 
     @callback

@@ -34,7 +34,9 @@ const BROKER_DOWN = ["broker_disconnected"];
 const DOWN = [...TERMINAL_DOWN, ...BROKER_DOWN];
 const REFUSED = ["not_found", "quota_exhausted", "forbidden", "token_refused"];
 const OUT_OF_SIGHT = ["no_answer", "no_connection", ...REFUSED, "unavailable"];
-const IDLE = ["not_deployed", "unknown"];
+// After a start nobody knows yet, except that what was down may well be down still
+const UNDECIDED = ["unknown"];
+const IDLE = ["not_deployed", ...UNDECIDED];
 
 // Where a reconnect can help; it asks first where the terminal is, or may be, connected
 const RECONNECT = TERMINAL_DOWN.filter((status) => status !== "reconnecting");
@@ -178,6 +180,7 @@ const nowTemplate = (hass, accounts, texts) => {
   }));
   const reasons = {};
   for (const status of [...DOWN, ...OUT_OF_SIGHT]) reasons[status] = texts.status(status);
+  for (const status of UNDECIDED) reasons[status] = texts.common("checking");
   const outcomes = {};
   for (const { result } of items) {
     for (const each of hass.states[result]?.attributes.event_types ?? []) {
@@ -220,13 +223,14 @@ const nowTemplate = (hass, accounts, texts) => {
 {%- elif broker == "off" -%}{%- set status = "broker_disconnected" -%}
 {%- else -%}{%- set status = {"on": "connected", "off": "disconnected"}.get(terminal, terminal) -%}
 {%- endif -%}
+{%- set known = as_datetime(states(account.since), none) if account.since else none -%}
 {%- if status == "connected" -%}{%- set found.connected = found.connected + 1 -%}
-{%- elif status in reasons -%}
-{%- set is_down = status in ${literal(DOWN)} -%}
+{%- elif status in reasons and (known or status not in ${literal(UNDECIDED)}) -%}
+{%- set is_down = status in ${literal([...DOWN, ...UNDECIDED])} -%}
 {%- set watched = account.broker if status == "broker_disconnected" and account.broker else account.terminal -%}
 {%- set watched = (states[watched] if watched else none) or (states[account.status] if account.status else none) -%}
-{%- set known = as_datetime(states(account.since), none) if is_down and account.since else none -%}
-{%- set since = known or (watched.last_changed if watched else none) -%}
+{%- set stored = as_datetime(state_attr(account.status, "since") or "", none) if account.status else none -%}
+{%- set since = (known if is_down else none) or stored or (watched.last_changed if watched else none) -%}
 {%- set tried = as_datetime(states(account.result), none) if account.result else none -%}
 {%- set outcome = outcomes.get(state_attr(account.result, "event_type")) if tried and since and tried > since else none -%}
 {%- set lines = [reasons[status]] -%}
@@ -339,7 +343,7 @@ const accountSection = (account, texts, path) => {
       grid_options: { columns: "full" },
       visibility: [
         { condition: "state", entity: since, state_not: ["unknown", "unavailable"] },
-        hasStatus(account, [...DOWN, ...OUT_OF_SIGHT]),
+        hasStatus(account, [...DOWN, ...OUT_OF_SIGHT, ...UNDECIDED]),
       ],
     });
   }

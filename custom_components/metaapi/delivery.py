@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 import voluptuous as vol
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components import persistent_notification
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import ATTR_ENTITY_ID, STATE_UNAVAILABLE
@@ -19,6 +21,7 @@ from homeassistant.core import (
     SupportsResponse,
     callback,
 )
+from homeassistant.exceptions import Unauthorized
 from homeassistant.helpers import (
     config_validation as cv,
     device_registry as dr,
@@ -28,6 +31,7 @@ from homeassistant.util import slugify
 
 from .const import DOMAIN, LOGGER, SERVICE_NOTIFY
 from .messages import Composer
+from .services import async_restricted_caller
 
 NOTIFY = "notify"
 """The domain of Home Assistant's own actions and entities that deliver."""
@@ -104,6 +108,7 @@ async def _async_handle_notify(call: ServiceCall) -> ServiceResponse:
     tag = TEST_TAG if test else data.get("tag")
     message = Message(title=title, message=text, data=_phone_data(data, tag))
     delivery = _Delivery(hass, call.context, message)
+    await _async_check_caller(call, delivery)
     entity_ids = list(data["entities"])
     if test:
         # a phone's own action does not tell of a push that its server refused
@@ -132,6 +137,29 @@ async def _async_handle_notify(call: ServiceCall) -> ServiceResponse:
     if test:
         response |= {"title": title, "message": text}
     return response
+
+
+async def _async_check_caller(call: ServiceCall, delivery: _Delivery) -> None:
+    """Raise Unauthorized unless the caller may control every target, as an action of notify entities does.
+
+    A phone's own action, which can wake, is open to everybody in Home Assistant; ours is not.
+    """
+    if (user := await async_restricted_caller(call)) is None:
+        return
+    permissions = user.permissions
+    for device_id in call.data["devices"]:
+        if not delivery.entities_of(device_id) and not (
+            permissions.access_all_entities(POLICY_CONTROL)
+        ):
+            raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
+    for entity_id in (
+        *call.data["entities"],
+        *chain.from_iterable(map(delivery.entities_of, call.data["devices"])),
+    ):
+        if not permissions.check_entity(entity_id, POLICY_CONTROL):
+            raise Unauthorized(
+                context=call.context, entity_id=entity_id, permission=POLICY_CONTROL
+            )
 
 
 def _phone_data(data: Mapping[str, Any], tag: str | None) -> dict[str, Any]:

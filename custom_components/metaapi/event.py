@@ -96,14 +96,19 @@ class MetaApiEvent(MetaApiAccountEntity, EventEntity):
             composer = Composer(self.hass)
             told = [Told(account_id=self.account_id, entry=self.entry, record=record)]
             phase = Phase.BACK if last else Phase.LOST
+            title = composer.title(facet, phase, told)
+            details = (
+                composer.message(facet, phase, told)
+                if last
+                else composer.status(record)
+            )
             self.hass.bus.async_fire(
                 EVENT_OUTAGE,
                 {
                     ATTR_ENTITY_ID: self.entity_id,
-                    ATTR_NAME: composer.title(facet, phase, told),
-                    ATTR_MESSAGE: composer.message(facet, phase, told)
-                    if last
-                    else composer.text("status_is", status=composer.status(record)),
+                    ATTR_NAME: composer.name(told[0]),
+                    # The frontend may show the name of the entity in place of that of the row
+                    ATTR_MESSAGE: f"{title} · {details}",
                 },
                 context=record.attempted_by,
             )

@@ -151,6 +151,8 @@ class AccountRecord:
         default_factory=lambda: {facet: FacetRecord() for facet in Facet}
     )
     status: Status | None = None
+    was_on: bool = False
+    """Whether the terminal was ever on."""
     off_since: datetime | None = None
     """When a reconnect took the terminal down: an outage from then on if it fails."""
     downtime: float = 0.0
@@ -172,6 +174,12 @@ class AccountRecord:
         """Return what is known of the terminal."""
         return self.facets[Facet.TERMINAL]
 
+    @property
+    def lost_since(self) -> datetime | None:
+        """Return since when the account is out of sight, its terminal off, or its broker away."""
+        lost = (self.facets[facet] for facet in (Facet.SIGHT, *Facet))
+        return next((state.since for state in lost if state.current is False), None)
+
     def count(self) -> None:
         """Count downtime up to now; a clock that was set back takes nothing away."""
         if self.counted_to is not None:
@@ -184,6 +192,7 @@ class AccountRecord:
         self.count()
         return {
             **{facet.value: self.facets[facet].as_json() for facet in Facet},
+            "was_on": self.was_on,
             "downtime": self.downtime,
             "counted_to": self.counted_to and self.counted_to.isoformat(),
             "attempts": self.attempts,
@@ -199,6 +208,7 @@ class AccountRecord:
         """
         record = cls(
             facets={facet: FacetRecord.from_json(data[facet]) for facet in Facet},
+            was_on=bool(data["was_on"]),
             downtime=max(float(data["downtime"]), 0.0),
             counted_to=_moment(data["counted_to"]),
             attempts=int(data["attempts"]),
@@ -332,6 +342,8 @@ class Outages:
         state.holds_since = None if value is None else dt_util.utcnow()
         if value is not None and value is not before:
             state.last = value
+            if value and facet is Facet.TERMINAL:
+                record.was_on = True
             if value:
                 state.ended = at if before is False else None
             else:

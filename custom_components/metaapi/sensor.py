@@ -118,6 +118,14 @@ class MetaApiSensor(MetaApiStateEntity, SensorEntity):
         """Return the reason."""
         return self.entity_description.value_fn(self.account_state)
 
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, str | None]:
+        """Return since when: the state alone would say since the start of Home Assistant."""
+        outages = self.hass.data[DATA_OUTAGES]
+        since = outages.record(self.account_id).lost_since
+        return {"since": since and since.isoformat()}
+
 
 class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
     """A sensor of an account's outages: always available, whatever can be seen of the account."""

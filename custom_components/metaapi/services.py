@@ -218,17 +218,26 @@ def _async_resolve(call: ServiceCall) -> list[Target]:
     ]
 
 
+async def async_restricted_caller(call: ServiceCall) -> User | None:
+    """Return who calls an action, unless that is Home Assistant or an administrator, who may do everything.
+
+    Raises UnknownUser for one who is gone.
+    """
+    if call.context.user_id is None:
+        return None
+    user = await call.hass.auth.async_get_user(call.context.user_id)
+    if user is None:
+        raise UnknownUser(context=call.context)
+    return None if user.is_admin else user
+
+
 async def _async_permitted(call: ServiceCall, targets: list[Target]) -> list[Target]:
     """Return the targets that the caller may control, as an action of their buttons would.
 
     Raises Unauthorized for one that the caller may not control; `all` means those that the caller may.
     """
-    if call.context.user_id is None:
-        return targets
-    user = await call.hass.auth.async_get_user(call.context.user_id)
+    user = await async_restricted_caller(call)
     if user is None:
-        raise UnknownUser(context=call.context)
-    if user.is_admin:
         return targets
     registry = er.async_get(call.hass)
     refused = [one for one in targets if not _may_control(user, registry, one)]

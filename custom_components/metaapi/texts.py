@@ -14,6 +14,8 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+.!|~&:-])")
 NOT_KNOWN = "—"
 PLACEHOLDERS = {
     "accounts_url": ACCOUNT_URL,
+    # of MetaApi's documentation
+    "example": "865d3a4d-3803-486d-bdf3-a85679d9fad2",
     "provisioning": PROVISIONING,
     "streaming": STREAMING,
     "token_url": TOKEN_URL,

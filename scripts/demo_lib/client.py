@@ -80,8 +80,18 @@ class HomeAssistant(Server):
             return False
         return True
 
+    async def wait_for_restart(self, timeout: float) -> None:
+        """Wait until it has stopped and has started again."""
+        if await until(self._is_running, lambda running: not running, timeout):
+            raise DemoError(f"{self.name} does not stop.")
+        if not await until(self._is_running, bool, timeout):
+            raise DemoError(f"{self.name} does not start again.")
+
     async def _is_running(self) -> bool:
-        return bool((await self.get("/api/config"))["state"] == "RUNNING")
+        try:
+            return bool((await self.get("/api/config"))["state"] == "RUNNING")
+        except DemoError:
+            return False
 
     async def _make_user(self) -> None:
         """Do what the first form of a new Home Assistant does, which logs in."""
@@ -97,14 +107,15 @@ class HomeAssistant(Server):
     async def command(self, kind: str, **fields: Any) -> Any:
         """Send a command over the WebSocket API; return its result."""
         try:
-            answer = await self._command(kind, fields)
+            answer = await self.answer(kind, **fields)
         except (ClientError, TypeError) as err:
             raise DemoError(f"{self.name} does not answer to {kind}: {err}") from err
         if not answer["success"]:
             raise DemoError(f"{self.name} refuses {kind}: {answer['error']}")
         return answer["result"]
 
-    async def _command(self, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def answer(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Send a command over the WebSocket API; return the answer, an error too."""
         async with self.session.ws_connect(f"{self.url}/api/websocket") as socket:
             await socket.receive_json()
             token = self.headers["Authorization"].removeprefix("Bearer ")

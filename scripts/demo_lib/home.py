@@ -36,15 +36,17 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def fill(folder: Path, port: int, simulator: str | None) -> None:
+def fill(folder: Path, kind: str, port: int, simulator: str | None) -> None:
     """Write all that Home Assistant finds at its first start."""
-    shutil.copytree(FILES / ("simulated" if simulator else "live"), folder)
+    shutil.copytree(FILES / kind, folder)
     if simulator:
         (folder / "secrets.yaml").write_text(f'simulator: "{simulator}/"\n')
-    components = folder / "custom_components"
-    components.mkdir()
-    (components / INTEGRATION.name).symlink_to(INTEGRATION, target_is_directory=True)
-    shutil.copytree(BLUEPRINTS, folder / "blueprints")
+    if kind != "empty":
+        components = folder / "custom_components"
+        components.mkdir()
+        link = components / INTEGRATION.name
+        link.symlink_to(INTEGRATION, target_is_directory=True)
+        shutil.copytree(BLUEPRINTS, folder / "blueprints")
     store(folder, "http", HTTP_VERSION, http_data(port))
     store(folder, "onboarding", ONBOARDING_VERSION, {"done": ONBOARDING_DONE})
 

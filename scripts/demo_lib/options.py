@@ -17,6 +17,13 @@ class Options:
     port: int | None = None
     live: bool = False
     check: bool = False
+    empty: bool = False
+    """A Home Assistant that does not even have the integration; not on the command line."""
+
+    @property
+    def kind(self) -> str:
+        """Return the folder of what Home Assistant is configured with."""
+        return "live" if self.live else "empty" if self.empty else "simulated"
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:

@@ -4,6 +4,7 @@ import asyncio
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 import os
 from pathlib import Path
 import signal
@@ -20,32 +21,50 @@ TAIL_LINES = 25
 LINE = 200
 
 
+@dataclass
+class Child:
+    """A process, or the one that came after it."""
+
+    process: Process
+
+
 @asynccontextmanager
-async def child(name: str, args: Sequence[str], log: Path) -> AsyncIterator[Process]:
-    """Run a process; if it dies, the body ends with an error that shows the end of its log."""
+async def child(
+    name: str, args: Sequence[str], log: Path, *, restart_code: int | None = None
+) -> AsyncIterator[Child]:
+    """Run a process, again each time it ends with `restart_code`.
+
+    If it dies, the body ends with an error that shows the end of its log.
+    """
     async with asyncio.TaskGroup() as group:
-        with log.open("wb") as file:
-            process = await asyncio.create_subprocess_exec(
-                *args,
-                cwd=ROOT,
-                env=environ({"PYTHONPATH": str(STUBS)}),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=file,
-                stderr=asyncio.subprocess.STDOUT,
-                # Ctrl-C is for the demo alone: it ends its children in order.
-                start_new_session=True,
-            )
-        watcher = group.create_task(_watch(name, process, log))
+        running = Child(await _start(args, log))
+
+        async def watch() -> None:
+            while (code := await running.process.wait()) == restart_code:
+                running.process = await _start(args, log)
+            raise trouble(f"{name} ended with {code}.", log)
+
+        watcher = group.create_task(watch())
         try:
-            yield process
+            yield running
         finally:
             watcher.cancel()
-            await _end(process)
+            await _end(running.process)
 
 
-async def _watch(name: str, process: Process, log: Path) -> None:
-    code = await process.wait()
-    raise trouble(f"{name} ended with {code}.", log)
+async def _start(args: Sequence[str], log: Path) -> Process:
+    """Start a process whose output is added to its log."""
+    with log.open("ab") as file:
+        return await asyncio.create_subprocess_exec(
+            *args,
+            cwd=ROOT,
+            env=environ({"PYTHONPATH": str(STUBS)}),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=asyncio.subprocess.STDOUT,
+            # Ctrl-C is for the demo alone: it ends its children in order.
+            start_new_session=True,
+        )
 
 
 async def _end(process: Process) -> None:

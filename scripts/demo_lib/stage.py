@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from homeassistant.const import RESTART_EXIT_CODE
+
 from . import home
 from .accounts import ACCOUNTS, AUTOMATION, BROKER_DOWN, DOWN, UNDEPLOYED
 from .client import HomeAssistant, SimulatorServer
@@ -70,8 +72,13 @@ async def running(options: Options) -> AsyncIterator[Demo]:
 
 
 @asynccontextmanager
-async def bare(options: Options) -> AsyncIterator[Demo]:
-    """Start everything except the integration, and stop it on exit."""
+async def bare(
+    options: Options, configuration: str | None = None
+) -> AsyncIterator[Demo]:
+    """Start everything except the integration, and stop it on exit.
+
+    `configuration` is what Home Assistant runs in place of what the demo does.
+    """
     port = choose_port(options.port)
     with home.temporary_folder() as folder:
         async with AsyncExitStack() as stack:
@@ -79,7 +86,13 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
             simulator = None
             if not options.live:
                 simulator = await _start_simulator(stack, session, folder)
-            hass = await _start_home_assistant(stack, session, folder, port, simulator)
+            url = simulator.url if simulator else None
+            home.fill(folder / CONFIG, options.kind, port, url)
+            if configuration is not None:
+                (folder / CONFIG / "configuration.yaml").write_text(configuration)
+            hass = await _start_home_assistant(stack, session, folder, port)
+            if options.live:
+                await open_by_default(hass)
             try:
                 yield Demo(hass, simulator, folder)
             finally:
@@ -87,8 +100,8 @@ async def bare(options: Options) -> AsyncIterator[Demo]:
 
 
 def choose_port(wanted: int | None) -> int:
-    """Return the wanted port, else the usual one if it is free, else any free one."""
-    for port in (wanted,) if wanted else (DEFAULT_PORT, 0):
+    """Return the wanted port (0: any free one), else the usual one if it is free, else any."""
+    for port in (DEFAULT_PORT, 0) if wanted is None else (wanted,):
         with socket.socket() as probe:
             # Like the server: a connection that only lingers does not take the port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -135,20 +148,19 @@ async def _start_home_assistant(
     session: ClientSession,
     folder: Path,
     port: int,
-    simulator: SimulatorServer | None,
 ) -> HomeAssistant:
     config = folder / CONFIG
-    home.fill(config, port, simulator.url if simulator else None)
     async with step("Starting Home Assistant"):
-        command = [sys.executable, "-m", "homeassistant", "-c", str(config)]
+        # Without this folder on its path: its integrations are those of its configuration
+        command = [sys.executable, "-P", "-m", "homeassistant", "-c", str(config)]
         command += ["--skip-pip", "--log-no-color"]
         log = folder / LOG
-        await stack.enter_async_context(child("Home Assistant", command, log))
+        # As in its container, where the supervisor of processes starts it again
+        running = child("Home Assistant", command, log, restart_code=RESTART_EXIT_CODE)
+        await stack.enter_async_context(running)
         server = HomeAssistant(session, "Home Assistant", f"http://{home.HOST}:{port}")
         if not await server.start(START_TIMEOUT):
             raise trouble("Home Assistant does not start.", log)
-        if simulator is None:
-            await open_by_default(server)
     return server
 
 

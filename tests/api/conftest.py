@@ -12,10 +12,6 @@ if str(CLIENT) not in sys.path:
     # at the end: nothing of ours may hide a module of somebody else's
     sys.path.append(str(CLIENT))
 
-from .fair_loop import (  # noqa: E402, F401 - a hook and a fixture
-    configure_event_loop,
-    pytest_asyncio_loop_factories,
-)
 from .loopback import (  # noqa: E402, F401 - fixtures
     events,
     loopback,
@@ -24,6 +20,10 @@ from .loopback import (  # noqa: E402, F401 - fixtures
     sockets,
 )
 from .transport.fakes import fake  # noqa: E402, F401 - a fixture
+from .virtual_loop import (  # noqa: E402, F401 - a hook and a fixture
+    configure_event_loop,
+    leaping_loops as pytest_asyncio_loop_factories,
+)
 
 
 @dataclass

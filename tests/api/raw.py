@@ -108,7 +108,10 @@ class Peer:
     async def serve(self, *, pong: bool = True) -> None:
         """Answer pings and keep the other texts, until the client is gone."""
         while True:
-            opcode, payload = await self.receive()
+            try:
+                opcode, payload = await self.receive()
+            except asyncio.IncompleteReadError, ConnectionError:
+                return
             if opcode == TEXT:
                 text = payload.decode()
                 self.texts.append(text)

@@ -13,8 +13,8 @@ from api.model import ReconnectResult
 from api.monitor import Monitor
 from api.timing import Timing
 
-from .faults.warp import current_loop
 from .raw import CONNECTED, TEXT, Peer, Raw, opening, upgrade
+from .virtual_loop import current_loop
 
 ACCOUNT = "865d3a4d-3803-486d-bdf3-a85679d9fad2"
 REGION = "london"

@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
+from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
+from api.account import WatchedAccount
 from api.endpoints import Endpoints, Zone
+from api.support import TURN
+from api.terminal.terminal import Terminal
+from api.transport import channel, socketio2
+import orjson
 import pytest
 
 from .support import Witness, watched
@@ -82,6 +89,90 @@ async def test_unchanged_status_starts_nothing() -> None:
         assert w.seen[w.id] == seen
 
 
+@contextmanager
+def decoded() -> Iterator[list[str]]:
+    """Write down what is decoded of what comes on sockets meanwhile."""
+    texts: list[str] = []
+
+    def loads(text: str) -> Any:
+        texts.append(text)
+        return orjson.loads(text)
+
+    counting = SimpleNamespace(
+        loads=loads, dumps=orjson.dumps, JSONDecodeError=orjson.JSONDecodeError
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (channel, socketio2):
+            patch.setattr(module, "orjson", counting)
+        yield texts
+
+
+async def take(w: Witness, event: dict[str, Any], times: int = 1) -> None:
+    """Wait until an event was read that often."""
+    before = events(w)
+    for _ in range(times):
+        w.sim.sockets[0].emit("synchronization", event)
+    await w.until(lambda: events(w) >= before + times)
+
+
+def not_humming(**options: Any) -> AbstractAsyncContextManager[Witness]:
+    """Watch accounts whose server sends no `status` by itself."""
+    return watched(
+        timing={"silence": 60.0}, ping_interval=60.0, status_interval=60.0, **options
+    )
+
+
+async def test_same_status_is_not_decoded() -> None:
+    """What came before word for word leads to what it led to then."""
+    async with not_humming() as w:
+        await w.terminal(True)
+        await take(w, status(w.id), 2)
+        with decoded() as texts:
+            await take(w, status(w.id), FRAMES)
+            assert texts == []
+            await take(w, status(w.id, broker=False))
+            assert texts != []
+        assert w.state.broker is False
+
+
+async def test_same_status_is_decoded_when_it_may_be_news() -> None:
+    """Anything else that happened to the account since makes it news again."""
+    async with not_humming() as w:
+        await w.terminal(True)
+        for broker in (True, False, True, False):
+            await take(w, status(w.id, broker=broker), 3)
+            assert w.state.broker is broker
+
+
+async def test_same_status_of_an_account_that_left_is_ignored() -> None:
+    """Nobody remembers it for an account that is not watched any more."""
+    async with not_humming(accounts=2) as w:
+        await w.until(lambda: len(w.sim.sockets) == 1 and w.state.terminal is True)
+        await take(w, status(w.id), 2)
+        await w.monitor.remove_account(w.id)
+        before = w.monitor.ignored_events
+        await take(w, status(w.id))
+        assert w.monitor.ignored_events == before + 1
+
+
+async def test_few_frames_are_remembered() -> None:
+    """A server that never says the same thing twice does not fill the memory, nor does a huge frame."""
+    async with not_humming() as w:
+        await w.terminal(True)
+        (connection,) = w.monitor._pool
+        repeats = connection._channel._socket._repeats
+        await take(w, status(w.id) | {"healthStatus": {"note": "x" * 2000}}, 3)
+        assert not any("xxx" in text for text in repeats)
+        for number in range(3 * socketio2._REPEATS_MAX):
+            w.sim.sockets[0].emit(
+                "synchronization", {**status(w.id), "healthStatus": {"note": number}}
+            )
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+            assert len(repeats) <= socketio2._REPEATS_MAX
+        await take(w, status(w.id))
+
+
 async def test_change_is_told_to_its_account_only() -> None:
     """Nobody walks over all accounts for the event of one."""
     async with watched(accounts=3) as w:
@@ -140,23 +231,26 @@ async def lose_token(w: Witness) -> None:
     w.sim.drop_sockets()
 
 
-@pytest.mark.parametrize("lose", [lose_sight, lose_token])
+@pytest.mark.parametrize(("lose", "blind"), [(lose_sight, 0.4), (lose_token, 60.0)])
 async def test_accounts_that_change_together_leave_room_for_others(
-    lose: Callable[[Witness], Awaitable[None]],
+    lose: Callable[[Witness], Awaitable[None]], blind: float
 ) -> None:
-    """When 120 accounts go out of sight at once, something else gets its turn after 50 of them."""
+    """When 120 accounts go out of sight at once, something else gets its turn every few milliseconds."""
     turns: list[int] = []
     this_turn: list[bool] = []
 
     def changed() -> None:
-        """Count what changes in one turn of the event loop."""
+        """Count what changes in one turn of the event loop; each takes a millisecond."""
         if not this_turn:
             this_turn.append(True)
             turns.append(0)
             asyncio.get_running_loop().call_soon(this_turn.clear)
         turns[-1] += 1
+        ends = perf_counter() + 0.001
+        while perf_counter() < ends:
+            pass
 
-    async with watched(accounts=120) as w:
+    async with watched(accounts=120, timing={"blind": blind}) as w:
         await all_on(w)
         for each in w.sim.accounts:
             w.monitor.listen(each, changed)
@@ -164,4 +258,59 @@ async def test_accounts_that_change_together_leave_room_for_others(
         await w.until(
             lambda: not any(w.monitor.state(each).available for each in w.sim.accounts)
         )
-    assert max(turns) == 50
+    assert sum(turns) >= 120
+    assert max(turns) <= TURN / 0.001
+
+
+async def test_a_socket_comes_and_goes_without_a_look_at_its_accounts() -> None:
+    """What that changes for each of a hundred is worked out in turns of its own."""
+    looks: list[str] = []
+    now: list[str] = []
+
+    def noting(name: str, inner: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: Any) -> None:
+            now.append(name)
+            inner(*args)
+            now.clear()
+
+        return call
+
+    def look(self: Terminal[Any], at: float) -> None:
+        looks.extend(now)
+        look_at_clock(self, at)
+
+    look_at_clock = Terminal._look_at_clock
+    async with watched(accounts=20, timing={"jitter_per_account": 0.001}) as w:
+        await all_on(w)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Terminal, "_look_at_clock", look)
+            for name in ("connection_up", "connection_down"):
+                patch.setattr(w.monitor, name, noting(name, getattr(w.monitor, name)))
+            w.sim.drop_sockets()
+            await w.until(lambda: w.monitor.sockets == (0, 1))
+            await all_on(w)
+            await w.until(lambda: w.monitor.sockets == (1, 1))
+        assert looks == []
+
+
+async def test_only_what_is_due_is_looked_at() -> None:
+    """Nobody walks over all accounts because the clock of one has run out."""
+    quiet = {"silence": 60.0, "unknown": 60.0, "round": 60.0}
+    async with watched(accounts=20, timing=quiet) as w:
+        await all_on(w)
+        accounts = w.monitor._accounts.values()
+        now = asyncio.get_running_loop().time
+        await w.until(lambda: min(each.due for each in accounts) > now() + 10.0)
+        ticked: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            tick = WatchedAccount.tick
+
+            def note(self: WatchedAccount, now: float) -> None:
+                ticked.append(self.account_id)
+                tick(self, now)
+
+            patch.setattr(WatchedAccount, "tick", note)
+            # it subscribes a while later
+            w.sim.set_terminal(w.id, False)
+            await w.until(lambda: ticked)
+        assert set(ticked) == {w.id}

@@ -12,11 +12,11 @@ from api.model import Replica, Status
 from api.transport.channel import Channel
 import pytest
 
-from .faults.warp import current_loop, warped
 from .loopback import eventually
 from .scripted import ACCOUNT, REGION, Script, scripted
 from .support import FAST, watched
 from .terminal.bench import View
+from .virtual_loop import current_loop
 
 
 async def test_terminal_that_is_up_turns_on() -> None:
@@ -414,7 +414,6 @@ async def test_a_host_with_an_endless_name_is_none() -> None:
 
 
 @pytest.mark.parametrize("instance", [True, 1.0])
-@warped
 async def test_an_instance_that_is_no_number_is_none(instance: Any) -> None:
     """Though it equals one, even that of the zone."""
     async with scripted() as script:
@@ -425,7 +424,6 @@ async def test_an_instance_that_is_no_number_is_none(instance: Any) -> None:
         assert script.monitor.state(ACCOUNT).terminal is None
 
 
-@warped
 async def test_an_account_is_watched_once() -> None:
     """Who adds it again changes where it runs, and loses neither sockets nor listeners."""
     async with scripted() as script:
@@ -441,7 +439,6 @@ async def test_an_account_is_watched_once() -> None:
         await eventually(lambda: script.shown[-1][1] is False)
 
 
-@warped
 async def test_made_up_replicas_open_no_socket_each() -> None:
     """300 of them, in as many regions: those that are deployed come first."""
     async with scripted() as script:
@@ -470,7 +467,6 @@ def flood(script: Script, zone: str, frames: int = 3000) -> None:
         script.emit(zone, "prices", host="x" * 40)
 
 
-@warped
 async def test_a_stall_does_not_judge_a_round_before_its_answer_was_read() -> None:
     """It lies in the socket while our loop stands still for two minutes, behind many frames."""
     async with scripted(zones="a") as script:
@@ -489,7 +485,6 @@ async def test_a_stall_does_not_judge_a_round_before_its_answer_was_read() -> No
         assert [value for _, value in script.shown] == [None, True]
 
 
-@warped
 async def test_a_stall_is_no_silence() -> None:
     """The `status` that came meanwhile counts, though it is read late."""
     async with scripted(zones="a") as script:
@@ -510,7 +505,6 @@ async def test_a_stall_is_no_silence() -> None:
         assert script.now > 180
 
 
-@warped
 async def test_one_ping_at_a_time() -> None:
     """However many accounts of a socket want to know at once."""
     async with scripted(zones="a") as script:

@@ -125,7 +125,7 @@ async def test_region_that_changed_upstream_moves_without_touching_others() -> N
         )
         await w.until(lambda: w.monitor.state(one).terminal)
         assert w.terminals(two) == [None, True]
-        assert len({h.time for h in w.sim.handshakes}) == 4
+        assert len(w.sim.handshakes) == 4
 
 
 async def test_a_region_learnt_later_moves_from_the_global_url() -> None:

@@ -10,7 +10,6 @@ from api.transport.channel import Channel
 from api.transport.connection import Connection
 import pytest
 
-from .faults.warp import warped
 from .scripted import accept, later, refuse, scripted
 from .test_reconnect_timelines import well
 
@@ -104,7 +103,6 @@ def test_quiet_seconds_count_where_no_status_comes(
     assert proof.complete is complete
 
 
-@warped
 async def test_a_socket_that_holds_too_many_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -145,7 +143,6 @@ def no_seed_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Channel, "connect", nobody)
 
 
-@warped
 async def test_seed_page_that_is_away_leaves_the_first_form(no_seed_page: None) -> None:
     """Silence calls for the second form; where that is away, a late answer to the first still counts."""
     async with scripted() as script:
@@ -158,7 +155,6 @@ async def test_seed_page_that_is_away_leaves_the_first_form(no_seed_page: None) 
         assert script.asked("reconnect") == [("a", 2.0)]
 
 
-@warped
 async def test_seed_page_that_is_away_leaves_the_refusal(no_seed_page: None) -> None:
     """What the first form was answered is told, not that nobody answers the second."""
     async with scripted() as script:

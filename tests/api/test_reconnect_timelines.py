@@ -5,7 +5,6 @@ import asyncio
 from api.model import Outcome
 import pytest
 
-from .faults.warp import warped
 from .loopback import eventually
 from .scripted import ACCOUNT, Script, accept, ignore, later, refuse, scripted
 
@@ -23,7 +22,6 @@ async def well(script: Script) -> None:
 
 
 @pytest.mark.parametrize("seconds_before", [0.5, 20.0])
-@warped
 async def test_leaves_at_once_though_a_subscribe_is_unanswered(
     seconds_before: float,
 ) -> None:
@@ -45,7 +43,6 @@ async def test_leaves_at_once_though_a_subscribe_is_unanswered(
         assert result.seconds == pytest.approx(5, abs=0.1)
 
 
-@warped
 async def test_a_late_response_is_waited_for_where_something_moved() -> None:
     """Accepted after 25 s, behind a `disconnected`; the second form would be refused."""
     async with scripted() as script:
@@ -59,7 +56,6 @@ async def test_a_late_response_is_waited_for_where_something_moved() -> None:
         assert script.asked("reconnect") == [("a", 2.0)]
 
 
-@warped
 async def test_something_that_moved_holds_the_second_form_back() -> None:
     """No response at all, but the terminal went: it was taken."""
     async with scripted() as script:
@@ -74,7 +70,6 @@ async def test_something_that_moved_holds_the_second_form_back() -> None:
 
 @pytest.mark.parametrize("late", [0.5, 3.0, 8.0])
 @pytest.mark.parametrize("before", [0.4, 3.0, 5.0])
-@warped
 async def test_what_a_subscribe_shows_is_no_success(before: float, late: float) -> None:
     """The terminal that was there shows itself late, and never comes back."""
     async with scripted() as script:
@@ -92,7 +87,6 @@ async def test_what_a_subscribe_shows_is_no_success(before: float, late: float) 
         assert result.outcome is Outcome.TIMED_OUT
 
 
-@warped
 async def test_the_old_terminals_last_words_are_no_success() -> None:
     """Subscribe 0 s, request 0.4, authenticated 0.5, status 0.6, disconnected 1.5, never back."""
     async with scripted() as script:
@@ -110,7 +104,6 @@ async def test_the_old_terminals_last_words_are_no_success() -> None:
         assert script.shown[-1][1] is False
 
 
-@warped
 async def test_a_terminal_that_stays_is_a_success_in_the_end() -> None:
     """What a subscribe may have shown is believed after a `status` five seconds later."""
     async with scripted() as script:
@@ -127,7 +120,6 @@ async def test_a_terminal_that_stays_is_a_success_in_the_end() -> None:
 
 
 @pytest.mark.parametrize("pressed", [1.0, 120.0])
-@warped
 async def test_on_the_seed_pages_server(pressed: float) -> None:
     """Two events and no more, the terminal down, subscribes open: authenticated when it comes."""
     async with scripted() as script:
@@ -143,7 +135,6 @@ async def test_on_the_seed_pages_server(pressed: float) -> None:
         assert script.monitor.state(ACCOUNT).terminal is True
 
 
-@warped
 async def test_timeout_error_is_not_the_last_word() -> None:
     """MetaApi did not reach the terminal just now; it comes back after 20 s."""
     async with scripted() as script:
@@ -158,7 +149,6 @@ async def test_timeout_error_is_not_the_last_word() -> None:
         assert [when for _, when in asked] == [2.0, 7.0, 12.0, 17.0]
 
 
-@warped
 async def test_timeout_errors_end() -> None:
     """Six requests are enough; the rest of the time is waited."""
     async with scripted() as script:
@@ -170,7 +160,6 @@ async def test_timeout_errors_end() -> None:
         assert [zone for zone, _ in asked if zone == "a"] == ["a"] * 6
 
 
-@warped
 async def test_one_place_at_a_time() -> None:
     """Up in two zones: one request is one restart."""
     async with scripted() as script:
@@ -187,7 +176,6 @@ async def test_one_place_at_a_time() -> None:
         assert script.asked("reconnect") == [("b", 30.0)]
 
 
-@warped
 async def test_up_nowhere() -> None:
     """The first place takes it, and no other is asked."""
     async with scripted() as script:
@@ -201,7 +189,6 @@ async def test_up_nowhere() -> None:
         assert script.asked("reconnect") == [("a", 100.0)]
 
 
-@warped
 async def test_the_other_place_follows_a_timeout_error() -> None:
     """The account is in b, and a says `TimeoutError`: b has it five seconds later."""
     async with scripted() as script:
@@ -216,7 +203,6 @@ async def test_the_other_place_follows_a_timeout_error() -> None:
         assert script.asked("reconnect") == [("a", 100.0), ("b", 105.0)]
 
 
-@warped
 async def test_the_other_place_follows_a_not_found_error() -> None:
     """At once."""
     async with scripted() as script:
@@ -230,7 +216,6 @@ async def test_the_other_place_follows_a_not_found_error() -> None:
         assert script.asked("reconnect") == [("a", 100.0), ("b", 100.0)]
 
 
-@warped
 async def test_a_late_response_of_a_terminal_that_is_off() -> None:
     """No `disconnected` comes, the response after 25 s: one request."""
     async with scripted() as script:
@@ -245,7 +230,6 @@ async def test_a_late_response_of_a_terminal_that_is_off() -> None:
         assert script.asked("reconnect") == [("a", 100.0)]
 
 
-@warped
 async def test_a_socket_that_is_lost_with_the_request() -> None:
     """It may have arrived: nothing is sent elsewhere."""
     async with scripted() as script:
@@ -259,7 +243,6 @@ async def test_a_socket_that_is_lost_with_the_request() -> None:
         assert script.now < 4
 
 
-@warped
 async def test_a_socket_that_is_lost_before_the_request() -> None:
     """Its place is waited for five seconds, then another is asked."""
     async with scripted() as script:
@@ -275,7 +258,6 @@ async def test_a_socket_that_is_lost_before_the_request() -> None:
         await script.servers["a"].__aenter__()
 
 
-@warped
 async def test_a_socket_that_comes_back_in_time_is_waited_for() -> None:
     """The place that showed the terminal last is the best; a subscribe goes just before."""
     async with scripted() as script:
@@ -291,7 +273,6 @@ async def test_a_socket_that_comes_back_in_time_is_waited_for() -> None:
         assert kinds == ["subscribe", "subscribe", "reconnect"]
 
 
-@warped
 async def test_half_a_minute_of_silence_calls_for_the_seed_pages_form() -> None:
     """Where nothing moved and no zone ever took it; on that socket every `authenticated` counts."""
     async with scripted() as script:
@@ -305,7 +286,6 @@ async def test_half_a_minute_of_silence_calls_for_the_seed_pages_form() -> None:
 
 
 @pytest.mark.parametrize("answer", ["accept", "refuse"])
-@warped
 async def test_an_answer_to_the_earlier_request_still_counts(answer: str) -> None:
     """The seed page's form is refused, the other answered after 40 s."""
     async with scripted() as script:
@@ -323,7 +303,6 @@ async def test_an_answer_to_the_earlier_request_still_counts(answer: str) -> Non
             assert result.error == "ForbiddenError of a"
 
 
-@warped
 async def test_the_seed_pages_refusal_is_told_in_the_end() -> None:
     """Nobody answers the first form: what the second was told is the better reason."""
     async with scripted() as script:
@@ -335,7 +314,6 @@ async def test_the_seed_pages_refusal_is_told_in_the_end() -> None:
         assert result.seconds == pytest.approx(60, abs=0.1)
 
 
-@warped
 async def test_a_zone_that_took_it_once_is_not_asked_twice() -> None:
     """It knows the form: silence is only silence."""
     async with scripted() as script:
@@ -349,7 +327,6 @@ async def test_a_zone_that_took_it_once_is_not_asked_twice() -> None:
         assert {zone for zone, _ in script.asked("reconnect")} == {"a"}
 
 
-@warped
 async def test_other_terminals_go_on() -> None:
     """Accepted in a, while b's `status` goes on: on all the time."""
     async with scripted() as script:
@@ -365,7 +342,6 @@ async def test_other_terminals_go_on() -> None:
         assert [value for _, value in script.shown] == [None, True]
 
 
-@warped
 async def test_another_place_proves_nothing() -> None:
     """Unless its terminal went since: then it was the one."""
     async with scripted() as script:

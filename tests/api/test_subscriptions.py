@@ -9,7 +9,6 @@ from typing import Any
 from api.model import Status
 import pytest
 
-from .faults.warp import warped
 from .scripted import ACCOUNT, REGION, Answer, Request, refuse, scripted
 from .support import watched
 from .terminal.bench import View
@@ -157,7 +156,6 @@ def limited(kind: str | None, seconds: float) -> Answer:
     return answer
 
 
-@warped
 async def test_a_slot_that_comes_free_is_found_within_65_seconds() -> None:
     """It does at the two seconds that MetaApi recommends."""
     async with scripted(zones="a") as script:
@@ -175,7 +173,6 @@ async def test_a_slot_that_comes_free_is_found_within_65_seconds() -> None:
         assert script.monitor.state(ACCOUNT).terminal is True
 
 
-@warped
 async def test_a_limit_that_repeats_is_asked_ever_less() -> None:
     """After one, two, four and five minutes."""
     async with scripted(zones="a") as script:
@@ -210,7 +207,6 @@ async def test_a_limit_that_repeats_is_asked_ever_less() -> None:
         "rate limit",
     ],
 )
-@warped
 async def test_a_refusal_that_stays_is_not_stormed(answer: Answer) -> None:
     """At most 25 attempts in the first hour, and 12 in later ones."""
     async with scripted(zones="a") as script:
@@ -222,7 +218,6 @@ async def test_a_refusal_that_stays_is_not_stormed(answer: Answer) -> None:
         assert all(1 <= hours[hour] <= 12 for hour in (1, 2, 3))
 
 
-@warped
 async def test_accounts_that_hear_of_one_limit_together_count_it_once() -> None:
     """The pause is that of a first refusal."""
     async with scripted(zones="a") as script:

@@ -199,6 +199,13 @@ TOKENS = [
         ),
         json.dumps,
         lambda token: json.dumps(token, ensure_ascii=False),
+        lambda token: json.dumps(token).replace("/", "\\/"),
+        lambda token: quote(quote(token, safe=""), safe=""),
+        lambda token: str(
+            URL("http://127.0.0.1/").with_query(
+                {"next": f"/ws/?auth-token={quote(token, safe='')}"}
+            )
+        ),
     ],
     ids=[
         "plain",
@@ -211,6 +218,9 @@ TOKENS = [
         "a path",
         "json",
         "json that is no ASCII",
+        "json of PHP",
+        "quoted twice",
+        "a URL in a URL",
     ],
 )
 def test_redact_takes_out_every_spelling(token: str, spell: Any) -> None:

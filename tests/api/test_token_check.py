@@ -23,7 +23,6 @@ from simulator import Simulator
 from simulator.tokens import make_jwt
 
 from .faults.rig import rigged
-from .faults.warp import warped
 from .loopback import TOKEN, eventually
 from .support import watched
 from .terminal.bench import View
@@ -135,7 +134,6 @@ async def judge(answers: dict[str, dict[str, Any]], **options: Any) -> FakeSocke
     return socket
 
 
-@warped
 async def test_a_good_token_is_judged_and_leaves_nothing(fake: None) -> None:
     """Subscribe, unsubscribe, close."""
     socket = await judge({"subscribe": {}, "unsubscribe": {}})
@@ -153,7 +151,6 @@ async def test_a_good_token_is_judged_and_leaves_nothing(fake: None) -> None:
     assert socket.timing == Timing()
 
 
-@warped
 async def test_what_else_a_server_says_meanwhile_is_no_verdict(fake: None) -> None:
     """Events of the account arrive before the answer to the subscribe, or after it."""
     task = asyncio.create_task(judge({"unsubscribe": {}}))
@@ -165,7 +162,6 @@ async def test_what_else_a_server_says_meanwhile_is_no_verdict(fake: None) -> No
     await task
 
 
-@warped
 async def test_a_terminal_that_is_away_is_no_verdict_on_the_token(fake: None) -> None:
     """Nothing was subscribed, so nothing is given back."""
     socket = await judge({"subscribe": {"error": "TimeoutError"}})
@@ -181,7 +177,6 @@ async def test_a_terminal_that_is_away_is_no_verdict_on_the_token(fake: None) ->
         ("ValidationError", ValidationError),
     ],
 )
-@warped
 async def test_a_refused_token_is_told(
     fake: None, name: str, error: type[MetaApiError]
 ) -> None:
@@ -191,7 +186,6 @@ async def test_a_refused_token_is_told(
         await judge({"subscribe": {"error": name, "details": details}})
 
 
-@warped
 async def test_a_user_without_deployed_accounts_is_no_verdict_on_the_token(
     fake: None,
 ) -> None:
@@ -207,7 +201,6 @@ async def test_a_user_without_deployed_accounts_is_no_verdict_on_the_token(
         ({}, 2),
     ],
 )
-@warped
 async def test_a_goodbye_that_fails_is_no_verdict(
     fake: None, answers: dict[str, dict[str, Any]], takes: float
 ) -> None:
@@ -218,7 +211,6 @@ async def test_a_goodbye_that_fails_is_no_verdict(
     assert now() - started == pytest.approx(takes, abs=0.1)
 
 
-@warped
 async def test_a_person_does_not_wait_for_long(fake: None) -> None:
     """A subscribe that only judges has a patience of its own; silence after a good handshake is no verdict."""
     started = now()
@@ -226,7 +218,6 @@ async def test_a_person_does_not_wait_for_long(fake: None) -> None:
     assert now() - started == pytest.approx(11, abs=0.1)
 
 
-@warped
 async def test_a_socket_that_does_not_open_is_told(fake: None) -> None:
     """And closed all the same."""
     FakeSocket.acts = [HandshakeRefusedError(401)]
@@ -354,7 +345,6 @@ async def test_a_token_that_rest_cannot_judge_is_tried_on_a_socket() -> None:
         assert not w.monitor.token_refused
 
 
-@warped
 async def test_sockets_that_refuse_a_good_token_for_ever_are_not_stormed() -> None:
     """At most 25 attempts in the first hour, 12 in later ones."""
     async with rigged(refuse_status=401) as rig:

@@ -12,7 +12,7 @@ from scripts.setup_env.steps import ROOT
 
 from .automation import add_message, dismiss_notifications, read_notification
 from .browser import TIMEOUT
-from .phone import NAME as PHONE, Phone
+from .phone import NAME as PHONE
 from .ui import pick
 from .walk import Walk
 from .web import serving
@@ -26,52 +26,52 @@ async def use_the_blueprints(walk: Walk) -> None:
     (file,) = FOLDER.iterdir()
     files = web.Application()
     files.router.add_static("/", FOLDER)
-    async with serving(files) as url, Phone.registered(walk.home) as phone:
+    async with serving(files) as url:
         blueprint: Any = load_yaml(str(file))
         name = blueprint["blueprint"]["name"]
         await _import(walk, f"{url}/{file.name}", name)
         await _fill_in(walk, name)
         async with walk.step("Send a test message"):
-            await _test(walk, phone)
+            await _test(walk)
         async with walk.step(
             "Be told of a terminal that drops, press the button, be told again"
         ):
-            await _be_told(walk, phone)
+            await _be_told(walk)
         async with walk.step("Be told of a lost broker"):
-            await _be_told_of_a_broker(walk, phone)
+            await _be_told_of_a_broker(walk)
 
 
-async def _test(walk: Walk, phone: Phone) -> None:
+async def _test(walk: Walk) -> None:
     """Run it by hand, and see that everybody is reached."""
     states = await walk.home.states()
     (automation,) = [one for one in states if one.startswith("automation.watch_my")]
     await walk.home.act("automation", "trigger", entity_id=automation)
-    await phone.wait_for("Test of your MetaApi alarm")
+    await walk.phone.wait_for("Test of your MetaApi alarm")
     await read_notification(walk, "Test of your MetaApi alarm")
     await dismiss_notifications(walk)
 
 
-async def _be_told(walk: Walk, phone: Phone) -> None:
+async def _be_told(walk: Walk) -> None:
     """See that the phone and Home Assistant tell of it, and that Home Assistant does no more at the end."""
     await walk.set_terminal(DOWN, up=False)
-    message = await phone.wait_for(f"{DOWN.name} is down")
+    message = await walk.phone.wait_for(f"{DOWN.name} is down")
     await read_notification(walk, f"{DOWN.name} is down")
-    await phone.press(message, "Reconnect")
-    await phone.wait_for(f"{DOWN.name} is back")
+    await walk.phone.press(message, "Reconnect")
+    await walk.phone.wait_for(f"{DOWN.name} is back")
     drawer = walk.page.locator("notification-drawer")
     await expect(drawer.get_by_text(f"{DOWN.name} is down")).to_have_count(0)
     await dismiss_notifications(walk)
 
 
-async def _be_told_of_a_broker(walk: Walk, phone: Phone) -> None:
+async def _be_told_of_a_broker(walk: Walk) -> None:
     """See that it lost its broker though its terminal stayed, and that it is back."""
     states = await walk.home.wait_for(DOWN.has_broker, TIMEOUT / 1000)
     if not DOWN.has_broker(states):
         raise DemoError(f"{DOWN.name} has no broker to lose.")
     await walk.set_broker(DOWN, up=False)
-    await phone.wait_for(f"{DOWN.name} has lost its broker")
+    await walk.phone.wait_for(f"{DOWN.name} has lost its broker")
     await walk.set_broker(DOWN, up=True)
-    await phone.wait_for(f"{DOWN.name} has its broker again")
+    await walk.phone.wait_for(f"{DOWN.name} has its broker again")
     await dismiss_notifications(walk)
 
 

@@ -8,7 +8,13 @@ import re
 import shutil
 import subprocess
 
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import (
+    Page,
+    Route,
+    ViewportSize,
+    async_playwright,
+    expect,
+)
 
 from scripts.demo_lib.client import PASSWORD, USER
 from scripts.demo_lib.progress import DemoError
@@ -27,19 +33,19 @@ FLAGS = (
 OTHER_ICONS = re.compile(r"/api/brands/integration/(?!metaapi/)")
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">
 <rect x="3" y="3" width="18" height="18" rx="5" fill="#9e9e9e"/></svg>"""
-SIZE = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 TIMEOUT = 45_000.0
 
 
 @asynccontextmanager
-async def open_page() -> AsyncIterator[Page]:
+async def open_page(size: ViewportSize = SIZE) -> AsyncIterator[Page]:
     """Open a window in a fresh profile."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=find_chromium(), args=FLAGS
         )
         context = await browser.new_context(
-            viewport=SIZE, locale="en-GB", color_scheme="light"
+            viewport=size, locale="en-GB", color_scheme="light"
         )
         page = await context.new_page()
         page.set_default_timeout(TIMEOUT)

@@ -1,6 +1,6 @@
 """Steps: the dashboard is added by clicks, and used."""
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, ViewportSize, expect
 
 from scripts.demo_lib.accounts import BROKER_DOWN, DOWN, UNDEPLOYED, UP
 
@@ -9,7 +9,7 @@ from .walk import Walk
 
 TITLE = "Trading accounts"
 URL = "/trading-accounts/accounts"
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 async def add_the_dashboard(walk: Walk) -> None:
@@ -32,6 +32,8 @@ async def add_the_dashboard(walk: Walk) -> None:
             await expect(section(walk, account.name)).to_contain_text(status)
         await walk.go(URL)
         await expect(section(walk, UP.name)).to_contain_text("Connected")
+        # Home Assistant compiles statistics every five minutes
+        await expect(downtime_today(walk, BROKER_DOWN.name)).to_have_text("")
 
 
 async def reconnect_on_the_dashboard(walk: Walk) -> None:
@@ -105,3 +107,9 @@ def section(walk: Walk, name: str) -> Locator:
     """Return the section of an account."""
     heading = walk.page.locator("hui-heading-card").get_by_text(name, exact=True)
     return walk.page.locator("hui-section").filter(has=heading)
+
+
+def downtime_today(walk: Walk, name: str) -> Locator:
+    """Return the number of hours for which an account was down today."""
+    cards = section(walk, f"Downtime · {name}").locator("hui-statistic-card")
+    return cards.filter(has_text="Today").locator(".value")

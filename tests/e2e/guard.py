@@ -12,8 +12,8 @@ from scripts.demo_lib.stage import Demo
 
 BROKEN = (
     "hui-error-card, hui-warning, hui-error-badge, hui-error-section, "
-    # What Markdown holds is ours: the dashboard shows in red what is down
-    "ha-alert[alert-type=error]:not(ha-markdown-element *)"
+    # What Markdown holds is ours: the dashboard shows in red what is down; forms tell what is wrong with them
+    "ha-alert[alert-type=error]:not(ha-markdown-element *):not(ha-form *)"
 )
 RAW_KEY = re.compile(
     r"\b(component\.[a-z_]+\.|ui\.[a-z]+\.[a-z]|entity\.[a-z_]+\.|translation:|"
@@ -70,11 +70,15 @@ class Guard:
         self._console: list[str] = []
 
     async def begin(self, token: str) -> None:
-        """Turn on every log, and watch the page."""
+        """Turn on the logs, and watch the page."""
         self.keep_secret(token)
         await self._page.add_init_script(RECORD_TOASTS)
         self._page.on("console", self._console_message)
         self._page.on("pageerror", lambda error: self._record(str(error)))
+        await self.turn_on_logs()
+
+    async def turn_on_logs(self) -> None:
+        """Have the log hold all that it can, which lasts until Home Assistant stops."""
         await self._demo.home.act("logger", "set_level", **dict.fromkeys(LOUD, "debug"))
 
     def keep_secret(self, token: str) -> None:

@@ -16,6 +16,8 @@ class Options:
 
     to: Path = VENVS / "e2e"
     images: bool = False
+    count: bool = False
+    draw: int = 0
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -26,5 +28,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     to = f"where the screenshots go (default: {Options.to})"
     parser.add_argument("--to", type=Path, metavar="FOLDER", help=to)
     images = "write those that the documentation shows to docs/images as well"
-    parser.add_argument("--images", action="store_true", help=images)
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--images", action="store_true", help=images)
+    count = "count the clicks and minutes from an empty Home Assistant to dashboard and alarm"
+    kind.add_argument("--count", action="store_true", help=count)
+    draw = (
+        "measure how long the browser takes to draw the dashboard of so many accounts"
+    )
+    kind.add_argument("--draw", type=int, metavar="N", help=draw)
     return parser.parse_args(arguments, Options())

@@ -21,7 +21,7 @@ class Phone:
     def __init__(self, home: HomeAssistant) -> None:
         """Begin without a message."""
         self._home = home
-        self._messages: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
         self._webhook = ""
 
     @classmethod
@@ -52,19 +52,23 @@ class Phone:
             yield phone
 
     async def _receive(self, request: web.Request) -> web.Response:
-        self._messages.append(await request.json())
+        self.messages.append(await request.json())
         return web.json_response({}, status=201)
+
+    def clear(self) -> None:
+        """Forget what it got."""
+        self.messages.clear()
 
     async def wait_for(self, text: str) -> dict[str, Any]:
         """Return the message whose title begins with a text, once it is there."""
         found = await until(lambda: self._find(text), bool, TIMEOUT / 1000)
         if not found:
-            raise DemoError(f"The phone has {self._messages}, and not {text!r}")
+            raise DemoError(f"The phone has {self.messages}, and not {text!r}")
         return found
 
     async def _find(self, text: str) -> dict[str, Any]:
         return next(
-            (each for each in self._messages if each["title"].startswith(text)), {}
+            (each for each in self.messages if each["title"].startswith(text)), {}
         )
 
     async def press(self, message: dict[str, Any], title: str) -> None:

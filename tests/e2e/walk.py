@@ -14,17 +14,20 @@ from scripts.demo_lib.progress import DemoError, step
 from scripts.demo_lib.stage import Demo
 
 from .guard import Guard
+from .phone import Phone
 
 
 class Walk:
     """What the steps share."""
 
     def __init__(
-        self, demo: Demo, page: Page, folder: Path, images: Path | None
+        self, demo: Demo, page: Page, phone: Phone, folder: Path, images: Path | None
     ) -> None:
-        """Store a Home Assistant, a browser, and where the screenshots go."""
+        """Store a Home Assistant, a browser, a phone, and where the screenshots go."""
         assert demo.simulator
         self.page = page
+        self.phone = phone
+        self.config = demo.config
         self.home: HomeAssistant = demo.home
         self.simulator: SimulatorServer = demo.simulator
         self.token = demo.simulator.token

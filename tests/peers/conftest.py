@@ -18,10 +18,6 @@ CLIENT = ROOT / "custom_components" / "metaapi"
 if str(CLIENT) not in sys.path:
     sys.path.append(str(CLIENT))
 
-from tests.api.fair_loop import (  # noqa: E402 - as the others
-    configure_event_loop,
-    pytest_asyncio_loop_factories,
-)
 from tests.api.loopback import (  # noqa: E402 - it needs the path
     PATIENCE,
     events,
@@ -30,6 +26,10 @@ from tests.api.loopback import (  # noqa: E402 - it needs the path
     nothing_left,
     session,
     sockets,
+)
+from tests.api.virtual_loop import (  # noqa: E402 - as the others
+    configure_event_loop,
+    paced_loops as pytest_asyncio_loop_factories,
 )
 
 __all__ = [

@@ -7,7 +7,10 @@ import pytest
 import pytest_socket
 
 from simulator import Simulator
-from tests.api.fair_loop import configure_event_loop, pytest_asyncio_loop_factories
+from tests.api.virtual_loop import (
+    configure_event_loop,
+    leaping_loops as pytest_asyncio_loop_factories,
+)
 
 from .client import Clients
 

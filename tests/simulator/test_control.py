@@ -456,6 +456,7 @@ async def start() -> AsyncIterator[Callable[..., Any]]:
             await process.wait()
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_process(
     session: aiohttp.ClientSession, start: Callable[..., Any], number: signal.Signals
@@ -484,6 +485,7 @@ async def test_process(
     await ws.close()
 
 
+@pytest.mark.real_time
 async def test_process_greets(start: Callable[..., Any]) -> None:
     """With address, token and accounts, for a person."""
     process = await start("--accounts", "1", "--conditions", "up")
@@ -494,6 +496,7 @@ async def test_process_greets(start: Callable[..., Any]) -> None:
     assert "CONNECTED" in lines[3]
 
 
+@pytest.mark.real_time
 async def test_port_that_is_taken(sim: Simulator, start: Callable[..., Any]) -> None:
     """One line that says so, and no traceback."""
     process = await start("--port", sim.url.rsplit(":", 1)[1])
@@ -505,6 +508,7 @@ async def test_port_that_is_taken(sim: Simulator, start: Callable[..., Any]) -> 
     assert errors.count(b"\n") == 1
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize(
     "arguments", [("--accounts", "-1"), ("--status-interval", "0"), ("--port", "x")]
 )

@@ -3,47 +3,29 @@
 from homeassistant.components.sensor import (
     SensorDeviceClass,
     SensorEntity,
-    SensorEntityDescription,
+    SensorEntityDescription as Description,
+    SensorStateClass,
 )
-from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.const import UnitOfTime
 
-from .entity import EmptyEntity
+from . import setup_of
 
-STATUS = SensorEntityDescription(
-    key="status",
-    translation_key="status",
-    device_class=SensorDeviceClass.ENUM,
-    options=[
-        "connected",
-        "broker_disconnected",
-        "disconnected",
-        "silent",
-        "reconnecting",
-        "reconnect_failed",
-        "never_authenticated",
-        "not_deployed",
-        "not_found",
-        "quota_exhausted",
-        "forbidden",
-        "no_connection",
-    ],
+STATUSES = (
+    "connected broker_disconnected disconnected silent reconnecting reconnect_failed never_authenticated "
+    "not_deployed not_found quota_exhausted forbidden no_answer no_connection token_refused"
 )
 
-
-async def async_setup_entry(
-    hass: HomeAssistant,
-    entry: ConfigEntry,
-    async_add_entities: AddConfigEntryEntitiesCallback,
-) -> None:
-    """Add the sensors."""
-    for subentry in entry.subentries.values():
-        async_add_entities(
-            [EmptySensor(hass, entry, subentry, STATUS)],
-            config_subentry_id=subentry.subentry_id,
-        )
-
-
-class EmptySensor(EmptyEntity, SensorEntity):
-    """A sensor of an account."""
+async_setup_entry = setup_of(
+    SensorEntity,
+    Description(
+        key="status", device_class=SensorDeviceClass.ENUM, options=STATUSES.split()
+    ),
+    Description(key="disconnected_since", device_class=SensorDeviceClass.TIMESTAMP),
+    Description(
+        key="downtime",
+        device_class=SensorDeviceClass.DURATION,
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        native_unit_of_measurement=UnitOfTime.HOURS,
+        suggested_display_precision=2,
+    ),
+)

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from .endpoints import Endpoints, Zone
 from .errors import MetaApiError, RequestError, TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
-from .support import Journal, Listeners, Tasks
+from .support import Journal, Listeners, Repeat, Tasks
+from .terminal.clock import Clock
 from .terminal.terminal import Action, HostKey, Terminal
 from .timing import Timing
 from .transport.connection import Connection
@@ -170,8 +171,10 @@ class Shared:
     """Does what a terminal wants done in a place."""
     want_facts: Callable[[str], None]
     """Has the provisioning API asked about an account."""
-    arm: Callable[[float], None]
-    """Sees to it that the clock is looked at by a deadline."""
+    arm: Callable[[WatchedAccount], None]
+    """Sees to it that the clock of an account is looked at by its deadline."""
+    clock: Callable[[], float]
+    """Returns the time of the loop."""
 
 
 class _Change:
@@ -187,11 +190,34 @@ class _Change:
 
     def __enter__(self) -> Terminal[Place]:
         """Return the terminal to tell."""
+        self._account.changes += 1
         return self._account.terminal
 
     def __exit__(self, *_: object) -> None:
         """Perform what the terminal wants done, arm the clock, tell listeners."""
         self._account.settle()
+
+
+class _SameStatus:
+    """What a `status` does that said nothing new when it comes again word for word, and nothing was told since."""
+
+    __slots__ = ("_account", "_changes", "_clock", "_silence")
+
+    def __init__(
+        self, account: WatchedAccount, silence: Clock, clock: Callable[[], float]
+    ) -> None:
+        """`silence` is that of the terminal that sent it."""
+        self._account = account
+        self._changes = account.changes
+        self._silence = silence
+        self._clock = clock
+
+    def __call__(self) -> bool:
+        """Note a sign of life; return False if anything happened to the account since."""
+        if self._account.changes != self._changes:
+            return False
+        self._silence.since = self._clock()
+        return True
 
 
 class WatchedAccount:
@@ -213,10 +239,26 @@ class WatchedAccount:
         """The last limit that a subscribe of the account met, or one of the user."""
         self.attempt: Observer | None = None
         """The reconnect that is under way."""
+        self.changes = 0
+        """How often the terminal was told something that may change what an event means."""
+        self.repeat: Repeat | None = None
+        """What to call when the last event comes again, if that said nothing new."""
+        self.due = inf
+        """When the clock is looked at, by the alarm."""
         self._placement: tuple[Endpoints, str, tuple[Replica, ...]] | None = None
         """What the places were looked up by: endpoints, region, replicas."""
         self._change = _Change(self)
         self._ended = False
+
+    @property
+    def deadline(self) -> float:
+        """Return when the clock alone can change something."""
+        return inf if self._ended else self.terminal.deadline
+
+    def tick(self, now: float) -> None:
+        """Let the clock decide what is due."""
+        with self.change() as terminal:
+            terminal.tick(now)
 
     # -- telling the terminal something --------------------------------------------------------
 
@@ -236,8 +278,8 @@ class WatchedAccount:
                     shared.perform(action, place)
                 else:
                     shared.want_facts(self.account_id)
-        if terminal.deadline < inf:
-            shared.arm(terminal.deadline)
+        if terminal.deadline < self.due:
+            shared.arm(self)
         state, shown = terminal.state, self.shown
         if state == shown:
             return
@@ -253,6 +295,7 @@ class WatchedAccount:
 
         Return whether it was an `authenticated` that counts, and None for an event that makes no sense.
         """
+        self.repeat = None
         kind = event.get("type")
         instance = event.get("instanceIndex")
         host = event.get("host")
@@ -278,7 +321,11 @@ class WatchedAccount:
                 else:
                     self.attempt.status(place, key, now)
             if news:
+                self.changes += 1
                 self.settle()
+            elif self.attempt is None:  # which counts each of them
+                silence = self.terminal.silence(place, key)
+                self.repeat = _SameStatus(self, silence, self.shared.clock)
             return False
         if kind == "authenticated":
             return self._authenticated(place, key, event, now)
@@ -405,14 +452,21 @@ class WatchedAccount:
     def socket_up(self, place: Place, now: float, spread: float) -> None:
         """Called when the socket of a place is open; subscribe within `spread` seconds."""
         with self.change() as terminal:
-            terminal.socket_up(place, place.connection.session_id, now, spread)
+            terminal.socket_up(
+                place,
+                place.connection.session_id,
+                now,
+                spread,
+                # who is to subscribe at once does
+                with_others=spread > 0.0,
+            )
 
     def socket_lost(self, place: Place, now: float) -> None:
         """Called when the socket of a place is gone."""
         place.subscribed = False
         place.asked_at = -inf
         with self.change() as terminal:
-            terminal.socket_down(place, now)
+            terminal.socket_down(place, now, with_others=True)
             if self.attempt is not None:
                 self.attempt.socket_lost(place)
 
@@ -446,6 +500,7 @@ class WatchedAccount:
     def stop(self) -> None:
         """End what is under way, and tell nobody anything any more."""
         self._ended = True
+        self.changes += 1
         self.listeners.clear()
         for place in self.places.values():
             if place.flight is not None:

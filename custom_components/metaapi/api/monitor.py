@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import batched
 import logging
-from math import inf
 from typing import Any, override
 
 import aiohttp
@@ -17,7 +15,7 @@ from .errors import HandshakeRefusedError, TooManyRequestsError
 from .model import Outcome, ReconnectResult, Replica
 from .reconnect import Attempt, Form
 from .subscriber import Subscriber
-from .support import Alarm, Journal, Listener, Tasks
+from .support import Alarm, Journal, Listener, Repeat, Tasks, Turn
 from .terminal.terminal import AccountState, Terminal
 from .timing import Timing
 from .token import clean
@@ -32,9 +30,6 @@ from .transport.connection import (
 from .transport.pool import Link, Pool
 
 _LOGGER = logging.getLogger(__name__)
-
-_AT_ONCE = 50
-"""Accounts that change in one turn of the loop: all of a thousand would keep Home Assistant waiting."""
 
 _DEPTH = 10
 """How deep diagnostics are at most."""
@@ -61,7 +56,7 @@ class _Dialer:
         )
 
     def channel(
-        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+        self, on_synchronization: Callable[[Mapping[str, Any]], Repeat | None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
         return make_channel(
@@ -135,11 +130,10 @@ class _TokenGuard:
         self, change: Callable[[WatchedAccount, float], None]
     ) -> None:
         """Change all accounts, some at a time."""
-        now = self._clock()
-        for some in batched(tuple(self._accounts.values()), _AT_ONCE, strict=False):
-            for account in some:
-                change(account, now)
-            await asyncio.sleep(0)
+        now, turn = self._clock(), Turn()
+        for account in tuple(self._accounts.values()):
+            change(account, now)
+            await turn.share()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -175,7 +169,7 @@ class _Means:
         await self.link.next_socket()
 
     def new_channel(
-        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+        self, on_synchronization: Callable[[Mapping[str, Any]], Repeat | None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
         return self.dialer.channel(on_synchronization)
@@ -200,6 +194,7 @@ class Monitor(ConnectionListener):
         """Nothing is opened before an account is added."""
         timing = timing or Timing()
         tasks, journal = Tasks(), Journal()
+        self._clock = asyncio.get_running_loop().time
         self.endpoints = endpoints or Endpoints()
         self.ignored_events = 0
         """Events that made no sense, or were for accounts that nobody asked for."""
@@ -214,7 +209,7 @@ class Monitor(ConnectionListener):
         self._subscriber = Subscriber(
             self._accounts, journal=journal, tasks=tasks, timing=timing
         )
-        self._alarm = Alarm(self._sweep, timing.sweep)
+        self._alarm = Alarm(timing.sweep)
         pool = Pool[Place](lambda zone: self._dialer.connection(zone, self))
         self._shared = Shared(
             pool=pool,
@@ -224,6 +219,7 @@ class Monitor(ConnectionListener):
             perform=self._subscriber.perform,
             want_facts=self._want_facts,
             arm=self._alarm.set,
+            clock=self._clock,
         )
         self._pool = pool
         self._link = Link(pool, timing)
@@ -239,7 +235,6 @@ class Monitor(ConnectionListener):
             token_check=self._token_check,
             find_endpoints=lambda: self.endpoints,
         )
-        self._clock = asyncio.get_running_loop().time
 
     # -- what callers use ----------------------------------------------------------------------
 
@@ -344,8 +339,12 @@ class Monitor(ConnectionListener):
         *,
         deployed: bool | None = None,
         replicas: Iterable[Replica] = (),
+        was_on: bool = False,
     ) -> None:
-        """Watch an account; a region of "" means that it is not known."""
+        """Watch an account; a region of "" means that it is not known.
+
+        `was_on` says that its terminal was on in an earlier run.
+        """
         if account_id in self._accounts:
             # what it has already, sockets and listeners, stays
             self.place_account(account_id, region, replicas)
@@ -354,7 +353,11 @@ class Monitor(ConnectionListener):
             return
         now = self._clock()
         terminal = Terminal[Place](
-            (), now, timing=self.timing, id_of=lambda place: place.account_id
+            (),
+            now,
+            timing=self.timing,
+            id_of=lambda place: place.account_id,
+            was_on=was_on,
         )
         terminal.facts(now, deployed=deployed)
         account = WatchedAccount(account_id, terminal, self._shared)
@@ -365,6 +368,7 @@ class Monitor(ConnectionListener):
         self._subscriber.admit(account, now)
         self._link.expect_socket(now)
         self.place_account(account_id, region, replicas)
+        self._alarm.set(self._link)
 
     def place_account(
         self, account_id: str, region: str, replicas: Iterable[Replica] = ()
@@ -473,12 +477,12 @@ class Monitor(ConnectionListener):
         self._link.socket_down(now)
         for place in self._pool.routes(connection):
             place.account.socket_lost(place, now)
-        self._alarm.set(now + self.timing.blind)
+        self._alarm.set(self._link)
 
     @override
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
-    ) -> None:
+    ) -> Repeat | None:
         """Hand an event to its account."""
         account_id = event.get("accountId")
         place = (
@@ -495,13 +499,14 @@ class Monitor(ConnectionListener):
             or (served is not None and isinstance(instance, int) and instance != served)
         ):
             self.ignored_events += 1
-            return
+            return None
         counted = place.account.take_event(place, event, self._clock())
         if counted:
             connection.prove()
             self._token_check.served()
         elif counted is None:
             self.ignored_events += 1
+        return place.account.repeat
 
     @override
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
@@ -521,20 +526,6 @@ class Monitor(ConnectionListener):
             self.on_facts_wanted(account_id)
         except Exception:
             _LOGGER.exception("Error in a listener")
-
-    def _sweep(self) -> None:
-        """Let the clock decide what is due."""
-        now = self._clock()
-        accounts = self._accounts.values()
-        due = [each for each in accounts if each.terminal.deadline <= now]
-        for account in sorted(due, key=_deadline)[:_AT_ONCE]:
-            with account.change() as terminal:
-                terminal.tick(now)
-        nearest = min(map(_deadline, accounts), default=inf)
-        self._show_link()
-        nearest = min(nearest, self._link.deadline)
-        if nearest < inf:
-            self._alarm.set(nearest)
 
 
 def _assemble(parts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -560,11 +551,6 @@ def _is_turned_away(connection: Connection) -> bool:
         and isinstance(error, HandshakeRefusedError)
         and error.status == HTTPStatus.UNAUTHORIZED
     )
-
-
-def _deadline(account: WatchedAccount) -> float:
-    """Return when the clock alone can change something for an account."""
-    return account.terminal.deadline
 
 
 async def _close_all(connections: Iterable[Connection]) -> None:

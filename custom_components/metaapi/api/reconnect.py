@@ -23,7 +23,7 @@ from .errors import (
     ValidationError,
 )
 from .model import Outcome, ReconnectResult
-from .support import Tasks
+from .support import Repeat, Tasks
 from .terminal.terminal import HostKey, Terminal
 from .timing import Timing
 from .transport.channel import Channel
@@ -132,7 +132,7 @@ class Means(Protocol):
         """Return when the next socket has opened."""
 
     def new_channel(
-        self, on_synchronization: Callable[[Mapping[str, Any]], None]
+        self, on_synchronization: Callable[[Mapping[str, Any]], Repeat | None]
     ) -> Channel:
         """Return a socket of its own, not opened yet."""
 

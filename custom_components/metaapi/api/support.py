@@ -5,8 +5,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from heapq import heappop, heappush
+from itertools import count
 import logging
-from typing import Any
+from math import inf
+from time import perf_counter
+from typing import Any, Protocol
 
 
 @dataclass(slots=True)
@@ -28,6 +32,10 @@ class SocketCounters:
             self.events + other.events,
             self.malformed + other.malformed,
         )
+
+
+type Repeat = Callable[[], bool]
+"""Does what an event led to, for when the same comes again word for word; returns False if it may be news now."""
 
 
 class Tasks:
@@ -73,14 +81,53 @@ class Tasks:
             await asyncio.wait(self._tasks)
 
 
-class Alarm:
-    """One timer for many clocks."""
+TURN = 0.004
+"""How long work goes on without a break for others, in seconds."""
 
-    def __init__(self, ring: Callable[[], None], pause: float) -> None:
-        """`ring` is called when a deadline has come, but not again within `pause` seconds."""
+
+class Turn:
+    """Says when others are to have their turn: a thousand accounts at once would keep Home Assistant waiting."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._ends = perf_counter() + TURN
+
+    @property
+    def over(self) -> bool:
+        """Return whether it has lasted long enough."""
+        return perf_counter() >= self._ends
+
+    async def share(self) -> None:
+        """Let others have theirs, if it has."""
+        if self.over:
+            await asyncio.sleep(0)
+            self._ends = perf_counter() + TURN
+
+
+class Clocked(Protocol):
+    """What the clock alone can change."""
+
+    due: float
+    """When the alarm looks at it; infinity if it does not. The alarm alone sets it."""
+
+    @property
+    def deadline(self) -> float:
+        """Return when it is to be looked at; infinity if never."""
+
+    def tick(self, now: float) -> None:
+        """Let the clock decide what is due; to call it early does no harm."""
+
+
+class Alarm:
+    """One timer for many clocks, each of which is looked at when its time has come, and else never."""
+
+    def __init__(self, pause: float) -> None:
+        """Nothing is looked at sooner than `pause` seconds from now: what is due meanwhile is one sweep."""
         self.stopped = False
-        self._ring = ring
         self._pause = pause
+        self._queue: list[tuple[float, int, Clocked]] = []
+        """A heap by when each is due; entries that an earlier one replaced are left in."""
+        self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -89,28 +136,47 @@ class Alarm:
         """Return whether a deadline is awaited."""
         return self._timer is not None
 
-    def set(self, deadline: float) -> None:
-        """Ring at a deadline or soon after it, unless an earlier one is set."""
-        if self.stopped:
+    def set(self, clocked: Clocked) -> None:
+        """Look at something at its deadline or soon after it, unless that is to be done earlier."""
+        due = max(clocked.deadline, self._loop.time() + self._pause)
+        if self.stopped or due >= clocked.due:
             return
-        when = max(deadline, self._loop.time() + self._pause)
+        clocked.due = due
+        heappush(self._queue, (due, next(self._numbers), clocked))
+        self._arm(due)
+
+    def stop(self) -> None:
+        """Look at nothing any more."""
+        self.stopped = True
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, when: float) -> None:
+        """Set the timer, unless it is set to an earlier time."""
         if self._timer is not None:
             if self._timer.when() <= when:
                 return
             self._timer.cancel()
         self._timer = self._loop.call_at(when, self._go)
 
-    def stop(self) -> None:
-        """Ring no more."""
-        self.stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _go(self) -> None:
-        """Ring."""
+        """Look at what is due, for one turn."""
         self._timer = None
-        self._ring()
+        now, turn, queue = self._loop.time(), Turn(), self._queue
+        try:
+            while queue and queue[0][0] <= now and not turn.over:
+                due, _, clocked = heappop(queue)
+                if due == clocked.due:
+                    clocked.due = inf
+                    clocked.tick(now)
+                    self.set(clocked)
+        finally:
+            if queue:
+                nearest = queue[0][0]
+                rest = 0.0 if nearest <= now else self._pause
+                self._arm(max(nearest, now + rest))
 
 
 _LOGGER = logging.getLogger(__name__)

@@ -42,7 +42,7 @@ class Timing:
     backoff_first: float = 1.0
     backoff_max: float = 30.0
     """Bounds of the full-jitter pause between connects: a socket is back 35 s after an outage at most."""
-    backoff_short: float = 8.0
+    backoff_short: float = 4.0
     backoff_patience: float = 120.0
     """For this long after a loss no pause is longer than the short one: most faults are short."""
     backoff_reset: float = 300.0
@@ -92,8 +92,8 @@ class Timing:
     """A token that is refused is tried again so often."""
     token_trial: float = 5.0
     """A socket with a token that is refused is closed sooner than this."""
-    sweep: float = 0.25
-    """The clock of all links is looked at no more often than this."""
+    sweep: float = 0.05
+    """The clocks that are due are looked at no more often than this."""
     jitter_per_account: float = 0.05
-    jitter_max: float = 5.0
+    jitter_max: float = 3.0
     """After a connect the subscribes of a socket's accounts are spread over this long."""

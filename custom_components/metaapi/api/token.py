@@ -230,14 +230,19 @@ def _lower(text: str) -> str:
 def _spellings(token: str) -> set[str]:
     """Return how a token may be written: in a URL of aiohttp's, in JSON, in Base64."""
     url = URL.build(query={"": token})
+    quoted = quote(token, safe="")
     return {
         token,
-        quote(token, safe=""),
+        quoted,
+        # a URL in a URL, as the address of a redirect may hold it
+        quote(quoted, safe=""),
         quote(token),
         quote_plus(token),
         url.raw_query_string[1:],
         url.query_string[1:],
         json.dumps(token)[1:-1],
+        # as PHP writes JSON
+        json.dumps(token)[1:-1].replace("/", "\\/"),
         json.dumps(token, ensure_ascii=False)[1:-1],
         *_in_base64(token),
     }

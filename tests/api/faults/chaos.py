@@ -20,11 +20,11 @@ from api.timing import Timing
 
 from simulator import SimAccount, SimHost
 from simulator.account import account_id as id_of
+from tests.api.virtual_loop import current_loop, run_virtually
 
 from .options import parse
 from .proxy import Answer, Proxy, says, text_frame
 from .rig import REFUSED_FIRST_HOUR, Census, Rig, Shown, most_attempts, rigged
-from .warp import current_loop, run_warped
 
 REGIONS = ("london", "new-york")
 ACCOUNTS = 24
@@ -969,7 +969,7 @@ async def _run(seed: int, faults: int) -> Verdict:
 
 def run(seed: int, faults: int) -> Verdict:
     """Run one seed on a clock that leaps."""
-    return run_warped(_run(seed, faults))
+    return run_virtually(_run(seed, faults))
 
 
 def say(text: str) -> None:

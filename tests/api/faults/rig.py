@@ -19,9 +19,9 @@ from api.transport.connection import Connection
 
 from simulator import SimAccount, Simulator, cloud
 from tests.api.loopback import own_connections
+from tests.api.virtual_loop import current_loop
 
 from .proxy import HOST, Proxy
-from .warp import current_loop
 
 NAME = "metaapi.test"
 """What the client calls the servers; it has to ask for their address."""

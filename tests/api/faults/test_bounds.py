@@ -18,10 +18,11 @@ from api.transport.engineio3 import MAX_FRAME_SIZE
 from api.transport.socketio2 import Socket
 import pytest
 
+from tests.api.virtual_loop import current_loop
+
 from .conftest import Tables
 from .proxy import text_frame
 from .rig import rigged
-from .warp import current_loop, warped
 
 MIB = 1024 * 1024
 STRANGERS = 10_000
@@ -148,7 +149,6 @@ async def test_hosts_of_our_own_account_cost_no_memory(tables: Tables) -> None:
     assert after - before < MIB
 
 
-@warped
 async def test_pending_requests_are_bounded() -> None:
     """More than so many requests do not wait on one socket, and none of them for ever."""
     async with rigged() as rig:
@@ -177,7 +177,6 @@ async def test_pending_requests_are_bounded() -> None:
         await channel.close()
 
 
-@warped
 async def test_a_frame_that_is_too_large_ends_the_socket_and_no_more() -> None:
     """The socket comes back, and nothing was shown of it."""
     async with rigged() as rig:
@@ -195,7 +194,6 @@ async def test_a_frame_that_is_too_large_ends_the_socket_and_no_more() -> None:
         assert not rig.log.lines
 
 
-@warped
 async def test_a_flood_does_not_starve_pings() -> None:
     """Events without a pause, for two minutes: the socket stays, and so does the truth."""
     async with rigged(2) as rig:

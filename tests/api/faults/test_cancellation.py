@@ -15,10 +15,11 @@ from api.transport.channel import Channel
 from api.transport.connection import make_channel
 import pytest
 
+from tests.api.virtual_loop import current_loop
+
 from .conftest import Tables
 from .proxy import Answer, Proxy
 from .rig import Census, Rig, rigged
-from .warp import current_loop, warped
 
 TIMING = Timing()
 ROUNDS = 2_000
@@ -88,7 +89,6 @@ def well(_: Proxy) -> None:
 
 
 @pytest.mark.parametrize("condition", [well, slow])
-@warped
 async def test_connect(condition: Callable[[Proxy], None], tables: Tables) -> None:
     """A connect that is cancelled leaves no socket; the next one works."""
     async with (
@@ -116,7 +116,6 @@ async def test_connect(condition: Callable[[Proxy], None], tables: Tables) -> No
         await settle(rig, census, 0.2)
 
 
-@warped
 async def test_request(tables: Tables) -> None:
     """A request that is cancelled is forgotten; the socket stays of use."""
     async with rigged(reply_delay=1.0) as rig, swept(tables, "request") as sweep:
@@ -139,7 +138,6 @@ async def test_request(tables: Tables) -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["polite", "frozen"])
-@warped
 async def test_close_of_a_socket(frozen: bool, tables: Tables) -> None:
     """A goodbye that is cancelled is cut short, not left out."""
     async with (
@@ -164,7 +162,6 @@ async def test_close_of_a_socket(frozen: bool, tables: Tables) -> None:
         assert done
 
 
-@warped
 async def test_judging_a_token(tables: Tables) -> None:
     """The subscribe that judges a token leaves nothing either."""
     async with rigged() as rig, swept(tables, "try_subscribe") as sweep:
@@ -194,7 +191,6 @@ async def all_on(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("mode", ["accept", "legacy_only", "refuse", "never"])
-@warped
 async def test_reconnect(mode: Any, tables: Tables) -> None:
     """A caller that goes away harms nobody, and the next reconnect works."""
     async with (
@@ -238,7 +234,6 @@ async def fill(rig: Rig) -> None:
         rig.add(account_id)
 
 
-@warped
 async def test_remove(tables: Tables) -> None:
     """Whoever stops waiting for a removal still has the account removed, and its socket closed."""
     async with rigged(1) as rig, swept(tables, "remove_account") as sweep:
@@ -270,7 +265,6 @@ STATES: dict[str, Callable[[Rig], Any]] = {
 
 
 @pytest.mark.parametrize("state", list(STATES))
-@warped
 async def test_close_from_every_state(
     state: str, tables: Tables, request: pytest.FixtureRequest
 ) -> None:
@@ -309,7 +303,6 @@ async def test_close_from_every_state(
                 break
 
 
-@warped
 async def test_close_of_a_monitor(tables: Tables) -> None:
     """A close that is cancelled can be asked again, and then has closed all."""
     async with swept(tables, "close of a monitor") as sweep:
@@ -328,7 +321,6 @@ async def test_close_of_a_monitor(tables: Tables) -> None:
         assert done
 
 
-@warped
 async def test_close_right_after_a_move() -> None:
     """The goodbye of a move has not begun when all is closed."""
     async with rigged() as rig:

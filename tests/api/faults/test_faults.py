@@ -20,11 +20,11 @@ from api.timing import Timing
 import pytest
 
 from simulator.transport import Transport
+from tests.api.virtual_loop import current_loop
 
 from .conftest import Tables
 from .proxy import Answer, says, text_frame
 from .rig import REFUSED_FIRST_HOUR, Census, Rig, most_attempts, rigged
-from .warp import current_loop, warped
 
 TIMING = Timing()
 PING_INTERVAL = 25.0
@@ -406,7 +406,6 @@ async def do(act: Act, rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-@warped
 async def test_fault(fault: Fault, tables: Tables) -> None:
     """No false off, the truth in time, back without a person, and nothing left over."""
     random.seed(fault.name)
@@ -499,7 +498,6 @@ async def check_alive(rig: Rig, steady: str, dropped: str) -> None:
         await rig.until(partial(rig.shown, account_id), BACK)
 
 
-@warped
 async def test_a_reconnect_that_comes_first_on_a_socket_leaves_it_subscribed() -> None:
     """A subscribe goes just before it: without one no status would come, and that is no silence."""
     async with rigged() as rig:
@@ -522,7 +520,6 @@ async def test_a_reconnect_that_comes_first_on_a_socket_leaves_it_subscribed() -
         assert rig.heard_since(account_id, rig.now - JUST_UP)
 
 
-@warped
 async def test_silence_shows() -> None:
     """A terminal that gives no sign of life, on a socket that does."""
     async with rigged(2) as rig:
@@ -545,7 +542,6 @@ async def test_silence_shows() -> None:
     ["99999999999", "9" * 400, "Fri, 01 Jan 2100 00:00:00 GMT"],
     ids=["3000 years", "for ever", "until 2100"],
 )
-@warped
 async def test_no_server_makes_us_wait_for_ever(retry_after: str) -> None:
     """Back without a person, whatever Retry-After said."""
     async with rigged() as rig:
@@ -562,7 +558,6 @@ async def test_no_server_makes_us_wait_for_ever(retry_after: str) -> None:
 
 
 @pytest.mark.parametrize("days", [-365, 365])
-@warped
 async def test_wrong_clock_does_not_stretch_a_wait(days: int) -> None:
     """A recommended time to retry is a time of day: a host that has another one asks again all the same."""
     clock = _Jump(days)
@@ -597,7 +592,6 @@ async def answer_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("act", [flap, answer_nothing])
-@warped
 async def test_sockets_that_show_nothing_do_not_hide_an_outage(act: Act) -> None:
     """A terminal that drops meanwhile is not shown on for ten minutes."""
     random.seed(1)

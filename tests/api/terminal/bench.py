@@ -54,7 +54,7 @@ class View(NamedTuple):
 class Bench:
     """A terminal with a clock of its own, whose actions are collected."""
 
-    def __init__(self, *zones: str) -> None:
+    def __init__(self, *zones: str, was_on: bool = False) -> None:
         """Start at time zero."""
         self.now = 0.0
         self.away: set[str] = set()
@@ -66,6 +66,7 @@ class Bench:
             zones or ("a",),
             0.0,
             timing=TIMING,
+            was_on=was_on,
             jitter=lambda low, high: (low + high) / 2,
         )
 

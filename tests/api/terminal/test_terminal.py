@@ -255,6 +255,17 @@ def test_off_after_a_round_that_got_nowhere(
     assert bench.state.status is Status.NEVER_AUTHENTICATED
 
 
+def test_off_at_start_though_it_was_on_in_an_earlier_run() -> None:
+    """It dropped, as far as anybody knows: nothing is wrong with its password."""
+    bench = Bench(was_on=True)
+    bench.up()
+    bench.answer(TerminalTimeoutError("away"))
+    bench.answer_until(60, TerminalTimeoutError("away"))
+    bench.to(61)
+    assert bench.terminal is False
+    assert bench.state.status is Status.DISCONNECTED
+
+
 def test_round_needs_an_answer(bench: Bench) -> None:
     """A socket on which no subscribe was answered says nothing."""
     bench.up()

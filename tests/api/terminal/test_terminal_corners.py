@@ -600,3 +600,12 @@ def test_what_is_told_of_hosts_and_refusals() -> None:
         "a": NOTHING | {"hosts": hosts, "subscribe_pause": 3.0},
         "b": refused,
     }
+
+
+def test_a_silence_refuted_amid_a_reconnect_is_measured_anew(bench: Bench) -> None:
+    """Nobody is asked for during a reconnect, but the next silence has its deadline again."""
+    bench.come_up()
+    bench.machine.reconnect_sent(1)
+    bench.to(61)
+    bench.status()
+    assert bench.machine.deadline == 61 + TIMING.silence

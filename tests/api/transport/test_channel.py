@@ -28,7 +28,6 @@ from api.transport.channel import (
 )
 import pytest
 
-from tests.api.faults.warp import warped
 from tests.api.loopback import TOKEN
 
 from .fakes import HIDDEN, SESSION, TIMING, URL, FakeSocket, RecordingChannel, now
@@ -36,7 +35,6 @@ from .fakes import HIDDEN, SESSION, TIMING, URL, FakeSocket, RecordingChannel, n
 pytestmark = pytest.mark.usefixtures("fake")
 
 
-@warped
 async def test_request_and_its_response() -> None:
     """The fields of a request, and the answer as it came."""
     recorder = RecordingChannel(application="Mine")
@@ -56,7 +54,6 @@ async def test_request_and_its_response() -> None:
 
 
 @pytest.mark.parametrize("instance", [0, 1])
-@warped
 async def test_instance_goes_into_every_request(instance: int) -> None:
     """Also the first one, whose number is 0."""
     recorder = RecordingChannel(instance=instance)
@@ -65,7 +62,6 @@ async def test_instance_goes_into_every_request(instance: int) -> None:
     task.cancel()
 
 
-@warped
 async def test_ids_are_long_and_random() -> None:
     """32 characters, never the same: those of requests and those of sockets."""
     for ids in (
@@ -76,7 +72,6 @@ async def test_ids_are_long_and_random() -> None:
         assert {len(one) for one in ids} == {32}
 
 
-@warped
 async def test_answers_find_their_requests() -> None:
     """Two at once, answered the other way round; what nobody asked for is counted."""
     recorder = RecordingChannel()
@@ -107,7 +102,6 @@ async def test_answers_find_their_requests() -> None:
         ("Odd", InternalError),
     ],
 )
-@warped
 async def test_an_error_reaches_who_asked(name: str, error: type[MetaApiError]) -> None:
     """As the exception of its name, with all that the server said but the token."""
     recorder = RecordingChannel()
@@ -130,7 +124,6 @@ async def test_an_error_reaches_who_asked(name: str, error: type[MetaApiError]) 
     assert recorder.channel.unexpected == 0
 
 
-@warped
 async def test_unauthorized_of_nobodys_request_is_told_as_well() -> None:
     """The token is what it is about, not the request."""
     recorder = RecordingChannel()
@@ -143,7 +136,6 @@ async def test_unauthorized_of_nobodys_request_is_told_as_well() -> None:
 
 @pytest.mark.parametrize("depth", [1, 7, 8, 2000])
 @pytest.mark.parametrize("wrap", [lambda one: [one], lambda one: {"x": one}])
-@warped
 async def test_an_error_is_read_so_deep_and_no_deeper(
     depth: int, wrap: Callable[[Any], Any]
 ) -> None:
@@ -161,7 +153,6 @@ async def test_an_error_is_read_so_deep_and_no_deeper(
     assert ("core" if depth < 8 else "null") in said
 
 
-@warped
 async def test_events_as_objects_and_as_text() -> None:
     """Both forms are read; what is neither is counted."""
     recorder = RecordingChannel()
@@ -181,7 +172,6 @@ async def test_events_as_objects_and_as_text() -> None:
 @pytest.mark.parametrize(
     ("options", "patience"), [({}, 60), ({"timeout": 90}, 90), ({"timeout": 0}, 0)]
 )
-@warped
 async def test_no_response_in_time(options: dict[str, Any], patience: float) -> None:
     """Each request has its own patience, or the usual one; a late answer finds nobody."""
     recorder = RecordingChannel()
@@ -195,7 +185,6 @@ async def test_no_response_in_time(options: dict[str, Any], patience: float) -> 
     assert recorder.channel.unexpected == 1
 
 
-@warped
 async def test_too_many_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than may wait is refused, until one has its answer."""
     monkeypatch.setattr(channel, "MAX_PENDING", 2)
@@ -218,7 +207,6 @@ def test_a_thousand_may_wait() -> None:
     assert channel.MAX_PENDING == 1000
 
 
-@warped
 async def test_what_failed_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not sent, not answered, answered, refused: each makes room for the next request."""
     monkeypatch.setattr(channel, "MAX_PENDING", 1)
@@ -236,7 +224,6 @@ async def test_what_failed_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> N
     await recorder.channel.request("a", "acc")
 
 
-@warped
 async def test_closing_tells_who_waits() -> None:
     """Also when one of them has its answer already."""
     recorder = RecordingChannel()
@@ -250,7 +237,6 @@ async def test_closing_tells_who_waits() -> None:
     assert str(caught.value) == "The connection to MetaApi was lost"
 
 
-@warped
 async def test_connects_as_todays_clients_do() -> None:
     """Query and header of the SDKs, a new client id each time."""
     recorder = RecordingChannel()
@@ -267,7 +253,6 @@ async def test_connects_as_todays_clients_do() -> None:
     assert headers == {"Client-Id": params["clientId"]}
 
 
-@warped
 async def test_connects_as_the_seed_page_does() -> None:
     """Nothing but the token."""
     recorder = RecordingChannel()
@@ -275,7 +260,6 @@ async def test_connects_as_the_seed_page_does() -> None:
     assert recorder.socket.connects == [(URL, {"auth-token": TOKEN}, None)]
 
 
-@warped
 async def test_channel_hands_on_what_its_socket_knows() -> None:
     """Whether it is open, what it counted, pings, why it closed, without the token."""
     recorder = RecordingChannel()

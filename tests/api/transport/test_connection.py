@@ -19,7 +19,6 @@ from api.transport import connection as module
 from api.transport.connection import REFUSALS
 import pytest
 
-from tests.api.faults.warp import warped
 from tests.api.loopback import TOKEN, eventually
 
 from .fakes import HIDDEN, SESSION, URL, ZONE, Act, FakeSocket, hang, now, running
@@ -45,7 +44,6 @@ def test_refusals_of_a_handshake() -> None:
     assert frozenset((401, 403, 404, 429)) == REFUSALS
 
 
-@warped
 async def test_a_socket_comes_and_goes() -> None:
     """Each has a session id of its own; who listens hears of both, and why."""
     async with running(start=False) as rig:
@@ -76,7 +74,6 @@ async def test_a_socket_comes_and_goes() -> None:
         assert second.connects[0][0] == URL
 
 
-@warped
 async def test_requests_and_pings_go_over_the_open_socket() -> None:
     """With what the connection knows of itself; without a socket there is an error."""
     async with running(start=False) as rig:
@@ -106,7 +103,6 @@ async def test_requests_and_pings_go_over_the_open_socket() -> None:
         assert now() - started == pytest.approx(7, abs=0.1)
 
 
-@warped
 async def test_what_a_socket_tells() -> None:
     """Events and a refused token reach who listens."""
     async with running() as rig:
@@ -121,7 +117,6 @@ async def test_what_a_socket_tells() -> None:
         assert socket.redact(TOKEN) == HIDDEN
 
 
-@warped
 async def test_loss_ends_the_requests_that_wait() -> None:
     """Before who listens hears of it, so that nobody asks again on a dead socket."""
     async with running() as rig:
@@ -133,7 +128,6 @@ async def test_loss_ends_the_requests_that_wait() -> None:
             await task
 
 
-@warped
 async def test_a_listener_that_fails_costs_no_socket(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -152,7 +146,6 @@ async def test_a_listener_that_fails_costs_no_socket(
 
 
 @pytest.mark.parametrize("error", [FAILED, ENDED, BROKEN])
-@warped
 async def test_last_error(error: MetaApiError) -> None:
     """What went wrong last is kept, for a person to read."""
     async with running(error) as rig:
@@ -163,7 +156,6 @@ async def test_last_error(error: MetaApiError) -> None:
         assert rig.connection.statistics.last_error is error
 
 
-@warped
 async def test_what_a_person_is_told() -> None:
     """Not started, connecting, pausing, open, lost, closed; what was counted outlives a socket."""
     async with running(FAILED, hang, start=False) as rig:
@@ -248,7 +240,6 @@ async def test_what_a_person_is_told() -> None:
 # -- pauses ----------------------------------------------------------------------------------------
 
 
-@warped
 async def test_back_off_doubles() -> None:
     """From the first pause to the longest; the first two minutes know no long one."""
     async with running() as rig:
@@ -257,7 +248,6 @@ async def test_back_off_doubles() -> None:
         assert rig.gaps == [1, 2, 4, *[8] * 15, *[30] * 29]
 
 
-@warped
 async def test_a_pause_counts_from_the_start_of_the_connect() -> None:
     """A connect that hung for 10 s has been a pause already; a little jitter is left of it."""
 
@@ -271,7 +261,6 @@ async def test_a_pause_counts_from_the_start_of_the_connect() -> None:
         assert rig.gaps == [*[11] * 10, *[30] * 16]
 
 
-@warped
 async def test_a_connect_that_hung_for_longer_than_a_pause() -> None:
     """Is not tried again at once, or all who hung would come at once."""
 
@@ -285,7 +274,6 @@ async def test_a_connect_that_hung_for_longer_than_a_pause() -> None:
         assert rig.gaps == [61] * 9
 
 
-@warped
 async def test_back_off_has_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause is drawn by lot from nothing to its bound; so is what comes on top of a floor."""
     drawn = []
@@ -305,7 +293,6 @@ async def test_back_off_has_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None
     ("before", "longest"),
     [(0, 1.0), (1, 2.0), (29, 2.0**29), (30, 2.0**30), (5000, 2.0**30)],
 )
-@warped
 async def test_back_off_doubles_thirty_times_at_most(
     monkeypatch: pytest.MonkeyPatch, before: int, longest: float
 ) -> None:
@@ -337,7 +324,6 @@ async def test_back_off_doubles_thirty_times_at_most(
         (301.0, True, [1, 1, 2, 4]),
     ],
 )
-@warped
 async def test_what_starts_the_back_off_afresh(
     lived: float, proven: bool, pauses: list[float]
 ) -> None:
@@ -356,7 +342,6 @@ async def test_what_starts_the_back_off_afresh(
         assert [first, *rig.gaps[opened:]][: len(pauses)] == pauses
 
 
-@warped
 async def test_what_one_socket_proved_is_not_the_next_ones() -> None:
     """Each has to show a terminal itself."""
     async with running() as rig:
@@ -389,7 +374,6 @@ async def test_what_one_socket_proved_is_not_the_next_ones() -> None:
         (503, "400", 0.0),
     ],
 )
-@warped
 async def test_floor_after_a_refusal(
     monkeypatch: pytest.MonkeyPatch,
     status: int,
@@ -407,7 +391,6 @@ async def test_floor_after_a_refusal(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
 @pytest.mark.parametrize("lots", ["low", "high"])
-@warped
 async def test_attempts_an_hour_after_refusals(
     monkeypatch: pytest.MonkeyPatch, status: int, lots: str
 ) -> None:
@@ -430,7 +413,6 @@ async def test_attempts_an_hour_after_refusals(
         assert max(rig.gaps) <= 330
 
 
-@warped
 async def test_refusals_between_other_failures_keep_their_floor() -> None:
     """One of two servers behind a name may refuse, and the other fail."""
     async with running() as rig:
@@ -442,7 +424,6 @@ async def test_refusals_between_other_failures_keep_their_floor() -> None:
 
 
 @pytest.mark.parametrize(("lived", "floor"), [(299, 10), (301, 5)])
-@warped
 async def test_a_socket_that_served_ends_the_refusals(
     lived: float, floor: float
 ) -> None:
@@ -468,7 +449,6 @@ async def test_a_socket_that_served_ends_the_refusals(
         ([BROKEN] * 6, 0),
     ],
 )
-@warped
 async def test_sockets_that_end_at_once_are_suspicious(
     acts: list[Act], told: int
 ) -> None:
@@ -479,7 +459,6 @@ async def test_sockets_that_end_at_once_are_suspicious(
 
 
 @pytest.mark.parametrize(("lived", "told"), [(4.8, 1), (5.2, 0)])
-@warped
 async def test_sockets_that_live_a_moment_are_suspicious(
     lived: float, told: int
 ) -> None:
@@ -491,7 +470,6 @@ async def test_sockets_that_live_a_moment_are_suspicious(
         assert rig.told.count("unauthorized False") == told
 
 
-@warped
 async def test_a_socket_that_lived_ends_the_suspicion() -> None:
     """Only those in a row count."""
     async with running(ENDED, ENDED) as rig:
@@ -505,7 +483,6 @@ async def test_a_socket_that_lived_ends_the_suspicion() -> None:
 # -- a person's wish, and the end ------------------------------------------------------------------
 
 
-@warped
 async def test_a_person_cuts_one_pause_short() -> None:
     """The one that is, not the one after it; and what they begin is no longer an old outage."""
     async with running(*[FAILED] * 5) as rig:
@@ -517,7 +494,6 @@ async def test_a_person_cuts_one_pause_short() -> None:
         assert rig.gaps == [1, 2, 4, 3, 1]
 
 
-@warped
 async def test_nobody_cuts_a_floor_short() -> None:
     """However often a person asks; nor does what they asked cut the pause after it."""
     async with running(HandshakeRefusedError(403), FAILED) as rig:
@@ -528,7 +504,6 @@ async def test_nobody_cuts_a_floor_short() -> None:
         assert rig.gaps[0] == 6
 
 
-@warped
 async def test_a_connect_that_hangs_ends_when_somebody_asks() -> None:
     """But not one that only just began; nor is anything left for the one after it."""
     async with running(hang, hang) as rig:
@@ -548,7 +523,6 @@ async def test_a_connect_that_hangs_ends_when_somebody_asks() -> None:
         assert len(FakeSocket.made) == 2
 
 
-@warped
 async def test_a_person_who_insists_starts_one_connect_anew() -> None:
     """Not each of them, or a slow server would never be reached; the next outage is another one."""
 
@@ -566,7 +540,6 @@ async def test_a_person_who_insists_starts_one_connect_anew() -> None:
             await rig.lose(FakeSocket.made[-1])
 
 
-@warped
 async def test_floors_double_thirty_times_at_most() -> None:
     """However long a server refuses, no number gets too large."""
     async with running(
@@ -582,7 +555,6 @@ async def test_floors_double_thirty_times_at_most() -> None:
     [(hang, 0), (None, 1), (FAILED, 0), (HandshakeRefusedError(403), 0)],
     ids=["connecting", "open", "pausing", "under a floor"],
 )
-@warped
 async def test_close_ends_it_in_every_state(act: Act, closes: int) -> None:
     """Also before it started, and twice."""
     async with running(act, start=False) as rig:
@@ -602,7 +574,6 @@ async def test_close_ends_it_in_every_state(act: Act, closes: int) -> None:
         assert len(FakeSocket.made) == 1
 
 
-@warped
 async def test_stop_begins_the_end() -> None:
     """Without waiting for it."""
     async with running() as rig:

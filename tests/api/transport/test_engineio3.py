@@ -1,8 +1,8 @@
 """The socket's engine against a server written by hand, which does wrong what a real one does seldom."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 import logging
 import time
@@ -27,7 +27,6 @@ from hypothesis import given, settings, strategies as st
 import pytest
 import socketio
 
-from tests.api.faults.warp import warped
 from tests.api.loopback import (
     STRICT,
     TOKEN,
@@ -400,32 +399,21 @@ async def test_handshake_that_never_ends(sockets: Sockets, stage: str) -> None:
         await is_gone(server)
 
 
-@asynccontextmanager
-async def warped_sockets() -> AsyncIterator[Sockets]:
-    """Make sockets on a loop whose clock leaps, where fixtures do not reach."""
-    async with aiohttp.ClientSession() as session:
-        made = Sockets(session, Events())
-        yield made
-        await made.close()
-
-
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@warped
-async def test_upgrade_that_never_comes(scheme: str) -> None:
+async def test_upgrade_that_never_comes(sockets: Sockets, scheme: str) -> None:
     """TCP, TLS and upgrade together have 10 s: behind them, packets may be dropped."""
 
     async def script(peer: Peer) -> None:
         await peer.hold()
 
-    async with Raw(script) as server, warped_sockets() as sockets:
+    async with Raw(script) as server:
         start = now()
         with pytest.raises(CannotConnectError):
             await sockets.connect(server.url.replace("http", scheme))
         assert now() - start == pytest.approx(10, abs=0.5)
 
 
-@warped
-async def test_namespace_that_comes_late() -> None:
+async def test_namespace_that_comes_late(sockets: Sockets) -> None:
     """A busy server may take 12 s from the open packet to the `40`."""
 
     async def script(peer: Peer) -> None:
@@ -435,17 +423,16 @@ async def test_namespace_that_comes_late() -> None:
         peer.send(CONNECTED)
         await peer.serve()
 
-    async with Raw(script) as server, warped_sockets() as sockets:
+    async with Raw(script) as server:
         start = now()
         socket = await sockets.connect(server.url)
         assert socket.connected
         assert now() - start == pytest.approx(12, abs=0.5)
 
 
-@warped
-async def test_namespace_that_never_comes() -> None:
+async def test_namespace_that_never_comes(sockets: Sockets) -> None:
     """A whole connect has 60 s, even with a server that answers pings."""
-    async with Raw(saying(opening())) as server, warped_sockets() as sockets:
+    async with Raw(saying(opening())) as server:
         start = now()
         with pytest.raises(CannotConnectError, match="in time"):
             await sockets.connect(server.url)
@@ -836,8 +823,7 @@ async def test_server_that_stops_answering(sockets: Sockets, timeout: float) -> 
         await socket.close()
 
 
-@warped
-async def test_events_are_no_pongs() -> None:
+async def test_events_are_no_pongs(sockets: Sockets) -> None:
     """A server whose events pass and whose pongs do not come is lost in time: its input may be stuck."""
 
     async def script(peer: Peer) -> None:
@@ -849,7 +835,7 @@ async def test_events_are_no_pongs() -> None:
             await asyncio.sleep(1)
             peer.send('42["synchronization",{}]')
 
-    async with Raw(script) as server, warped_sockets() as sockets:
+    async with Raw(script) as server:
         socket = await sockets.connect(server.url)
         start = now()
         assert await socket.wait_closed() == "the server stopped answering"
@@ -857,8 +843,7 @@ async def test_events_are_no_pongs() -> None:
         assert len(sockets.events) >= 28
 
 
-@warped
-async def test_pongs_that_stop() -> None:
+async def test_pongs_that_stop(sockets: Sockets) -> None:
     """From the last pong on it takes no longer than pingInterval + pingTimeout."""
 
     async def script(peer: Peer) -> None:
@@ -872,15 +857,14 @@ async def test_pongs_that_stop() -> None:
             await asyncio.sleep(0.5)
             peer.send('42["synchronization",{}]')
 
-    async with Raw(script) as server, warped_sockets() as sockets:
+    async with Raw(script) as server:
         socket = await sockets.connect(server.url)
         start = now()
         assert await socket.wait_closed() == "the server stopped answering"
         assert now() - start == pytest.approx(155, abs=1)
 
 
-@warped
-async def test_frame_that_never_ends() -> None:
+async def test_frame_that_never_ends(sockets: Sockets) -> None:
     """The clock of a ping stands still while a frame comes, but not for ever."""
     data = frame(TEXT, b'42["synchronization","' + b"x" * 100_000)
 
@@ -895,15 +879,14 @@ async def test_frame_that_never_ends() -> None:
             peer.writer.write(bytes([byte]))
             await asyncio.sleep(2)
 
-    async with Raw(script) as server, warped_sockets() as sockets:
+    async with Raw(script) as server:
         socket = await sockets.connect(server.url)
         start = now()
         assert await socket.wait_closed() == "the server stopped answering"
         assert 25 + 60 < now() - start < 25 + 5 + 60 + 5
 
 
-@warped
-async def test_frames_that_end_let_the_clock_run() -> None:
+async def test_frames_that_end_let_the_clock_run(sockets: Sockets) -> None:
     """One large frame after the other, each with an end, prove no more than small ones."""
     data = frame(TEXT, b'42["synchronization","' + b"x" * 1000 + b'"]')
 
@@ -916,7 +899,7 @@ async def test_frames_that_end_let_the_clock_run() -> None:
             peer.writer.write(data)
             await asyncio.sleep(0.1)
 
-    async with Raw(script) as server, warped_sockets() as sockets:
+    async with Raw(script) as server:
         socket = await sockets.connect(server.url)
         start = now()
         assert await socket.wait_closed() == "the server stopped answering"
@@ -934,9 +917,8 @@ async def test_frames_that_end_let_the_clock_run() -> None:
         ({"pingTimeout": 2000}, 25 + 2),
     ],
 )
-@warped
 async def test_ping_times_that_make_no_sense(
-    changes: dict[str, float], dies_after: float
+    sockets: Sockets, changes: dict[str, float], dies_after: float
 ) -> None:
     """They are bounded, and counted: neither is a good server lost, nor a dead one kept for an hour."""
     lives = asyncio.Event()
@@ -952,7 +934,7 @@ async def test_ping_times_that_make_no_sense(
         lives.set()
         await peer.hold()
 
-    async with Raw(script) as server, warped_sockets() as sockets:
+    async with Raw(script) as server:
         socket = await sockets.connect(server.url, timing=Timing())
         odd = changes not in (
             {"pingTimeout": 2000},

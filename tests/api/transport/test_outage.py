@@ -15,7 +15,6 @@ from api.transport.connection import Connection
 import pytest
 
 from tests.api.faults.proxy import Answer, Proxy
-from tests.api.faults.warp import warped
 from tests.api.loopback import TOKEN, eventually
 from tests.api.raw import CONNECTED, Peer, Raw, Script, engine, opening, upgrade
 
@@ -125,7 +124,6 @@ OUTAGES: dict[str, tuple[Act, Act]] = {
     [(5, 10, 0), (45, 10, 1), (200, 35, 5), (900, 35, 5)],
 )
 @pytest.mark.parametrize("kind", OUTAGES)
-@warped
 async def test_outage(kind: str, lasts: float, within: float, apart: float) -> None:
     """All homes are back 10 s after a short outage and 35 s after any, and not all at once."""
     random.seed(kind)
@@ -156,7 +154,6 @@ async def test_outage(kind: str, lasts: float, within: float, apart: float) -> N
 
 
 @pytest.mark.parametrize("status", [403, 404, 429])
-@warped
 async def test_permanent_refusal(status: int) -> None:
     """25 attempts in the first hour, 12 in the later ones; one that passes is over within a floor."""
     async with homes(engine()) as ((home,), proxy):
@@ -177,7 +174,6 @@ async def test_permanent_refusal(status: int) -> None:
         )
 
 
-@warped
 async def test_refusal_that_passes_at_once() -> None:
     """A gateway that says 404 or 429 for some seconds costs no more than these seconds."""
     async with homes(engine()) as ((home,), proxy):
@@ -190,7 +186,6 @@ async def test_refusal_that_passes_at_once() -> None:
         await eventually(lambda: home.connection.connected, 25)
 
 
-@warped
 async def test_a_person_wakes_a_back_off() -> None:
     """Who presses Reconnect after an hour without a server need not wait for the pause."""
     async with homes(engine()) as ((home,), proxy):
@@ -202,7 +197,6 @@ async def test_a_person_wakes_a_back_off() -> None:
         await eventually(lambda: home.connection.connected, 1)
 
 
-@warped
 async def test_a_person_who_insists_does_not_hold_a_slow_server_off() -> None:
     """The `40` takes 12 s, and an automation asks every 6 s: it may start one connect anew, not each."""
 
@@ -241,7 +235,6 @@ def at_once(*frames: str) -> Script:
 
 
 @pytest.mark.parametrize("before", [0, 1, 3])
-@warped
 async def test_events_that_come_with_the_namespace(before: int) -> None:
     """Events in the segment of the `40`, or even before it, are told after the socket, in order."""
     events = [synchronization(f"e{number}") for number in range(6)]
@@ -251,7 +244,6 @@ async def test_events_that_come_with_the_namespace(before: int) -> None:
         assert home.kinds == ["up", "e0", "e1", "e2", "e3", "e4", "e5"]
 
 
-@warped
 async def test_events_that_come_with_the_end() -> None:
     """Those of a socket that ends in the same segment are told by nobody."""
     script = at_once(opening(), CONNECTED, synchronization("e"), "1")
@@ -261,7 +253,6 @@ async def test_events_that_come_with_the_end() -> None:
         assert home.connection.statistics.last_error is not None
 
 
-@warped
 async def test_events_before_a_namespace_are_bounded() -> None:
     """A server that never connects the namespace cannot fill our memory."""
     frames = [synchronization("e")] * 3000
@@ -273,7 +264,6 @@ async def test_events_before_a_namespace_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("foreign", [True, False])
-@warped
 async def test_authenticated_of_a_foreign_session(foreign: bool) -> None:
     """One in the same segment as the `40` shows no terminal on; ours a moment later does."""
     script = at_once(

@@ -112,6 +112,8 @@ class _Belief[PlaceT: Hashable]:
     out_of_sight: bool = False
     broker_away: bool = False
     ever_on: bool = False
+    was_on: bool = False
+    """Whether it was on in an earlier run, which tells a drop from a terminal that never worked."""
 
     @property
     def up(self) -> bool:
@@ -134,7 +136,8 @@ class _Belief[PlaceT: Hashable]:
     @property
     def reason_of_its_own(self) -> Status:
         """Return why it is off, when that is all that is known."""
-        return Status.DISCONNECTED if self.ever_on else Status.NEVER_AUTHENTICATED
+        known = self.ever_on or self.was_on
+        return Status.DISCONNECTED if known else Status.NEVER_AUTHENTICATED
 
     @property
     def last_up(self) -> list[_Served]:
@@ -583,10 +586,12 @@ class Terminal[PlaceT: Hashable]:
         timing: Timing | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
         id_of: Callable[[PlaceT], Hashable] = lambda place: None,
+        was_on: bool = False,
     ) -> None:
-        """Start without knowing anything; `places` are those where the account can be seen.
+        """Start without knowing how it is; `places` are those where the account can be seen.
 
-        `id_of` returns the id that the account has in a place: its own, or that of a replica.
+        `id_of` returns the id that the account has in a place: its own, or that of a replica. `was_on`
+        says that an earlier run saw it on.
         """
         self.pending: list[tuple[Action, PlaceT | None]] = []
         """What is to be done. A subscribe of a place where one is unanswered replaces that one."""
@@ -595,7 +600,9 @@ class Terminal[PlaceT: Hashable]:
         """When `tick` has something to do at the earliest."""
         self._timing = timing = timing or Timing()
         self._jitter = jitter
-        self._belief = _Belief[PlaceT](timing, {}, Reads(timing), timing.silence)
+        self._belief = _Belief[PlaceT](
+            timing, {}, Reads(timing), timing.silence, was_on=was_on
+        )
         self._judge = _Judge(
             timing,
             self._belief,
@@ -660,9 +667,18 @@ class Terminal[PlaceT: Hashable]:
         self.tick(now)
 
     def socket_up(
-        self, place: PlaceT, session_id: str, now: float, spread: float = 0.0
+        self,
+        place: PlaceT,
+        session_id: str,
+        now: float,
+        spread: float = 0.0,
+        *,
+        with_others: bool = False,
     ) -> None:
-        """Handle the opening of a place's socket, with a session of its own; subscribe within `spread`."""
+        """Handle the opening of a place's socket, with a session of its own; subscribe within `spread`.
+
+        `with_others`: what that shows waits for the next `tick`, which is due at once.
+        """
         one = self._places[place]
         early = one.sight.open_socket(session_id)
         one.subscription.forget_socket()
@@ -671,15 +687,26 @@ class Terminal[PlaceT: Hashable]:
             self._belief.authenticated(
                 place, each.key, each.session_id, now, alone=each.alone
             )
-        self.tick(now)
+        if with_others and not early:
+            self.deadline = min(self.deadline, now)
+        else:
+            self.tick(now)
 
-    def socket_down(self, place: PlaceT, now: float) -> None:
-        """Handle the loss of a place's socket: no news about the account, its clocks stop."""
+    def socket_down(
+        self, place: PlaceT, now: float, *, with_others: bool = False
+    ) -> None:
+        """Handle the loss of a place's socket: no news about the account, its clocks stop.
+
+        `with_others`: what that shows waits for the next `tick`, which is due at once.
+        """
         one = self._places[place]
         if one.sight.socket_open:
             one.sight.lose_socket(now)
             one.subscription.forget_socket()
-            self.tick(now)
+            if with_others:
+                self.deadline = min(self.deadline, now)
+            else:
+                self.tick(now)
 
     def probe_answered(self, place: PlaceT, sent_at: float, now: float) -> None:
         """Handle the answer to a ping that was sent at `sent_at`: all that came before it was taken."""
@@ -794,6 +821,8 @@ class Terminal[PlaceT: Hashable]:
             and one.subscription.subscribed
             and authenticated is not False
             and host.suspicion.since is None
+            # a silence that ended during a reconnect has no deadline any more
+            and not self._asker.reconnecting
         ):
             host.silence.since = now
             if connected is None or connected is host.broker:
@@ -816,6 +845,10 @@ class Terminal[PlaceT: Hashable]:
                 one.subscription.be_urged(now)
         self.tick(now)
         return True
+
+    def silence(self, place: PlaceT, key: HostKey) -> Clock:
+        """Return the clock that a `status` with nothing new starts afresh, and does nothing else."""
+        return self._places[place].sight.hosts[key].silence
 
     def disconnected(self, place: PlaceT, key: HostKey, now: float) -> None:
         """Take a `disconnected`: that terminal process has gone from MetaApi's server."""

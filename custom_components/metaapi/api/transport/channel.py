@@ -16,7 +16,7 @@ from ..errors import (
     UnauthorizedError,
     from_name,
 )
-from ..support import SocketCounters
+from ..support import Repeat, SocketCounters
 from ..timing import Timing
 from ..token import clean, redact
 
@@ -67,7 +67,7 @@ class SocketFactory(Protocol):
 
     def __call__(
         self,
-        on_event: Callable[[str, Any], None],
+        on_event: Callable[[str, Any], Repeat | None],
         *,
         redact: Callable[[str], str],
     ) -> Socket:
@@ -108,7 +108,7 @@ class Channel:
         token: str,
         *,
         application: str,
-        on_synchronization: Callable[[Mapping[str, Any]], None],
+        on_synchronization: Callable[[Mapping[str, Any]], Repeat | None],
         on_unauthorized: Callable[[], None],
         timing: Timing,
         instance: int | None = None,
@@ -212,7 +212,7 @@ class Channel:
         """Take the token out of a text."""
         return redact(text, self._token)
 
-    def _event(self, name: str, argument: object) -> None:
+    def _event(self, name: str, argument: object) -> Repeat | None:
         """Take one event of the socket; what cannot be read is counted."""
         if isinstance(argument, str):  # the form that newer protocols use
             try:
@@ -222,7 +222,7 @@ class Channel:
         if not isinstance(argument, dict):
             self.unexpected += 1
         elif name == "synchronization":
-            self._on_synchronization(argument)
+            return self._on_synchronization(argument)
         elif name == "response":
             self._answer(argument, None)
         elif name == "processingError":
@@ -239,6 +239,7 @@ class Channel:
                 self._on_unauthorized()
         else:
             self.unexpected += 1
+        return None
 
     def _answer(self, payload: Mapping[str, Any], error: MetaApiError | None) -> None:
         """Hand an answer to the request that waits for it."""

@@ -22,7 +22,7 @@ from ..errors import (
     NotConnectedError,
     read_retry_after,
 )
-from ..support import SocketCounters
+from ..support import Repeat, SocketCounters
 from ..timing import Timing
 from .channel import Channel, SocketFactory
 from .engineio3 import EngineIO3
@@ -52,7 +52,7 @@ def make_channel(
     token: str,
     *,
     application: str,
-    on_synchronization: Callable[[Mapping[str, Any]], None],
+    on_synchronization: Callable[[Mapping[str, Any]], Repeat | None],
     on_unauthorized: Callable[[], None],
     timing: Timing,
     instance: int | None = None,
@@ -89,8 +89,8 @@ class ConnectionListener(Protocol):
 
     def connection_event(
         self, connection: Connection, event: Mapping[str, Any]
-    ) -> None:
-        """Called with each `synchronization` event."""
+    ) -> Repeat | None:
+        """Called with each `synchronization` event; returns what to call when the same comes again, if that may do."""
 
     def connection_unauthorized(self, connection: Connection, *, said: bool) -> None:
         """Called when MetaApi refuses the token: it said so, or closes every socket at once."""
@@ -456,9 +456,9 @@ class Connection:
             self._connecting = None
             self._cut_short = cut_short
 
-    def _event(self, event: Mapping[str, Any]) -> None:
+    def _event(self, event: Mapping[str, Any]) -> Repeat | None:
         """Hand a `synchronization` event on."""
-        self._listener.connection_event(self, event)
+        return self._listener.connection_event(self, event)
 
     def _unauthorized(self) -> None:
         """Hand on that MetaApi refused the token in words."""

@@ -103,6 +103,8 @@ class Link:
         self._lost_at: float | None = None
         """Since when no socket is open; None while one is, or none was needed yet."""
         self._opened = asyncio.Event()
+        self.due = inf
+        """When the clock is looked at, by the alarm."""
 
     @property
     def deadline(self) -> float:
@@ -110,6 +112,11 @@ class Link:
         if self._lost_at is None or self.connected is False or not len(self._sockets):
             return inf
         return self._lost_at + self._timing.blind
+
+    def tick(self, now: float) -> None:
+        """Let the clock decide what is due; a token that is refused was told already."""
+        if now >= self.deadline:
+            self.show(now, token_refused=False)
 
     def expect_socket(self, now: float) -> None:
         """Note that a socket is needed: without one, patience starts to run."""

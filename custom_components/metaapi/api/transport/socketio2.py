@@ -17,7 +17,7 @@ import socketio
 from socketio import packet as packets
 
 from ..errors import CannotConnectError, HandshakeEndedError, NotConnectedError
-from ..support import SocketCounters
+from ..support import Repeat, SocketCounters
 from ..timing import Timing
 
 SOCKET_PATH = "ws"
@@ -25,6 +25,12 @@ SOCKET_PATH = "ws"
 
 MAX_EARLY = 1000
 """Frames that are kept for whoever connects; they wait for one turn of the event loop, or for the `40`."""
+
+_REPEATS_MAX = 256
+"""Frames that are known again: the `status` of each account of a socket, and of a few terminals more."""
+
+_REPEAT_SIZE_MAX = 1024
+"""A longer frame is no `status`, in characters."""
 
 _SAID_LIMIT = 200
 """How many characters of what a server said of a refusal are shown."""
@@ -43,7 +49,7 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 _ENGINEIO_LOGGER.addFilter(_is_worth_a_line)
 _SOCKETIO_LOGGER.addFilter(_is_worth_a_line)
 
-type EventCallback = Callable[[str, Any], None]
+type EventCallback = Callable[[str, Any], Repeat | None]
 
 
 class Engine(Protocol):
@@ -84,7 +90,7 @@ class Socket:
     ) -> None:
         """Prepare a socket; `on_event` gets an event's name and argument.
 
-        `redact` takes secrets out of what the server says of a refusal.
+        It may return what to call, instead of itself, when the same frame comes again. `redact` takes secrets out of what the server says of a refusal.
         """
         self.counters = SocketCounters()
         self.redact = redact
@@ -93,6 +99,8 @@ class Socket:
         self._timing = timing
         self._client: _SocketIO2 | None = None
         self._early: list[str] = []
+        self._repeats: dict[str, Repeat] = {}
+        """What a frame led to, by its text."""
 
     async def connect(
         self,
@@ -172,7 +180,14 @@ class Socket:
                 self.dispatch(frame)
 
     def dispatch(self, frame: str) -> bool:
-        """Hand the event of a `42…` frame on; return whether it held one, and count it."""
+        """Hand the event of a `42…` frame on; return whether it held one, and count it.
+
+        A `status` comes again and again: the same text need not be decoded, unless it may be news.
+        """
+        repeat = self._repeats.get(frame)
+        if repeat is not None and repeat():
+            self.counters.events += 1
+            return True
         try:
             # an event may carry a number, to be acknowledged with; nobody here has a use for it
             event = orjson.loads(frame[2:].lstrip("0123456789"))
@@ -183,7 +198,11 @@ class Socket:
             return False
         self.counters.events += 1
         try:
-            self._on_event(event[0], event[1] if len(event) > 1 else None)
+            repeat = self._on_event(event[0], event[1] if len(event) > 1 else None)
+            if repeat is not None and len(frame) <= _REPEAT_SIZE_MAX:
+                if len(self._repeats) >= _REPEATS_MAX:
+                    self._repeats.clear()
+                self._repeats[frame] = repeat
         except Exception:  # a fault of ours must not cost the socket
             _SOCKETIO_LOGGER.exception(
                 "Error in the handler of %r", self.redact(event[0])[:_SAID_LIMIT]

@@ -1,0 +1,55 @@
+"""MetaApi's own SDK, which runs in an environment of its own: it needs an older library."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partialmethod
+from importlib import import_module
+from typing import Any
+
+from metaapi_cloud_sdk import MetaApi, SynchronizationListener
+from metaapi_cloud_sdk.clients.metaapi.reconnect_listener import ReconnectListener
+
+
+class Listener(SynchronizationListener, ReconnectListener):  # type: ignore[misc]
+    """Looks at the one field that says when a flood ends."""
+
+    def __init__(self, on_away: Callable[[], None]) -> None:
+        """Start before the terminal is on."""
+        super().__init__()
+        self.on = asyncio.Event()
+        self._on_away = on_away
+
+    async def on_broker_connection_status_changed(
+        self, instance_index: str, connected: bool
+    ) -> None:
+        """Take a status."""
+        self.on.set()
+        if not connected:
+            self._on_away()
+
+    async def on_reconnected(self, region: str, instance_number: int) -> None:
+        """Do nothing: without such a listener the SDK does not subscribe again."""
+
+
+@asynccontextmanager
+async def connect(
+    url: str, account_id: str, on_away: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Follow the account, and wait until it is on."""
+    # the SDK has no option for it; its types are those of another version
+    socketio: Any = import_module("socketio").AsyncClient
+    socketio.connect = partialmethod(socketio.connect, transports=["websocket"])
+    api = MetaApi("e30.eyJfaWQiOiJiZW5jaCJ9.c2ln")
+    client = api._metaapi_websocket_client  # noqa: SLF001
+    # it takes nothing of the path
+    client.set_url(url.removesuffix("/sdk/1"))
+    listener = Listener(on_away)
+    client.add_account_cache(account_id, {"london": account_id})
+    client.add_synchronization_listener(account_id, listener)
+    client.add_reconnect_listener(listener, account_id)
+    client.ensure_subscribe(account_id, 0)
+    await listener.on.wait()
+    yield
+    await client.close()
+    api.close()

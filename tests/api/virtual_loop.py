@@ -1,0 +1,181 @@
+"""An event loop with a clock of its own, so that no load of the machine changes what a test measures.
+
+Sockets are real, waiting is not: where everything only waits for a timer, the clock leaps to that timer. So the
+client runs with the pauses and limits that it has at home, and an hour takes a second or two. A round of the loop
+takes 10 µs, whatever happens in it, except where a test calls `stand_still`.
+
+Beside another process the clock cannot leap, because that process waits in real time. There the loop is `paced`: its
+clock moves only while the loop waits, and by no more than it wanted to wait. A machine that stands still, or that
+runs something else, takes none of the time that a test measures.
+
+Import the fixture and one of the hooks into a `conftest.py` to run the tests beside it on such loops.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor
+from functools import partial
+import selectors
+from time import monotonic
+from typing import Any, override
+
+import pytest
+
+_DRAG = 0.001
+_DRAG_MOST = 0.002
+"""What a leap costs, in real seconds a second and at most: the kernel may need a moment to pass a byte on."""
+_DEADLOCK = 5.0
+"""After so many real seconds without a timer, nothing comes by itself."""
+_STORM = 200_000
+"""So many rounds of the loop at one moment are a loop without a pause."""
+_REAL_MOST = 600.0
+"""No test takes so many real seconds. pytest-timeout cannot be relied on: asyncio catches what it raises in a callback."""
+_START = 1000.0
+_ROUND = 0.000_01
+"""What a round takes: an answer never comes at the moment of its question."""
+
+type Found = list[tuple[selectors.SelectorKey, int]]
+
+
+class StuckError(Exception):
+    """Time does not pass, or passes for ever."""
+
+
+class _Selector(selectors.DefaultSelector):
+    """Leaves it to the loop how long to wait."""
+
+    loop: VirtualLoop
+
+    @override
+    def select(self, timeout: float | None = None) -> Found:
+        """Return what sockets have; where that is nothing, let the loop wait."""
+        found = super().select(0)
+        if found or (timeout is not None and timeout <= 0):
+            self.loop.count_round()
+            return found
+        return self.loop.wait(timeout, super().select)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop with a clock of its own."""
+
+    def __init__(self, *, paced: bool = False) -> None:
+        """Start at a fixed moment; `paced`: other processes take part."""
+        self._now = _START
+        self._paced = paced
+        self._debt = 0.0
+        self._rounds = 0
+        self._total_rounds = 0
+        self._threads = 0
+        self._at_round: tuple[int, Callable[[], Any]] | None = None
+        self._give_up_at = monotonic() + _REAL_MOST
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+
+    @override
+    def time(self) -> float:
+        """Return the clock, in seconds."""
+        return self._now
+
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which this loop does nothing, as during a call that blocks."""
+        self._now += seconds
+
+    def after_rounds(self, rounds: int, call: Callable[[], Any]) -> None:
+        """Call something after so many rounds of the loop."""
+        self._at_round = (self._total_rounds + rounds, call)
+
+    @property
+    def rounds(self) -> int:
+        """Return the number of rounds so far."""
+        return self._total_rounds
+
+    def count_round(self) -> None:
+        """Count a round without a wait; raise StuckError if there is never one."""
+        self._rounds += 1
+        if self._rounds > _STORM:
+            self._rounds = 0
+            raise StuckError(f"{_STORM} rounds of the loop at {self._now}")
+
+    def wait(
+        self, timeout: float | None, select: Callable[[float | None], Found]
+    ) -> Found:
+        """Wait for the next timer, a socket or a thread, whichever comes first."""
+        self._rounds = 0
+        if monotonic() > self._give_up_at:
+            raise StuckError(f"Still running after {_REAL_MOST} real seconds")
+        if self._paced:
+            started = monotonic()
+            found = select(timeout)
+            waited = monotonic() - started
+            self._now += waited if timeout is None else min(waited, timeout)
+            return found
+        if self._threads:
+            return select(0.01)
+        if timeout is None:
+            if found := select(_DEADLOCK):
+                return found
+            raise StuckError("Nobody waits for a timer, and no socket has anything")
+        self._debt += min(timeout * _DRAG, _DRAG_MOST)
+        if self._debt >= 0.001:
+            debt, self._debt = self._debt, 0.0
+            if found := select(debt):
+                return found
+        self._now += timeout
+        return []
+
+    @override
+    def _run_once(self) -> None:
+        """Go round once."""
+        self._total_rounds += 1
+        self._now += _ROUND
+        if self._at_round is not None and self._total_rounds >= self._at_round[0]:
+            _, call = self._at_round
+            self._at_round = None
+            call()
+        super()._run_once()
+
+    @override
+    def run_in_executor[ResultT](
+        self, executor: Executor | None, func: Callable[..., ResultT], *args: Any
+    ) -> asyncio.Future[ResultT]:
+        """Let no time pass while a thread works."""
+        future = super().run_in_executor(executor, func, *args)
+        self._threads += 1
+
+        def done(_: object) -> None:
+            self._threads -= 1
+
+        future.add_done_callback(done)
+        return future
+
+
+def current_loop() -> VirtualLoop:
+    """Return the running loop, which has to be one of these."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+def run_virtually[ResultT](main: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine on a loop of its own, then cancel what it left."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+def leaping_loops(config: pytest.Config, item: pytest.Item) -> Mapping[str, Any]:
+    """Run each test on a loop whose clock leaps, except beside other processes."""
+    if item.get_closest_marker("real_time"):
+        return paced_loops(config, item)
+    return {"virtual": VirtualLoop}
+
+
+def paced_loops(config: pytest.Config, item: pytest.Item) -> Mapping[str, Any]:
+    """Run each test on a loop that waits in real time."""
+    return {"paced": partial(VirtualLoop, paced=True)}
+
+
+@pytest.fixture
+def configure_event_loop() -> None:
+    """Keep Home Assistant's test plugin from giving the loop another clock."""

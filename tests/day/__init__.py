@@ -1,0 +1,1 @@
+"""A day of faults in a Home Assistant whose clock leaps."""

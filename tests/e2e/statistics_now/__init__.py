@@ -1,0 +1,26 @@
+"""A custom integration of the walk: compiles statistics without waiting for the five minutes to pass."""
+
+from homeassistant.components.recorder import get_instance
+from homeassistant.components.recorder.tasks import StatisticsTask
+from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.typing import ConfigType
+from homeassistant.util import dt as dt_util
+
+DOMAIN = "statistics_now"
+CONFIG_SCHEMA = cv.empty_config_schema(DOMAIN)
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Register the action."""
+
+    async def async_compile(_call: ServiceCall) -> None:
+        """Compile the five minutes that run, as Home Assistant does at their end."""
+        now = dt_util.utcnow()
+        start = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0)
+        recorder = get_instance(hass)
+        recorder.queue_task(StatisticsTask(start, False))
+        await recorder.async_block_till_done()
+
+    hass.services.async_register(DOMAIN, "compile", async_compile)
+    return True
