@@ -1,6 +1,6 @@
 """Fixtures of the tests that run in Home Assistant."""
 
-# First: Home Assistant's test plugin has a package `custom_components` of its own
+# Import this first, since Home Assistant's test plugin has its own package `custom_components`
 import custom_components.metaapi  # noqa: F401, I001
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -77,9 +77,9 @@ NO_CONNECTION = AccountState(available=False, status=Status.NO_CONNECTION)
 
 
 class FakeMonitor(Monitor):
-    """Stands where the client's monitor does, and shows what a test pushes.
+    """Replaces the client's monitor, and shows the states that a test pushes.
 
-    What a call passes that is not named here is ignored; `test_fake_monitor.py` says what to name.
+    Arguments that are not named here are ignored; `test_fake_monitor.py` checks the named ones.
     """
 
     connected: bool | None = None
@@ -96,7 +96,7 @@ class FakeMonitor(Monitor):
         timing: object = None,
         **_more: object,
     ) -> None:
-        """Start as a monitor does: without accounts."""
+        """Start without accounts, as a monitor does."""
         self.token = token
         self.application = application
         self.endpoints = endpoints or Endpoints()
@@ -121,17 +121,17 @@ class FakeMonitor(Monitor):
 
     @override
     def state(self, account_id: str) -> AccountState:
-        """Return what was pushed last."""
+        """Return the last state that was pushed."""
         return self._states[account_id]
 
     @override
     def limit(self, account_id: str) -> TooManyRequestsError | None:
-        """Return the limit that a test laid out."""
+        """Return the limit that the test set."""
         return self.limits.get(account_id)
 
     @override
     def diagnostics_parts(self) -> Iterator[tuple[str, Any]]:
-        """Yield what a test laid out, bit by bit."""
+        """Yield the parts that the test set."""
         for name, parts in self.described.items():
             if isinstance(parts, list):
                 yield from ((name, part) for part in parts)
@@ -142,14 +142,14 @@ class FakeMonitor(Monitor):
     def listen(
         self, account_id: str, listener: Callable[[], None]
     ) -> Callable[[], None]:
-        """Call back on a push for one account."""
+        """Call back when the state of an account is pushed."""
         listeners = self.listeners[account_id]
         listeners.append(listener)
         return lambda: listeners.remove(listener) if listener in listeners else None
 
     @override
     def listen_link(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call back on a push for the hub."""
+        """Call back when the state of the link is pushed."""
         self.link_listeners.append(listener)
         return lambda: self.link_listeners.remove(listener)
 
@@ -164,7 +164,7 @@ class FakeMonitor(Monitor):
         was_on: bool = False,
         **_more: object,
     ) -> None:
-        """Take an account."""
+        """Add an account."""
         if was_on:
             self.on_before.add(account_id)
         self.place_account(account_id, region, replicas)
@@ -175,7 +175,7 @@ class FakeMonitor(Monitor):
 
     @override
     async def remove_account(self, account_id: str, **_more: object) -> None:
-        """Let an account go."""
+        """Remove an account."""
         self.removed.append(account_id)
         self.listeners.pop(account_id).clear()
         del self.regions[account_id], self._states[account_id]
@@ -188,7 +188,7 @@ class FakeMonitor(Monitor):
         replicas: Iterable[Replica] = (),
         **_more: object,
     ) -> None:
-        """Note where an account runs."""
+        """Store where an account runs."""
         self.regions[account_id] = region
         self.replicas[account_id] = list(replicas)
 
@@ -204,7 +204,7 @@ class FakeMonitor(Monitor):
         high_reliability: bool | None = None,
         **_more: object,
     ) -> None:
-        """Note the facts."""
+        """Store the facts of an account."""
         self.facts.append((account_id, deployed, exists))
         self.connections[account_id] = (connection, read_since, high_reliability)
 
@@ -217,7 +217,7 @@ class FakeMonitor(Monitor):
     async def reconnect(
         self, account_id: str, timeout: float = 60.0, **_more: object
     ) -> ReconnectResult:
-        """Do what a test laid out; without that, succeed."""
+        """Return the result that the test set, or a success."""
         self.reconnects.append((account_id, timeout))
         return await self.on_reconnect(account_id)
 
@@ -226,10 +226,10 @@ class FakeMonitor(Monitor):
         """Count the call."""
         self.closed += 1
 
-    # -- what tests use --------------------------------------------------------------------
+    # -- used by tests ---------------------------------------------------------------------
 
     async def result(self, account_id: str) -> ReconnectResult:
-        """Return the next result that a test laid out; success when it laid out none."""
+        """Return the next result that the test set, or a success."""
         results = self.reconnect_results.get(account_id)
         return (
             results.pop(0) if results else ReconnectResult(Outcome.AUTHENTICATED, 1.25)
@@ -250,7 +250,7 @@ class FakeMonitor(Monitor):
 
 
 def account_subentry(account: Account, **data: str) -> ConfigSubentryData:
-    """Return the subentry of an account, as the config flow makes it."""
+    """Return the subentry of an account, as the config flow creates it."""
     return ConfigSubentryData(
         data={CONF_ACCOUNT_ID: account.account_id, CONF_REGION: account.region, **data},
         subentry_type=SUBENTRY_ACCOUNT,
@@ -281,14 +281,14 @@ def value(hass: HomeAssistant, entity_id: str) -> str:
 
 
 def entry_state(entry: ConfigEntry) -> ConfigEntryState:
-    """Return the state of an entry, which a type checker cannot foresee."""
+    """Return the state of an entry; a type checker would assume that it never changes."""
     return entry.state
 
 
 def device_of(
     hass: HomeAssistant, entry: ConfigEntry, identifier: str
 ) -> dr.DeviceEntry:
-    """Return a device of an entry: of an account, or with the entry's id that of the hub."""
+    """Return the device of an account, or for the entry's id that of the hub."""
     device = dr.async_get(hass).async_get_device_by_identifier(
         (DOMAIN, identifier), entry.entry_id
     )
@@ -299,7 +299,7 @@ def device_of(
 def describe_entities(
     hass: HomeAssistant, entry: ConfigEntry, platform: Platform
 ) -> dict[str, dict[str, Any]]:
-    """Return what matters of a platform's entities, whatever the Home Assistant."""
+    """Return the relevant fields of a platform's entities, in any release."""
     described: dict[str, dict[str, Any]] = {}
     for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
         if entity.domain != platform:
@@ -328,7 +328,7 @@ def data_of(entry: MockConfigEntry) -> MetaApiData:
 
 
 async def pass_time(hass: HomeAssistant, delta: timedelta) -> None:
-    """Let the clock go on, and what is due happen."""
+    """Move the clock, and run what is due."""
     async_fire_time_changed(hass, dt_util.utcnow() + delta + timedelta(seconds=1))
     await hass.async_block_till_done(wait_background_tasks=True)
 
@@ -342,9 +342,9 @@ async def setup_entry(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 @pytest.fixture(autouse=True)
 def custom_integrations(request: pytest.FixtureRequest) -> None:
-    """Let Home Assistant find the integration, in the tests that run one."""
+    """Enable custom integrations for tests that use Home Assistant."""
     if "recorder_mock" in request.fixturenames:
-        # its database is made before Home Assistant
+        # The recorder's database has to be set up before Home Assistant
         request.getfixturevalue("recorder_db_url")
     if "hass" in request.fixturenames:
         request.getfixturevalue("hass_storage")
@@ -353,7 +353,7 @@ def custom_integrations(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    """Keep snapshots where Home Assistant keeps them."""
+    """Return snapshots in Home Assistant's format."""
     return snapshot.use_extension(HomeAssistantSnapshotExtension)
 
 
@@ -365,7 +365,7 @@ def mock_config_entry() -> MockConfigEntry:
 
 @pytest.fixture
 def monitors() -> Iterator[list[FakeMonitor]]:
-    """Replace the monitor; every set-up makes another one."""
+    """Replace the monitor; each set-up creates a new one."""
     made: list[FakeMonitor] = []
 
     def make(*args: Any, **kwargs: Any) -> FakeMonitor:
@@ -378,7 +378,7 @@ def monitors() -> Iterator[list[FakeMonitor]]:
 
 @pytest.fixture
 def provisioning() -> Iterator[MagicMock]:
-    """Replace the provisioning API; it lists two accounts that are deployed."""
+    """Replace the provisioning API; it lists two deployed accounts."""
     client: MagicMock = create_autospec(Provisioning, instance=True)
     client.accounts.return_value = [SWING, SCALP]
 
@@ -389,7 +389,7 @@ def provisioning() -> Iterator[MagicMock]:
                 return one
         raise CannotConnectError("down")
 
-    # A test that lays out another answer overrides it
+    # A test can replace this answer
     client.account = AsyncMock(wraps=account)
     client.server_settings.return_value = ServerSettings()
     with patch("custom_components.metaapi.Provisioning", return_value=client):
@@ -403,7 +403,7 @@ async def monitor(
     monitors: list[FakeMonitor],
     provisioning: MagicMock,
 ) -> FakeMonitor:
-    """Set up the entry and return its monitor, with both accounts connected."""
+    """Set up the entry, and return its monitor with both accounts connected."""
     await setup_entry(hass, mock_config_entry)
     fake = monitors[-1]
     fake.push_link(True)

@@ -1,4 +1,4 @@
-"""What ties a stand-in to what it stands for: the same members, which take the same."""
+"""Check that fake classes have the members and the signatures of the real classes."""
 
 from collections.abc import Callable, Iterable
 from inspect import Parameter, iscoroutinefunction, signature
@@ -7,14 +7,14 @@ OPEN = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def public(cls: type) -> set[str]:
-    """Return the members of a class that others use, and how it is made."""
+    """Return the public members of a class, and its constructor."""
     return {name for name in dir(cls) if not name.startswith("_")} | {"__init__"}
 
 
 def check(real: type, fake: type, names: Iterable[str], file: str) -> None:
-    """Require that a stand-in has members of its own, and that its methods take what the real ones take.
+    """Check that a fake defines the real class's members, and that its methods have the same parameters.
 
-    What a stand-in takes besides, as `*args` or `**kwargs`, is not compared.
+    Additional `*args` and `**kwargs` of the fake are not compared.
     """
     for name in names:
         assert name in vars(fake) or name in fake.__annotations__, (
@@ -32,7 +32,7 @@ def check(real: type, fake: type, names: Iterable[str], file: str) -> None:
 
 
 def taken(function: Callable[..., object]) -> dict[str, tuple[str, object]]:
-    """Return the kind and the default of each parameter that has a name of its own."""
+    """Return the kind and the default of each named parameter."""
     return {
         name: (one.kind.description, one.default)
         for name, one in signature(function).parameters.items()

@@ -1,4 +1,4 @@
-"""The forms of actions, triggers and conditions: they offer what the schemas take, with the same defaults and bounds."""
+"""Test that the forms of actions, triggers and conditions match the schemas."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -40,10 +40,10 @@ from .source_support import DESCRIBED, DESCRIPTIONS
 TARGET = {ATTR_ENTITY_ID: ["binary_sensor.some"]}
 OF_TARGETS = {*map(str, cv.ENTITY_SERVICE_FIELDS), CONF_EXCLUDE}
 
-# For YAML only: the form has no selector for a list of durations
+# Only for YAML, since there is no selector for a list of durations
 WITHOUT_FIELD = {CONF_RECONNECT_AFTER}
 
-# What a form may hand over, by selector
+# Valid values of a form, by selector
 SAMPLES: dict[str, list[Any]] = {
     "boolean": [True, False],
     "device": [["0123456789abcdef"]],
@@ -56,7 +56,7 @@ BEHAVIORS = {"trigger": ["each", "first", "all"], "condition": ["any", "all"]}
 
 
 def validated(category: str, key: str, **options: Any) -> dict[str, Any]:
-    """Return what an action, a trigger or a condition makes of its options."""
+    """Return the validated options of an action, a trigger or a condition."""
     if category == "services":
         schema = {SERVICE_NOTIFY: NOTIFY_SCHEMA, SERVICE_RECONNECT: RECONNECT_SCHEMA}
         target = {} if key == SERVICE_NOTIFY else TARGET
@@ -78,7 +78,7 @@ def whole_schema(category: str, key: str) -> vol.Schema:
 
 
 def options_of(category: str, key: str) -> dict[str, vol.Marker]:
-    """Return the options that a schema takes, without those of its target."""
+    """Return the options of a schema, without the target."""
     if category == "services":
         schema = {SERVICE_NOTIFY: NOTIFY_SCHEMA, SERVICE_RECONNECT: RECONNECT_SCHEMA}
         markers = [one for one in schema[key].schema if type(one) is not vol.Remove]
@@ -90,14 +90,14 @@ def options_of(category: str, key: str) -> dict[str, vol.Marker]:
 
 
 def fields_of(category: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield every field of every form: of what it is, its name, and its shape."""
+    """Yield the platform, the name and the description of every field of every form."""
     for key, shape in DESCRIPTIONS[category].items():
         for name, field in shape["fields"].items():
             yield key, name, field
 
 
 def takes(category: str, key: str, **options: Any) -> bool:
-    """Return whether a schema takes options."""
+    """Return whether a schema accepts options."""
     try:
         validated(category, key, **options)
     except vol.Invalid:
@@ -106,13 +106,13 @@ def takes(category: str, key: str, **options: Any) -> bool:
 
 
 def selection(field: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the kind of a field's selector, and its settings."""
+    """Return the type and the settings of a field's selector."""
     ((kind, settings),) = field["selector"].items()
     return kind, settings or {}
 
 
 def samples(field: dict[str, Any]) -> list[Any]:
-    """Return what the form of a field may hand over: of a number both ends, of options all."""
+    """Return valid values of a field: both ends of a number, all options."""
     kind, settings = selection(field)
     if kind == "number":
         return [settings["min"], settings["max"]]
@@ -124,7 +124,7 @@ def samples(field: dict[str, Any]) -> list[Any]:
 
 
 def refusals(field: dict[str, Any]) -> list[Any]:
-    """Return what the form never hands over: of a number what is just beyond its ends."""
+    """Return invalid values of a field: numbers just beyond both ends."""
     kind, settings = selection(field)
     if kind == "number":
         return [settings["min"] - 1, settings["max"] + 1]
@@ -135,7 +135,7 @@ def refusals(field: dict[str, Any]) -> list[Any]:
 
 
 def schema_of(category: str) -> Callable[[Any], dict[str, Any]]:
-    """Return the schema with which Home Assistant reads descriptions; it moved between releases."""
+    """Return Home Assistant's schema for descriptions, which moved between releases."""
     if category == "services":
         return service._SERVICES_SCHEMA
     kind = category.removesuffix("s")
@@ -150,7 +150,7 @@ def schema_of(category: str) -> Callable[[Any], dict[str, Any]]:
 
 @pytest.mark.parametrize("category", DESCRIBED)
 def test_descriptions(category: str) -> None:
-    """Home Assistant's own schema takes the actions, the triggers and the conditions."""
+    """Home Assistant's schema accepts the actions, the triggers and the conditions."""
     read = schema_of(category)(load_yaml_dict(str(PACKAGE / f"{category}.yaml")))
     assert {key: read[key] for key in DESCRIPTIONS[category]} == read
     for key, shape in read.items():
@@ -167,7 +167,7 @@ def test_descriptions(category: str) -> None:
 
 @pytest.mark.parametrize("category", DESCRIBED)
 def test_every_option_has_a_field(category: str) -> None:
-    """What the schema takes can be filled in, and what can be filled in is taken."""
+    """Every option has a field, and every field an option."""
     for key, shape in DESCRIPTIONS[category].items():
         fields, options = set(shape["fields"]), set(options_of(category, key))
         missing, left_over = options - fields - WITHOUT_FIELD, fields - options
@@ -177,7 +177,7 @@ def test_every_option_has_a_field(category: str) -> None:
 
 @pytest.mark.parametrize("category", DESCRIBED)
 def test_default(category: str) -> None:
-    """The form begins with what is meant without the field; where that is nothing, it may be empty."""
+    """The default of a field is that of the option; a field without a default may be empty."""
     for key, name, field in fields_of(category):
         without = validated(category, key).get(name)
         offered = (
@@ -194,7 +194,7 @@ def test_default(category: str) -> None:
 
 @pytest.mark.parametrize("category", DESCRIBED)
 def test_required(category: str) -> None:
-    """The form asks for what the schema asks for; what it insists on has a default to begin with."""
+    """A field is required if the option is, and a required field has a default."""
     for key, name, field in fields_of(category):
         marker = options_of(category, key)[name]
         if isinstance(marker, vol.Required) and marker.default is vol.UNDEFINED:
@@ -205,7 +205,7 @@ def test_required(category: str) -> None:
 
 @pytest.mark.parametrize("category", DESCRIBED)
 def test_bounds(category: str) -> None:
-    """What Home Assistant's form hands over is taken, and what it never does is not."""
+    """The schema accepts the values that the form can send, and refuses others."""
     for key, name, field in fields_of(category):
         form: Any = selector(field["selector"])
         for value in samples(field):
@@ -223,7 +223,7 @@ def test_bounds(category: str) -> None:
 
 @pytest.mark.parametrize("category", DESCRIBED)
 def test_choices(category: str) -> None:
-    """Each choice means something of its own, and none is left out."""
+    """Each choice is valid and different, and none is missing."""
     for key, name, field in fields_of(category):
         kind, settings = selection(field)
         where = f"{category}.yaml: the choices of {key}, {name}"

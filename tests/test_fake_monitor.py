@@ -1,4 +1,4 @@
-"""The monitor of these tests has what the client's has, and takes what that takes."""
+"""Test that the fake monitor has the members and the signatures of the client's monitor."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from custom_components.metaapi.api import Monitor
 from .conftest import FakeMonitor
 from .stand_ins import check, public
 
-# What the integration does not use: for connections, for benchmarks and for scripts/doctor
+# Members that the integration does not use, for connections, benchmarks and scripts/doctor
 UNUSED = {
     "connection_down",
     "connection_event",
@@ -21,5 +21,5 @@ UNUSED = {
 
 @pytest.mark.parametrize("name", sorted(public(Monitor) - UNUSED))
 def test_is_like_the_real_one(name: str) -> None:
-    """Whatever a monitor has for the integration, the fake has of its own, called in the same way."""
+    """The fake defines all members that the integration uses, with the same parameters."""
     check(Monitor, FakeMonitor, [name], "tests/conftest.py")

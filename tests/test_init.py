@@ -569,7 +569,7 @@ async def test_two_accounts_of_one_name(
 async def test_nothing_noisy(
     hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
 ) -> None:
-    """All entities of an account are enabled by default."""
+    """All entities are enabled, and each account has the same ones."""
     entities = er.async_entries_for_config_entry(
         er.async_get(hass), mock_config_entry.entry_id
     )

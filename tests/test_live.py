@@ -208,7 +208,7 @@ async def test_user_who_may_only_look(tmp_path: Path, unused_tcp_port: int) -> N
             "label": {"label_id": live.labels["Prop"]},
         }
         before = await live.reconnects()
-        # Home Assistant's own judgement of an action that is not ours
+        # Home Assistant's own judgment of an action that is not ours
         pressed = await guest.answer(
             "call_service",
             domain="button",

@@ -91,7 +91,7 @@ async def test_unchanged_status_starts_nothing() -> None:
 
 @contextmanager
 def decoded() -> Iterator[list[str]]:
-    """Write down what is decoded of what comes on sockets meanwhile."""
+    """Record what is decoded of the received frames."""
     texts: list[str] = []
 
     def loads(text: str) -> Any:
@@ -108,7 +108,7 @@ def decoded() -> Iterator[list[str]]:
 
 
 async def take(w: Witness, event: dict[str, Any], times: int = 1) -> None:
-    """Wait until an event was read that often."""
+    """Wait until an event was read this many times."""
     before = events(w)
     for _ in range(times):
         w.sim.sockets[0].emit("synchronization", event)
@@ -119,14 +119,14 @@ QUIET = {"silence": 60.0, "unknown": 60.0, "round": 60.0}
 """No clock of a terminal ends."""
 
 
-def not_humming(**options: Any) -> AbstractAsyncContextManager[Witness]:
+def without_statuses(**options: Any) -> AbstractAsyncContextManager[Witness]:
     """Watch accounts whose server sends no `status` by itself."""
     return watched(timing=QUIET, ping_interval=60.0, status_interval=60.0, **options)
 
 
 async def test_same_status_is_not_decoded() -> None:
-    """What came before word for word leads to what it led to then."""
-    async with not_humming() as w:
+    """A frame that is identical to an earlier one has the same effect without decoding."""
+    async with without_statuses() as w:
         await w.terminal(True)
         await take(w, status(w.id))
         await w.until(lambda: w.state.broker)
@@ -139,18 +139,18 @@ async def test_same_status_is_not_decoded() -> None:
         assert w.state.broker is False
 
 
-async def test_same_status_is_decoded_when_it_may_be_news() -> None:
-    """Anything else that happened to the account since makes it news again."""
-    async with not_humming() as w:
+async def test_same_status_is_decoded_after_a_change() -> None:
+    """After any other change of the account the same frame is decoded again."""
+    async with without_statuses() as w:
         await w.terminal(True)
         for broker in (True, False, True, False):
             await take(w, status(w.id, broker=broker), 3)
             assert w.state.broker is broker
 
 
-async def test_same_status_of_an_account_that_left_is_ignored() -> None:
-    """Nobody remembers it for an account that is not watched any more."""
-    async with not_humming(accounts=2) as w:
+async def test_same_status_of_a_removed_account_is_ignored() -> None:
+    """No frame is kept for an account that is not watched any more."""
+    async with without_statuses(accounts=2) as w:
         await w.until(lambda: len(w.sim.sockets) == 1 and w.state.terminal is True)
         await take(w, status(w.id), 2)
         await w.monitor.remove_account(w.id)
@@ -160,8 +160,8 @@ async def test_same_status_of_an_account_that_left_is_ignored() -> None:
 
 
 async def test_few_frames_are_remembered() -> None:
-    """A server that never says the same thing twice does not fill the memory, nor does a huge frame."""
-    async with not_humming() as w:
+    """The number and the size of the kept frames are limited."""
+    async with without_statuses() as w:
         await w.terminal(True)
         (connection,) = w.monitor._pool
         repeats = connection._channel._socket._repeats
@@ -239,12 +239,12 @@ async def lose_token(w: Witness) -> None:
 async def test_accounts_that_change_together_leave_room_for_others(
     lose: Callable[[Witness], Awaitable[None]], blind: float
 ) -> None:
-    """If 120 accounts go out of sight at once, other tasks run after each 50 of them."""
+    """If 120 accounts go out of sight at once, other tasks run every few milliseconds."""
     turns: list[int] = []
     this_turn: list[bool] = []
 
     def changed() -> None:
-        """Count the changes in a turn of the event loop."""
+        """Count the changes in a turn of the event loop; each takes a millisecond."""
         if not this_turn:
             this_turn.append(True)
             turns.append(0)
@@ -267,7 +267,7 @@ async def test_accounts_that_change_together_leave_room_for_others(
 
 
 async def test_a_socket_comes_and_goes_without_a_look_at_its_accounts() -> None:
-    """What that changes for each of a hundred is worked out in turns of its own."""
+    """The effects on each of a hundred accounts are handled in later turns of the loop."""
     looks: list[str] = []
     now: list[str] = []
 
@@ -297,8 +297,8 @@ async def test_a_socket_comes_and_goes_without_a_look_at_its_accounts() -> None:
         assert looks == []
 
 
-async def test_only_what_is_due_is_looked_at() -> None:
-    """Nobody walks over all accounts because the clock of one has run out."""
+async def test_only_due_accounts_are_checked() -> None:
+    """A timer of one account does not cause a loop over all accounts."""
     async with watched(accounts=20, timing=QUIET) as w:
         await all_on(w)
         accounts = w.monitor._accounts.values()

@@ -1,4 +1,4 @@
-"""The clock of the tests on real sockets: a machine that stands still is no outage."""
+"""Test the clock of the tests with real sockets, which a stopped machine must not affect."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +11,12 @@ from .virtual_loop import StuckError, VirtualLoop, current_loop, run_virtually
 
 
 async def test_tests_run_on_it() -> None:
-    """Also where Home Assistant's test plugin would give the loop another clock."""
+    """Home Assistant's test plugin must not give the loop another clock."""
     assert "time" not in vars(current_loop())
 
 
 async def test_a_wait_takes_its_time_and_no_real_time() -> None:
-    """An hour is an hour on the loop's clock, and almost nothing on the machine's."""
+    """An hour passes on the loop's clock in almost no real time."""
     loop = asyncio.get_running_loop()
     start, real = loop.time(), time.thread_time()
     await asyncio.sleep(3600)
@@ -25,7 +25,7 @@ async def test_a_wait_takes_its_time_and_no_real_time() -> None:
 
 
 async def test_a_call_that_blocks_takes_no_time() -> None:
-    """A stopped machine, or one that runs something else, looks like this."""
+    """It is like a stopped machine, or one that runs something else."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     time.sleep(0.1)  # noqa: ASYNC251 - as a machine does that is stopped
@@ -34,7 +34,7 @@ async def test_a_call_that_blocks_takes_no_time() -> None:
 
 
 async def test_no_time_passes_while_a_thread_works() -> None:
-    """A timer that runs beside it does not end first."""
+    """A timer does not end before the thread."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as pool:
         work = loop.run_in_executor(pool, time.sleep, 0.1)
@@ -42,8 +42,8 @@ async def test_no_time_passes_while_a_thread_works() -> None:
     assert done == {work}
 
 
-async def test_bytes_come_before_the_clock_leaps() -> None:
-    """What a socket of this process sent is read before a timer ends that began later."""
+async def test_bytes_come_before_the_clock_skips() -> None:
+    """Sent bytes are read before a later timer ends."""
     received = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +62,7 @@ async def test_bytes_come_before_the_clock_leaps() -> None:
 
 
 def test_a_loop_that_never_waits_is_stuck() -> None:
-    """A task that only yields would run for ever."""
+    """A task that only yields would run forever."""
 
     async def spin() -> None:
         for _ in itertools.count():
@@ -73,7 +73,7 @@ def test_a_loop_that_never_waits_is_stuck() -> None:
 
 
 def test_a_loop_that_waits_for_ever_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a timer and without a byte, nothing happens any more."""
+    """Without a timer and without bytes nothing can happen."""
     monkeypatch.setattr("tests.api.virtual_loop._DEADLOCK", 0.01)
 
     async def wait() -> None:
@@ -84,7 +84,7 @@ def test_a_loop_that_waits_for_ever_is_stuck(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_loop_that_goes_on_for_ever_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where each exception of a timeout would be caught in a callback."""
+    """This works even if the error of a timeout is caught in a callback."""
     monkeypatch.setattr("tests.api.virtual_loop._REAL_MOST", 0.1)
 
     async def poll() -> None:
@@ -96,7 +96,7 @@ def test_a_loop_that_goes_on_for_ever_is_stuck(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_paced_loop_takes_real_time() -> None:
-    """Another process that takes part gets the time that it was promised."""
+    """Another process gets the time that it expects."""
     loop = VirtualLoop(paced=True)
     start, real = loop.time(), time.monotonic()
     loop.run_until_complete(asyncio.sleep(0.1))
@@ -105,8 +105,8 @@ def test_a_paced_loop_takes_real_time() -> None:
     loop.close()
 
 
-def test_a_paced_loop_leaves_a_standstill_out() -> None:
-    """Neither while something runs, nor while all wait for a timer that comes late."""
+def test_a_paced_loop_ignores_a_standstill() -> None:
+    """A standstill does not count, neither in a callback nor before a late timer."""
     loop = VirtualLoop(paced=True)
     start = loop.time()
 
