@@ -40,7 +40,7 @@ from homeassistant.helpers.json import ExtendedJSONEncoder
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from simulator import Simulator, cloud, make_jwt
-from tests.api.faults import warp
+from tests.api import virtual_loop
 from tests.api.faults.proxy import Answer, Proxy, text_frame
 from tests.conftest import entry_state, make_entry, setup_entry, value
 
@@ -128,7 +128,10 @@ def quiet_simulator() -> Iterator[None]:
 
     Nor does a moment matter: a leap may be quick.
     """
-    with patch.object(cloud, "STEP", 60.0), patch.object(warp, "_DRAG_MOST", 0.0004):
+    with (
+        patch.object(cloud, "STEP", 60.0),
+        patch.object(virtual_loop, "_DRAG_MOST", 0.0004),
+    ):
         yield
 
 
@@ -585,9 +588,9 @@ async def look(
     loop = asyncio.get_running_loop()
     assert isinstance(loop, HomeLoop)
     # Until every store is written; then threads have their time
-    loop.leaps = True
+    loop.set_leaping(True)
     await asyncio.sleep(SAVED_WITHIN)
-    loop.leaps = False
+    loop.set_leaping(False)
     # Those of the test's beginning have expired
     refresh = await hass.auth.async_create_refresh_token(
         user, "https://example.com/app", credential=credential
@@ -701,14 +704,14 @@ async def living(hass: HomeAssistant, folder: Path, token: str) -> AsyncIterator
             data={CONF_API_URL: proxy.url},
         )
         await setup_entry(hass, entry)
-        loop.leaps = True
+        loop.set_leaping(True)
         await wait_until(
             lambda: value(hass, "binary_sensor.swing_terminal") == STATE_ON
         )
         try:
             yield Day(hass, sim, proxy, token)
         finally:
-            loop.leaps = False
+            loop.set_leaping(False)
             await hass.services.async_call(
                 "automation", "turn_off", {ATTR_ENTITY_ID: "all"}, blocking=True
             )
