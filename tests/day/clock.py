@@ -5,13 +5,9 @@ from datetime import timedelta
 from math import ceil
 from typing import override
 
-import freezegun
 from freezegun.api import FrozenDateTimeFactory
 
 from tests.api.virtual_loop import Found, VirtualLoop
-
-# It asks the machine how long it waits
-freezegun.configure(extend_ignore_list=[VirtualLoop.__module__])
 
 
 class HomeLoop(VirtualLoop):
