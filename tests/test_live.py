@@ -42,7 +42,7 @@ GUEST = {"username": "guest", "password": "only looks"}
 
 type Target = dict[str, Any]
 
-pytestmark = pytest.mark.usefixtures("socket_enabled")
+pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.timeout(300)]
 needs_exclude = pytest.mark.skipif(
     (MAJOR_VERSION, MINOR_VERSION) < (2026, 11),
     reason="Home Assistant 2026.11 brought `exclude`",

@@ -1,9 +1,8 @@
-"""One clock for all of a home: the loop's, whose leaps the calendar follows."""
+"""One clock for all of a home: the loop's, which the calendar follows."""
 
 from collections.abc import Callable
 from datetime import timedelta
 from math import ceil
-from time import perf_counter as REAL_TIME  # before a calendar stands still
 from typing import override
 
 from freezegun.api import FrozenDateTimeFactory
@@ -15,25 +14,22 @@ class HomeLoop(VirtualLoop):
     """A loop that takes the time of day along when it leaps."""
 
     calendar: FrozenDateTimeFactory | None = None
-    leaps = False
-    """Before a day and after it time passes as it does, for the threads of a home."""
 
     def __init__(self) -> None:
         """Start where the loop below does."""
-        super().__init__()
+        super().__init__(paced=True)
         self._told = self.time()
+
+    def set_leaping(self, leaps: bool) -> None:
+        """Let the clock leap, or wait as it does before a day and after it, for the threads of a home."""
+        self._paced = not leaps
 
     @override
     def wait(
         self, timeout: float | None, select: Callable[[float | None], Found]
     ) -> Found:
-        """Wait, and tell the calendar."""
-        if self.leaps:
-            found = super().wait(timeout, select)
-        else:
-            began = REAL_TIME()
-            found = select(timeout)
-            self.stand_still(REAL_TIME() - began)
+        """Wait or leap, and tell the calendar."""
+        found = super().wait(timeout, select)
         self._tell()
         return found
 

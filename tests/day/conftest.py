@@ -26,7 +26,7 @@ async def configure_event_loop(freezer: FrozenDateTimeFactory) -> None:
     runner.configure_event_loop(loop)
     # A test that waits for nothing has a loop of another kind
     if isinstance(loop, HomeLoop):
-        vars(loop).pop("time", None)
+        del loop.time
         loop.calendar = freezer
 
 

@@ -588,9 +588,9 @@ async def look(
     loop = asyncio.get_running_loop()
     assert isinstance(loop, HomeLoop)
     # Until every store is written; then threads have their time
-    loop.leaps = True
+    loop.set_leaping(True)
     await asyncio.sleep(SAVED_WITHIN)
-    loop.leaps = False
+    loop.set_leaping(False)
     # Those of the test's beginning have expired
     refresh = await hass.auth.async_create_refresh_token(
         user, "https://example.com/app", credential=credential
@@ -704,14 +704,14 @@ async def living(hass: HomeAssistant, folder: Path, token: str) -> AsyncIterator
             data={CONF_API_URL: proxy.url},
         )
         await setup_entry(hass, entry)
-        loop.leaps = True
+        loop.set_leaping(True)
         await wait_until(
             lambda: value(hass, "binary_sensor.swing_terminal") == STATE_ON
         )
         try:
             yield Day(hass, sim, proxy, token)
         finally:
-            loop.leaps = False
+            loop.set_leaping(False)
             await hass.services.async_call(
                 "automation", "turn_off", {ATTR_ENTITY_ID: "all"}, blocking=True
             )
