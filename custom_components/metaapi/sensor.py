@@ -124,7 +124,7 @@ class MetaApiSensor(MetaApiStateEntity, SensorEntity):
         """Return since when: the state alone would say since the start of Home Assistant."""
         outages = self.hass.data[DATA_OUTAGES]
         since = outages.record(self.account_id).lost_since
-        return {"since": since and since.isoformat()}
+        return {"since": since.isoformat() if since else None}
 
 
 class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
