@@ -10,11 +10,8 @@ import orjson
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_component import DATA_INSTANCES
-from homeassistant.util import dt as dt_util
 
 from .server import ACCOUNTS_PER_SOCKET, SOCKET, account_ids
-
-STATUS = {True: "connected", False: "broker_disconnected"}
 
 
 class Account:
@@ -30,39 +27,19 @@ class Account:
         self._terminal = find("binary_sensor", "terminal")
         self._broker = find("binary_sensor", "broker")
         self._status = find("sensor", "status")
-        self._since = find("sensor", "disconnected_since")
-        self._downtime = find("sensor", "downtime")
 
-    def show(self, event: dict[str, Any]) -> None:
-        """Write the states that an event changes."""
-        match event["type"]:
-            case "status":
-                self._show(True, event["connected"], STATUS[event["connected"]])
-            case "authenticated":
-                self._show(True, None, "connected")
-            case "disconnected":
-                self._show(False, None, "disconnected")
-
-    def _show(self, terminal: bool, broker: bool | None, status: str) -> None:
-        """Write the states that are other ones."""
-        if self._terminal.is_on is not terminal:
-            now = dt_util.utcnow()
-            if terminal and (since := self._since.native_value):
-                lasted = (now - since).total_seconds() / 3600
-                before = self._downtime.native_value or 0.0
-                _write(self._downtime, "native_value", round(before + lasted, 4))
-            _write(self._since, "native_value", None if terminal else now)
-            _write(self._terminal, "is_on", terminal)
+    def show(self, broker: bool) -> None:
+        """Write the states that a status changes: no terminal is lost here."""
+        if not self._terminal.is_on:
+            self._terminal._attr_is_on = True  # noqa: SLF001
+            self._terminal.async_write_ha_state()
         if self._broker.is_on is not broker:
-            _write(self._broker, "is_on", broker)
+            self._broker._attr_is_on = broker  # noqa: SLF001
+            self._broker.async_write_ha_state()
+        status = "connected" if broker else "broker_disconnected"
         if self._status.native_value != status:
-            _write(self._status, "native_value", status)
-
-
-def _write(entity: Any, name: str, value: object) -> None:
-    """Write the state of an entity."""
-    setattr(entity, f"_attr_{name}", value)
-    entity.async_write_ha_state()
+            self._status._attr_native_value = status  # noqa: SLF001
+            self._status.async_write_ha_state()
 
 
 @asynccontextmanager
@@ -78,7 +55,8 @@ async def feed(hass: HomeAssistant, url: str, count: int) -> AsyncIterator[None]
                 name, argument = orjson.loads(message.data[2:])
                 if name == "synchronization":
                     event = orjson.loads(argument)
-                    accounts[event["accountId"]].show(event)
+                    if event["type"] == "status":
+                        accounts[event["accountId"]].show(event["connected"])
 
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         sockets = []

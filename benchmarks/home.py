@@ -132,7 +132,7 @@ class Home:
         """Return the CPU time of an event that changes two entities of an account."""
         away = self.count(STATE_OFF, BROKER)
         changes = frames + sockets_for(self._accounts) - away
-        return await self._flood(frames, self._accounts, changes)
+        return await self._flood(frames, 1, changes)
 
     async def _flood(self, frames: int, changing: int, changes: int) -> dict[str, Any]:
         """Return the CPU time of a frame, until brokers have changed so often."""

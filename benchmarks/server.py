@@ -55,8 +55,8 @@ class Session:
 
     @property
     def served(self) -> list[str]:
-        """Return whose events are sent: a peer that subscribes nothing is sent those of a full socket."""
-        return list(self.accounts) or account_ids(ACCOUNTS_PER_SOCKET)
+        """Return whose events are sent: a peer that subscribes nothing is sent those of one account."""
+        return list(self.accounts) or account_ids(1)
 
     def event(
         self, account_id: str, kind: str, name: str = "synchronization", **fields: Any
@@ -173,18 +173,15 @@ class Server:
     ) -> None:
         """Send frames over all sockets at once, and a broker that went away as the last of each.
 
-        The brokers of so many `changing` accounts come and go with each of their frames, and the others send none.
+        With `changing`, each frame is a broker that went away or came back; without, it is on.
         """
 
         async def send(session: Session) -> None:
             """Send the share of a socket as fast as it is read."""
-            # the last ones, so that who is away at the end is the same; -0 are all
-            served = session.served[-(int(changing) // len(sessions)) :]
-            well = [session.status(one) for one in served]
-            away = [session.status(one, broker=False) for one in served]
-            share = islice(
-                cycle(away + well if changing else well), int(frames) // len(sessions)
-            )
+            well = [session.status(one) for one in session.served]
+            away = [session.status(one, broker=False) for one in session.served]
+            all_frames = cycle(away + well if changing else well)
+            share = islice(all_frames, int(frames) // len(sessions))
             while burst := b"".join(islice(share, BURST)):
                 while session.waiting() > BACKLOG:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)

@@ -24,7 +24,7 @@ MARK = "= "
 TIMEOUT = 900
 SLOW = 1.15
 """A turn is measured again where the yardstick took so much longer than ever before."""
-TRIES = 3
+TRIES = 2
 
 type Load = Callable[[int], Awaitable[dict[str, Any]]]
 
