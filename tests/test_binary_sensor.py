@@ -189,7 +189,7 @@ async def test_listeners_end_with_the_entities(
     """Every entity that listens to an account does so to its own, until it is removed."""
     for account, name in ((SWING, "swing"), (SCALP, "scalp")):
         entity_ids = listening(monitor, account.account_id)
-        assert all(f".{name}_" in entity_id for entity_id in entity_ids)
+        assert all(f".{name}" in entity_id for entity_id in entity_ids)
         # the watcher, and the record of outages
         assert len(monitor.listeners[account.account_id]) == len(entity_ids) + 2
     before = listening(monitor, SWING.account_id)

@@ -169,13 +169,21 @@ def test_entities_have_names() -> None:
     described = {
         "binary_sensor": {
             description.translation_key
-            for description in (*binary_sensor.BINARY_SENSORS, binary_sensor.LINK)
+            for description in (
+                binary_sensor.TERMINAL,
+                binary_sensor.BROKER,
+                binary_sensor.LINK,
+            )
         },
         "button": {description.translation_key for description in button.BUTTONS},
         "event": {description.translation_key for description in event.EVENTS},
         "sensor": {
             description.translation_key
-            for description in (*sensor.SENSORS, *sensor.OUTAGE_SENSORS)
+            for description in (
+                sensor.STATUS,
+                sensor.DISCONNECTED_SINCE,
+                sensor.DOWNTIME,
+            )
         },
     }
     check("entity", TEXTS["entity"], described)

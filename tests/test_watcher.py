@@ -164,7 +164,13 @@ def link_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
         if record.name.startswith("custom_components.metaapi")
         and record.levelno > logging.DEBUG
     ]
-    assert all(record.levelno <= logging.INFO for record in caplog.records)
+    assert [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno > logging.INFO
+        # on a busy machine the loop says which step took long
+        and not (record.name == "asyncio" and record.msg.startswith("Executing "))
+    ] == []
     caplog.clear()
     return lines
 

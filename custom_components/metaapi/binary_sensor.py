@@ -1,7 +1,5 @@
 """Binary sensors: an account's terminal and broker, and the link to MetaApi."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import override
 
 from homeassistant.components.binary_sensor import (
@@ -15,37 +13,24 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .api import AccountState
 from .const import DOMAIN
 from .data import MetaApiConfigEntry
-from .entity import MetaApiEntity, MetaApiStateEntity, MetaApiStateEntityDescription
+from .entity import MetaApiEntity, MetaApiStateEntity
 
 PARALLEL_UPDATES = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetaApiBinarySensorEntityDescription(
-    MetaApiStateEntityDescription, BinarySensorEntityDescription
-):
-    """Describes a binary sensor of an account."""
+TERMINAL = BinarySensorEntityDescription(
+    key="terminal",
+    translation_key="terminal",
+    device_class=BinarySensorDeviceClass.CONNECTIVITY,
+)
 
-    value_fn: Callable[[AccountState], bool | None]
-
-
-BINARY_SENSORS = (
-    MetaApiBinarySensorEntityDescription(
-        key="terminal",
-        translation_key="terminal",
-        device_class=BinarySensorDeviceClass.CONNECTIVITY,
-        value_fn=lambda state: state.terminal,
-    ),
-    MetaApiBinarySensorEntityDescription(
-        key="broker",
-        translation_key="broker",
-        device_class=BinarySensorDeviceClass.CONNECTIVITY,
-        entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda state: state.broker,
-    ),
+BROKER = BinarySensorEntityDescription(
+    key="broker",
+    translation_key="broker",
+    device_class=BinarySensorDeviceClass.CONNECTIVITY,
+    entity_category=EntityCategory.DIAGNOSTIC,
 )
 
 LINK = BinarySensorEntityDescription(
@@ -69,8 +54,12 @@ async def async_setup_entry(
         """Add those of an account."""
         async_add_entities(
             [
-                MetaApiBinarySensor(hass, entry, subentry, description)
-                for description in BINARY_SENSORS
+                MetaApiBinarySensor(
+                    hass, entry, subentry, TERMINAL, lambda state: state.terminal
+                ),
+                MetaApiBinarySensor(
+                    hass, entry, subentry, BROKER, lambda state: state.broker
+                ),
             ],
             config_subentry_id=subentry.subentry_id,
         )
@@ -78,16 +67,14 @@ async def async_setup_entry(
     entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
-class MetaApiBinarySensor(MetaApiStateEntity, BinarySensorEntity):
+class MetaApiBinarySensor(MetaApiStateEntity[bool], BinarySensorEntity):
     """A binary sensor of an account."""
-
-    entity_description: MetaApiBinarySensorEntityDescription
 
     @property
     @override
     def is_on(self) -> bool | None:
         """Return whether it is connected; None while not known."""
-        return self.entity_description.value_fn(self.account_state)
+        return self.value_fn(self.account_state)
 
 
 class MetaApiLinkBinarySensor(MetaApiEntity, BinarySensorEntity):

@@ -1,7 +1,6 @@
 """What the entities share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import override
 from urllib.parse import quote
 
@@ -16,14 +15,6 @@ from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
 from .data import MetaApiConfigEntry
 from .device import account_model, async_get_device
 from .outages import DATA_OUTAGES
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetaApiStateEntityDescription(EntityDescription):
-    """Describes an entity that shows one side of an account's state."""
-
-    value_fn: Callable[[AccountState], bool | str | None]
-    available_fn: Callable[[AccountState], bool] = lambda state: state.available
 
 
 class MetaApiEntity(Entity):
@@ -87,11 +78,22 @@ class MetaApiAccountEntity(MetaApiEntity):
         self.async_write_ha_state()
 
 
-class MetaApiStateEntity(MetaApiAccountEntity):
+class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
     """An entity that shows one side of an account's state as soon as it changes."""
 
-    entity_description: MetaApiStateEntityDescription
-    _shown: tuple[bool, bool | str | None] | None = None
+    _shown: tuple[bool, ValueT | None] | None = None
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: MetaApiConfigEntry,
+        subentry: ConfigSubentry,
+        description: EntityDescription,
+        value_fn: Callable[[AccountState], ValueT | None],
+    ) -> None:
+        """Show what `value_fn` returns; that is no part of the description, whose class would be made at each start."""
+        super().__init__(hass, entry, subentry, description)
+        self.value_fn = value_fn
 
     @property
     def account_state(self) -> AccountState:
@@ -102,7 +104,7 @@ class MetaApiStateEntity(MetaApiAccountEntity):
     @override
     def available(self) -> bool:
         """Return whether the account is in sight as far as this entity needs it."""
-        return self.entity_description.available_fn(self.account_state)
+        return self.account_state.available
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -120,6 +122,6 @@ class MetaApiStateEntity(MetaApiAccountEntity):
             self._shown = now
             self._async_write()
 
-    def _read(self) -> tuple[bool, bool | str | None]:
+    def _read(self) -> tuple[bool, ValueT | None]:
         """Return what is to be shown."""
-        return self.available, self.entity_description.value_fn(self.account_state)
+        return self.available, self.value_fn(self.account_state)

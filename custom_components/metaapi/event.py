@@ -88,11 +88,14 @@ class MetaApiEvent(MetaApiAccountEntity, EventEntity):
 
         The rows of the account's other entities say neither why nor how long.
         """
-        before, self._last = self._last, self._read_last()
-        for facet, last in self._last.items():
-            if before[facet] is None or last is before[facet]:
+        record = self.hass.data[DATA_OUTAGES].record(self.account_id)
+        for facet, state in record.facets.items():
+            before, last = self._last[facet], state.last
+            if last is before:
                 continue
-            record = self.hass.data[DATA_OUTAGES].record(self.account_id)
+            self._last[facet] = last
+            if before is None:
+                continue
             composer = Composer(self.hass)
             told = [Told(account_id=self.account_id, entry=self.entry, record=record)]
             phase = Phase.BACK if last else Phase.LOST

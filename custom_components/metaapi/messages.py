@@ -94,15 +94,14 @@ class Composer:
     def __init__(self, hass: HomeAssistant) -> None:
         """Take the texts in the language of the home, which Home Assistant has loaded."""
         self._hass = hass
-        self._texts: dict[str, str] = {}
-        for category in ("common", "entity"):
-            self._texts |= async_get_cached_translations(
-                hass, hass.config.language, category, DOMAIN
-            )
+        self._common, self._entity = (
+            async_get_cached_translations(hass, hass.config.language, category, DOMAIN)
+            for category in ("common", "entity")
+        )
 
     def text(self, key: str, **values: Any) -> str:
         """Return a text of the category `common`; its key where it is missing."""
-        text = self._texts.get(f"component.{DOMAIN}.common.{key}")
+        text = self._common.get(f"component.{DOMAIN}.common.{key}")
         return key if text is None else text.format(**values)
 
     def status(self, record: AccountRecord) -> str:
@@ -110,7 +109,7 @@ class Composer:
         if record.status is None:
             return self.text("not_running")
         key = f"component.{DOMAIN}.entity.sensor.status.state.{record.status}"
-        return self._texts.get(key, record.status)
+        return self._entity.get(key, record.status)
 
     def outcome(self, outcome: str) -> str:
         """Return an outcome as its event shows it."""
@@ -118,13 +117,13 @@ class Composer:
             f"component.{DOMAIN}.entity.event.reconnect_result.state_attributes"
             f".event_type.state.{outcome}"
         )
-        return self._texts.get(key, outcome)
+        return self._entity.get(key, outcome)
 
     @property
     def reconnect(self) -> str:
         """Return what the button says."""
         key = f"component.{DOMAIN}.entity.button.reconnect.name"
-        return self._texts.get(key, "Reconnect")
+        return self._entity.get(key, "Reconnect")
 
     def name(self, told: Told) -> str:
         """Return the name of an account."""

@@ -272,6 +272,13 @@ class Outages:
         key = (account_id, facet)
         return self._early.get(key, self.facet(account_id, facet).last)
 
+    def _kept(self, account_id: str) -> AccountRecord:
+        """Return what is known of an account, to be kept from now on."""
+        record = self._records.get(account_id)
+        if record is None:
+            record = self._records[account_id] = AccountRecord()
+        return record
+
     # -- what accounts show --------------------------------------------------------------------
 
     @callback
@@ -294,7 +301,7 @@ class Outages:
         """Record what an account shows."""
         if self._stopped:
             return
-        record = self._records.setdefault(account_id, AccountRecord())
+        record = self._kept(account_id)
         record.status = state.status
         now = dt_util.utcnow()
         terminal = state.terminal if state.available else None
@@ -416,7 +423,7 @@ class Outages:
 
         Callers that wait for the same attempt make one, whose result is that of the last.
         """
-        record = self._records.setdefault(account_id, AccountRecord())
+        record = self._kept(account_id)
         results: list[ReconnectResult] = []
         if record.under_way == 0:
             record.attempted_at = dt_util.utcnow()
@@ -460,8 +467,7 @@ class Outages:
             return
         if change is not ConfigEntryChange.REMOVED and entry.state in FAILED_STATES:
             for account_id in _account_ids(entry):
-                record = self._records.setdefault(account_id, AccountRecord())
-                record.status = None
+                self._kept(account_id).status = None
                 self._async_set(account_id, Facet.SIGHT, False, dt_util.utcnow())
         for account_id in self._records.keys() - _all_account_ids(self._hass):
             self._async_forget(account_id)

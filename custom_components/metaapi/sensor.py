@@ -1,7 +1,6 @@
 """Sensors: why an account's terminal is on, off or out of sight, since when, and how long in all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import override
 
@@ -19,44 +18,24 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import AccountState, Status
 from .data import MetaApiConfigEntry
-from .entity import (
-    MetaApiAccountEntity,
-    MetaApiStateEntity,
-    MetaApiStateEntityDescription,
-)
+from .entity import MetaApiAccountEntity, MetaApiStateEntity
 from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, AccountRecord
 
 PARALLEL_UPDATES = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetaApiSensorEntityDescription(
-    MetaApiStateEntityDescription, SensorEntityDescription
-):
-    """Describes a sensor of an account."""
-
-    value_fn: Callable[[AccountState], str | None]
-
-
-SENSORS = (
-    MetaApiSensorEntityDescription(
-        key="status",
-        translation_key="status",
-        device_class=SensorDeviceClass.ENUM,
-        # Home Assistant has a state of its own for "unknown"
-        options=[status.value for status in Status if status is not Status.UNKNOWN],
-        value_fn=lambda state: None if state.status is Status.UNKNOWN else state.status,
-        # It is there to say why nothing else is known
-        available_fn=lambda _state: True,
-    ),
+STATUS = SensorEntityDescription(
+    key="status",
+    translation_key="status",
+    device_class=SensorDeviceClass.ENUM,
+    # Home Assistant has a state of its own for "unknown"
+    options=[status.value for status in Status if status is not Status.UNKNOWN],
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class MetaApiOutageSensorEntityDescription(SensorEntityDescription):
-    """Describes a sensor of an account's outages."""
-
-    value_fn: Callable[[AccountRecord], datetime | float | None]
+def _status(state: AccountState) -> str | None:
+    """Return the reason."""
+    return None if state.status is Status.UNKNOWN else state.status
 
 
 def _disconnected_since(record: AccountRecord) -> datetime | None:
@@ -64,22 +43,24 @@ def _disconnected_since(record: AccountRecord) -> datetime | None:
     return record.terminal.since if record.terminal.last is False else None
 
 
-OUTAGE_SENSORS = (
-    MetaApiOutageSensorEntityDescription(
-        key="disconnected_since",
-        translation_key="disconnected_since",
-        device_class=SensorDeviceClass.TIMESTAMP,
-        value_fn=_disconnected_since,
-    ),
-    MetaApiOutageSensorEntityDescription(
-        key="downtime",
-        translation_key="downtime",
-        device_class=SensorDeviceClass.DURATION,
-        state_class=SensorStateClass.TOTAL_INCREASING,
-        native_unit_of_measurement=UnitOfTime.HOURS,
-        suggested_display_precision=2,
-        value_fn=lambda record: round(record.downtime / 3600, 4),
-    ),
+def _downtime(record: AccountRecord) -> float:
+    """Return how long the terminal was down in all, in hours."""
+    return round(record.downtime / 3600, 4)
+
+
+DISCONNECTED_SINCE = SensorEntityDescription(
+    key="disconnected_since",
+    translation_key="disconnected_since",
+    device_class=SensorDeviceClass.TIMESTAMP,
+)
+
+DOWNTIME = SensorEntityDescription(
+    key="downtime",
+    translation_key="downtime",
+    device_class=SensorDeviceClass.DURATION,
+    state_class=SensorStateClass.TOTAL_INCREASING,
+    native_unit_of_measurement=UnitOfTime.HOURS,
+    suggested_display_precision=2,
 )
 
 
@@ -95,11 +76,11 @@ async def async_setup_entry(
         """Add those of an account."""
         async_add_entities(
             [
-                *(MetaApiSensor(hass, entry, subentry, one) for one in SENSORS),
-                *(
-                    MetaApiOutageSensor(hass, entry, subentry, one)
-                    for one in OUTAGE_SENSORS
+                MetaApiSensor(hass, entry, subentry, STATUS, _status),
+                MetaApiOutageSensor(
+                    hass, entry, subentry, DISCONNECTED_SINCE, _disconnected_since
                 ),
+                MetaApiOutageSensor(hass, entry, subentry, DOWNTIME, _downtime),
             ],
             config_subentry_id=subentry.subentry_id,
         )
@@ -107,16 +88,20 @@ async def async_setup_entry(
     entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
-class MetaApiSensor(MetaApiStateEntity, SensorEntity):
+class MetaApiSensor(MetaApiStateEntity[str], SensorEntity):
     """A sensor of an account."""
 
-    entity_description: MetaApiSensorEntityDescription
+    @property
+    @override
+    def available(self) -> bool:
+        """Return True: it is there to say why nothing else is known."""
+        return True
 
     @property
     @override
     def native_value(self) -> str | None:
         """Return the reason."""
-        return self.entity_description.value_fn(self.account_state)
+        return self.value_fn(self.account_state)
 
     @property
     @override
@@ -124,13 +109,23 @@ class MetaApiSensor(MetaApiStateEntity, SensorEntity):
         """Return since when: the state alone would say since the start of Home Assistant."""
         outages = self.hass.data[DATA_OUTAGES]
         since = outages.record(self.account_id).lost_since
-        return {"since": since and since.isoformat()}
+        return {"since": since.isoformat() if since else None}
 
 
 class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
     """A sensor of an account's outages: always available, whatever can be seen of the account."""
 
-    entity_description: MetaApiOutageSensorEntityDescription
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: MetaApiConfigEntry,
+        subentry: ConfigSubentry,
+        description: SensorEntityDescription,
+        value_fn: Callable[[AccountRecord], datetime | float | None],
+    ) -> None:
+        """Show what `value_fn` returns."""
+        super().__init__(hass, entry, subentry, description)
+        self.value_fn = value_fn
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -155,4 +150,4 @@ class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
     def _read(self) -> datetime | float | None:
         """Return what there is to show."""
         outages = self.hass.data[DATA_OUTAGES]
-        return self.entity_description.value_fn(outages.record(self.account_id))
+        return self.value_fn(outages.record(self.account_id))

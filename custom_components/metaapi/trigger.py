@@ -8,6 +8,7 @@ import voluptuous as vol
 from homeassistant.const import CONF_FOR, CONF_OPTIONS
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant
 from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.importlib import async_import_module
 from homeassistant.helpers.trigger import (
     ATTR_BEHAVIOR,
     ENTITY_STATE_TRIGGER_SCHEMA_WITH_BEHAVIOR,
@@ -20,10 +21,6 @@ from homeassistant.helpers.typing import ConfigType
 from homeassistant.util import dt as dt_util
 
 from .outages import Facet, async_get_outages
-from .quiet import FX_ZONE, Quiet
-from .targets import TrackedTarget
-from .trigger_runner import TriggerRunner
-from .trigger_subject import Options, Subject
 
 CONF_AT_START = "at_start"
 CONF_ATTEMPTS = "attempts"
@@ -97,7 +94,14 @@ class MetaApiTrigger(Trigger):
         run_action: TriggerActionRunner,
         did_not_trigger: TriggerNotTriggeredReporter | None = None,
     ) -> CALLBACK_TYPE:
-        """Attach the trigger to what it runs."""
+        """Attach the trigger to what it runs, which a home without an automation of ours never imports."""
+        # in a thread; what follows finds it there
+        await async_import_module(self._hass, f"{__package__}.trigger_runner")
+        from .quiet import FX_ZONE, Quiet  # noqa: PLC0415
+        from .targets import TrackedTarget  # noqa: PLC0415
+        from .trigger_runner import TriggerRunner  # noqa: PLC0415
+        from .trigger_subject import Options, Subject  # noqa: PLC0415
+
         options = self._options
         reconnects = options.get(CONF_RECONNECT, False)
         subject = Subject(

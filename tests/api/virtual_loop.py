@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from functools import partial
 import selectors
-from time import monotonic
+from time import CLOCK_MONOTONIC, clock_gettime
 from typing import Any, override
 
 import pytest
@@ -33,6 +33,9 @@ _REAL_MOST = 600.0
 _START = 1000.0
 _ROUND = 0.000_01
 """What a round takes: an answer never comes at the moment of its question."""
+
+# A test that freezes the time of day freezes time.monotonic as well
+_monotonic = partial(clock_gettime, CLOCK_MONOTONIC)
 
 type Found = list[tuple[selectors.SelectorKey, int]]
 
@@ -68,7 +71,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._total_rounds = 0
         self._threads = 0
         self._at_round: tuple[int, Callable[[], Any]] | None = None
-        self._give_up_at = monotonic() + _REAL_MOST
+        self._give_up_at = _monotonic() + _REAL_MOST
         selector = _Selector()
         selector.loop = self
         super().__init__(selector)
@@ -103,12 +106,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> Found:
         """Wait for the next timer, a socket or a thread, whichever comes first."""
         self._rounds = 0
-        if monotonic() > self._give_up_at:
+        if _monotonic() > self._give_up_at:
             raise StuckError(f"Still running after {_REAL_MOST} real seconds")
         if self._paced:
-            started = monotonic()
+            started = _monotonic()
             found = select(timeout)
-            waited = monotonic() - started
+            waited = _monotonic() - started
             self._now += waited if timeout is None else min(waited, timeout)
             return found
         if self._threads:

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from datetime import timedelta
 from math import ceil
-import selectors
 from time import perf_counter as REAL_TIME  # before a calendar stands still
 from typing import override
 
 from freezegun.api import FrozenDateTimeFactory
 
-from tests.api.faults.warp import WarpLoop
+from tests.api.virtual_loop import Found, VirtualLoop
 
 
-class HomeLoop(WarpLoop):
+class HomeLoop(VirtualLoop):
     """A loop that takes the time of day along when it leaps."""
 
     calendar: FrozenDateTimeFactory | None = None
@@ -25,14 +24,12 @@ class HomeLoop(WarpLoop):
         self._told = self.time()
 
     @override
-    def leap(
-        self,
-        timeout: float | None,
-        select: Callable[[float | None], list[tuple[selectors.SelectorKey, int]]],
-    ) -> list[tuple[selectors.SelectorKey, int]]:
-        """Leap, and tell the calendar."""
+    def wait(
+        self, timeout: float | None, select: Callable[[float | None], Found]
+    ) -> Found:
+        """Wait, and tell the calendar."""
         if self.leaps:
-            found = super().leap(timeout, select)
+            found = super().wait(timeout, select)
         else:
             began = REAL_TIME()
             found = select(timeout)

@@ -40,7 +40,7 @@ from homeassistant.helpers.json import ExtendedJSONEncoder
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from simulator import Simulator, cloud, make_jwt
-from tests.api.faults import warp
+from tests.api import virtual_loop
 from tests.api.faults.proxy import Answer, Proxy, text_frame
 from tests.conftest import entry_state, make_entry, setup_entry, value
 
@@ -128,7 +128,10 @@ def quiet_simulator() -> Iterator[None]:
 
     Nor does a moment matter: a leap may be quick.
     """
-    with patch.object(cloud, "STEP", 60.0), patch.object(warp, "_DRAG_MOST", 0.0004):
+    with (
+        patch.object(cloud, "STEP", 60.0),
+        patch.object(virtual_loop, "_DRAG_MOST", 0.0004),
+    ):
         yield
 
 

@@ -149,6 +149,19 @@ class _Belief[PlaceT: Hashable]:
         """Return the places whose sockets are open."""
         return [one for one in self.places.values() if one.sight.socket_open]
 
+    def serve(self, places: Iterable[PlaceT], now: float) -> dict[PlaceT, _Served]:
+        """Take a new set of places, and return them; what is known of those that stay is kept."""
+        timing = self.timing
+        self.places = {
+            place: self.places.get(place)
+            or _Served(
+                Sight(timing, Clock(timing.blind, now), self.patience),
+                Subscription(timing),
+            )
+            for place in places
+        }
+        return self.places
+
     # -- evidence ------------------------------------------------------------------------------
 
     def authenticated(
@@ -212,6 +225,12 @@ class _Belief[PlaceT: Hashable]:
             self.note_where_up()
         else:
             self.out_of_sight = True
+
+    def await_renewal(self) -> None:
+        """Note that what is shown now was shown before a `reconnect` went out."""
+        for one in self.places.values():
+            for host in one.sight.hosts.values():
+                host.renewed = False
 
     def restart(self, places: Iterable[_Served]) -> None:
         """Take out the hosts that a `reconnect` was accepted for and that did not show themselves since."""
@@ -547,6 +566,17 @@ class _Asker[PlaceT: Hashable]:
             return inf
         return one.subscription.due(self.held_until)
 
+    def want_now(self, place: PlaceT, now: float) -> bool:
+        """Make a place's subscribe due at once; return False where something forbids that."""
+        one = self.belief.places[place]
+        if one.subscription.in_flight:
+            return False
+        wanted, one.subscription.wanted_at = one.subscription.wanted_at, now
+        if now < self.due(place, one):
+            one.subscription.wanted_at = wanted
+            return False
+        return True
+
     def ask(self, now: float) -> Iterator[tuple[Action, PlaceT | None]]:
         """Yield what is due."""
         for place, one in self.belief.places.items():
@@ -654,16 +684,8 @@ class Terminal[PlaceT: Hashable]:
         Where the region is not known, the global URL may lead to another one than the account's, and what
         is answered there is no evidence.
         """
-        timing, belief = self._timing, self._belief
-        belief.region_known = region_known
-        self._places = belief.places = {
-            place: belief.places.get(place)
-            or _Served(
-                Sight(timing, Clock(timing.blind, now), belief.patience),
-                Subscription(timing),
-            )
-            for place in places
-        }
+        self._belief.region_known = region_known
+        self._places = self._belief.serve(places, now)
         self.tick(now)
 
     def socket_up(
@@ -695,10 +717,7 @@ class Terminal[PlaceT: Hashable]:
     def socket_down(
         self, place: PlaceT, now: float, *, with_others: bool = False
     ) -> None:
-        """Handle the loss of a place's socket: no news about the account, its clocks stop.
-
-        `with_others`: what that shows waits for the next `tick`, which is due at once.
-        """
+        """Handle the loss of a place's socket: its clocks stop, no news; `with_others` as in `socket_up`."""
         one = self._places[place]
         if one.sight.socket_open:
             one.sight.lose_socket(now)
@@ -737,15 +756,10 @@ class Terminal[PlaceT: Hashable]:
 
         That is a floor, less than a second since the last one, one in flight, or no socket.
         """
-        one = self._places[place]
-        if one.subscription.in_flight:
-            return False
-        wanted, one.subscription.wanted_at = one.subscription.wanted_at, now
-        if now < self._asker.due(place, one):
-            one.subscription.wanted_at = wanted
-            return False
-        self.tick(now)
-        return True
+        wanted = self._asker.want_now(place, now)
+        if wanted:
+            self.tick(now)
+        return wanted
 
     def forget_refusal(self, place: PlaceT) -> None:
         """Take back a refusal, as another server is asked from now on."""
@@ -754,9 +768,7 @@ class Terminal[PlaceT: Hashable]:
     def reconnect_sent(self, now: float) -> None:
         """Note that a `reconnect` goes out: nothing subscribes until it ended."""
         self._asker.reconnecting = True
-        for one in self._places.values():
-            for host in one.sight.hosts.values():
-                host.renewed = False
+        self._belief.await_renewal()
         self.tick(now)
 
     def reconnect_accepted(

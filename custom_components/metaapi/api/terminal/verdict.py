@@ -72,7 +72,9 @@ ROWS = (
 
 def show(facts: Facts) -> AccountState:
     """Return what the facts come to."""
-    row = next(row for row in ROWS if row.holds(facts))
+    for row in ROWS:  # the last one always holds
+        if row.holds(facts):
+            break
     if not row.available:
         timeouts = 0 if facts.token_refused else facts.timeouts
         return AccountState(
