@@ -232,6 +232,8 @@ def longest_block() -> Iterator[Callable[[], float]]:
 
     In CPU time, as on a machine that others use as well the clock would also count their work.
     """
+    # a full one falls due now and then, whatever runs, and takes a tenth of a second
+    gc.collect()
     loop = asyncio.get_running_loop()
     longest, last = 0.0, time.thread_time()
 

@@ -125,7 +125,7 @@ def test_page_without_marks(tmp_path: Path) -> None:
 
 def test_turn_is_taken_again_where_the_machine_is_slow(tmp_path: Path) -> None:
     """It counts once the yardstick is what it can be, or at its best of two."""
-    yardsticks = [1.0, 2.0, 1.1, 5.0, 3.0, 1.0]
+    yardsticks = [1.0, 1.1, 2.0, 1.1, 5.0, 3.0, 1.0]
     script = (
         "import sys\n"
         f"for cost, yardstick in enumerate({yardsticks}):\n"
@@ -137,9 +137,8 @@ def test_turn_is_taken_again_where_the_machine_is_slow(tmp_path: Path) -> None:
         patch.setattr(Process, "quickest", 1.0)
         process = Process(sys.executable, "-c", script, cwd=tmp_path, env={})
         assert process.started["cost"] == 0
-        assert process.turn("load")["cost"] == 2
-        assert process.turn("load")["cost"] == 4
-        assert process.close()["cost"] == 5
+        assert [process.turn("load")["cost"] for _ in range(3)] == [1, 3, 5]
+        assert process.close()["cost"] == 6
 
 
 def test_busiest() -> None:
