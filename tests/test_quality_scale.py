@@ -65,7 +65,8 @@ CLIENT_IMPORTS = frozenset(
         "enum",
         "functools",
         "hashlib",
-        "http",
+        "heapq",
+        "http.HTTPStatus",
         "ipaddress",
         "itertools",
         "json",
@@ -77,6 +78,7 @@ CLIENT_IMPORTS = frozenset(
         "secrets",
         "socketio",
         "string",
+        "time.perf_counter",
         "typing",
         "unicodedata",
         "urllib.parse",
@@ -134,7 +136,7 @@ def waits(code: str) -> Iterator[str]:
                 modules = [alias.name for alias in node.names]
             case ast.ImportFrom(module=str(module), level=0):
                 modules = [module]
-                if module in {"http", "urllib"}:
+                if module in {"http", "time", "urllib"}:
                     modules = [f"{module}.{alias.name}" for alias in node.names]
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
                 # A coroutine may be called `run`
@@ -143,7 +145,7 @@ def waits(code: str) -> Iterator[str]:
                 continue
             case _:
                 continue
-        yield from set(modules) - CLIENT_IMPORTS - {"http.HTTPStatus"}
+        yield from set(modules) - CLIENT_IMPORTS
 
 
 def entities(platform: str) -> list[Entity]:

@@ -179,7 +179,7 @@ class Rig:
         self.reports: list[str] = []
         self.events: list[Mapping[str, Any]] = []
         self.fault: Exception | None = None
-        self.timing = Timing(**timing)
+        self.timing = Timing(**{"backoff_short": 8.0} | timing)
         self.connection = Connection(
             SESSION, ZONE, TOKEN, self, application="Mine", timing=self.timing
         )
