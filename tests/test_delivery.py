@@ -152,7 +152,7 @@ async def test_phone_whose_action_fails(
     assert sorted(answer["sent"]) == sorted([PAGER, entity_id])
     ((target, error),) = [(one["target"], one["error"]) for one in answer["failed"]]
     assert target == phone
-    assert error.endswith(f"; told by {entity_id}, which cannot wake")
+    assert error.endswith(f"; sent to {entity_id} instead, which cannot wake")
     assert {call.data["entity_id"] for call in calls} == {entity_id, PAGER}
 
 
@@ -182,7 +182,7 @@ async def test_all_at_once(hass: HomeAssistant, pager: Pager) -> None:
     [
         ("notify.gone", None, "does not exist"),
         ("notify.away", "unavailable", "is unavailable"),
-        ("light.desk", "on", "is no notify entity"),
+        ("light.desk", "on", "is not a notify entity"),
     ],
 )
 async def test_entity_that_cannot_be_reached(
@@ -207,7 +207,7 @@ async def test_device_that_is_no_phone(hass: HomeAssistant, pager: Pager) -> Non
     (entry,) = hass.config_entries.async_entries(DOMAIN)
     (device, *_) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     answer = await notify(hass, devices=device.id)
-    assert "is no phone with the app" in answer["failed"][0]["error"]
+    assert "is not a phone with the app" in answer["failed"][0]["error"]
 
 
 @pytest.mark.parametrize("third", ["Other", "📱"])
@@ -315,3 +315,23 @@ async def test_test_message(hass: HomeAssistant, pager: Pager) -> None:
     await notify(hass, test=True)
     (shown,) = hass.data["persistent_notification"].values()
     assert shown["message"].startswith("You have chosen nobody")
+
+
+@pytest.mark.parametrize(
+    ("entity_id", "error"),
+    [
+        ("notify.gone", "notify.gone gibt es nicht"),
+        ("light.desk", "light.desk ist keine Benachrichtigungs-Entität"),
+    ],
+)
+async def test_reason_in_the_language_of_the_home(
+    hass: HomeAssistant, pager: Pager, entity_id: str, error: str
+) -> None:
+    """The notification of a test message is read by people, also why somebody was not reached."""
+    assert await async_setup_component(hass, "persistent_notification", {})
+    hass.config.language = "de"
+    (entry,) = hass.config_entries.async_entries(DOMAIN)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await notify(hass, entities=[entity_id], test=True)
+    (shown,) = hass.data["persistent_notification"].values()
+    assert shown["message"] == f"Nicht erreicht: {entity_id}: {error}"

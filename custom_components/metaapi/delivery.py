@@ -83,7 +83,13 @@ class Message:
 
 
 class DeliveryError(Exception):
-    """A target that could not be reached, and why."""
+    """A target that could not be reached: the key of the text that says why, and what it is about."""
+
+    def __init__(self, key: str, name: str) -> None:
+        """Take the key of the text, and its placeholder."""
+        super().__init__(key, name)
+        self.key = key
+        self.name = name
 
 
 @callback
@@ -107,7 +113,7 @@ async def _async_handle_notify(call: ServiceCall) -> ServiceResponse:
     text: str = composer.text("test_message") if test else data["message"]
     tag = TEST_TAG if test else data.get("tag")
     message = Message(title=title, message=text, data=_phone_data(data, tag))
-    delivery = _Delivery(hass, call.context, message)
+    delivery = _Delivery(hass, call.context, composer, message)
     await _async_check_caller(call, delivery)
     entity_ids = list(data["entities"])
     if test:
@@ -222,10 +228,17 @@ def _name(hass: HomeAssistant, target: str) -> str:
 class _Delivery:
     """Delivers one message, and keeps who got it."""
 
-    def __init__(self, hass: HomeAssistant, context: Context, message: Message) -> None:
-        """Take what to deliver, and on whose behalf."""
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        context: Context,
+        composer: Composer,
+        message: Message,
+    ) -> None:
+        """Take what to deliver, on whose behalf, and what says why that failed."""
         self._hass = hass
         self._context = context
+        self._composer = composer
         self._message = message
         self.sent: list[str] = []
         self.failed: dict[str, str] = {}
@@ -246,7 +259,8 @@ class _Delivery:
         for entity_id in self.entities_of(device_id)[:1] if by_entity else ():
             await self.async_to_entity(entity_id)
             if entity_id in self.sent:
-                self.failed[device_id] += f"; told by {entity_id}, which cannot wake"
+                instead = self._composer.text("delivery_by_entity", name=entity_id)
+                self.failed[device_id] += f"; {instead}"
 
     async def async_to_entity(self, entity_id: str) -> None:
         """Deliver to a notify entity."""
@@ -257,9 +271,11 @@ class _Delivery:
         try:
             await delivering
         except TimeoutError:
-            self.failed[target] = f"no answer within {TIMEOUT} seconds"
+            self.failed[target] = self._composer.text(
+                "delivery_timeout", seconds=TIMEOUT
+            )
         except DeliveryError as err:
-            self.failed[target] = str(err)
+            self.failed[target] = self._composer.text(err.key, name=err.name)
         except Exception as err:  # noqa: BLE001  # whatever another integration raises
             self.failed[target] = f"{type(err).__name__}: {err}"
         else:
@@ -269,12 +285,12 @@ class _Delivery:
     async def _async_by_entity(self, entity_id: str) -> None:
         """Send by a notify entity; Home Assistant passes over one that is not there."""
         if not entity_id.startswith(f"{NOTIFY}."):
-            raise DeliveryError(f"{entity_id} is no notify entity")
+            raise DeliveryError("delivery_no_notify_entity", entity_id)
         state = self._hass.states.get(entity_id)
         if state is None:
-            raise DeliveryError(f"{entity_id} does not exist")
+            raise DeliveryError("delivery_no_entity", entity_id)
         if state.state == STATE_UNAVAILABLE:
-            raise DeliveryError(f"{entity_id} is unavailable")
+            raise DeliveryError("delivery_unavailable", entity_id)
         await self._async_call(
             "send_message", {ATTR_ENTITY_ID: entity_id, **self._text()}
         )
@@ -283,10 +299,10 @@ class _Delivery:
         """Return the entry of a phone."""
         device = dr.async_get(self._hass).async_get(device_id)
         if device is None:
-            raise DeliveryError(f"There is no device {device_id}")
+            raise DeliveryError("delivery_no_device", device_id)
         entry = self._hass.config_entries.async_get_entry(device.config_entry_id or "")
         if entry is None or entry.domain != MOBILE_APP:
-            raise DeliveryError(f"{device.name} is no phone with the app")
+            raise DeliveryError("delivery_no_phone", device.name or device_id)
         return entry
 
     async def _async_by_action(self, device_id: str) -> None:
@@ -305,9 +321,9 @@ class _Delivery:
                 _action(other) == MOBILE_APP
                 for other in self._hass.config_entries.async_entries(MOBILE_APP)
             ):
-                raise DeliveryError(f"Two phones are called {entry.title}")
+                raise DeliveryError("delivery_two_phones", entry.title)
         if not self._hass.services.has_service(NOTIFY, action):
-            raise DeliveryError(f"There is no action {NOTIFY}.{action}")
+            raise DeliveryError("delivery_no_action", f"{NOTIFY}.{action}")
         await self._async_call(
             action,
             {
