@@ -81,8 +81,13 @@ class Tasks:
             await asyncio.wait(self._tasks)
 
 
+_LOGGER = logging.getLogger(__name__)
+
 TURN = 0.004
 """How long work goes on without a break for others, in seconds."""
+
+AFTER_FAULT = 60.0
+"""What raised an exception is looked at again so many seconds later, so that the log is not flooded."""
 
 
 class Turn:
@@ -141,8 +146,7 @@ class Alarm:
         due = max(clocked.deadline, self._loop.time() + self._pause)
         if self.stopped or due >= clocked.due:
             return
-        clocked.due = due
-        heappush(self._queue, (due, next(self._numbers), clocked))
+        self._queue_up(clocked, due)
         self._arm(due)
 
     def stop(self) -> None:
@@ -153,6 +157,11 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
+    def _queue_up(self, clocked: Clocked, due: float) -> None:
+        """Look at something at a moment."""
+        clocked.due = due
+        heappush(self._queue, (due, next(self._numbers), clocked))
+
     def _arm(self, when: float) -> None:
         """Set the timer, unless it is set to an earlier time."""
         if self._timer is not None:
@@ -160,6 +169,18 @@ class Alarm:
                 return
             self._timer.cancel()
         self._timer = self._loop.call_at(when, self._go)
+
+    def _look_at(self, clocked: Clocked, now: float) -> None:
+        """Let one clock decide; a fault of ours must cost neither the others nor its own next look."""
+        clocked.due = inf
+        try:
+            clocked.tick(now)
+        except Exception:
+            _LOGGER.exception("Error when a clock ran out")
+            if not self.stopped:
+                self._queue_up(clocked, now + AFTER_FAULT)
+        else:
+            self.set(clocked)
 
     def _go(self) -> None:
         """Look at what is due, for one turn."""
@@ -169,17 +190,13 @@ class Alarm:
             while queue and queue[0][0] <= now and not turn.over:
                 due, _, clocked = heappop(queue)
                 if due == clocked.due:
-                    clocked.due = inf
-                    clocked.tick(now)
-                    self.set(clocked)
+                    self._look_at(clocked, now)
         finally:
             if queue:
                 nearest = queue[0][0]
                 rest = 0.0 if nearest <= now else self._pause
                 self._arm(max(nearest, now + rest))
 
-
-_LOGGER = logging.getLogger(__name__)
 
 type Listener = Callable[[], None]
 
