@@ -22,6 +22,7 @@ from .loopback import (  # noqa: E402, F401 - fixtures
 from .transport.fakes import fake  # noqa: E402, F401 - a fixture
 from .virtual_loop import (  # noqa: E402, F401 - a hook and a fixture
     configure_event_loop,
+    enable_event_loop_debug,
     leaping_loops as pytest_asyncio_loop_factories,
 )
 

@@ -182,3 +182,8 @@ def paced_loops(config: pytest.Config, item: pytest.Item) -> Mapping[str, Any]:
 @pytest.fixture
 def configure_event_loop() -> None:
     """Keep Home Assistant's test plugin from giving the loop another clock."""
+
+
+@pytest.fixture
+def enable_event_loop_debug() -> None:
+    """Keep Home Assistant's test plugin from debug mode, which logs what servers do and takes four times as long."""

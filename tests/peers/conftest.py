@@ -29,11 +29,13 @@ from tests.api.loopback import (  # noqa: E402 - it needs the path
 )
 from tests.api.virtual_loop import (  # noqa: E402 - as the others
     configure_event_loop,
+    enable_event_loop_debug,
     paced_loops as pytest_asyncio_loop_factories,
 )
 
 __all__ = [
     "configure_event_loop",
+    "enable_event_loop_debug",
     "events",
     "loopback",
     "nothing_left",

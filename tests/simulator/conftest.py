@@ -9,12 +9,17 @@ import pytest_socket
 from simulator import Simulator
 from tests.api.virtual_loop import (
     configure_event_loop,
+    enable_event_loop_debug,
     leaping_loops as pytest_asyncio_loop_factories,
 )
 
 from .client import Clients
 
-__all__ = ["configure_event_loop", "pytest_asyncio_loop_factories"]
+__all__ = [
+    "configure_event_loop",
+    "enable_event_loop_debug",
+    "pytest_asyncio_loop_factories",
+]
 
 
 @pytest.fixture(autouse=True)
