@@ -531,6 +531,9 @@ class Model:
         judges = self.where_up or self.witnesses()
         if not judges or not self.region_known:
             return
+        refused = self.deployed is not False and self.blind_from() <= self.now
+        if refused and self.verdict is False:
+            return  # out of sight, whatever the round says
         if not all(zone.settled for zone in judges):
             return
         said = set[str]().union(*(zone.round_said for zone in judges))
