@@ -1,1 +1,1 @@
-"""What the integration costs, against peers on the same frames. Run it with `scripts/bench`."""
+"""Benchmarks of the integration against other clients on the same frames. Run them with `scripts/bench`."""

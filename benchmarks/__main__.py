@@ -1,4 +1,4 @@
-"""Measure and print one table, or write the table of some saved runs into a page."""
+"""Measure and print a table, or write the table of saved runs into a page."""
 
 import argparse
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- the table: scripts/bench --write -->\n", "<!-- its end -->\n"
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Measure; return 1 if a goal is missed by more than is tolerated."""
+    """Run the benchmark; return 1 if a goal is missed by more than the tolerance."""
     with ExitStack() as stack:
         bench = Bench(stack)
         if options.profile:
@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace) -> int:
 
 
 def write(page: Path, runs: list[Path]) -> None:
-    """Put the table of some runs into a page, and the plot beside it."""
+    """Write the table of saved runs into a page, and the plot into its images folder."""
     samples = [derived(json.loads(run.read_text())) for run in runs]
     before, rest = page.read_text().split(BEGIN)
     _, after = rest.split(END)
@@ -51,7 +51,7 @@ def write(page: Path, runs: list[Path]) -> None:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the command; return its exit code."""
     options = parse()
     if options.write:
         write(options.write, options.runs)

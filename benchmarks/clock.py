@@ -1,7 +1,7 @@
 """Run a day on a clock that leaps.
 
-Where everybody only waits for a timer, the clock is set to that timer; where a thread has something to do, it
-goes on as clocks do. So all that is done in a day is done, one after the other.
+If everything only waits for a timer, the clock leaps to that timer; while a thread is working, time passes
+normally. This way all the work of a day is done, without the waiting.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from typing import Any, override
 
 
 class Clock(selectors.DefaultSelector):
-    """Leaps where sockets have nothing to tell."""
+    """A selector that moves the clock forward when no socket is ready."""
 
     ahead = 0.0
     threads = 0
     _owed = 0.0
     backlog: Callable[[], int] | None = None
-    """What the recorder has to do; the clock leaps once this is set."""
+    """Returns the size of the recorder's backlog; the clock leaps only while this is set."""
 
     @override
     def select(self, timeout: float | None = None) -> Any:
-        """Return what sockets have to say; leap to the next timer when that is nothing."""
+        """Return the sockets that are ready; if there are none, leap to the next timer."""
         found = super().select(0)
         if found or (timeout is not None and timeout <= 0):
             return found
@@ -33,7 +33,7 @@ class Clock(selectors.DefaultSelector):
             return super().select(timeout)
         if Clock.threads or Clock.backlog():
             return super().select(0.001)
-        # the kernel may need a moment to pass a byte on
+        # The kernel may need a moment to deliver a byte
         self._owed += min(timeout / 1000, 0.001)
         if self._owed >= 0.001:
             self._owed = 0.0
@@ -44,13 +44,13 @@ class Clock(selectors.DefaultSelector):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """Counts the threads that work for it."""
+    """An event loop that counts its running executor jobs."""
 
     @override
     def run_in_executor[*Ts, ResultT](
         self, executor: Executor | None, func: Callable[[*Ts], ResultT], *args: *Ts
     ) -> asyncio.Future[ResultT]:
-        """Count one."""
+        """Run a job and count it while it runs."""
         future = super().run_in_executor(executor, func, *args)
         Clock.threads += 1
         future.add_done_callback(lambda _: setattr(Clock, "threads", Clock.threads - 1))
@@ -58,14 +58,14 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 def set_clock() -> None:
-    """Let all that asks for the time be told that of the clock; before Home Assistant is imported."""
+    """Replace the time functions with those of the clock; call this before Home Assistant is imported."""
     real_time, real_monotonic = time.time, time.monotonic
     time.time = lambda: real_time() + Clock.ahead
     time.monotonic = lambda: real_monotonic() + Clock.ahead
     dt_util: Any = import_module("homeassistant.util.dt")
 
     def now(time_zone: tzinfo | None = None) -> datetime:
-        """Return the time in a zone."""
+        """Return the current time in a time zone."""
         zone = time_zone or dt_util.get_default_time_zone()
         return datetime.fromtimestamp(time.time(), zone)
 
@@ -73,12 +73,12 @@ def set_clock() -> None:
 
 
 def main() -> None:
-    """Spend the day."""
+    """Run the benchmark of a day."""
     set_clock()
     with asyncio.Runner(loop_factory=lambda: Loop(Clock())) as runner:
         runner.run(import_module("benchmarks.day").run())
 
 
 if __name__ == "__main__":
-    # not `main()`: the day would find another clock under this module's name
+    # Not `main()`: `benchmarks.day` imports `Clock` by module name and would get another class
     import_module("benchmarks.clock").main()

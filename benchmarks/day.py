@@ -1,4 +1,4 @@
-"""A day of many accounts, ten outages each, in a Home Assistant with its recorder."""
+"""Benchmark of a day: many accounts with ten outages each, in a Home Assistant with its recorder."""
 
 import asyncio
 from collections import defaultdict
@@ -24,32 +24,32 @@ from .turns import serve, tell
 DAY = 24 * 3600
 OUTAGES = 10
 MEAN = 300
-"""Seconds that an outage lasts on average; most are shorter."""
+"""Average duration of an outage in seconds; most are shorter."""
 HUM = 50
-"""An account has a status every so many seconds: MetaApi's come more often, and each costs the same."""
+"""Seconds between two `status` events of an account; MetaApi sends more, but each costs the same."""
 MINUTE = 59.9
 AT_ONCE = 1
-"""What is written so many seconds before or after a change belongs to it."""
+"""Seconds before and after a change within which a written state belongs to it."""
 SHOWN = ("_terminal", "_broker", "_status")
 
 
 class Written:
-    """Notes the states that are written, and when accounts changed."""
+    """Records the states that are written, and when accounts changed."""
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Listen."""
+        """Start listening."""
         self.writes: dict[str, list[float]] = defaultdict(list)
         self._changes: dict[str, list[float]] = defaultdict(list)
-        """By account: when its terminal, its broker or its status became another one."""
+        """Times at which the terminal, broker or status of an account changed, by account."""
 
         @callback
         def note(event: Event[Any]) -> None:
-            """Note a state, be it the same as before."""
+            """Record a written state, whether or not it changed."""
             self.writes[event.data["entity_id"]].append(event.time_fired_timestamp)
 
         @callback
         def changed(event: Event[Any]) -> None:
-            """Note a state that is another one, be it by an attribute."""
+            """Record a change of a state itself, not only of its attributes."""
             entity_id, old, new = event.data.values()
             if entity_id.endswith(SHOWN) and old and new and old.state != new.state:
                 account = _account_of(entity_id)
@@ -60,7 +60,7 @@ class Written:
         hass.bus.async_listen(EVENT_STATE_REPORTED, note, callback(lambda _: True))
 
     def too_often(self) -> int:
-        """Return how often a state was written within a minute of the last time, but for changes."""
+        """Return how many states were written less than a minute after the previous one, except around changes."""
         count = 0
         for entity_id, writes in self.writes.items():
             changes = self._changes[_account_of(entity_id)]
@@ -74,12 +74,12 @@ class Written:
 
 
 def _account_of(entity_id: str) -> str:
-    """Return the account of an entity, by its number."""
+    """Return the number of an entity's account."""
     return "".join(filter(str.isdigit, entity_id))
 
 
 async def spend(sessions: list[Session], accounts: list[str], outages: int) -> None:
-    """Let each terminal be lost and come back so often, as it is in a day, and all others hum."""
+    """Play the outages of every terminal, while all others send `status`."""
     rng = random.Random(0)
     slot = DAY / OUTAGES
     plan = []
@@ -90,7 +90,7 @@ async def spend(sessions: list[Session], accounts: list[str], outages: int) -> N
             plan += [(lost, account, False), (lost + lasts, account, True)]
 
     async def hum() -> None:
-        """Send each account's status now and then, socket by socket."""
+        """Send the status of each account periodically, one socket after another."""
         status = cache(sessions[0].status)
         while True:
             for session in sessions:
@@ -114,7 +114,7 @@ async def spend(sessions: list[Session], accounts: list[str], outages: int) -> N
 
 
 def rows(folder: Path) -> dict[str, int]:
-    """Return how many rows the recorder's tables have."""
+    """Return the number of rows in each of the recorder's tables."""
     with sqlite3.connect(folder / "home-assistant_v2.db") as database:
         return {
             table: database.execute(f"select count(*) from {table}").fetchone()[0]  # noqa: S608
@@ -123,7 +123,7 @@ def rows(folder: Path) -> dict[str, int]:
 
 
 async def run() -> None:
-    """Spend a part of the day, and tell what the whole takes."""
+    """Run some of the day's outages, and print the cost extrapolated to the whole day."""
     folder, count, outages = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     server = Server()
     url = await server.start()

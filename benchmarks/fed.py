@@ -1,4 +1,4 @@
-"""The least that can show a terminal in Home Assistant: raw aiohttp and `orjson` before entities that know nothing."""
+"""The smallest client that can show a terminal in Home Assistant: aiohttp and `orjson` with minimal entities."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ class Account:
     """The entities of an account, which show the same as ours."""
 
     def __init__(self, hass: HomeAssistant, number: int) -> None:
-        """Find them."""
+        """Look up the entities."""
 
         def find(kind: str, key: str) -> Any:
             entity_id = f"{kind}.account_{number}_{key}"
@@ -29,7 +29,7 @@ class Account:
         self._status = find("sensor", "status")
 
     def show(self, broker: bool) -> None:
-        """Write the states that a status changes: no terminal is lost here."""
+        """Write the states that a `status` changes; terminals are never lost here."""
         if not self._terminal.is_on:
             self._terminal._attr_is_on = True  # noqa: SLF001
             self._terminal.async_write_ha_state()
@@ -44,12 +44,12 @@ class Account:
 
 @asynccontextmanager
 async def feed(hass: HomeAssistant, url: str, count: int) -> AsyncIterator[None]:
-    """Subscribe the accounts, and feed their entities."""
+    """Subscribe to the accounts and update their entities."""
     ids = account_ids(count)
     accounts = {one: Account(hass, number) for number, one in enumerate(ids)}
 
     async def read(ws: aiohttp.ClientWebSocketResponse) -> None:
-        """Show every event."""
+        """Show every `status` of a socket."""
         async for message in ws:
             if message.data.startswith("42"):
                 name, argument = orjson.loads(message.data[2:])

@@ -1,7 +1,7 @@
-"""A Home Assistant with a number of accounts, put under the loads that it is told.
+"""A Home Assistant with some accounts that runs the loads it is told to run.
 
-It is started the way `hass` starts it, on a folder of its own, but without the integrations that every
-home has, so that what is left is ours.
+It is started as `hass` starts it, in its own folder, but without the default integrations, so that only the
+cost of ours remains.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from .turns import Load, in_front, serve, tell
 
 BEAT = 0.001
 FLIP = 0.008
-"""A terminal goes away and comes back every so many seconds."""
+"""Seconds between two terminals that go away and come back."""
 TERMINAL = "_terminal"
 BROKER = "_broker"
 
@@ -52,7 +52,7 @@ async def start(folder: Path, configuration: str = "") -> HomeAssistant:
     """Start Home Assistant."""
     custom_components.__path__.append(str(Path(__file__).parent / "custom_components"))
     (folder / "configuration.yaml").write_text(configuration)
-    # by hand: with `unittest` in the process, Home Assistant would leave out a part of its detection
+    # Not with `unittest.mock`: Home Assistant skips some of its detection if `unittest` is imported
     bootstrap.DEFAULT_INTEGRATIONS = {"network"}
     bootstrap.CRITICAL_INTEGRATIONS = set()
     hass = await bootstrap.async_setup_hass(
@@ -68,14 +68,14 @@ class Home:
     """A Home Assistant under load."""
 
     def __init__(self, hass: HomeAssistant, url: str, accounts: int) -> None:
-        """Take a running one."""
+        """Store a running Home Assistant."""
         self.hass = hass
         self._url = url
         self._accounts = accounts
         self._session = aiohttp.ClientSession()
 
     async def add(self, domain: str) -> None:
-        """Add an entry, and wait until it is set up."""
+        """Add a config entry and wait until it is set up."""
         self._entry = ConfigEntry(
             domain=domain,
             title=domain,
@@ -100,42 +100,42 @@ class Home:
         await self.hass.async_block_till_done()
 
     async def all_on(self) -> None:
-        """Return when every terminal is on."""
+        """Wait until every terminal is on."""
         while self.count(STATE_ON) < self._accounts:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     def count(self, value: str, kind: str = TERMINAL) -> int:
-        """Return how many entities of a kind have a state."""
+        """Return the number of entities of a kind that have a state."""
         return sum(
             state.state == value and state.entity_id.endswith(kind)
             for state in self.hass.states.async_all("binary_sensor")
         )
 
     async def post(self, command: str, **amounts: float) -> Any:
-        """Make the server do something."""
+        """Send a command to the server, and return its response."""
         url = f"{self._url}/{command}"
         async with self._session.post(url, params=amounts) as response:
             return await response.json()
 
     async def hum(self, seconds: int) -> dict[str, Any]:
-        """Send a status a second for every account, to be profiled."""
+        """Send a status per second for every account, for profiling."""
         await self.post("hum", seconds=seconds)
         return {}
 
     async def unchanged(self, frames: int) -> dict[str, Any]:
-        """Return the CPU time of a status that changes nothing."""
-        # the brokers that are away at the end, as they were the last time
+        """Measure the CPU time of a status that changes nothing."""
+        # Brokers that are off turn on, and the last broker of each socket turns off at the end
         away = self.count(STATE_OFF, BROKER)
         return await self._flood(frames, 0, away + sockets_for(self._accounts))
 
     async def changes(self, frames: int) -> dict[str, Any]:
-        """Return the CPU time of an event that changes two entities of an account."""
+        """Measure the CPU time of an event that changes two entities of an account."""
         away = self.count(STATE_OFF, BROKER)
         changes = frames + sockets_for(self._accounts) - away
         return await self._flood(frames, 1, changes)
 
     async def _flood(self, frames: int, changing: int, changes: int) -> dict[str, Any]:
-        """Return the CPU time of a frame, until brokers have changed so often."""
+        """Measure the CPU time per frame, until the brokers have changed `changes` times."""
         with self._changes(BROKER) as changed:
             started = time.process_time()
             await self.post("flood", frames=frames, changing=changing)
@@ -144,7 +144,7 @@ class Home:
         return {"cost": (time.process_time() - started) / frames}
 
     async def latency(self, times: int) -> dict[str, Any]:
-        """Return when each `authenticated` was sent and its state was there, while all accounts have a status."""
+        """Return when each `authenticated` was sent and when its state was written, while all accounts send `status`."""
         with self._changes(TERMINAL) as changed, in_front():
             told = await self.post("flip", times=times, pause=FLIP)
             while len(changed) < 2 * times:  # noqa: ASYNC110
@@ -167,12 +167,12 @@ class Home:
 
     @contextmanager
     def _changes(self, kind: str) -> Iterator[list[tuple[str, str, float]]]:
-        """Note which entities of a kind change meanwhile, to what, and when."""
+        """Record the changes of entities of a kind: entity, state and time."""
         changed: list[tuple[str, str, float]] = []
 
         @callback
         def note(event: Event[EventStateChangedData]) -> None:
-            """Note one."""
+            """Record a change."""
             state = event.data["new_state"]
             if state is not None and state.entity_id.endswith(kind):
                 changed.append((state.entity_id, state.state, time.monotonic()))
@@ -182,7 +182,7 @@ class Home:
         stop()
 
     async def loss(self, seconds: int) -> dict[str, Any]:
-        """Lose all sockets until nothing is in sight any more, and wait until all is back."""
+        """Measure losing all sockets until everything is unavailable, and the recovery."""
         with longest_block() as block, self._changes(TERMINAL) as changed:
             lost_at = await self.post("drop", seconds=seconds)
             while self.count(STATE_UNAVAILABLE) < self._accounts:  # noqa: ASYNC110
@@ -201,26 +201,26 @@ class Home:
         return {"loss": loss}
 
     async def listing(self, _: int) -> dict[str, Any]:
-        """Return the longest block of a listing of all accounts."""
+        """Measure the longest block of the event loop while all accounts are listed."""
         with longest_block() as block:
             await self._entry.runtime_data.facts.async_read()
         return {"block": block()}
 
     async def diagnostics(self, _: int) -> dict[str, Any]:
-        """Return the longest block of the diagnostics of the entry."""
+        """Measure the longest block of the event loop during the diagnostics of the entry."""
         module = import_module("custom_components.metaapi.diagnostics")
         with longest_block() as block:
             await module.async_get_config_entry_diagnostics(self.hass, self._entry)
         return {"block": block()}
 
     async def close(self) -> None:
-        """End Home Assistant as a person would, so that it keeps what it knows."""
+        """Stop Home Assistant normally, so that it writes its data."""
         await self._session.close()
         await self.hass.async_stop()
 
 
 def busiest(moments: list[float], span: float = 0.1) -> float:
-    """Return the share of what happened that fell into the fullest tenth of a second."""
+    """Return the largest share of the moments that falls within a tenth of a second."""
     moments.sort()
     most = max(bisect(moments, when + span) - at for at, when in enumerate(moments))
     return most / len(moments)
@@ -228,11 +228,11 @@ def busiest(moments: list[float], span: float = 0.1) -> float:
 
 @contextmanager
 def longest_block() -> Iterator[Callable[[], float]]:
-    """Watch for how long the event loop works without a look at its timers.
+    """Measure the longest time for which the event loop does not run its timers.
 
-    In CPU time, as on a machine that others use as well the clock would also count their work.
+    It is measured in CPU time, because real time would include the work of other processes.
     """
-    # a full one falls due now and then, whatever runs, and takes a tenth of a second
+    # A full collection would otherwise run at some point, which takes a tenth of a second
     gc.collect()
     loop = asyncio.get_running_loop()
     longest, last = 0.0, time.thread_time()
@@ -240,7 +240,7 @@ def longest_block() -> Iterator[Callable[[], float]]:
     handle: asyncio.Handle
 
     def beat() -> None:
-        """Compare with the last time."""
+        """Compare the time with that of the last call."""
         nonlocal longest, last, handle
         now = time.thread_time()
         longest, last = max(longest, now - last), now
@@ -259,10 +259,10 @@ async def run(
     blind: float | None = None,
     memory: bool = False,
 ) -> None:
-    """Do what the command line says, and then what the input does.
+    """Start Home Assistant as the command line says, then run the loads that arrive on standard input.
 
-    A domain is added; without one, the folder knows what to start. `blind` is after how many seconds without
-    a socket all is unavailable.
+    An entry of `domain` is added; without a domain, the folder has an entry from its last run. `blind` is the
+    number of seconds without a socket after which entities become unavailable.
     """
     if memory:
         tracemalloc.start()
@@ -272,15 +272,15 @@ async def run(
     url = f"{server}/home-{domain}/{accounts}"
     home = Home(hass, url, accounts)
     if blind:
-        # not at the top: importing it is a part of a start
+        # Not at the top: the import is part of the measured start
         metaapi: Any = import_module("custom_components.metaapi")
         metaapi.TIMING = replace(metaapi.TIMING, blind=blind)
     async with AsyncExitStack() as stack:
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         if domain:
-            # One collection, at the end: a thousand accounts are about where a full one falls due, and it would
-            # be chance which integration is charged with it
+            # One collection at the end: a thousand accounts roughly trigger a full one, and chance would decide
+            # which integration pays for it
             gc.disable()
             started = time.process_time()
             await home.add("metaapi" if domain == "metaapi" else "empty")
@@ -294,12 +294,12 @@ async def run(
         gc.collect()
 
         async def measure(_: int) -> dict[str, Any]:
-            """Return what was allocated since the entry was added."""
+            """Return the memory allocated since before the entry was added."""
             gc.collect()
             return {"memory": tracemalloc.get_traced_memory()[0] - before}
 
         async def profiled(load: Load, amount: int) -> dict[str, Any]:
-            """Return where the time of a load went."""
+            """Return the profile of a load."""
             text = StringIO()
             with Profile() as profile:
                 await load(amount)

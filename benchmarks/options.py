@@ -1,4 +1,4 @@
-"""The command line of the benchmark. Runs before the set-up too, so on Python 3.11 and alone."""
+"""The command line of the benchmark. Must run alone and on Python 3.11, before the setup."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ is missed by more than a fifth."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description=DESCRIPTION, allow_abbrev=False
     )

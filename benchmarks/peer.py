@@ -1,6 +1,6 @@
-"""Flood a client without Home Assistant when told to, and say what that cost its process.
+"""Flood a client without Home Assistant on request, and print the cost for its process.
 
-The clients read the same frames: the least that can be done, MetaApi's own SDK, ours.
+The clients read the same frames: a minimal client, MetaApi's own SDK, and ours.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ WARM_UP = 5_000
 async def raw(
     url: str, _account_id: str, on_away: Callable[[], None]
 ) -> AsyncIterator[None]:
-    """Decode every event with `orjson`, and do nothing with it; one field says when a flood ends."""
+    """Decode every event with `orjson` and ignore it, except for the field that marks the end of a flood."""
     loads = import_module("orjson").loads
 
     async def read() -> None:
@@ -47,12 +47,12 @@ async def raw(
 async def ours(
     url: str, account_id: str, on_away: Callable[[], None]
 ) -> AsyncIterator[None]:
-    """Watch the account with the whole client, from the socket to the state."""
+    """Watch the account with our complete client, from the socket to the state."""
     api: Any = import_module("custom_components.metaapi.api")
     on = asyncio.Event()
 
     def changed() -> None:
-        """Look at the one field that says when a flood ends."""
+        """Check the field that marks the end of a flood."""
         broker = monitor.state(account_id).broker
         if broker:
             on.set()
@@ -70,12 +70,12 @@ async def ours(
 
 
 async def run(peer: str, server: str) -> None:
-    """Measure the CPU time of a frame."""
+    """Measure floods of a client until the input ends."""
     url = f"{server}/{peer}/1"
     away = asyncio.Semaphore(0)
 
     async def flood(frames: int) -> dict[str, Any]:
-        """Return what a frame cost, from the first until the last was read."""
+        """Return the CPU time per frame, from the first frame to the last."""
         started = time.process_time()
         await session.post(f"{url}/flood", params={"frames": frames})
         await away.acquire()

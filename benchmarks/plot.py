@@ -1,4 +1,4 @@
-"""Draw what an event costs against the number of accounts, as a small SVG."""
+"""Draw the cost of an event against the number of accounts, as a small SVG."""
 
 from collections.abc import Sequence
 from math import log10
@@ -8,7 +8,7 @@ from .runs import COUNTS, Samples
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 360, 60, 430, 30, 310
 COSTS = (1, 10, 100)
-"""Microseconds, on the axis that goes up; both axes are logarithmic."""
+"""Microseconds marked on the vertical axis; both axes are logarithmic."""
 CURVES = {
     "a change: {:.0f}": ("#c0392b", [f"change metaapi {count}" for count in COUNTS]),
     "a change, least client: {:.0f}": (
@@ -23,7 +23,7 @@ CURVES = {
 
 
 def draw(runs: Sequence[Samples]) -> str:
-    """Return the plot of some runs."""
+    """Return the plot of some runs as SVG."""
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"',
         f'fill="#333333" viewBox="0 0 {WIDTH} {HEIGHT}">',
@@ -42,7 +42,7 @@ def draw(runs: Sequence[Samples]) -> str:
         color, names = CURVES[label]
         costs = _costs(runs, names)
         parts += [_line([*zip(map(_x, COUNTS), map(_y, costs), strict=True)], color)]
-        # no label lies upon another
+        # Labels must not overlap
         floor = min(_y(costs[-1]) + 4, floor - 14)
         text = label.format(costs[-1])
         parts += [f'<text x="{RIGHT}" y="{floor:.0f}" fill="{color}">{text}</text>']
@@ -50,21 +50,21 @@ def draw(runs: Sequence[Samples]) -> str:
 
 
 def _costs(runs: Sequence[Samples], names: list[str]) -> list[float]:
-    """Return the points of a curve, in microseconds."""
+    """Return the values of a curve in microseconds."""
     return [median(median(run[name]) for run in runs) * 1e6 for name in names]
 
 
 def _x(count: float) -> float:
-    """Return where a number of accounts is."""
+    """Return the horizontal position of a number of accounts."""
     return LEFT + 20 + (log10(count) - 1) / 2 * (RIGHT - LEFT - 40)
 
 
 def _y(cost: float) -> float:
-    """Return where a cost is."""
+    """Return the vertical position of a cost."""
     return BOTTOM - log10(cost) / 2.3 * (BOTTOM - TOP)
 
 
 def _line(points: list[tuple[float, float]], color: str) -> str:
-    """Return a line through some points."""
+    """Return a line through the points."""
     path = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
     return f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>'

@@ -1,4 +1,4 @@
-"""The goals, and the table of what some runs measured."""
+"""The goals, and the table of what was measured in some runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from statistics import median
 from .runs import FEW, MANY, SOME, Samples
 
 TOLERATED = 0.2
-"""A goal that is missed by more than this share is an error."""
+"""Missing a goal by more than this share is an error."""
 
-# What is measured | its unit, and that of the two it is made of | ours | how | the other | goal
+# What is measured | its unit, and the unit of both parts | our part | operator | the other part | goal
 TABLE = """
 an unchanged `status`, socket to "nothing to write", against raw aiohttp + orjson | x µs | flood ours | / | flood raw | <= 1.4
 the same: so many times cheaper than the official SDK | x µs | flood sdk | / | flood ours | >= 24
@@ -44,7 +44,7 @@ HOW: dict[str, Callable[[float, float], float]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A figure: ours, or what two make of each other; without a goal it is only said."""
+    """A figure: our value, or our value combined with another; with or without a goal."""
 
     what: str
     units: str
@@ -54,13 +54,13 @@ class Row:
     goal: str = ""
 
     def value(self, samples: Samples) -> float:
-        """Return the median of the rounds, in its unit."""
+        """Return the median of all rounds, in the figure's unit."""
         ours, other = samples[self.ours], samples[self.other or self.ours]
         values = map(HOW[self.how], ours, other, strict=True)
         return median(values) * UNITS[self.units.split(" ")[0]]
 
     def cell(self, samples: Samples) -> str:
-        """Return it as text, with the two that it is made of."""
+        """Return the value as text, with the two parts that it is computed from."""
         unit, *units = self.units.split(" ")
         text = _text(self.value(samples), unit, "+" if self.how == "-" else "")
         if not self.how:
@@ -70,7 +70,7 @@ class Row:
         return f"{text} ({', '.join(_text(one, of) for one in two)})"
 
     def missed(self, samples: Samples) -> float:
-        """Return by which share of it the goal is missed."""
+        """Return by how much the goal is missed, relative to the goal."""
         sense, _, goal = self.goal.partition(" ")
         value, limit = self.value(samples), float(goal or 0)
         if not sense or (value >= limit if sense == ">=" else value <= limit):
@@ -78,14 +78,14 @@ class Row:
         return abs(value / limit - 1) if limit else inf
 
     def verdict(self, runs: Sequence[Samples]) -> str:
-        """Return what came of it, by the worst of some runs."""
+        """Return whether the goal is met, judged by the worst of some runs."""
         if missed := max(map(self.missed, runs)):
             return f"**missed by {missed:.0%}**"
         return "met" if self.goal else ""
 
 
 def _text(value: float, unit: str, sign: str = "") -> str:
-    """Return a number as it is read."""
+    """Return a number as readable text."""
     digits = {"": 0, "x": 2}.get(unit, 1)
     return f"{value:{sign},.{digits}f} {unit}".strip()
 
@@ -97,11 +97,11 @@ ROWS = [
 
 
 def derived(measured: Mapping[str, list[float]]) -> Samples:
-    """Return what was measured, with what follows from it."""
+    """Return what was measured together with the figures computed from it."""
     samples = dict(measured)
 
     def combine(name: str, how: Callable[[float, float], float], *of: str) -> None:
-        """Add a figure made of two."""
+        """Add a figure that is computed from two others."""
         samples[name] = list(map(how, *(samples[one] for one in of), strict=True))
 
     for domain in ("metaapi", "raw"):
@@ -122,7 +122,7 @@ def derived(measured: Mapping[str, list[float]]) -> Samples:
 
 
 def table(runs: Sequence[Samples]) -> str:
-    """Return what some runs say, as a table that a person and Markdown can read."""
+    """Return the results of some runs as a Markdown table."""
     names = [f"run {number}" for number in range(1, len(runs) + 1)]
     goals = {"<=": "≤", ">=": "≥"}
     lines = [
@@ -142,5 +142,5 @@ def table(runs: Sequence[Samples]) -> str:
 
 
 def missed(samples: Samples) -> list[str]:
-    """Return the goals that are missed by more than is tolerated."""
+    """Return the goals that are missed by more than the tolerance."""
     return [row.what for row in ROWS if row.missed(samples) > TOLERATED]

@@ -1,4 +1,4 @@
-"""Start the server and the processes that are measured, give them their turns, and keep what they say."""
+"""Start the server and the measured processes, run their loads in turns, and collect the results."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -20,28 +20,28 @@ PINNED = VENVS / "pinned" / "bin" / "python"
 SDK = VENVS / "sdk" / "bin" / "python"
 FEW, SOME, MANY = COUNTS = (10, 100, 1000)
 TURNS = 12
-"""So often a client is put under a load, in one round."""
+"""How often each load of a client runs in one round."""
 FLOOD = 10_000
 """Frames of one flood; the SDK, which takes ten times as long for each, gets a tenth."""
 CHANGES = 2_000
-"""Events of one turn: each account changes equally often."""
+"""Events of one turn; all accounts change equally often."""
 FLIPS = 300
 ENOUGH = 1_500
-"""Terminals that came back while no processor stood still."""
+"""Required number of terminals that came back while no processor was stalled."""
 PATIENCE = 20
-"""So many times `FLIPS` are tried for it."""
+"""How many series of `FLIPS` are run at most to get `ENOUGH`."""
 AWAY = 12
-"""For how many seconds no socket comes back; the minute until entities are unavailable is shortened to 4 s."""
+"""Seconds during which no socket reconnects; entities become unavailable after 4 s instead of a minute."""
 STARTS = 2
 BLOCKS = 3
 SETTLE = 12
-"""After so many seconds Home Assistant has written its registries, which it does ten seconds after a set-up."""
+"""Seconds until Home Assistant has written its registries, which it does ten seconds after a setup."""
 
 type Samples = dict[str, list[float]]
 
 
 class Bench:
-    """Processes that use one server, and what they cost by name: a figure for each round."""
+    """Processes that use one server, and their costs by name: one value for each round."""
 
     def __init__(self, stack: ExitStack) -> None:
         """Start the server."""
@@ -50,25 +50,25 @@ class Bench:
         server = self._run(PINNED, "-m", "benchmarks.server")
         self._server: str = stack.enter_context(server).started["url"]
         self._known: dict[str, Path] = {}
-        """Folders of Home Assistants that know ten accounts from their last run."""
+        """Configuration folders that already contain ten accounts, by domain."""
 
     def once(self, outages: int) -> None:
-        """Measure what does not vary from round to round; all at a time, as none of it is told by a clock."""
-        # one after the other: a process that compiles keeps more in memory than one that finds the bytecode
+        """Measure what does not vary between rounds; all in parallel, because none of it depends on real time."""
+        # Not in parallel: a process that compiles modules uses more memory than one that finds their bytecode
         for domain in ("empty", "metaapi"):
             self._known[domain] = Path(mkdtemp(dir=self._folder))
             with self._home(domain, FEW, config=self._known[domain]):
                 pass
 
         def memory(domain: str, count: int) -> None:
-            """Measure what accounts take of memory."""
+            """Measure the memory of some accounts."""
             with self._home(domain, count, memory=True) as home:
                 time.sleep(SETTLE)
                 taken = home.turn("memory", tries=1)["memory"]
                 self.samples[f"memory {domain} {count}"].append(taken)
 
         def day() -> None:
-            """Spend the day, and multiply what was only a part of it."""
+            """Run the benchmark of a day and store its results."""
             folder = Path(mkdtemp(dir=self._folder))
             command = ("benchmarks.clock", folder, str(MANY), str(outages))
             with self._run(PINNED, "-m", *command) as process:
@@ -83,7 +83,7 @@ class Bench:
                 job.result()
 
     def round(self) -> None:
-        """Measure what does."""
+        """Measure what varies between rounds."""
         costs: Samples = defaultdict(list)
         self._starts(costs)
         with ExitStack() as stack:
@@ -91,7 +91,7 @@ class Bench:
                 (domain, count): stack.enter_context(
                     self._home(domain, count, blind=AWAY / 3)
                 )
-                # the large ones first: they settle while the others start
+                # The large ones first: they settle while the others start
                 for count in (*reversed(COUNTS), 1)
                 for domain in ("metaapi", "raw")
                 if domain == "metaapi" or count != 1
@@ -106,19 +106,19 @@ class Bench:
                 costs[f"{load} block"] += blocks
             for figure, value in home.turn("loss", AWAY)["loss"].items():
                 self.samples[f"loss {figure}"].append(value)
-        # other work on the machine makes a turn dearer, never cheaper
+        # Other work on the machine makes a turn more expensive, never cheaper
         for name, values in costs.items():
             self.samples[name].append(min(values))
 
     def profile(self) -> Iterator[str]:
-        """Yield where the time of a change goes, and that of a second with a status for each account."""
+        """Yield the profile of changes, and that of a status per second for each account."""
         for load, count, amount in (("changes", FEW, 50_000), ("hum", MANY, 20)):
             with self._home("metaapi", count) as home:
                 profile = home.turn(f"profiled {load}", amount, tries=1)["profile"]
                 yield f"{load}, {count} accounts{profile}"
 
     def _floods(self, costs: Samples) -> None:
-        """Measure what a frame costs that changes nothing, without Home Assistant."""
+        """Measure the cost of a frame that changes nothing, without Home Assistant."""
         with ExitStack() as stack:
             peers = {
                 peer: stack.enter_context(
@@ -133,7 +133,7 @@ class Bench:
                     costs[f"flood {peer}"].append(cost)
 
     def _events(self, costs: Samples, homes: dict[tuple[str, int], Process]) -> None:
-        """Measure what events cost in Home Assistant."""
+        """Measure the cost of events in Home Assistant."""
         for _ in range(TURNS):
             for (domain, count), home in homes.items():
                 if count == 1:
@@ -145,7 +145,7 @@ class Bench:
                     costs[f"unchanged {count}"].append(cost)
 
     def _latencies(self, homes: dict[int, Process]) -> None:
-        """Measure how long each `authenticated` takes to the state, again where a processor stood still meanwhile."""
+        """Measure the time from each `authenticated` to its state; leave out those during a stall of a processor."""
         took: dict[int, list[float]] = {count: [] for count in homes}
         with ExitStack() as stack:
             witnesses = [
@@ -156,7 +156,7 @@ class Bench:
             ]
 
             def stalls() -> list[tuple[float, float]]:
-                """Return when processors stood still since the last time."""
+                """Return the stalls of all processors since the last call."""
                 reports = [one.turn("report", tries=1) for one in witnesses]
                 return [stall for report in reports for stall in report["stalls"]]
 
@@ -170,7 +170,7 @@ class Bench:
                     took[count] += [
                         written - sent
                         for sent, written in pairs
-                        # a subscribe that the hum caused was quicker
+                        # The `status` events can trigger a subscribe that turns the terminal on earlier
                         if written > sent
                         and not any(a < written and b > sent for a, b in away)
                     ]
@@ -180,7 +180,7 @@ class Bench:
             self.samples[f"p99 {count}"].append(quantiles(values, n=100)[-1])
 
     def _starts(self, costs: Samples) -> None:
-        """Measure a set-up, and a start with accounts that are known from the last run."""
+        """Measure a setup, and a start with accounts from the last run."""
         fair: Counter[str] = Counter()
         for _ in range(TRIES * STARTS):
             for domain, known in self._known.items():
@@ -197,7 +197,7 @@ class Bench:
     def _home(
         self, domain: str | None, count: int, config: Path | None = None, **more: float
     ) -> Iterator[Process]:
-        """Run a Home Assistant with accounts, in a folder of its own if none is given."""
+        """Run a Home Assistant with some accounts, in a new folder by default."""
         options = {
             "server": self._server,
             "folder": str(config or mkdtemp(dir=self._folder)),
@@ -210,7 +210,7 @@ class Bench:
 
     @contextmanager
     def _run(self, *command: str | Path) -> Iterator[Process]:
-        """Run a process."""
+        """Run a process in a new folder."""
         cwd = Path(mkdtemp(dir=self._folder))
         process = Process(*command, cwd=cwd, env=_environ())
         try:
@@ -221,7 +221,7 @@ class Bench:
 
 
 def _environ() -> dict[str, str]:
-    """Return the variables of every process: bytecode is kept, or imports would be measured."""
+    """Return the environment variables of every process; bytecode is cached so that compiling is not measured."""
     return {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),

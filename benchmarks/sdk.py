@@ -1,4 +1,4 @@
-"""MetaApi's own SDK, which runs in an environment of its own: it needs an older library."""
+"""A client with MetaApi's own SDK, in its own environment because it needs an older library."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +12,10 @@ from metaapi_cloud_sdk.clients.metaapi.reconnect_listener import ReconnectListen
 
 
 class Listener(SynchronizationListener, ReconnectListener):  # type: ignore[misc]
-    """Looks at the one field that says when a flood ends."""
+    """A listener that checks the field that marks the end of a flood."""
 
     def __init__(self, on_away: Callable[[], None]) -> None:
-        """Start before the terminal is on."""
+        """Start with the terminal off."""
         super().__init__()
         self.on = asyncio.Event()
         self._on_away = on_away
@@ -23,7 +23,7 @@ class Listener(SynchronizationListener, ReconnectListener):  # type: ignore[misc
     async def on_broker_connection_status_changed(
         self, instance_index: str, connected: bool
     ) -> None:
-        """Take a status."""
+        """Handle a `status`."""
         self.on.set()
         if not connected:
             self._on_away()
@@ -36,13 +36,13 @@ class Listener(SynchronizationListener, ReconnectListener):  # type: ignore[misc
 async def connect(
     url: str, account_id: str, on_away: Callable[[], None]
 ) -> AsyncIterator[None]:
-    """Follow the account, and wait until it is on."""
-    # the SDK has no option for it; its types are those of another version
+    """Subscribe to the account and wait until it is on."""
+    # The SDK has no option for the transport, and its type hints are for another version
     socketio: Any = import_module("socketio").AsyncClient
     socketio.connect = partialmethod(socketio.connect, transports=["websocket"])
     api = MetaApi("e30.eyJfaWQiOiJiZW5jaCJ9.c2ln")
     client = api._metaapi_websocket_client  # noqa: SLF001
-    # it takes nothing of the path
+    # The SDK ignores the path of the URL
     client.set_url(url.removesuffix("/sdk/1"))
     listener = Listener(on_away)
     client.add_account_cache(account_id, {"london": account_id})

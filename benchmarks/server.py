@@ -1,7 +1,7 @@
-"""MetaApi in frames that were encoded beforehand, sent as fast as they are read: what is measured is the client.
+"""A MetaApi server that sends pre-encoded frames as fast as they are read, so that only the client is measured.
 
-Each path begins with a user and how many accounts he has: `/ours/1000/ws/` is a socket of such a one. The
-SDK, which takes no path, gets `/ws/`. Payloads are JSON in a string, as today's servers send them.
+Each path begins with a user and the user's number of accounts: `/ours/1000/ws/` is a socket of such a user. The
+SDK, which ignores the path, uses `/ws/`. Payloads are JSON in a string, as today's servers send them.
 """
 
 import asyncio
@@ -20,21 +20,21 @@ from .turns import in_front, serve, tell
 
 OPEN = '0{"sid":"bench","upgrades":[],"pingInterval":25000,"pingTimeout":5000}'
 BURST = 500
-"""Frames that are written at once, in a flood."""
+"""Number of frames that a flood writes at once."""
 BACKLOG = 1024 * 1024
-"""No more than this waits to be read, in bytes."""
+"""Maximum size of the write buffer of a socket, in bytes."""
 ACCOUNTS_PER_SOCKET = 100
 SOCKET = "ws/?transport=websocket&auth-token=bench&protocol=3&EIO=3"
 
 
 @cache
 def account_ids(count: int) -> list[str]:
-    """Return the same ids in every process."""
+    """Return account IDs, which are the same in every process."""
     return [str(uuid5(NAMESPACE_URL, f"benchmark/{number}")) for number in range(count)]
 
 
 def sockets_for(accounts: int) -> int:
-    """Return how many sockets a number of accounts takes."""
+    """Return the number of sockets that some accounts need."""
     return -(-accounts // ACCOUNTS_PER_SOCKET)
 
 
@@ -46,7 +46,7 @@ class Session:
         assert request.transport is not None
         self.accounts: dict[str, None] = {}
         self.down: set[str] = set()
-        """Accounts whose subscribes find no terminal."""
+        """Accounts whose terminal is down, so that a subscribe does not authenticate it."""
         self.subscribed_at: list[float] = []
         self.write = request.transport.write
         self.drop = request.transport.abort
@@ -55,13 +55,13 @@ class Session:
 
     @property
     def served(self) -> list[str]:
-        """Return whose events are sent: a peer that subscribes nothing is sent those of one account."""
+        """Return the accounts whose events are sent; a client that does not subscribe gets one account's events."""
         return list(self.accounts) or account_ids(1)
 
     def event(
         self, account_id: str, kind: str, name: str = "synchronization", **fields: Any
     ) -> bytes:
-        """Return an event as the bytes of a websocket frame."""
+        """Return an event, encoded as a WebSocket frame."""
         about = {"accountId": account_id, "instanceIndex": 0, "host": "ps-mpa-1"}
         payload = {"type": kind, **about, **fields}
         frame = f"42{_dumps([name, _dumps(payload)])}".encode()
@@ -69,7 +69,7 @@ class Session:
         return b"\x81\x7e" + len(frame).to_bytes(2) + frame
 
     def status(self, account_id: str, *, broker: bool = True) -> bytes:
-        """Return the periodic sign of life of a terminal."""
+        """Return the periodic `status` of a terminal."""
         return self.event(
             account_id,
             "status",
@@ -79,7 +79,7 @@ class Session:
         )
 
     async def serve(self) -> None:
-        """Answer until the socket ends."""
+        """Answer requests until the socket is closed."""
         async for message in self._ws:
             if message.type is not WSMsgType.TEXT:
                 continue
@@ -96,7 +96,7 @@ class Session:
         sessionId: str | None = None,
         **_: Any,
     ) -> None:
-        """Take a request; a subscribe mostly finds a terminal that is on."""
+        """Answer a request; a subscribe also sends `authenticated` unless the terminal is down."""
         self.write(self.event(accountId, "response", "response", requestId=requestId))
         if type == "subscribe":
             self.accounts[accountId] = None
@@ -105,23 +105,23 @@ class Session:
                 self.come_back(accountId, sessionId)
 
     def come_back(self, account_id: str, session_id: str | None = None) -> None:
-        """Tell that a terminal is on."""
+        """Send that a terminal is on."""
         on = self.event(account_id, "authenticated", replicas=1, sessionId=session_id)
         self.write(on + self.status(account_id))
 
 
 class Server:
-    """The sockets of all users, and what is done to them."""
+    """The sockets of all users, and the commands that act on them."""
 
     def __init__(self) -> None:
         """Start without sockets."""
         self.sessions: dict[tuple[str, str], list[Session]] = defaultdict(list)
-        """By user and number of accounts."""
+        """Sockets by user and number of accounts."""
         self._away_until = 0.0
         self._tried_at: list[float] = []
 
     async def start(self) -> str:
-        """Serve from now on; return where."""
+        """Start serving; return the URL."""
         app = web.Application()
         app.add_routes(
             [
@@ -155,13 +155,13 @@ class Server:
         return ws
 
     async def accounts(self, request: web.Request) -> web.Response:
-        """List the accounts, in one page."""
+        """List all accounts on one page."""
         first_page = request.query.get("offset", "0") == "0"
         count = int(request.match_info["count"]) if first_page else 0
         return web.Response(text=_listing(count), content_type="application/json")
 
     async def command(self, request: web.Request) -> web.Response:
-        """Do what a client wants to be done to its own sockets: those that subscribed, or all where none does."""
+        """Run a client's command on its own sockets: on those that subscribed, or on all if none did."""
         sessions = self._of(request)
         subscribed = [session for session in sessions if session.accounts]
         amounts = {name: float(value) for name, value in request.query.items()}
@@ -171,13 +171,14 @@ class Server:
     async def flood(
         self, sessions: list[Session], frames: float, changing: float = 0
     ) -> None:
-        """Send frames over all sockets at once, and a broker that went away as the last of each.
+        """Send frames over all sockets in parallel; the last frame of each socket says that a broker went away.
 
-        With `changing`, each frame is a broker that went away or came back; without, it is on.
+        With `changing`, the other frames alternate between brokers that went away and that came back; otherwise
+        all brokers are connected.
         """
 
         async def send(session: Session) -> None:
-            """Send the share of a socket as fast as it is read."""
+            """Send a socket's share of the frames as fast as they are read."""
             well = [session.status(one) for one in session.served]
             away = [session.status(one, broker=False) for one in session.served]
             all_frames = cycle(away + well if changing else well)
@@ -191,7 +192,7 @@ class Server:
         await asyncio.gather(*map(send, sessions))
 
     async def hum(self, sessions: list[Session], seconds: float) -> None:
-        """Send each account's status once a second, evenly spread."""
+        """Send each account's status once a second, evenly distributed over time."""
         statuses = [(one, one.status(each)) for one in sessions for each in one.served]
         random.Random(0).shuffle(statuses)
         due = time.monotonic()
@@ -203,7 +204,7 @@ class Server:
     async def flip(
         self, sessions: list[Session], times: float, pause: float
     ) -> list[tuple[float, str]]:
-        """Take terminals away and give them back, while all others hum; return when each `authenticated` was sent."""
+        """Drop and restore terminals while all others send `status`; return when each `authenticated` was sent."""
         told = []
         terminals = cycle([(one, each) for one in sessions for each in one.served])
         hum = asyncio.create_task(self.hum(sessions, times * pause + 1))
@@ -219,7 +220,7 @@ class Server:
         return told
 
     async def drop(self, sessions: list[Session], seconds: float) -> float:
-        """Break every socket at once, and let none come back for so long; return when that began."""
+        """Close every socket and refuse new ones for some seconds; return the start time."""
         self._away_until = time.monotonic() + seconds
         self._tried_at.clear()
         for session in sessions:
@@ -227,7 +228,7 @@ class Server:
         return time.monotonic()
 
     async def log(self, sessions: list[Session]) -> list[list[float]]:
-        """Return when since the last drop sockets were tried, and when their accounts subscribed."""
+        """Return when sockets were opened, or tried to, since the last drop, and when accounts subscribed."""
         subscribed_at = [when for session in sessions for when in session.subscribed_at]
         return [self._tried_at, subscribed_at]
 
@@ -239,7 +240,7 @@ class Server:
 
 @cache
 def _listing(count: int) -> str:
-    """Return what REST says of the accounts."""
+    """Return the REST response that lists the accounts."""
     account = {
         "server": "Broker-Live",
         "version": 5,
@@ -257,12 +258,12 @@ def _listing(count: int) -> str:
 
 
 def _dumps(value: Any) -> str:
-    """Write JSON as `JSON.stringify` does."""
+    """Return JSON in the format of `JSON.stringify`."""
     return json.dumps(value, separators=(",", ":"))
 
 
 async def main() -> None:
-    """Serve until the input ends, after saying where."""
+    """Print the URL, then serve until the input ends."""
     tell({"url": await Server().start()})
     await serve({})
     tell({})

@@ -1,8 +1,8 @@
-"""The words between a process that is measured and the one that tells it what to do.
+"""The protocol between a measured process and the process that controls it.
 
-One line each, as JSON: `["flood", 20000]` in, what that cost out. So several processes are put under load in
-turns, and a moment in which the machine is slow hits all of them. After each the same small piece of
-work is done, the yardstick: where that took longer than it can, the turn is taken again.
+Requests and results are lines of JSON: `["flood", 20000]` in, its cost out. This way several processes run their
+loads in turns, and a slow moment of the machine affects all of them. After each turn the same small piece of
+work is done, the yardstick: if it took longer than usual, the turn is repeated.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ import time
 from typing import Any
 
 MARK = "= "
-"""Begins a line that is meant for us: the SDK prints its log to the same place."""
+"""Marks the lines of the protocol, because the SDK also logs to standard output."""
 TIMEOUT = 900
 SLOW = 1.15
-"""A turn is measured again where the yardstick took so much longer than ever before."""
+"""A turn is repeated if the yardstick took longer than this multiple of its best time."""
 TRIES = 2
 
 type Load = Callable[[int], Awaitable[dict[str, Any]]]
 
 
 def yardstick() -> float:
-    """Return the CPU time of a fixed piece of work, which is that of this moment's processor."""
+    """Return the CPU time of a fixed piece of work, which shows the current speed of the processor."""
     times = [time.thread_time()]
     for _ in range(5):
         for _ in range(50):
@@ -41,9 +41,9 @@ def yardstick() -> float:
 
 @contextmanager
 def in_front(priority: int = 1) -> Iterator[bool]:
-    """Let this process run before whatever else the machine does meanwhile, if it may: only root's may.
+    """Give this process real-time priority, which only root may do; yield whether it was allowed.
 
-    All its threads: one that has to wait for a processor may hold Python's lock.
+    This applies to all its threads, because a thread that waits for a processor may hold Python's lock.
     """
     try:
         _schedule(os.SCHED_FIFO, priority)
@@ -55,35 +55,35 @@ def in_front(priority: int = 1) -> Iterator[bool]:
 
 
 def _schedule(policy: int, priority: int) -> None:
-    """Set how the threads of this process share processors with others."""
+    """Set the scheduling policy and priority of all threads of this process."""
     for thread in Path("/proc/self/task").iterdir():
-        # one may have ended meanwhile
+        # The thread may have ended meanwhile
         with suppress(ProcessLookupError):
             os.sched_setscheduler(int(thread.name), policy, os.sched_param(priority))
 
 
 def tell(result: Mapping[str, Any]) -> None:
-    """Print what something cost, and what the yardstick says of the moment."""
+    """Print a result together with the yardstick's current time."""
     print(f"{MARK}{json.dumps({**result, 'yardstick': yardstick()})}", flush=True)
 
 
 async def serve(loads: Mapping[str, Load]) -> None:
-    """Put this process under each load that it is told, until its input ends."""
+    """Run the requested loads until the input ends."""
     while line := await asyncio.to_thread(sys.stdin.readline):
         load, amount = json.loads(line)
         tell(await loads[load](amount))
 
 
 class Process:
-    """A process that waits for its turns."""
+    """A process that runs a load whenever it is its turn."""
 
     quickest = 1.0
-    """What the yardstick took at best, in any process."""
+    """The best time of the yardstick in any process."""
     turns = again = spoiled = 0
-    """How many turns there were, how many of them were taken again, and how many were never good."""
+    """The number of turns, of repetitions, and of turns that stayed slow even when repeated."""
 
     def __init__(self, *command: str | Path, cwd: Path, env: dict[str, str]) -> None:
-        """Start it, and wait until it is ready."""
+        """Start the process and wait until it is ready."""
         self._errors = (cwd / "errors").open("w+")
         self._process = subprocess.Popen(
             command,
@@ -95,10 +95,10 @@ class Process:
             text=True,
         )
         self.started = self._read()
-        """What its start cost."""
+        """The result of its start."""
 
     def turn(self, load: str, amount: float = 0, tries: int = TRIES) -> dict[str, Any]:
-        """Put it under a load; return what that cost when the machine was at its best, or nearly so."""
+        """Run a load; return the result of the try during which the machine was fastest."""
         assert self._process.stdin is not None
         results: list[dict[str, Any]] = []
         Process.turns += 1
@@ -111,7 +111,7 @@ class Process:
         return best
 
     def close(self) -> dict[str, Any]:
-        """End it; return its last words."""
+        """Stop the process; return its last result."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         result = self._read()
@@ -120,12 +120,12 @@ class Process:
         return result
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
     def _read(self) -> dict[str, Any]:
-        """Return the next line that is meant for us."""
+        """Return the next result of the process."""
         assert self._process.stdout is not None
         timer = Timer(TIMEOUT, self._process.kill)
         timer.start()
@@ -142,5 +142,5 @@ class Process:
 
 
 def is_fair(result: Mapping[str, Any]) -> bool:
-    """Return whether the machine was about as quick as it was at best."""
+    """Return whether the machine was about as fast as at its best."""
     return bool(result["yardstick"] <= SLOW * Process.quickest)

@@ -1,7 +1,7 @@
-"""A witness of one processor: it notes when even what does nothing but sleep woke up late.
+"""A witness of one processor: a process that only sleeps and records when it woke up late.
 
-A virtual machine is stopped now and then while its host does something else; no client can write a state then.
-With real-time priority nothing in the machine itself delays a witness, so that what it notes is not ours.
+A virtual machine is paused now and then while its host does something else, and no client can write a state then.
+A witness has real-time priority, so nothing inside the machine delays it: the client does not cause what it records.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ LATE = 0.0005
 
 
 def watch(processor: int, stalls: deque[tuple[float, float]]) -> None:
-    """Note from when until when the processor was away."""
+    """Record the times during which the processor was stalled."""
     os.sched_setaffinity(0, {processor})
     with in_front(priority=2) as allowed:
         before = time.monotonic()
@@ -27,7 +27,7 @@ def watch(processor: int, stalls: deque[tuple[float, float]]) -> None:
             time.sleep(NAP)
             now = time.monotonic()
             if now - before > NAP + LATE:
-                # as long again after a stall, what has piled up is read
+                # For the same time after a stall, clients still read what has accumulated
                 stalls.append((before, now + (now - before)))
             before = now
 
@@ -38,7 +38,7 @@ async def main() -> None:
     Thread(target=watch, args=(int(sys.argv[1]), stalls), daemon=True).start()
 
     async def report(_: int) -> dict[str, Any]:
-        """Return what was noted since the last time."""
+        """Return the stalls since the last call."""
         return {"stalls": [stalls.popleft() for _ in range(len(stalls))]}
 
     tell({})

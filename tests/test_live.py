@@ -1,6 +1,6 @@
-"""A Home Assistant of its own, asked from outside as anybody asks it: who may reconnect, and what a target means.
+"""Test a real Home Assistant through its public API: who may reconnect, and which accounts a target means.
 
-It runs the release that the test runs on. Nothing of it is replaced, and the simulator counts what reaches it.
+It is a separate process of the installed release without any mocks; the simulator counts the requests that reach it.
 """
 
 import asyncio
@@ -51,29 +51,29 @@ needs_exclude = pytest.mark.skipif(
 
 @dataclass
 class Live:
-    """A home, a cloud, and where the accounts are in the home."""
+    """A running home, the simulated cloud, and the home's registry IDs."""
 
     home: HomeAssistant
     simulator: SimulatorServer
     devices: dict[str, str] = field(default_factory=dict)
-    """Ids by the name of the account, and that of the hub."""
+    """Device IDs by account name, and that of the hub as `hub`."""
     areas: dict[str, str] = field(default_factory=dict)
     floors: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 
     async def reconnects(self) -> dict[str, int]:
-        """Return how many requests to reconnect have reached the cloud, by account."""
+        """Return how many reconnect requests have reached the cloud, by account."""
         state = await self.simulator.get("/simulator/state")
         return {each["name"]: each["reconnects"] for each in state["accounts"]}
 
     async def set_terminals(self, *, up: bool) -> None:
-        """Let all terminals drop, or come back."""
+        """Drop or restore all terminals, and wait until Home Assistant shows it."""
         for account_id in (await self.simulator.ids()).values():
             await self.simulator.act(account_id, "terminal", up=up)
         await self.wait_for(*ALL, value="on" if up else "off")
 
     async def wait_for(self, *names: str, value: str) -> None:
-        """Wait for the terminals of some accounts."""
+        """Wait until the terminals of some accounts have a state."""
         ids = [each.terminal_id for each in ACCOUNTS if each.name in names]
 
         def is_shown(states: Mapping[str, str]) -> bool:
@@ -82,7 +82,7 @@ class Live:
         assert is_shown(await self.home.wait_for(is_shown, PATIENCE))
 
     async def reconnect(self, target: Target) -> dict[str, Any]:
-        """Perform the action as the frontend does, and return the whole answer."""
+        """Perform the action as the frontend does, and return the complete response."""
         return await self.home.answer(
             "call_service",
             domain="metaapi",
@@ -95,7 +95,7 @@ class Live:
 
 @asynccontextmanager
 async def living(folder: Path, port: int) -> AsyncIterator[Live]:
-    """Start both, add all accounts, and give them places in the home."""
+    """Start home and cloud, add all accounts, and assign them to areas and labels."""
     (folder / "hass_frontend").mkdir()
     async with bare(Options(port), CONFIGURATION.format(folder=folder)) as demo:
         assert demo.simulator
@@ -109,15 +109,15 @@ async def living(folder: Path, port: int) -> AsyncIterator[Live]:
         await live.wait_for(*ALL, value="on")
         await furnish(live)
         yield live
-    # It leaves no thread behind
+    # Leave no thread behind
     await asyncio.get_running_loop().shutdown_default_executor()
 
 
 async def furnish(live: Live) -> None:
-    """Make floors, areas and labels, and place the devices.
+    """Create floors, areas and labels, and assign the devices to them.
 
-    The desk and the hall are on the ground, the attic above; the hub's device is in the attic and has
-    the label `own`. Of the account Night Owl only an entity is there, hidden, and has that label.
+    The desk and the hall are on the ground floor, the attic is above. The hub's device is in the attic and has
+    the label `Own`. So does one hidden entity of the account Night Owl, but not its device.
     """
     command = live.home.command
     for name in ("Ground", "Upper"):
@@ -165,7 +165,7 @@ async def furnish(live: Live) -> None:
 
 
 async def log_in(home: HomeAssistant, session: ClientSession) -> HomeAssistant:
-    """Make a user who may only look, log in as that user, and return what such a one has of the home."""
+    """Create a read-only user, log in as that user, and return a client of the home for the user."""
     made = await home.command(
         "config/auth/create", name="Guest", group_ids=["system-read-only"]
     )
@@ -182,7 +182,7 @@ async def log_in(home: HomeAssistant, session: ClientSession) -> HomeAssistant:
     grant = {"grant_type": "authorization_code", "code": flow["result"]}
     tokens = await guest.ask("POST", "/auth/token", data=client | grant)
     guest.headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    # The token that a script of such a user would have
+    # The kind of token that a script of this user would have
     lasting = await guest.command(
         "auth/long_lived_access_token", client_name="A script", lifespan=1
     )
@@ -190,8 +190,8 @@ async def log_in(home: HomeAssistant, session: ClientSession) -> HomeAssistant:
     return guest
 
 
-async def test_user_who_may_only_look(tmp_path: Path, unused_tcp_port: int) -> None:
-    """Such a one reconnects nothing and sends nothing, whatever is named; an administrator does."""
+async def test_read_only_user(tmp_path: Path, unused_tcp_port: int) -> None:
+    """A read-only user cannot reconnect or notify, whatever the target; an administrator can."""
     async with living(tmp_path, unused_tcp_port) as live:
         home = live.home
         guest = await log_in(home, home.session)
@@ -208,7 +208,7 @@ async def test_user_who_may_only_look(tmp_path: Path, unused_tcp_port: int) -> N
             "label": {"label_id": live.labels["Prop"]},
         }
         before = await live.reconnects()
-        # Home Assistant's own judgment of an action that is not ours
+        # How Home Assistant itself refuses an action of another integration
         pressed = await guest.answer(
             "call_service",
             domain="button",
@@ -239,7 +239,7 @@ async def test_user_who_may_only_look(tmp_path: Path, unused_tcp_port: int) -> N
         assert notified["error"] == pressed["error"]
         assert await live.reconnects() == before
 
-        # The same calls are good ones
+        # The same calls succeed for an administrator
         for name, target in targets.items():
             answer = await live.reconnect(target)
             assert answer["success"], (name, answer)
@@ -250,7 +250,7 @@ async def test_user_who_may_only_look(tmp_path: Path, unused_tcp_port: int) -> N
 
 
 def includes(live: Live) -> dict[str, tuple[Target, set[str]]]:
-    """Return targets, and the accounts that they mean."""
+    """Return targets and the accounts that each one means."""
     return {
         "all": ({"entity_id": "all"}, ALL),
         "the hub's device": ({"device_id": live.devices["hub"]}, ALL),
@@ -263,7 +263,7 @@ def includes(live: Live) -> dict[str, tuple[Target, set[str]]]:
             {"device_id": [live.devices[SWING], live.devices[OWL]]},
             {SWING, OWL},
         ),
-        # Where the hub's device is, too
+        # The hub's device is here, too
         "an area": ({"area_id": live.areas["Attic"]}, {GOLD, OWL}),
         "areas": (
             {"area_id": [live.areas["Attic"], live.areas["Hall"]]},
@@ -280,14 +280,14 @@ def includes(live: Live) -> dict[str, tuple[Target, set[str]]]:
 
 
 def excludes(live: Live) -> dict[str, tuple[Target, set[str]]]:
-    """Return what is excluded, and the accounts that this takes away."""
+    """Return exclusions and the accounts that each one removes."""
     return {
         "an entity": ({"entity_id": [UP.terminal_id]}, {SWING}),
         "all entities of a device": ({"entity_id": [*UP.entity_ids]}, {SWING}),
         "a device": ({"device_id": [live.devices[SCALPER]]}, {SCALPER}),
         "a floor": ({"floor_id": [live.floors["Ground"]]}, {SWING, SCALPER}),
         "an area": ({"area_id": [live.areas["Hall"]]}, {SCALPER}),
-        # Found by an entity that is hidden
+        # Night Owl is here only through a hidden entity
         "an area of the hub": ({"area_id": [live.areas["Attic"]]}, {GOLD, OWL}),
         "an area of nobody": ({"area_id": [live.areas["Empty"]]}, set()),
         "a label": ({"label_id": [live.labels["Own"]]}, {GOLD, OWL}),
@@ -304,7 +304,7 @@ def excludes(live: Live) -> dict[str, tuple[Target, set[str]]]:
 
 @needs_exclude
 async def test_exclude(tmp_path: Path, unused_tcp_port: int) -> None:
-    """Every kind of exclusion from every kind of target, by the answer and by what reaches the cloud."""
+    """Every kind of exclusion works on every kind of target, by the response and by what reaches the cloud."""
     async with living(tmp_path, unused_tcp_port) as live:
         for name, (target, meant) in includes(live).items():
             assert await reconnected(live, target) == meant, name
@@ -313,14 +313,14 @@ async def test_exclude(tmp_path: Path, unused_tcp_port: int) -> None:
         ):
             found = await reconnected(live, {**target, "exclude": excluded})
             assert found == meant - taken, f"{including} without {excluding}"
-        # What Home Assistant refuses by itself
+        # Home Assistant itself refuses a nested exclusion
         nested = {"entity_id": "all", "exclude": {"exclude": {"entity_id": [HUB]}}}
         answer = await live.reconnect(nested)
         assert answer["error"]["code"] == "invalid_format"
 
 
 async def reconnected(live: Live, target: Target) -> set[str]:
-    """Perform the action; return what it reconnected, which the cloud must have seen and nothing else."""
+    """Perform the action, check that exactly its accounts reached the cloud, and return their names."""
     before = await live.reconnects()
     answer = await live.reconnect(target)
     after = await live.reconnects()
@@ -338,16 +338,16 @@ async def reconnected(live: Live, target: Target) -> set[str]:
 
 @needs_exclude
 async def test_exclude_in_automations(tmp_path: Path, unused_tcp_port: int) -> None:
-    """Triggers and conditions leave out the same accounts, in automations that a person saves."""
+    """Triggers and conditions of saved automations exclude the same accounts as the action does."""
     async with living(tmp_path, unused_tcp_port) as live:
         home = live.home
         hub = {"device_id": [live.devices["hub"]]}
-        # Of what the environment lacks
+        # Home Assistant's notifications about missing parts of this environment
         others = {*await home.notifications()}
         wanted: set[str] = set()
         for name, (excluded, taken) in excludes(live).items():
             if taken == ALL:
-                # A trigger about nothing is told by a repair
+                # A trigger without any account raises a repair issue instead
                 continue
             await save(
                 home,
@@ -358,7 +358,7 @@ async def test_exclude_in_automations(tmp_path: Path, unused_tcp_port: int) -> N
                 },
             )
             wanted |= {f"{name}: {account}" for account in ALL - taken}
-        # Comes last: all that came before is there once this is
+        # Triggered last: once its notifications exist, all others do too
         await save(home, "last", {"trigger": "metaapi.connected", "target": hub})
         last = {f"last: {account}" for account in ALL}
 
@@ -376,7 +376,7 @@ async def test_exclude_in_automations(tmp_path: Path, unused_tcp_port: int) -> N
         )
         assert {*shown} - others == wanted | last
 
-        # One of two is down: the condition says of which it was asked
+        # With one terminal down, the condition depends on whether that account is excluded
         ids = await live.simulator.ids()
         await live.simulator.act(ids[SWING], "terminal", up=False)
         await live.wait_for(SWING, value="off")
@@ -387,7 +387,7 @@ async def test_exclude_in_automations(tmp_path: Path, unused_tcp_port: int) -> N
 
 
 async def condition(home: HomeAssistant, kind: str, target: Target) -> bool:
-    """Return whether a condition holds, as the editor of automations tests it."""
+    """Return whether a condition holds, tested as the automation editor does."""
     tested = {
         "condition": f"metaapi.{kind}",
         "target": target,
@@ -398,7 +398,7 @@ async def condition(home: HomeAssistant, kind: str, target: Target) -> bool:
 
 
 async def save(home: HomeAssistant, name: str, trigger: dict[str, Any]) -> None:
-    """Save an automation that shows whom it is about."""
+    """Save an automation that notifies with the name of the account that triggered it."""
     title = f"{name}: {{{{ trigger.account }}}}"
     await home.post(
         f"/api/config/automation/config/{name.replace(' ', '_')}",

@@ -1,1 +1,1 @@
-"""A day of faults in a Home Assistant whose clock leaps."""
+"""Test a whole day of faults in a Home Assistant with a simulated clock."""

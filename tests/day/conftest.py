@@ -1,4 +1,4 @@
-"""Every test here runs on a loop whose clock leaps."""
+"""Fixtures that run every test here on a loop whose clock leaps."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from .clock import HomeLoop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Any]:
-    """Run every test beside this file on such a loop."""
+    """Run every test in this folder on a `HomeLoop`."""
     return {"home": HomeLoop}
 
 
 @pytest.fixture(autouse=True)
 async def configure_event_loop(freezer: FrozenDateTimeFactory) -> None:
-    """Make the loop one of a home, but for its clock, which the calendar follows."""
+    """Configure the loop as Home Assistant does, but keep its own clock and let the calendar follow it."""
     loop = asyncio.get_running_loop()
     runner.configure_event_loop(loop)
-    # A test that waits for nothing has a loop of another kind
+    # Synchronous tests run on a different kind of loop
     if isinstance(loop, HomeLoop):
         del loop.time
         loop.calendar = freezer
@@ -32,16 +32,16 @@ async def configure_event_loop(freezer: FrozenDateTimeFactory) -> None:
 
 @pytest.fixture(autouse=True)
 async def enable_event_loop_debug() -> None:
-    """Leave out what makes a day four times as long."""
+    """Leave debug mode off, because it makes a day take four times as long."""
 
 
 @pytest.fixture
 def persistent_database() -> bool:
-    """Have the recorder write a file."""
+    """Make the recorder write to a file."""
     return True
 
 
 @pytest.fixture
 def recorder_config() -> dict[str, Any]:
-    """Have it write as often as it does in a home, not at each event."""
+    """Make the recorder commit as often as in a real home, instead of at each event."""
     return {"commit_interval": 5}

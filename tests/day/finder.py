@@ -1,4 +1,4 @@
-"""Finds a token, or a part of it, in any text; it shares nothing with what takes tokens out."""
+"""Find a token, or a part of it, in any text; shares no code with what redacts tokens."""
 
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
@@ -6,12 +6,12 @@ import json
 from urllib.parse import quote, quote_plus
 
 PART = 16
-"""So many characters of a token tell something."""
+"""The number of characters of a token that count as a leak."""
 HALF = PART // 2
 
 
 def spellings(token: str) -> Iterator[str]:
-    """Yield how a token may be written."""
+    """Yield the ways in which a token may be encoded."""
     quoted = quote(token, safe="")
     yield token
     yield quoted
@@ -24,12 +24,12 @@ def spellings(token: str) -> Iterator[str]:
     for before in ("", "a", "ab"):
         for encode in (b64encode, urlsafe_b64encode):
             whole = encode((before + token).encode()).decode().rstrip("=")
-            # what the characters before and behind it have no part in
+            # only the characters that do not depend on what surrounds the token
             yield whole[4 if before else 0 : -1]
 
 
 def echoes(token: str) -> Iterator[str]:
-    """Yield what servers say that have seen a token."""
+    """Yield texts in which a server may repeat a token."""
     half = len(token) // 2
     for spelling in spellings(token):
         yield f"Not with ?auth-token={spelling}&a=1"
@@ -44,10 +44,10 @@ def echoes(token: str) -> Iterator[str]:
 
 
 class Finder:
-    """Knows every part, of 16 characters, of every spelling of some tokens."""
+    """Finds 16 consecutive characters of any spelling of some tokens."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
-        """Cut them up."""
+        """Collect the parts of the tokens to be found."""
         self._parts = {
             spelling[start : start + PART].lower()
             for token in tokens
@@ -61,9 +61,9 @@ class Finder:
         }
 
     def find(self, text: str) -> str | None:
-        """Return what stands around the first part that a text holds.
+        """Return the text around the first part that is found, or None.
 
-        Where there is a part, one of its halves begins at a multiple of their length.
+        Only multiples of `HALF` are looked up first: every part contains a half that starts at one of them.
         """
         lower = text.lower()
         for middle in range(0, len(lower) - HALF + 1, HALF):

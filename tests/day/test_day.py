@@ -1,4 +1,4 @@
-"""After a day of faults, with servers that say the token in every way, it stands in the entry and nowhere else."""
+"""Test that after a day of faults, with servers that repeat the token in every form, it is stored only in the entry."""
 
 import asyncio
 from base64 import b64encode
@@ -52,7 +52,7 @@ GAP = 600.0
 """Seconds between two faults, on average."""
 SAVED_WITHIN = 200.0
 PATIENCE = 1200.0
-"""A token is refused for sure once REST refused it twice, a minute apart, and may have asked for a pause."""
+"""Seconds; a token counts as refused after REST refused it twice, a minute apart, and REST may ask for a pause."""
 LOUD = ("custom_components.metaapi", "socketio", "engineio", "aiohttp", "asyncio")
 QUIET = ("", "homeassistant", "sqlalchemy.engine")
 TERMINALS = ("swing", "scalper", "gold")
@@ -65,7 +65,7 @@ CLOSE = b"\x88"
 
 
 def make_token(name: str) -> str:
-    """Return a JWT that expires in a week, whose signature no two of its spellings write alike."""
+    """Return a JWT that expires in a week, with a signature that looks different in every encoding."""
     expires = int(dt_util.utcnow().timestamp()) + 7 * 24 * 3600
     head = make_jwt(expires=expires).rpartition(".")[0]
     signature = b64encode(hashlib.sha512(name.encode()).digest() + b"\xfb\xff\xfe")
@@ -73,17 +73,17 @@ def make_token(name: str) -> str:
 
 
 class Log(logging.Handler):
-    """Keeps what a log would hold, with the arguments and the chain of each error."""
+    """Collects what a log could contain, including the arguments and the cause of each error."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start with an empty log."""
         super().__init__(logging.NOTSET)
         self.lines: dict[str, None] = {}
         self._formatter = logging.Formatter("%(name)s %(levelname)s %(message)s")
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record, once where it says the same again."""
+        """Store a record; repetitions are stored once."""
         self.lines[self._formatter.format(record)] = None
         self.lines[repr(record.args)] = None
         error = record.exc_info[1] if record.exc_info else None
@@ -94,15 +94,15 @@ class Log(logging.Handler):
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
-    """Log all that a person can turn on for this integration."""
+    """Turn on all logging that a user can turn on for this integration."""
     log = Log()
     for name in QUIET:
         caplog.set_level(logging.WARNING, name)
     for name in LOUD:
         caplog.set_level(logging.DEBUG, name)
-    # It cannot bear a clock that stands still
+    # aiohttp's access logger fails if the clock stands still
     caplog.set_level(logging.WARNING, "aiohttp.access")
-    # Its own copy would hold the day twice
+    # Without this, caplog would keep a second copy of the whole day
     with patch.object(caplog.handler, "emit"):
         logging.getLogger().addHandler(log)
         yield log
@@ -111,7 +111,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
 
 @pytest.fixture
 def events(hass: HomeAssistant) -> dict[str, None]:
-    """Keep all that goes over the bus."""
+    """Collect all events of the event bus."""
     kept: dict[str, None] = {}
 
     @callback
@@ -124,9 +124,9 @@ def events(hass: HomeAssistant) -> dict[str, None]:
 
 @pytest.fixture(autouse=True)
 def quiet_simulator() -> Iterator[None]:
-    """Nobody changes the pace of the simulator, so that it need not look up from its sleep.
+    """Make the simulator sleep for longer, because no test here changes its speed.
 
-    Nor does a moment matter: a leap may be quick.
+    Leaps may also be quicker, because exact times do not matter here.
     """
     with (
         patch.object(cloud, "STEP", 60.0),
@@ -231,13 +231,13 @@ AUTOMATIONS = [
 
 @dataclass(frozen=True)
 class Reason(Answer):
-    """An answer that says something wherever HTTP lets it."""
+    """An answer that contains a text wherever HTTP allows one."""
 
     text: str = ""
 
     @override
     def encode(self) -> bytes:
-        """Return the answer, with the text as its reason, as a header, a cookie, a challenge and the body."""
+        """Return the answer, with the text as reason, header, cookie, challenge and body."""
         body = self.text.encode()
         head = [
             f"HTTP/1.1 {self.status} {self.text}",
@@ -252,19 +252,19 @@ class Reason(Answer):
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for something to be true, in the time of the loop."""
+    """Wait for a condition, in the time of the loop."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(1)
 
 
 class Day:
-    """What happens in the course of a day."""
+    """The faults of a day."""
 
     def __init__(
         self, hass: HomeAssistant, sim: Simulator, proxy: Proxy, token: str
     ) -> None:
-        """Start with a token."""
+        """Start with a valid token."""
         self.hass = hass
         self.sim = sim
         self.proxy = proxy
@@ -276,20 +276,20 @@ class Day:
 
     @property
     def entry(self) -> Any:
-        """Return the entry."""
+        """Return the config entry."""
         (entry,) = self.hass.config_entries.async_entries(DOMAIN)
         return entry
 
     def echo(self) -> str:
-        """Return what a server says, always another thing."""
+        """Return the next text in which a server repeats the token."""
         return next(self._echoes)
 
     def account(self) -> str:
-        """Return the id of some account."""
+        """Return the ID of a random account."""
         return self.random.choice([*self.sim.accounts])
 
     async def run(self) -> None:
-        """Let one thing happen after another until the day is over."""
+        """Cause one fault after another until the day is over."""
         loop = asyncio.get_running_loop()
         end = loop.time() + DAY
         faults: list[Callable[[], Awaitable[None]]] = [
@@ -323,7 +323,7 @@ class Day:
                 await self.token_is_refused()
 
     def asked(self) -> list[Any]:
-        """Return the forms that ask for a new token."""
+        """Return the flows that ask for a new token."""
         return [
             flow
             for flow in self.hass.config_entries.flow.async_progress_by_handler(DOMAIN)
@@ -331,11 +331,11 @@ class Day:
         ]
 
     async def a_while(self) -> None:
-        """Wait as long as a fault may last."""
+        """Wait for a random time, up to the longest a fault may last."""
         await asyncio.sleep(self.random.uniform(5, 300))
 
     async def rest_fails(self) -> None:
-        """REST answers with errors that hold the token."""
+        """REST answers with errors that contain the token."""
         status = self.random.choice((400, 401, 403, 404, 429, 500, 503))
         text = self.echo()
         body = {"error": text, "message": text, "details": {text: [text]}}
@@ -345,21 +345,21 @@ class Day:
         self.sim.fail_rest(None)
 
     async def rest_redirects(self) -> None:
-        """REST sends elsewhere."""
+        """REST redirects with the token in the body."""
         self.sim.fail_rest(302, body=self.echo())
         await self.entry.runtime_data.facts.async_read()
         await self.a_while()
         self.sim.fail_rest(None)
 
     async def handshake_is_refused(self) -> None:
-        """The upgrade gets a status."""
+        """The server refuses the WebSocket upgrade with an HTTP status."""
         self.sim.refuse_sockets(self.random.choice((400, 401, 403, 404, 429, 500)))
         self.proxy.drop()
         await self.a_while()
         self.sim.refuse_sockets(None)
 
     async def handshake_is_redirected(self) -> None:
-        """The upgrade is sent elsewhere, with the token in the new address."""
+        """The server redirects the WebSocket upgrade to a URL that contains the token."""
         self.sim.refuse_sockets(
             self.random.choice((301, 302, 303, 307, 308)),
             location=f"{self.proxy.url}/elsewhere?{self.echo()}",
@@ -369,7 +369,7 @@ class Day:
         self.sim.refuse_sockets(None)
 
     async def handshake_says_much(self) -> None:
-        """The upgrade is refused with the token in reason, headers and body."""
+        """The server refuses the WebSocket upgrade with the token in reason, headers and body."""
         self.proxy.answer = Reason(
             self.random.choice((400, 401, 500)), text=self.echo().replace("…", "")
         )
@@ -378,19 +378,19 @@ class Day:
         self.proxy.answer = None
 
     async def socket_is_closed_with_a_reason(self) -> None:
-        """A close frame says why, in as many bytes as it may."""
+        """The server closes the socket with the token as the longest allowed reason."""
         payload = (1008).to_bytes(2) + self.echo().encode("ascii", "ignore")[:123]
         self.proxy.inject(CLOSE + bytes([len(payload)]) + payload)
         await self.a_while()
 
     async def error_packet(self) -> None:
-        """Socket.IO refuses the namespace."""
+        """Socket.IO refuses the namespace with the token in its message."""
         text = self.echo()
         self.sim.send_error_packet(self.random.choice((text, {"message": text})))
         await self.a_while()
 
     async def odd_frames(self) -> None:
-        """Frames that make no sense, and hold the token wherever there is a place for it."""
+        """The server sends malformed frames that contain the token wherever possible."""
         text = json.dumps(self.echo())
         for frame in (
             text[1:-1],
@@ -410,7 +410,7 @@ class Day:
             await asyncio.sleep(self.random.uniform(0, 20))
 
     async def odd_open_packet(self) -> None:
-        """The first packet of a socket holds it, well formed and not."""
+        """The first packet of a socket contains the token, whether or not the packet is well formed."""
         text = json.dumps(self.echo())
         self.sim.wire.open_packet = self.random.choice(
             (
@@ -426,7 +426,7 @@ class Day:
         self.proxy.drop()
 
     async def events_echo(self) -> None:
-        """Events hold it in every field."""
+        """Events contain the token in every field."""
         account_id, text = self.account(), self.echo()
         for kind in ("authenticated", "status", "disconnected", text):
             event: dict[str, Any] = {"type": kind, "accountId": account_id}
@@ -437,7 +437,7 @@ class Day:
         await self.a_while()
 
     async def requests_are_refused(self) -> None:
-        """Subscribes are refused for a reason that holds it."""
+        """Subscribes are refused with errors that contain the token."""
         error = self.random.choice(
             (
                 "ForbiddenError",
@@ -456,14 +456,14 @@ class Day:
         self.sim.accept_requests()
 
     async def limits(self) -> None:
-        """A quota is used up."""
+        """The subscription quota is exhausted."""
         self.sim.limit_subscriptions("LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER")
         self.proxy.drop()
         await self.a_while()
         self.sim.limit_subscriptions(None)
 
     async def reconnect_is_refused(self) -> None:
-        """A reconnect is refused for a reason that holds it, to the action and to the button."""
+        """Reconnects by action and button are refused with errors that contain the token."""
         account_id = self.account()
         error = self.random.choice(("ForbiddenError", "ValidationError", self.echo()))
         self.sim.set_reconnect_mode(
@@ -476,7 +476,7 @@ class Day:
         self.sim.set_terminal(account_id, up=True)
 
     async def names_echo(self) -> None:
-        """REST calls everything about an account by it."""
+        """REST returns the token as the name and another field of an account."""
         account_id = self.account()
         text = self.echo()
         field = self.random.choice(("login", "server", "type", "state", "reliability"))
@@ -488,39 +488,39 @@ class Day:
         await self.entry.runtime_data.facts.async_read()
 
     async def line_drops(self) -> None:
-        """The network is away."""
+        """The network is down."""
         await self.proxy.refuse()
         self.proxy.drop()
         await self.a_while()
         await self.proxy.listen()
 
     async def server_is_gone(self) -> None:
-        """The server takes connections and says nothing."""
+        """The server accepts connections but does not answer."""
         self.sim.freeze(rest=True)
         await self.a_while()
         self.sim.unfreeze()
 
     async def terminal_drops(self) -> None:
-        """A terminal drops, and an automation reconnects it."""
+        """A terminal drops and an automation reconnects it."""
         self.sim.set_terminal(self.account(), up=False)
         await self.a_while()
 
     async def broker_drops(self) -> None:
-        """A broker is away."""
+        """A terminal loses its broker."""
         account_id = self.account()
         self.sim.set_broker(account_id, up=False)
         await self.a_while()
         self.sim.set_broker(account_id, up=True)
 
     async def button_is_pressed(self) -> None:
-        """Somebody presses a button at a bad moment."""
+        """A user presses the buttons while MetaApi is not available."""
         self.sim.fail_rest(500, body=self.echo())
         self.proxy.drop()
         await self.press()
         self.sim.fail_rest(None)
 
     async def press(self) -> None:
-        """Press every button."""
+        """Press the button of every account."""
         for name in TERMINALS:
             try:
                 await self.hass.services.async_call(
@@ -533,7 +533,7 @@ class Day:
                 logging.getLogger("homeassistant").exception("The button failed")
 
     async def token_is_refused(self) -> None:
-        """The token expires soon, then is refused; a person enters one that is refused too, then a good one."""
+        """The token is revoked; a user enters a new one, which is refused at first and then accepted."""
         flows = self.hass.config_entries.flow
         self.sim.revoke(self.tokens[-1], drop=True)
         await wait_until(self.asked)
@@ -569,7 +569,7 @@ SHOWN = {
     "log": "**REDACTED**",
     "events": "**REDACTED**",
 }
-"""What each place holds after such a day: else nothing would be searched."""
+"""A text that each place must contain after such a day, to prove that there was something to search."""
 
 
 async def look(
@@ -583,15 +583,15 @@ async def look(
     user: MockUser,
     credential: Credentials,
 ) -> dict[str, str]:
-    """Return all that a home keeps and shows, by where it stands."""
+    """Return everything that a home stores and shows, by place."""
     places: dict[str, str] = {}
     loop = asyncio.get_running_loop()
     assert isinstance(loop, HomeLoop)
-    # Until every store is written; then threads have their time
+    # Wait until every store is written, then give threads real time
     loop.set_leaping(True)
     await asyncio.sleep(SAVED_WITHIN)
     loop.set_leaping(False)
-    # Those of the test's beginning have expired
+    # The tokens from the start of the test have expired
     refresh = await hass.auth.async_create_refresh_token(
         user, "https://example.com/app", credential=credential
     )
@@ -640,7 +640,7 @@ async def look(
         for file in sorted(database.parent.glob(f"{database.name}*"))
     )
     stores = json.loads(json.dumps(hass_storage, cls=ExtendedJSONEncoder))
-    # The token is kept there, and nowhere else
+    # This is the only place where the token may be stored
     for each in stores["core.config_entries"]["data"]["entries"]:
         each["data"].pop(CONF_TOKEN, None)
     places["stores"] = json.dumps(stores)
@@ -670,8 +670,8 @@ async def look(
 
 @asynccontextmanager
 async def living(hass: HomeAssistant, folder: Path, token: str) -> AsyncIterator[Day]:
-    """Run a home with the integration, whose server sits behind a line that can be broken."""
-    # No page is looked at: an empty folder will do for the frontend
+    """Run a home with the integration, connected to the server through a proxy that can fail."""
+    # No page is opened, so an empty folder is enough for the frontend
     (folder / "hass_frontend").mkdir()
     config = {
         "frontend": {"development_repo": str(folder)},
@@ -720,7 +720,7 @@ async def living(hass: HomeAssistant, folder: Path, token: str) -> AsyncIterator
 
 
 @pytest.mark.timeout(600)
-async def test_the_token_stays_where_it_is(
+async def test_the_token_stays_in_the_entry(
     recorder_mock: Any,
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
@@ -733,7 +733,7 @@ async def test_the_token_stays_where_it_is(
     log: Log,
     events: dict[str, None],
 ) -> None:
-    """Everything that the home wrote and shows is searched, after a day and with all logs turned on."""
+    """After a day of faults with all logs turned on, no part of a token is found in anything the home wrote or shows."""
     start = dt_util.utcnow().isoformat()
     async with living(hass, tmp_path, make_token("first")) as day:
         await day.run()
@@ -750,7 +750,7 @@ async def test_the_token_stays_where_it_is(
             hass_admin_credential,
         )
         places = await look(*things)
-        # The day was one, and all of it was told somewhere
+        # Every fault happened, and every place has something to search
         assert min(day.happened.values()) >= 4, day.happened
         assert len(day.tokens) == 4
         for name, text in SHOWN.items():
@@ -760,7 +760,7 @@ async def test_the_token_stays_where_it_is(
         leaks = [f"{name}: {text}" for name, text in found.items() if text]
         assert not leaks, "\n".join(leaks)
 
-        # The same search, once it is everywhere
+        # The same search finds the token in every place after it was planted there
         with planted(hass, day.entry, day.tokens[-1]):
             await hass.async_block_till_done()
             places = await look(*things)
@@ -769,7 +769,7 @@ async def test_the_token_stays_where_it_is(
 
 @contextmanager
 def planted(hass: HomeAssistant, entry: Any, token: str) -> Iterator[None]:
-    """Let every place hold a token, each in another spelling."""
+    """Put a token into every place, each time in a different spelling."""
     spelled = cycle(spellings(token))
     logging.getLogger("custom_components.metaapi").debug("Said %s", next(spelled))
     hass.states.async_set("sensor.planted", token[-40:], {"said": next(spelled)})

@@ -1,4 +1,4 @@
-"""The search finds what it looks for: without this, a day that shows nothing would prove nothing."""
+"""Test that the search finds tokens; otherwise a day without findings would prove nothing."""
 
 import pytest
 
@@ -10,7 +10,7 @@ TOKEN = make_token("one")
 
 @pytest.mark.parametrize("echo", echoes(TOKEN), ids=lambda echo: echo[:12])
 def test_found(echo: str) -> None:
-    """Whatever a server says of a token is found, in the middle of a long text."""
+    """A token is found in the middle of a long text, in every form in which a server may repeat it."""
     finder = Finder([make_token("another"), TOKEN])
     assert finder.find(f"{'x' * 1000}{echo}{'y' * 1000}")
     assert finder.find(echo.upper())

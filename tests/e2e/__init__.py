@@ -1,1 +1,1 @@
-"""The end-to-end check: a person at a browser, a real Home Assistant, and the simulator."""
+"""End-to-end test: a user at a browser, a real Home Assistant, and the simulator."""

@@ -1,4 +1,4 @@
-"""Walk through all that people do with the integration, in a real browser."""
+"""Do everything that users do with the integration, in a real browser."""
 
 from pathlib import Path
 import sys
@@ -63,7 +63,7 @@ STEPS = (
 
 
 def main() -> int:
-    """Run; return 0 unless something went wrong."""
+    """Run the command; return 0 on success."""
     options = parse()
     folder = options.to.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 async def walk(folder: Path, images: Path | None) -> None:
-    """Start from a Home Assistant that does not know the integration."""
+    """Run all steps, starting from a Home Assistant without the integration."""
     async with (
         bare(Options(port=0)) as demo,
         open_page() as page,

@@ -1,4 +1,4 @@
-"""Steps: the action is used by hand."""
+"""Steps: perform the action in the developer tools."""
 
 from playwright.async_api import expect
 
@@ -9,7 +9,7 @@ from .walk import Walk
 
 
 async def use_the_action(walk: Walk) -> None:
-    """Reconnect a device, and read what comes back."""
+    """Reconnect a device and read the response."""
     page = walk.page
     async with walk.step("Perform the action"):
         await walk.go("/config/tools/action")

@@ -1,4 +1,4 @@
-"""Steps: an automation is built in the editor, and runs."""
+"""Steps: build an automation in the editor and see it run."""
 
 from playwright.async_api import Locator, expect
 
@@ -16,7 +16,7 @@ MESSAGE = "{{ state_attr(trigger.entity_id, 'friendly_name') }} has dropped"
 
 
 async def build_an_automation(walk: Walk) -> None:
-    """Begin with the account, choose our trigger, and have it notify."""
+    """Build an automation with our trigger and condition that shows a notification."""
     page = walk.page
     adding = page.locator("add-automation-element-dialog")
     sidebar = page.locator("ha-automation-sidebar")
@@ -53,7 +53,7 @@ async def build_an_automation(walk: Walk) -> None:
 
 
 async def see_it_run(walk: Walk) -> None:
-    """Let an account drop, and read what the automation says."""
+    """Drop a terminal and read the notification of the automation."""
     async with walk.step("See the automation run"):
         await walk.set_terminal(UP, up=False)
         await read_notification(walk, f"{UP.name} Terminal has dropped")
@@ -63,17 +63,17 @@ async def see_it_run(walk: Walk) -> None:
 
 
 async def add_message(walk: Walk, where: Locator, message: str) -> None:
-    """Choose the action that shows a message, and write it."""
+    """Choose the action that shows a notification and enter its message."""
     adding = walk.page.locator("add-automation-element-dialog")
     await adding.locator("ha-input-search input").fill("persistent")
     await adding.get_by_text("Send a persistent notification").click()
     await where.locator("ha-selector-text input").first.fill(message)
-    # A template turns the field into an editor
+    # A template turns the text field into a code editor
     await expect(where.locator(".cm-content").first).to_have_text(message)
 
 
 async def read_notification(walk: Walk, text: str) -> None:
-    """Wait for a notification of the sidebar, and open the drawer that shows it."""
+    """Open the notification drawer and wait for a notification."""
     page = walk.page
     drawer = page.locator("notification-drawer")
     await page.locator("ha-sidebar").get_by_text("Notifications").click()
@@ -81,7 +81,7 @@ async def read_notification(walk: Walk, text: str) -> None:
 
 
 async def dismiss_notifications(walk: Walk) -> None:
-    """Dismiss all notifications, which closes the drawer."""
+    """Dismiss all notifications, which also closes the drawer."""
     drawer = walk.page.locator("notification-drawer")
     await walk.home.act("persistent_notification", "dismiss_all")
     await expect(drawer.get_by_role("button")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""Steps: the blueprint is imported, becomes an automation, and does what it promises."""
+"""Steps: import the blueprint, create an automation from it, and check what it does."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ SECONDS = {"Disconnected for": 1, "Broker lost for": 1}
 
 
 async def use_the_blueprints(walk: Walk) -> None:
-    """Import it; the web server stands in for GitHub."""
+    """Import the blueprint from a local web server in place of GitHub, and use it."""
     (file,) = FOLDER.iterdir()
     files = web.Application()
     files.router.add_static("/", FOLDER)
@@ -42,7 +42,7 @@ async def use_the_blueprints(walk: Walk) -> None:
 
 
 async def _test(walk: Walk) -> None:
-    """Run it by hand, and see that everybody is reached."""
+    """Run the automation manually and check that the phone and Home Assistant show its test message."""
     states = await walk.home.states()
     (automation,) = [one for one in states if one.startswith("automation.watch_my")]
     await walk.home.act("automation", "trigger", entity_id=automation)
@@ -52,7 +52,7 @@ async def _test(walk: Walk) -> None:
 
 
 async def _be_told(walk: Walk) -> None:
-    """See that the phone and Home Assistant tell of it, and that Home Assistant does no more at the end."""
+    """Check that the phone and Home Assistant report an outage, and that Home Assistant removes it at the end."""
     await walk.set_terminal(DOWN, up=False)
     message = await walk.phone.wait_for(f"{DOWN.name} is down")
     await read_notification(walk, f"{DOWN.name} is down")
@@ -64,7 +64,7 @@ async def _be_told(walk: Walk) -> None:
 
 
 async def _be_told_of_a_broker(walk: Walk) -> None:
-    """See that it lost its broker though its terminal stayed, and that it is back."""
+    """Check that the phone reports a lost broker and its return while the terminal stays on."""
     states = await walk.home.wait_for(DOWN.has_broker, TIMEOUT / 1000)
     if not DOWN.has_broker(states):
         raise DemoError(f"{DOWN.name} has no broker to lose.")
@@ -76,7 +76,7 @@ async def _be_told_of_a_broker(walk: Walk) -> None:
 
 
 async def _import(walk: Walk, url: str, name: str) -> None:
-    """Import a blueprint by its address."""
+    """Import a blueprint by its URL."""
     page = walk.page
     async with walk.step(f"Import '{name}'"):
         await walk.go("/config/blueprint/dashboard")
@@ -90,7 +90,7 @@ async def _import(walk: Walk, url: str, name: str) -> None:
 
 
 async def _fill_in(walk: Walk, name: str) -> None:
-    """Make an automation of the blueprint, with seconds where people have minutes."""
+    """Create an automation from the blueprint, with seconds in place of minutes."""
     page = walk.page
     async with walk.step(f"Make an automation of '{name}'"):
         await _listed(walk, name).click()
@@ -106,7 +106,7 @@ async def _fill_in(walk: Walk, name: str) -> None:
             duration = _row(walk, label)
             await duration.locator("input[name=minutes]").fill("0")
             await duration.locator("input[name=seconds]").fill(str(seconds))
-        # The day on which this runs may be one
+        # This may run at a weekend
         await page.get_by_role("heading", name="Quiet times").click()
         weekend = _row(walk, "Quiet at the weekend")
         await weekend.locator("ha-switch").click()
@@ -116,13 +116,13 @@ async def _fill_in(walk: Walk, name: str) -> None:
 
 
 def _listed(walk: Walk, name: str) -> Locator:
-    """Return the blueprint that was imported, in the list of all: the home has a copy of its own."""
+    """Return the imported blueprint in the list, which also shows the copy that the demo installed."""
     rows = walk.page.locator("ha-data-table").get_by_role("row")
     return rows.filter(has_text="127.0.0.1/").get_by_text(name, exact=True)
 
 
 def _row(walk: Walk, label: str) -> Locator:
-    """Return the row of an input."""
+    """Return the row of a blueprint input."""
     heading = walk.page.locator("[slot=heading]").get_by_text(label, exact=True)
     return walk.page.locator("blueprint-automation-editor ha-settings-row").filter(
         has=heading

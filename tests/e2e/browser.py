@@ -1,4 +1,4 @@
-"""A real browser on Home Assistant's frontend."""
+"""A real browser for Home Assistant's frontend."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ TIMEOUT = 45_000.0
 
 @asynccontextmanager
 async def open_page(size: ViewportSize = SIZE) -> AsyncIterator[Page]:
-    """Open a window in a fresh profile."""
+    """Open a browser window with a fresh profile."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=find_chromium(), args=FLAGS
@@ -50,7 +50,7 @@ async def open_page(size: ViewportSize = SIZE) -> AsyncIterator[Page]:
         page = await context.new_page()
         page.set_default_timeout(TIMEOUT)
         expect.set_options(timeout=TIMEOUT)
-        # Home Assistant fetches the icons of others; the machine may be offline
+        # Home Assistant downloads icons of other integrations, but the machine may be offline
         await page.route(OTHER_ICONS, _fulfil_icon)
         yield page
         await browser.close()
@@ -61,7 +61,7 @@ async def _fulfil_icon(route: Route) -> None:
 
 
 def find_chromium() -> Path:
-    """Return the machine's Chromium; install it with apt-get where that is allowed."""
+    """Return the installed Chromium; install it with apt-get if allowed."""
     if not (found := _on_path()) and shutil.which("apt-get") and os.geteuid() == 0:
         print("  Installing chromium with apt-get ...", flush=True)
         for args in (
@@ -87,7 +87,7 @@ def _on_path() -> str | None:
 
 
 async def log_in(page: Page, url: str) -> None:
-    """Fill in the form, as the demo tells people to."""
+    """Log in with the user name and password of the demo."""
     await page.goto(url)
     await page.locator("input[name=username]").fill(USER)
     await page.locator("input[name=password]").fill(PASSWORD)

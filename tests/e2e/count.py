@@ -1,4 +1,4 @@
-"""Count what it takes to get from an empty Home Assistant to dashboard, alarm and repair, as README says."""
+"""Count the clicks and minutes that the README takes from an empty Home Assistant to dashboard, alarm and repair."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +35,7 @@ GOAL = 10
 
 @dataclass
 class Row:
-    """What one part takes."""
+    """The effort for one part."""
 
     title: str
     clicks: int = 0
@@ -44,16 +44,16 @@ class Row:
 
     @property
     def minutes(self) -> float:
-        """Return how long a person takes who has to find what to click, and waits for the machine."""
+        """Return the estimated minutes for a user, including the time to find what to click and to wait."""
         hand = self.clicks * SECONDS_A_CLICK + self.pastes * SECONDS_A_PASTE
         return (hand + self.waited) / 60
 
 
 class Hand:
-    """Clicks and pastes, and counts."""
+    """Clicks and pastes like a user, and counts both."""
 
     def __init__(self, page: Page, home: HomeAssistant, folder: Path) -> None:
-        """Begin without having done anything."""
+        """Start without any clicks."""
         self.page = page
         self.home = home
         self.rows: list[Row] = []
@@ -61,7 +61,7 @@ class Hand:
 
     @asynccontextmanager
     async def part(self, title: str) -> AsyncIterator[None]:
-        """Count for this part from now on."""
+        """Start a new part, to which all clicks now count."""
         self.rows.append(Row(title))
         began = time.monotonic()
         try:
@@ -77,26 +77,26 @@ class Hand:
         await self.page.screenshot(path=self._folder / f"{len(self.rows)}.png")
 
     async def click(self, target: Locator) -> None:
-        """Click."""
+        """Click an element and count it."""
         await target.click()
         self.rows[-1].clicks += 1
 
     async def click_button(self, name: str, *, within: Locator | None = None) -> None:
-        """Click a button by its name."""
+        """Click the button with this name."""
         await self.click((within or self.page).get_by_role("button", name=name))
 
     async def paste(self, target: Locator, text: str) -> None:
-        """Paste a text, which begins with a click into its field."""
+        """Paste a text into a field; the click into the field is included."""
         await target.fill(text)
         self.rows[-1].pastes += 1
 
     async def follow(self, redirect: str) -> None:
-        """Follow a badge of README: my.home-assistant.io asks once, then the page is loaded afresh."""
+        """Follow a badge of the README: one click on it and one to confirm at my.home-assistant.io."""
         await self.page.goto(f"{self.home.url}/_my_redirect/{redirect}")
         self.rows[-1].clicks += 2
 
     async def open_settings(self) -> None:
-        """Open the settings, which a phone has behind the sidebar's button."""
+        """Open the settings; on a phone the menu button must be clicked first."""
         if self.page.viewport_size == PHONE:
             await self.click(self.page.locator("ha-menu-button"))
         sidebar = self.page.locator("ha-sidebar")
@@ -104,7 +104,7 @@ class Hand:
 
 
 async def count(folder: Path) -> None:
-    """Do it on a desktop and on a phone, and print a table."""
+    """Count on a desktop and on a phone, and print a table."""
     counted: dict[str, list[Row]] = {}
     for name, size in VIEWS.items():
         shots = folder / name
@@ -112,7 +112,7 @@ async def count(folder: Path) -> None:
         async with (
             bare(Options(port=0, empty=True)) as demo,
             open_page(size) as page,
-            # The person has the app already
+            # The user already has the app
             Phone.registered(demo.home) as phone,
         ):
             hand = Hand(page, demo.home, shots)
@@ -123,7 +123,7 @@ async def count(folder: Path) -> None:
 
 
 async def _walk(demo: Demo, hand: Hand, phone: Phone) -> None:
-    """Follow README from *Install* to the end of *What next*."""
+    """Follow the README from *Install* to the end of *What next*."""
     assert demo.simulator
     shutil.copytree(
         INTEGRATION,
@@ -162,13 +162,13 @@ async def _restart(hand: Hand) -> None:
 
 
 async def _add_the_integration(hand: Hand, token: str, api_url: str) -> None:
-    """Follow the badge, paste the token, and take the accounts that are proposed."""
+    """Follow the badge, paste the token, and accept the proposed accounts."""
     flow = Flow(hand.page)
     await hand.follow("config_flow_start?domain=metaapi")
     await hand.click_button("OK", within=hand.page.locator("dialog-box"))
     await flow.expect_title("Connect to MetaApi")
     await hand.paste(flow.root.locator("input[name=token]"), token)
-    # Only here, where MetaApi is a simulator: not counted
+    # Not counted: only necessary because a simulator replaces MetaApi
     await flow.open_section("Advanced")
     await flow.fill("api_url", api_url)
     footer = flow.root.locator("ha-dialog-footer")
@@ -181,7 +181,7 @@ async def _add_the_integration(hand: Hand, token: str, api_url: str) -> None:
 
 
 async def _add_the_dashboard(hand: Hand) -> None:
-    """Choose it among those that Home Assistant offers."""
+    """Add the dashboard from the list in Home Assistant."""
     page = hand.page
     await hand.follow("lovelace_dashboards")
     await hand.click_button("Add dashboard")
@@ -189,14 +189,14 @@ async def _add_the_dashboard(hand: Hand) -> None:
     dialog = page.locator("dialog-lovelace-dashboard-detail")
     await hand.click_button("Create", within=dialog)
     await expect(dialog.get_by_role("button", name="Create")).to_be_hidden()
-    # To see that it works; who counts has finished
+    # Not counted: only checks that the dashboard works
     await page.goto(f"{hand.home.url}{URL}")
     heading = page.locator("hui-heading-card").get_by_text(DOWN.name, exact=True)
     await expect(heading).to_be_visible()
 
 
 async def _add_the_alarm(hand: Hand, url: str) -> None:
-    """Import the blueprint, and make an automation of it for all accounts and the phone."""
+    """Import the blueprint, and create an automation from it for all accounts and the phone."""
     page = hand.page
     await hand.follow(f"blueprint_import?blueprint_url={quote(url, safe='')}")
     dialog = page.locator("ha-dialog-import-blueprint")
@@ -209,7 +209,7 @@ async def _add_the_alarm(hand: Hand, url: str) -> None:
         field = page.locator("ha-settings-row").filter(has=heading)
         await hand.click(field.locator("ha-picker-field"))
         box = page.locator("ha-picker-combo-box")
-        # The integration stands below the name of each account
+        # Each account also shows the name of the integration, below its own
         title = page.locator("[slot=headline]").get_by_text(device, exact=True)
         await hand.click(box.locator("ha-combo-box-item").filter(has=title))
         await expect(box).to_have_count(0)
@@ -219,7 +219,7 @@ async def _add_the_alarm(hand: Hand, url: str) -> None:
 
 
 def _table(counted: dict[str, list[Row]]) -> str:
-    """Return what it took, and how long that is for a person."""
+    """Return the counts as a table, with the minutes for a user."""
     lines = []
     for name, rows in counted.items():
         total = Row("In all")

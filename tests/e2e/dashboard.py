@@ -1,4 +1,4 @@
-"""Steps: the dashboard is added by clicks, and used."""
+"""Steps: add the dashboard by clicks and use it."""
 
 from playwright.async_api import Locator, ViewportSize, expect
 
@@ -13,7 +13,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 async def add_the_dashboard(walk: Walk) -> None:
-    """Choose it among those that Home Assistant offers."""
+    """Add the dashboard from the list in Home Assistant."""
     page = walk.page
     async with walk.step("Add the dashboard"):
         await walk.go("/config/lovelace/dashboards")
@@ -37,7 +37,7 @@ async def add_the_dashboard(walk: Walk) -> None:
 
 
 async def reconnect_on_the_dashboard(walk: Walk) -> None:
-    """See an account drop, and bring it back."""
+    """Drop an account, then reconnect it with its button."""
     down = on_top(walk)
     async with walk.step("See an account down", image="dashboard-down"):
         await walk.set_terminal(DOWN, up=False)
@@ -56,7 +56,7 @@ async def reconnect_on_the_dashboard(walk: Walk) -> None:
 
 
 async def be_asked_first(walk: Walk) -> None:
-    """Press the button of an account that is well, and think better of it."""
+    """Press the button of a connected account, then cancel."""
     page = walk.page
     async with walk.step("Be asked before a connected account is reconnected"):
         await section(walk, UP.name).locator("ha-control-button:visible").click()
@@ -68,7 +68,7 @@ async def be_asked_first(walk: Walk) -> None:
 
 
 async def find_no_button(walk: Walk) -> None:
-    """Look for a way to reconnect an account that is not deployed."""
+    """Check that the dashboard has no reconnect button for an account that is not deployed."""
     async with walk.step("Find no button where a reconnect cannot help"):
         undeployed = section(walk, UNDEPLOYED.name)
         await expect(undeployed).to_contain_text("Not deployed")
@@ -76,7 +76,7 @@ async def find_no_button(walk: Walk) -> None:
 
 
 async def be_told_why_not(walk: Walk) -> None:
-    """Press it nonetheless, where it always is."""
+    """Press the button on the device page, where it always exists."""
     async with walk.step("Be told why an account does not come back"):
         devices = await walk.home.command("config/device_registry/list")
         found = next(each for each in devices if each["name"] == UNDEPLOYED.name)
@@ -86,7 +86,7 @@ async def be_told_why_not(walk: Walk) -> None:
 
 
 async def look_at_it_on_a_phone(walk: Walk) -> None:
-    """See on a phone's first screen what is down."""
+    """Check that a phone shows what is down without scrolling."""
     page = walk.page
     await page.set_viewport_size(PHONE)
     async with walk.step("Look at the dashboard on a phone", image="dashboard-phone"):
@@ -99,7 +99,7 @@ async def look_at_it_on_a_phone(walk: Walk) -> None:
 
 
 def on_top(walk: Walk) -> Locator:
-    """Return the place of what is down and of what cannot be seen."""
+    """Return the card at the top with everything that is down or out of sight."""
     return walk.page.locator("hui-markdown-card")
 
 
@@ -110,6 +110,6 @@ def section(walk: Walk, name: str) -> Locator:
 
 
 def downtime_today(walk: Walk, name: str) -> Locator:
-    """Return the number of hours for which an account was down today."""
+    """Return the element with today's hours of downtime of an account."""
     cards = section(walk, f"Downtime · {name}").locator("hui-statistic-card")
     return cards.filter(has_text="Today").locator(".value")

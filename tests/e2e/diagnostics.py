@@ -1,4 +1,4 @@
-"""Steps: the diagnostics are downloaded."""
+"""Steps: download the diagnostics."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from .walk import Walk
 
 
 async def download_the_diagnostics(walk: Walk) -> None:
-    """Take the file from the menu of the entry, and look for what it must not hold."""
+    """Download the file from the entry's menu, and check that it contains no private data."""
     page = walk.page
     async with walk.step("Download the diagnostics"):
         await walk.go(INTEGRATION)
@@ -28,7 +28,7 @@ async def download_the_diagnostics(walk: Walk) -> None:
 
 
 def _check(walk: Walk, text: str, ids: dict[str, str]) -> None:
-    """Raise an error if the file holds nothing, or too much."""
+    """Raise an error if the file is empty or contains private data."""
     content = json.loads(text)["data"]
     walk.guard.find_secret("The diagnostics file", text)
     secrets = (*ids, *ids.values())

@@ -1,4 +1,4 @@
-"""Measure how long a browser takes to draw the dashboard of many accounts."""
+"""Measure how long a browser takes to draw the dashboard with many accounts."""
 
 from pathlib import Path
 import time
@@ -16,7 +16,7 @@ LOADS = 3
 
 
 async def draw(number: int, folder: Path) -> None:
-    """Print the time from opening the page to the last account on it, and from there to an account's own page."""
+    """Print how long the dashboard takes until the last account is drawn, and how long an account's own page takes."""
     async with bare(Options(port=0)) as demo, open_page() as page:
         home, simulator = demo.home, demo.simulator
         assert simulator
@@ -38,7 +38,7 @@ async def draw(number: int, folder: Path) -> None:
 
 
 async def _draw(page: Page, url: str, number: int) -> None:
-    """Open the dashboard afresh, then the page of an account."""
+    """Open the dashboard in a blank tab, then the page of an account."""
     await page.goto("about:blank")
     began = time.monotonic()
     await page.goto(url)
@@ -56,7 +56,7 @@ async def _draw(page: Page, url: str, number: int) -> None:
 
 
 def _connected(states: dict[str, str]) -> int:
-    """Return how many accounts are connected: of the demo's, one is not deployed and one without its broker."""
+    """Return the number of connected accounts; of the demo's accounts two never are."""
     return sum(
         state == "connected" and one.endswith("_status")
         for one, state in states.items()

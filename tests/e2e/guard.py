@@ -1,4 +1,4 @@
-"""What must never be seen: errors, raw translation keys, the token."""
+"""A check for what must never be shown: errors, raw translation keys, the token."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from scripts.demo_lib.stage import Demo
 
 BROKEN = (
     "hui-error-card, hui-warning, hui-error-badge, hui-error-section, "
-    # What Markdown holds is ours: the dashboard shows in red what is down; forms tell what is wrong with them
+    # Red alerts are allowed in Markdown, where the dashboard shows what is down, and in forms, as validation errors
     "ha-alert[alert-type=error]:not(ha-markdown-element *):not(ha-form *)"
 )
 RAW_KEY = re.compile(
@@ -29,7 +29,7 @@ LOUD = (
 RECORD = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) ")
 
-# All texts of the page, those in shadow roots too, and all attributes; then the texts that are not code.
+# All texts and attributes of the page, including shadow roots; then only the texts outside code.
 READ_ALL = """() => {
   const all = [], prose = [];
   const read = (root, isProse) => {
@@ -50,7 +50,7 @@ READ_ALL = """() => {
   return [all.join("\\n"), prose];
 }"""
 
-# This is how Home Assistant reports that an action failed, and shows it for a few seconds.
+# Home Assistant reports a failed action with a toast, which is visible for a few seconds only.
 RECORD_TOASTS = """
 window.toasts = [];
 window.addEventListener(
@@ -60,17 +60,17 @@ window.addEventListener(
 
 
 class Guard:
-    """Looks at the page and at the log of Home Assistant."""
+    """Checks the page and the log of Home Assistant."""
 
     def __init__(self, page: Page, demo: Demo) -> None:
-        """Store what is watched."""
+        """Store the page and the demo to be checked."""
         self._page = page
         self._demo = demo
         self._secrets: list[str] = []
         self._console: list[str] = []
 
     async def begin(self, token: str) -> None:
-        """Turn on the logs, and watch the page."""
+        """Turn on all logs and start recording the page."""
         self.keep_secret(token)
         await self._page.add_init_script(RECORD_TOASTS)
         self._page.on("console", self._console_message)
@@ -78,11 +78,11 @@ class Guard:
         await self.turn_on_logs()
 
     async def turn_on_logs(self) -> None:
-        """Have the log hold all that it can, which lasts until Home Assistant stops."""
+        """Turn on all logs, which lasts until Home Assistant stops."""
         await self._demo.home.act("logger", "set_level", **dict.fromkeys(LOUD, "debug"))
 
     def keep_secret(self, token: str) -> None:
-        """Look out for a token, or for the part of it that differs from others."""
+        """Add a token to look for, as a whole and by the part that differs from other tokens."""
         self._secrets += [token, token.split(".")[1][-60:]]
 
     def _console_message(self, message: ConsoleMessage) -> None:
@@ -90,12 +90,12 @@ class Guard:
             self._record(message.text)
 
     def _record(self, text: str) -> None:
-        # The frontend has troubles of its own
+        # The frontend also logs errors that do not concern us
         if re.search("metaapi|translat", text, re.IGNORECASE):
             self._console.append(text)
 
     async def check(self) -> None:
-        """Raise an error that says what is wrong."""
+        """Raise an error if anything is wrong."""
         await expect(self._page.locator(BROKEN)).to_have_count(0)
         text, prose = await self._page.evaluate(READ_ALL)
         if found := RAW_KEY.search(text):
@@ -110,16 +110,16 @@ class Guard:
         self._check_log()
 
     async def expect_toast(self, text: str) -> None:
-        """Wait for a toast that should be shown."""
+        """Wait for an expected toast."""
         await expect(self._page.locator("ha-toast")).to_contain_text(text)
         toasts = await self._toasts()
         if len(toasts) != 1 or text not in toasts[0]:
             raise DemoError(f"One toast with {text!r} should have come, not {toasts}")
 
     async def _toasts(self) -> list[str]:
-        """Return the toasts since the last look."""
+        """Return the toasts since the last call."""
         toasts: list[Any] = await self._page.evaluate("window.toasts.splice(0)")
-        # An empty one dismisses another
+        # An empty toast only dismisses the previous one
         return [str(toast) for toast in toasts if toast]
 
     def _check_log(self) -> None:
@@ -132,7 +132,7 @@ class Guard:
                 raise DemoError(f"The log complains: {record[:2000]}")
 
     def find_secret(self, where: str, text: str) -> None:
-        """Raise an error if a text holds a token that is, or was, in use."""
+        """Raise an error if a text contains a token that is or was in use."""
         for secret in self._secrets:
             if secret in text:
                 before = text[: text.index(secret)][-80:]

@@ -1,4 +1,4 @@
-"""Steps: what people do wrong, leave open, or may not do, and how they get on from there."""
+"""Steps: what users do wrong, leave open, or may not do, and how they continue."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ LOGIN = "90210"
 
 
 async def connect_with_little_permission(walk: Walk) -> None:
-    """Learn which permission a token lacks, and do without the one that can be done without."""
+    """Use tokens that lack a permission: one that is required, and one that is optional."""
     flow = Flow(walk.page)
     listing = await grant(walk, streaming=False)
     streaming = await grant(walk, provisioning=False)
@@ -60,7 +60,7 @@ async def connect_with_little_permission(walk: Walk) -> None:
 
 
 async def add_an_account_beside_an_outage(walk: Walk) -> None:
-    """Add an account while another is down: not a word of what is shown of that one changes."""
+    """Add an account while another is down, and check that nothing changes for that one."""
     page = walk.page
     await walk.set_terminal(DOWN, up=False)
     await walk.home.wait_for(
@@ -81,7 +81,7 @@ async def add_an_account_beside_an_outage(walk: Walk) -> None:
 
 
 async def leave_forms_open(walk: Walk) -> None:
-    """Open the repair of a token that expires soon and the form to change it, and finish neither."""
+    """Open the repair of an expiring token and the form to change the token, and leave both unfinished."""
     page, flow = walk.page, Flow(walk.page)
     (entry,) = await entries(walk)
     form = {"handler": "metaapi", "entry_id": entry["entry_id"]}
@@ -94,13 +94,13 @@ async def leave_forms_open(walk: Walk) -> None:
         await walk.go("/config/repairs")
         await page.get_by_text(EXPIRES_SOON).click()
         await flow.expect_title("Replace the token of MetaApi")
-    # In another window, which is never looked at again
+    # This flow is started outside the page and never finished
     await walk.home.post(FLOWS, form)
     await walk.go(INTEGRATION)
 
 
 async def grant(walk: Walk, **permissions: Any) -> str:
-    """Return another token of the same user, which must not show either."""
+    """Return another token of the same user, which must not be shown either."""
     answer = await walk.simulator.post("/simulator/tokens/grant", permissions)
     token: str = answer["token"]
     walk.guard.keep_secret(token)
@@ -116,7 +116,7 @@ async def entries(walk: Walk) -> list[dict[str, Any]]:
 
 
 async def shown(walk: Walk) -> dict[str, Any]:
-    """Return all that is shown of the account that is down, and since when; its clock of lost time runs."""
+    """Return all states of the account that is down, except its increasing downtime."""
     states = await walk.home.get("/api/states")
     return {
         each["entity_id"]: (each["state"], each["last_changed"], each["last_updated"])
@@ -127,7 +127,7 @@ async def shown(walk: Walk) -> dict[str, Any]:
 
 
 async def type_an_id(walk: Walk, text: str) -> None:
-    """Type into the list of accounts what it does not hold."""
+    """Enter an ID into the account list that is not among its options."""
     page, flow = walk.page, Flow(walk.page)
     await flow.root.get_by_role("button", name="Accounts", exact=True).click()
     box = page.locator("ha-picker-combo-box")
@@ -137,7 +137,7 @@ async def type_an_id(walk: Walk, text: str) -> None:
 
 
 async def take_out(walk: Walk, text: str) -> None:
-    """Take what was typed out again."""
+    """Remove the entered ID again."""
     chip = Flow(walk.page).root.locator("ha-input-chip").filter(has_text=text)
     await chip.locator(".trailing").click()
     await expect(chip).to_have_count(0)

@@ -1,4 +1,4 @@
-"""The command line of the end-to-end check. Runs before the set-up too, so on Python 3.11 and alone."""
+"""The command line of the end-to-end test. Must run alone and on Python 3.11, before the setup."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ DESCRIPTION = "Walk through all that people do with the integration, in a real b
 
 @dataclass
 class Options:
-    """What was asked for."""
+    """The parsed command line."""
 
     to: Path = VENVS / "e2e"
     images: bool = False
@@ -21,7 +21,7 @@ class Options:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="scripts/e2e", description=DESCRIPTION, allow_abbrev=False
     )

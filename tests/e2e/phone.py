@@ -1,4 +1,4 @@
-"""A phone with the app of Home Assistant, as far as notifications go."""
+"""A simulated phone with the Home Assistant app, for notifications only."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,10 +16,10 @@ NAME = "Pocket Phone"
 
 
 class Phone:
-    """Gets messages, and presses the buttons that they have."""
+    """Receives messages and presses their buttons."""
 
     def __init__(self, home: HomeAssistant) -> None:
-        """Begin without a message."""
+        """Start without messages."""
         self._home = home
         self.messages: list[dict[str, Any]] = []
         self._webhook = ""
@@ -27,7 +27,7 @@ class Phone:
     @classmethod
     @asynccontextmanager
     async def registered(cls, home: HomeAssistant) -> AsyncIterator[Phone]:
-        """Register it, as the app does."""
+        """Register the phone as the app does, and yield it."""
         phone = cls(home)
         app = web.Application()
         app.router.add_post("/push", phone._receive)
@@ -56,11 +56,11 @@ class Phone:
         return web.json_response({}, status=201)
 
     def clear(self) -> None:
-        """Forget what it got."""
+        """Forget the received messages."""
         self.messages.clear()
 
     async def wait_for(self, text: str) -> dict[str, Any]:
-        """Return the message whose title begins with a text, once it is there."""
+        """Wait for a message whose title begins with a text, and return it."""
         found = await until(lambda: self._find(text), bool, TIMEOUT / 1000)
         if not found:
             raise DemoError(f"The phone has {self.messages}, and not {text!r}")

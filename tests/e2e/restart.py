@@ -1,4 +1,4 @@
-"""Steps: Home Assistant is restarted amid an outage."""
+"""Steps: restart Home Assistant during an outage."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,14 +22,14 @@ type Step = Callable[[Walk], Awaitable[None]]
 
 
 def restart_amid_an_outage(*meanwhile: Step) -> Step:
-    """Return steps: an outage goes on after a restart, and is told as over only when it is.
+    """Return steps that check that an outage continues after a restart, and is reported as over only when it is.
 
-    A terminal that is down at the start is known to be down after a minute, during which there is
-    time for other steps.
+    After the restart it takes a minute until the terminal is known to be down; the steps in `meanwhile` run
+    during that time.
     """
 
     async def go(walk: Walk) -> None:
-        """See what a phone, the dashboard and a page that was left open say of it."""
+        """Check what a phone, the dashboard, and a page that was left open show of the outage."""
         phone, home = walk.phone, walk.home
         async with walk.step("Be told of an outage before a restart"):
             phone.clear()
@@ -88,24 +88,24 @@ def restart_amid_an_outage(*meanwhile: Step) -> Step:
 
 
 async def restart(page: Page, home: HomeAssistant) -> None:
-    """Restart it from the menu of the settings, and wait until it is there again."""
+    """Restart Home Assistant from the settings menu, and wait until it is running again."""
     await page.get_by_role("button", name="Menu").last.click()
     await page.get_by_role("menuitem", name="Restart Home Assistant").click()
     choice = page.locator("dialog-restart")
     await choice.get_by_role("button", name="Restart Home Assistant").click()
     await page.locator("dialog-box").get_by_role("button", name="Restart").click()
     await home.wait_for_restart(START_TIMEOUT)
-    # Home Assistant has told of the restart itself
+    # A reload removes Home Assistant's own message about the restart
     await page.reload()
 
 
 def _add_compiler(walk: Walk) -> None:
-    """Have the next start load what compiles statistics at once."""
+    """Add a test integration that compiles statistics on request, for the next start."""
     shutil.copytree(COMPILER, walk.config / "custom_components" / COMPILER.name)
     with (walk.config / "configuration.yaml").open("a") as file:
         file.write(f"\n{COMPILER.name}:\n")
 
 
 def _told(message: dict[str, object]) -> dict[str, object]:
-    """Return what a message tells."""
+    """Return the parts of a message that a user notices."""
     return {key: message[key] for key in ("title", "message", "data")}

@@ -1,4 +1,4 @@
-"""Steps: the integration is added, then one more account."""
+"""Steps: add the integration, then one more account."""
 
 from playwright.async_api import expect
 
@@ -16,13 +16,13 @@ INTEGRATION = "/config/integrations/integration/metaapi"
 
 
 async def log_in(walk: Walk) -> None:
-    """Fill in the form of the first page."""
+    """Log in on the first page."""
     async with walk.step("Log in"):
         await browser.log_in(walk.page, walk.home.url)
 
 
 async def add_the_integration(walk: Walk) -> None:
-    """Find it by its name, give it a token, choose accounts."""
+    """Find the integration by name, enter a token, and choose accounts."""
     page, flow = walk.page, Flow(walk.page)
     async with walk.step("Find the integration"):
         await walk.go("/config/integrations/dashboard")
@@ -62,7 +62,7 @@ async def add_the_integration(walk: Walk) -> None:
 
 
 async def look_at_the_device(walk: Walk) -> None:
-    """See what an account's device shows."""
+    """Check what an account's device shows."""
     page = walk.page
     async with walk.step("Look at the page of an account", image="device"):
         devices = await walk.home.command("config/device_registry/list")

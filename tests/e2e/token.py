@@ -1,4 +1,4 @@
-"""Steps: a token that is refused, and one that expires soon."""
+"""Steps: replace a refused token, and one that expires soon."""
 
 from playwright.async_api import expect
 
@@ -11,12 +11,12 @@ from .walk import Walk
 
 DAY = 24 * 3600
 CONFIRMED = 105
-"""REST must refuse a token twice, a minute apart, before a person is asked."""
+"""Seconds; a user is asked only after REST refused the token twice, a minute apart."""
 EXPIRES_SOON = "The token of MetaApi expires soon"
 
 
 async def replace_a_refused_token(walk: Walk) -> None:
-    """Be asked for a new token, and enter it; it does not last long."""
+    """Wait for the request for a new token, and enter one that expires soon."""
     page, flow = walk.page, Flow(walk.page)
     async with walk.step("Be asked for a new token"):
         await walk.go(INTEGRATION)
@@ -37,7 +37,7 @@ async def replace_a_refused_token(walk: Walk) -> None:
 
 
 async def replace_a_token_in_time(walk: Walk) -> None:
-    """Learn that the token expires soon, and enter one that lasts longer."""
+    """Open the repair issue of the expiring token, and enter one that lasts longer."""
     page, flow = walk.page, Flow(walk.page)
     async with walk.step("Be told that the token expires soon"):
         await walk.go("/config/repairs")

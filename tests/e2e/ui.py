@@ -1,29 +1,29 @@
-"""The parts of the frontend that several steps use."""
+"""Parts of the frontend that several steps use."""
 
 from playwright.async_api import Page, expect
 
 
 class Flow:
-    """The dialog of a config flow, of a subentry flow or of a repair."""
+    """The dialog of a config flow, subentry flow or repair."""
 
     def __init__(self, page: Page) -> None:
-        """Find it."""
+        """Locate the dialog."""
         self.root = page.locator("dialog-data-entry-flow")
 
     async def expect_title(self, title: str) -> None:
-        """Wait for a step by what stands above it."""
+        """Wait for a step by its title."""
         await expect(self.root.locator(".dialog-title")).to_have_text(title)
 
     async def fill(self, field: str, text: str) -> None:
-        """Fill in a text."""
+        """Fill in a text field."""
         await self.root.locator(f"input[name={field}]").fill(text)
 
     async def open_section(self, name: str) -> None:
-        """Open a section that is closed."""
+        """Open a collapsed section."""
         await self.root.get_by_role("heading", name=name).click()
 
     async def submit(self) -> None:
-        """Send what was filled in."""
+        """Submit the form."""
         await self.press("Submit")
 
     async def press(self, name: str) -> None:
@@ -32,23 +32,23 @@ class Flow:
         await footer.get_by_role("button", name=name, exact=True).click()
 
     async def finish(self, button: str) -> None:
-        """Leave the last step."""
+        """Finish the last step."""
         await self.press(button)
         await self.expect_gone()
 
     async def expect_gone(self) -> None:
-        """Wait until it is closed."""
+        """Wait until the dialog is closed."""
         await expect(self.root.get_by_role("button")).to_have_count(0)
 
 
 async def pick(page: Page, text: str, *, section: str | None = None) -> None:
-    """Search in the list that has opened, and choose what has this text."""
+    """Search in the open list, and choose the item with this text."""
     box = page.locator("ha-picker-combo-box")
     if section:
         await box.locator("ha-filter-chip").filter(has_text=section).click()
     await box.locator("input").fill(text)
     found = box.locator("ha-combo-box-item")
-    # The name of an entity stands above that of its device
+    # An item shows the name of the entity above that of its device
     for word in text.split():
         found = found.filter(has_text=word)
     await found.first.click()

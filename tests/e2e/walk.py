@@ -1,4 +1,4 @@
-"""One walk: its steps, one after the other, and what must hold after each."""
+"""A walk: a sequence of steps, and the checks after each."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ class Walk:
     def __init__(
         self, demo: Demo, page: Page, phone: Phone, folder: Path, images: Path | None
     ) -> None:
-        """Store a Home Assistant, a browser, a phone, and where the screenshots go."""
+        """Store a Home Assistant, a browser page, a phone, and the folders for screenshots."""
         assert demo.simulator
         self.page = page
         self.phone = phone
@@ -42,7 +42,7 @@ class Walk:
         await self.guard.begin(self.token)
 
     def end(self) -> None:
-        """Print that all went well."""
+        """Print that all steps succeeded."""
         print(
             f"All as it should be: {self._count} steps in "
             f"{time.monotonic() - self._began:.0f} s. Screenshots: {self._folder}"
@@ -52,7 +52,7 @@ class Walk:
     async def step(
         self, title: str, *, image: str | None = None
     ) -> AsyncIterator[None]:
-        """Run a step, check the page, and take a picture: `image` for the documentation."""
+        """Run a step, check the page, and take a screenshot; `image` names another one for the documentation."""
         self._count += 1
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         shot = self._folder / f"{self._count:02}-{name}.png"
@@ -72,7 +72,7 @@ class Walk:
             await self.shoot(self._images / f"{image}.png")
 
     async def shoot(self, path: Path) -> None:
-        """Take a picture once nothing moves."""
+        """Take a screenshot once the page is idle."""
         await self.page.mouse.move(0, 0)
         await self.page.wait_for_load_state("networkidle")
         await self.page.screenshot(path=path, animations="disabled")
@@ -82,7 +82,7 @@ class Walk:
         await self.page.goto(f"{self.home.url}{path}")
 
     async def renew_token(self, lifetime: int) -> str:
-        """Return a token that is new and lasts so many seconds."""
+        """Return a new token that expires after this number of seconds."""
         expires = int(time.time()) + lifetime
         answer = await self.simulator.post(
             "/simulator/tokens/grant", {"expires": expires}
@@ -92,11 +92,11 @@ class Walk:
         return self.token
 
     async def set_terminal(self, account: DemoAccount, *, up: bool) -> None:
-        """Let a terminal drop, or come back by itself."""
+        """Drop a terminal, or bring it back without a reconnect."""
         ids = await self.simulator.ids()
         await self.simulator.act(ids[account.name], "terminal", up=up)
 
     async def set_broker(self, account: DemoAccount, *, up: bool) -> None:
-        """Let a terminal lose its broker, or find it again."""
+        """Disconnect a terminal from its broker, or connect it again."""
         ids = await self.simulator.ids()
         await self.simulator.act(ids[account.name], "broker", up=up)

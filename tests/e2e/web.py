@@ -1,4 +1,4 @@
-"""A web server for this machine, while it is needed."""
+"""A temporary web server on this machine."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from scripts.demo_lib.home import HOST
 
 @asynccontextmanager
 async def serving(app: web.Application) -> AsyncIterator[str]:
-    """Serve, and yield the address."""
+    """Run a web server and yield its URL."""
     runner = web.AppRunner(app)
     await runner.setup()
     try:

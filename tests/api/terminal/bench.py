@@ -1,4 +1,4 @@
-"""A terminal with a clock of its own, for the tests of the state machine."""
+"""A test bench for the state machine: a terminal with its own clock."""
 
 from typing import Any, NamedTuple, Self
 
@@ -33,11 +33,11 @@ TIMING = Timing(
     rest_wait=15.0,
     rest_believed=600.0,
 )
-"""What the timelines of these tests are written for; `test_timing.py` holds what the defaults are."""
+"""The durations that these tests are written for; `test_timing.py` checks the defaults."""
 
 
 class View(NamedTuple):
-    """What tests of the terminal compare of a state: all that its verdicts decide, and nothing that is added to it."""
+    """The part of a state that the tests compare: everything that the verdict table decides."""
 
     available: bool = True
     terminal: bool | None = None
@@ -47,20 +47,20 @@ class View(NamedTuple):
 
     @classmethod
     def of(cls, state: AccountState) -> Self:
-        """Return that of a state."""
+        """Return the view of a state."""
         return cls(*(getattr(state, name) for name in cls._fields))
 
 
 class Bench:
-    """A terminal with a clock of its own, whose actions are collected."""
+    """A terminal with its own clock that collects the actions it requests."""
 
     def __init__(self, *zones: str, was_on: bool = False) -> None:
         """Start at time zero."""
         self.now = 0.0
         self.away: set[str] = set()
-        """Zones that answer every subscribe at once: the terminal is away."""
+        """Zones that answer every subscribe immediately with a `TimeoutError`."""
         self.pongs = True
-        """Whether a ping is answered at once."""
+        """Whether pings are answered immediately."""
         self.sent: list[tuple[float, Action, str | None]] = []
         self.machine = Terminal(
             zones or ("a",),
@@ -77,16 +77,16 @@ class Bench:
 
     @property
     def view(self) -> View:
-        """Return what is compared of the state shown now."""
+        """Return the compared part of the state shown now."""
         return View.of(self.state)
 
     @property
     def terminal(self) -> bool | str | None:
-        """Return the terminal as an entity would show it."""
+        """Return what an entity would show for the terminal."""
         return self.state.terminal if self.state.available else "unavailable"
 
     def to(self, now: float) -> None:
-        """Move the clock, stopping wherever the terminal wants to look at it."""
+        """Move the clock forward, stopping at every deadline of the terminal."""
         assert now >= self.now
         while self.machine.deadline <= now:
             step = max(self.machine.deadline, self.now)
@@ -112,7 +112,7 @@ class Bench:
                 self.pong(zone)
 
     def subscribes(self, zone: str = "a") -> list[float]:
-        """Return when subscribes went out to a zone."""
+        """Return the times at which subscribes were sent to a zone."""
         return [
             when
             for when, action, name in self.sent
@@ -120,22 +120,22 @@ class Bench:
         ]
 
     def probes(self) -> list[float]:
-        """Return when pings of our own went out."""
+        """Return the times at which our own pings were sent."""
         return [when for when, action, _ in self.sent if action is Action.PROBE]
 
     def questions(self) -> list[float]:
-        """Return when REST was asked."""
+        """Return the times at which REST was asked."""
         return [when for when, action, _ in self.sent if action is Action.ASK_REST]
 
     def pong(self, zone: str = "a", sent_at: float | None = None) -> None:
-        """Answer a ping, one that was sent just now if nothing else is said."""
+        """Answer a ping; by default one that was sent just now."""
         self.machine.probe_answered(
             zone, self.now if sent_at is None else sent_at, self.now
         )
         self._collect()
 
     def up(self, zone: str = "a", session: str = "s1") -> None:
-        """Open a zone's socket; the subscribe goes out at once."""
+        """Open a zone's socket, which sends the subscribe immediately."""
         self.machine.socket_up(zone, session, self.now)
         self._collect()
 
@@ -160,7 +160,7 @@ class Bench:
         session: str | None = "s1",
         zone: str = "a",
     ) -> bool:
-        """Let an `authenticated` arrive."""
+        """Deliver an `authenticated` event; return whether it counted."""
         counted = self.machine.authenticated(zone, key, session, self.now)
         self._collect()
         return counted
@@ -173,7 +173,7 @@ class Bench:
         connected: bool | None = True,
         authenticated: bool | None = True,
     ) -> None:
-        """Let a `status` arrive."""
+        """Deliver a `status` event."""
         self.machine.status(
             zone, key, connected=connected, authenticated=authenticated, now=self.now
         )
@@ -182,38 +182,38 @@ class Bench:
     def disconnected(
         self, key: tuple[int | None, str | None] = ONE, zone: str = "a"
     ) -> None:
-        """Let a `disconnected` arrive."""
+        """Deliver a `disconnected` event."""
         self.machine.disconnected(zone, key, self.now)
         self._collect()
 
     def facts(self, **said: Any) -> None:
-        """Let REST speak."""
+        """Deliver facts read from REST."""
         self.machine.facts(self.now, **said)
         self._collect()
 
     def connection(self, status: str) -> None:
-        """Let REST say how a deployed account is connected, by a read that began just now."""
+        """Deliver the connection state of a deployed account, from a REST read that began just now."""
         self.facts(deployed=True, connection=status, read_since=self.now)
 
     def come_up(self, zone: str = "a", session: str = "s1") -> None:
-        """Go all the way to a terminal that is on."""
+        """Open the socket, accept the subscribe and authenticate the terminal."""
         self.up(zone, session)
         self.answer(zone=zone)
         self.authenticated(zone=zone, session=session)
 
     def renew(self, session: str = "s2", zone: str = "a") -> None:
-        """Lose a zone's socket, and open another at once."""
+        """Replace a zone's socket with a new one."""
         self.down(zone)
         self.up(zone, session)
 
     def live(self, until: float, zone: str = "a") -> None:
-        """Let time pass while a terminal says every 10 s that it is there."""
+        """Advance the clock while the terminal sends a `status` every 10 s."""
         while self.now < until:
             self.to(self.now + 10)
             self.status(zone=zone)
 
     def answer_until(self, until: float, error: MetaApiError | None) -> None:
-        """Let time pass while the answer comes every second, whether it was asked for or not."""
+        """Advance the clock, answering every second whether or not a subscribe is in flight."""
         while self.now < until:
             self.to(self.now + 1)
             self.answer(error)
@@ -228,7 +228,7 @@ BAD = ValidationError("what", details=[{"parameter": "accountId"}])
 
 
 def asked(bench: Bench, until: float) -> None:
-    """Let time pass while every zone says that nobody is there."""
+    """Advance the clock while every zone answers that the terminal is away."""
     bench.away = set(bench.machine._places)
     for zone in bench.away:
         if bench.machine._places[zone].subscription.in_flight:

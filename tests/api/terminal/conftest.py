@@ -1,4 +1,4 @@
-"""Terminals at time zero."""
+"""Fixtures: terminals at time zero."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def bench() -> Bench:
 
 @pytest.fixture
 def pair() -> Bench:
-    """Return a terminal with two zones that both show the account, at time zero."""
+    """Return a terminal that is shown by both of its zones, at time zero."""
     bench = Bench("a", "b")
     bench.come_up("a")
     bench.come_up("b")

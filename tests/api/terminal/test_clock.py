@@ -1,4 +1,4 @@
-"""A clock: over exactly when its deadline says so."""
+"""Test the clock: it is over exactly at its deadline."""
 
 from math import inf
 
@@ -7,7 +7,7 @@ import pytest
 
 
 def test_a_clock_that_does_not_run_is_never_over() -> None:
-    """Neither before it was started nor after it was stopped."""
+    """A clock is never over before it is started or after it is stopped."""
     clock = Clock(60.0)
     assert clock.ends == inf
     assert not clock.over(1e9)
@@ -21,21 +21,21 @@ def test_a_clock_that_does_not_run_is_never_over() -> None:
     ("now", "over"), [(10.0, False), (69.9, False), (70.0, True), (500.0, True)]
 )
 def test_rule_and_deadline_are_one(now: float, *, over: bool) -> None:
-    """It is over at its end, and from then on."""
+    """A running clock is over exactly at its end and at any time after it."""
     clock = Clock(60.0, 10.0)
     assert clock.ends == 70.0
     assert clock.over(now) is over
 
 
 def test_started_afresh() -> None:
-    """What ran before counts no more."""
+    """Starting a running clock again moves its end."""
     clock = Clock(60.0, 10.0)
     clock.start(20.0)
     assert clock.ends == 80.0
 
 
 def test_runs_while_a_condition_holds() -> None:
-    """From when it first held; a gap begins it anew."""
+    """The clock runs from when the condition first held; a gap restarts it."""
     clock = Clock(60.0)
     for now in (10.0, 20.0):
         clock.run_while(True, now)

@@ -1,4 +1,4 @@
-"""What REST said: when it counts, and when an answer is still to be awaited."""
+"""Test REST reads: when they count, and while an answer can still be expected."""
 
 from api.terminal.reads import CONNECTED, Reads
 
@@ -6,14 +6,14 @@ from .bench import TIMING
 
 
 def read(reads: Reads, now: float, *, deployed: bool, since: float | None) -> bool:
-    """Let REST say whether the account is deployed."""
+    """Record a REST read that says whether the account is deployed; return its result."""
     return reads.read(
         now, deployed=deployed, exists=True, connection=CONNECTED, read_since=since
     )
 
 
 def test_news_of_a_deploy_count_again_after_exactly_an_hour() -> None:
-    """Not sooner, or a flapping answer would lift floors for ever."""
+    """A deployment counts as new again after one hour; otherwise a flapping answer would keep lifting floors."""
     reads = Reads(TIMING)
     read(reads, 0.0, deployed=True, since=None)
     assert reads.deployed_lately(179.9)
@@ -26,7 +26,7 @@ def test_news_of_a_deploy_count_again_after_exactly_an_hour() -> None:
 
 
 def test_an_answer_is_awaited_for_a_while() -> None:
-    """REST may be slow; a question about an earlier time is none about this one."""
+    """A REST answer is awaited for 15 s after the question; an earlier question does not count."""
     reads = Reads(TIMING)
     assert reads.may_still_say(100.0, 100.0)
     reads.ask(0.0)
@@ -37,7 +37,7 @@ def test_an_answer_is_awaited_for_a_while() -> None:
 
 
 def test_a_read_counts_from_when_it_began() -> None:
-    """It says nothing about what came later; without a time it began now."""
+    """A read says nothing about what came after it began; without a time it began now."""
     reads = Reads(TIMING)
     read(reads, 50.0, deployed=True, since=40.0)
     assert reads.said_since(40.0, 50.0) == CONNECTED

@@ -1,4 +1,4 @@
-"""The tables of what follows from an error: complete, and as the design says."""
+"""Test the tables of what follows from an error: they are complete and correct."""
 
 import inspect
 
@@ -52,7 +52,7 @@ def make(cls: type[MetaApiError], **metadata: str) -> MetaApiError:
 
 
 def every_error() -> set[type[MetaApiError]]:
-    """Return every exception of the client."""
+    """Return every exception class of the client."""
     return {
         cls
         for _, cls in inspect.getmembers(errors, inspect.isclass)
@@ -61,14 +61,14 @@ def every_error() -> set[type[MetaApiError]]:
 
 
 def test_every_answer_to_a_subscribe_has_a_rule() -> None:
-    """A new error cannot be forgotten in the table."""
+    """Every error that can answer a subscribe is in the table, so a new one cannot be forgotten."""
     assert set(SUBSCRIBE) == every_error() - NO_ANSWER_TO_A_SUBSCRIBE
     for cls, rule in SUBSCRIBE.items():
         assert subscribe_rule(make(cls)) is rule
 
 
 def test_an_error_without_a_rule_is_a_fault_of_metaapis() -> None:
-    """Tried again, and no evidence."""
+    """An error without a rule is retried and is not evidence about the terminal."""
 
     class NewError(RequestError):
         pass
@@ -78,7 +78,7 @@ def test_an_error_without_a_rule_is_a_fault_of_metaapis() -> None:
 
 
 def test_what_is_evidence() -> None:
-    """Every other error speaks of MetaApi, or of us."""
+    """Only these errors say anything about the terminal; all others concern MetaApi or us."""
     evidence = {
         cls: rule.evidence
         for cls, rule in SUBSCRIBE.items()
@@ -94,7 +94,7 @@ def test_what_is_evidence() -> None:
 
 
 def test_refusals() -> None:
-    """What makes us blind, and what is tried again when: nothing is final."""
+    """Only some errors put the account out of sight or delay the retry; none is final."""
     assert {cls: rule.refusal for cls, rule in SUBSCRIBE.items() if rule.refusal} == {
         ForbiddenError: Status.FORBIDDEN,
         NotFoundError: Status.NOT_FOUND,
@@ -120,20 +120,20 @@ def test_refusals() -> None:
 
 @pytest.mark.parametrize("kind", rules.LIMITS)
 def test_a_subscription_limit_is_a_refusal(kind: str) -> None:
-    """Of the user's, or of the server's."""
+    """A subscription limit of the user or of the server counts as an exhausted quota."""
     rule = subscribe_rule(make(TooManyRequestsError, type=kind))
     assert rule == Rule(Retry.LIMIT, refusal=Status.QUOTA_EXHAUSTED)
 
 
 @pytest.mark.parametrize("details", [None, {}, [], ""])
 def test_a_validation_error_without_details_is_no_bad_request(details: object) -> None:
-    """It says that none of the user's accounts is deployed."""
+    """A `ValidationError` without details means that none of the user's accounts is deployed."""
     error = ValidationError("no accounts deployed yet", details=details)
     assert subscribe_rule(error) is SUBSCRIBE[ValidationError]
 
 
 def test_a_validation_error_with_details_is_a_fault_of_ours() -> None:
-    """It says nothing of the account, which is out of sight."""
+    """A `ValidationError` with details says nothing about the account and puts it out of sight."""
     error = ValidationError("what", details=[{"parameter": "accountId"}])
     assert subscribe_rule(error) == Rule(Retry.LATER, refusal=Status.NO_ANSWER)
 
@@ -155,7 +155,7 @@ def test_a_validation_error_with_details_is_a_fault_of_ours() -> None:
     ],
 )
 def test_floors(retry: Retry, recommended: float | None, floors: list[float]) -> None:
-    """Twice as long each time the same comes again, up to 300 s, and never less than recommended."""
+    """Floors double with each repetition up to 300 s, and are never shorter than recommended."""
     times = [*range(len(floors)), 10**6]
     assert [floor_after(retry, recommended, each, TIMING) for each in times] == [
         *floors,
@@ -174,13 +174,13 @@ def test_floors(retry: Retry, recommended: float | None, floors: list[float]) ->
     ],
 )
 def test_limits(kind: str | None, limit: Limit | None) -> None:
-    """Each kind of subscription limit has its reaction; others concern one account."""
+    """Each kind of subscription limit has its own reaction; other limits concern one account only."""
     metadata = {} if kind is None else {"type": kind}
     assert limit_of(make(TooManyRequestsError, **metadata)) is limit
 
 
 def test_only_a_429_tells_of_a_limit() -> None:
-    """Whatever else says so."""
+    """Only a `TooManyRequestsError` can report a limit, whatever metadata other errors have."""
     metadata = {"type": "LIMIT_ACCOUNT_SUBSCRIPTIONS_PER_USER"}
     assert limit_of(make(ForbiddenError, **metadata)) is None
     assert limit_of(None) is None

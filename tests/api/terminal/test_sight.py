@@ -1,4 +1,4 @@
-"""What a place shows: hosts, and names that events tell only in part."""
+"""Test what a place shows: hosts, and events that name a host only in part."""
 
 import pytest
 
@@ -20,20 +20,20 @@ from .bench import ANY, ONE, TWO, Bench
         (ANY, (None, "ps-1"), (None, "ps-2"), (9, "ps-1")),
     ],
 )
-@pytest.mark.parametrize("learnt_by", ["authenticated", "status"])
-def test_a_name_is_learnt_part_by_part(
+@pytest.mark.parametrize("learned_by", ["authenticated", "status"])
+def test_a_host_name_is_completed_by_later_events(
     bench: Bench,
     *,
     first: tuple[int | None, str | None],
     then: tuple[int | None, str | None],
     other: tuple[int | None, str | None],
     same: tuple[int | None, str | None],
-    learnt_by: str,
+    learned_by: str,
 ) -> None:
-    """What two events told together is the name: another one's end is not its end."""
+    """A host's name is completed from several events; the end of another host does not end it."""
     bench.up()
     bench.authenticated(first)
-    if learnt_by == "status":
+    if learned_by == "status":
         bench.status(then)
     else:
         bench.authenticated(then)
@@ -43,8 +43,8 @@ def test_a_name_is_learnt_part_by_part(
     assert bench.terminal is False
 
 
-def test_an_exact_name_means_nobody_else(bench: Bench) -> None:
-    """A host without an instance and one with it are two, once both are known."""
+def test_an_exact_name_matches_only_that_host(bench: Bench) -> None:
+    """An event with a complete name ends only the host that has exactly that name."""
     bench.up()
     bench.authenticated((0, "ps-1"))
     bench.authenticated((1, "ps-2"))
@@ -52,8 +52,8 @@ def test_an_exact_name_means_nobody_else(bench: Bench) -> None:
     assert bench.machine._places["a"].sight.hosts.keys() == {(1, "ps-2")}
 
 
-def test_seventeen_hosts_are_sixteen(bench: Bench) -> None:
-    """The one that was silent for longest is forgotten, and no other."""
+def test_at_most_sixteen_hosts_are_remembered(bench: Bench) -> None:
+    """A place remembers at most sixteen hosts; a new one replaces the one that was silent longest."""
     bench.up()
     for number in range(16):
         bench.now = float(number)
@@ -72,7 +72,7 @@ def test_seventeen_hosts_are_sixteen(bench: Bench) -> None:
 def test_other_hosts_outlive_an_authenticated_that_does_not_say_it_is_alone(
     bench: Bench,
 ) -> None:
-    """What an earlier socket showed is believed for a while beside it."""
+    """Hosts of an earlier socket stay believed when another host authenticates without being the only one."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.renew()
@@ -82,7 +82,7 @@ def test_other_hosts_outlive_an_authenticated_that_does_not_say_it_is_alone(
 
 
 def test_a_stale_host_that_ends_leaves_the_pace_as_it_is(bench: Bench) -> None:
-    """It is evidence, but the subscribes of the new socket go on as they were."""
+    """The end of a host of an earlier socket is evidence, but does not change when the new socket subscribes."""
     bench.come_up()
     bench.renew()
     bench.answer()
@@ -98,7 +98,7 @@ def test_a_stale_host_that_ends_leaves_the_pace_as_it_is(bench: Bench) -> None:
 
 
 def test_the_last_host_of_this_socket_calls_for_a_subscribe(bench: Bench) -> None:
-    """Even while an earlier socket's host is still believed in."""
+    """A subscribe follows when this socket loses its last host, even if an earlier socket's host is still believed."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.renew()
@@ -111,7 +111,7 @@ def test_the_last_host_of_this_socket_calls_for_a_subscribe(bench: Bench) -> Non
 
 
 def test_status_of_a_stale_host_beside_a_living_one_means_nothing(bench: Bench) -> None:
-    """No subscribe, no sign of life."""
+    """A `status` of an earlier socket's host causes no subscribe while another host is live."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.renew()

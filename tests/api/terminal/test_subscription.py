@@ -1,4 +1,4 @@
-"""Subscribing: rounds, pauses, floors, refusals, and the quota that holds it back."""
+"""Test subscribing: rounds, pauses, floors, refusals, and holding back for the quota."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -25,7 +25,7 @@ REFUSED = [
     BAD,
     UnauthorizedError("you"),
 ]
-"""Answers after which nothing is asked for 300 s."""
+"""Answers after which no subscribe is sent for 300 s."""
 
 
 # -- subscribing ---------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ REFUSED = [
 def test_subscribe_repeats_three_seconds_doubling_to_three_hundred(
     bench: Bench,
 ) -> None:
-    """Also after a response, until `authenticated`."""
+    """Subscribes repeat after 3 s, doubling up to 300 s, even when accepted, until `authenticated` arrives."""
     bench.up()
     bench.answer()
     while bench.now < 1300:
@@ -48,7 +48,7 @@ def test_subscribe_repeats_three_seconds_doubling_to_three_hundred(
 
 
 def test_one_subscribe_at_a_time(bench: Bench) -> None:
-    """Nothing goes out while an answer is awaited, but once where the server shows a terminal."""
+    """No second subscribe is sent while one is in flight, except once when a `status` shows a terminal."""
     bench.up()
     bench.to(1000)
     assert bench.subscribes() == [0]
@@ -62,7 +62,7 @@ def test_one_subscribe_at_a_time(bench: Bench) -> None:
 def test_a_limit_waits_for_the_longer_of_time_and_floor(
     bench: Bench, recommended: float | None
 ) -> None:
-    """It is tried again at the recommended time, and never before 60 s."""
+    """After a limit the retry comes at the recommended time, but never before 60 s."""
     bench.up()
     bench.answer(QUOTA, retry_after=recommended)
     bench.status()
@@ -80,7 +80,7 @@ def test_a_limit_waits_for_the_longer_of_time_and_floor(
 def test_a_limit_that_repeats_is_given_more_and_more_time(
     bench: Bench, error: MetaApiError, first: list[float], per_hour: int
 ) -> None:
-    """Up to five minutes; another answer begins it anew."""
+    """Pauses after a repeated limit grow up to five minutes; a different answer resets them."""
     bench.up()
     while bench.now < 3599:
         if bench.subscribes()[-1] == bench.now:
@@ -102,7 +102,7 @@ def test_a_limit_that_repeats_is_given_more_and_more_time(
 def test_a_refusal_is_tried_again_after_the_floor(
     bench: Bench, error: MetaApiError
 ) -> None:
-    """Nothing that a server says is final."""
+    """A refused subscribe is retried after 300 s and may succeed: no refusal is final."""
     bench.up()
     bench.answer(error)
     bench.to(299)
@@ -119,7 +119,7 @@ def test_a_refusal_is_tried_again_after_the_floor(
 def test_a_refusal_is_asked_again_twelve_times_an_hour_at_most(
     bench: Bench, error: MetaApiError
 ) -> None:
-    """However often the socket is a new one, facts are read, or a person presses."""
+    """A refused account is tried every 300 s, even with new sockets, fresh facts or a user's reconnects."""
     bench.facts(deployed=True, connection="CONNECTED")
     bench.to(1000)
     bench.up()
@@ -137,7 +137,7 @@ def test_a_refusal_is_asked_again_twelve_times_an_hour_at_most(
 
 
 def test_not_found_is_tried_again_when_rest_knows_the_account(bench: Bench) -> None:
-    """News makes it a new question at once; what is known already does not."""
+    """A deployment reported for the first time allows a subscribe at once; a known one does not."""
     bench.up()
     bench.answer(NotFoundError("who"))
     bench.to(10)
@@ -152,7 +152,7 @@ def test_not_found_is_tried_again_when_rest_knows_the_account(bench: Bench) -> N
 
 
 def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None:
-    """A random one to five seconds, here their middle."""
+    """After `disconnected` a subscribe follows at random within one to five seconds; here after three."""
     bench.come_up()
     bench.to(10)
     bench.disconnected()
@@ -163,7 +163,7 @@ def test_disconnected_subscribes_again_after_a_few_seconds(bench: Bench) -> None
 def test_status_of_a_terminal_not_authenticated_any_longer_subscribes_at_once(
     bench: Bench,
 ) -> None:
-    """MetaApi shows a living terminal that is not ours: ask for it."""
+    """A `status` after `disconnected` shows a live terminal, so a subscribe is sent at once."""
     bench.come_up()
     bench.to(10)
     bench.disconnected()
@@ -173,7 +173,7 @@ def test_status_of_a_terminal_not_authenticated_any_longer_subscribes_at_once(
 
 
 def test_a_late_answer_of_a_lost_socket_is_ignored(bench: Bench) -> None:
-    """An answer that arrives after the loss changes nothing."""
+    """An answer that arrives after its socket was lost changes nothing."""
     bench.up()
     bench.down()
     bench.answer(ForbiddenError("no"))
@@ -184,7 +184,7 @@ def test_a_late_answer_of_a_lost_socket_is_ignored(bench: Bench) -> None:
 
 
 def test_another_server_is_not_bound_by_a_refusal(bench: Bench) -> None:
-    """The floor and the refusal were the old one's."""
+    """Moving to another server drops the refusal and its floor, which belonged to the old server."""
     bench.up()
     bench.answer(QUOTA)
     bench.to(1)
@@ -207,7 +207,7 @@ def test_another_server_is_not_bound_by_a_refusal(bench: Bench) -> None:
 def test_a_refusal_outlives_its_socket(
     bench: Bench, error: MetaApiError, status: Status
 ) -> None:
-    """The status goes on to say why, and nothing is asked before its time."""
+    """After a new socket the status still shows the refusal, and its floor still applies."""
     bench.up()
     bench.answer(error)
     bench.down()
@@ -221,7 +221,7 @@ def test_a_refusal_outlives_its_socket(
 
 
 def test_a_refused_subscribe_is_not_urged(bench: Bench) -> None:
-    """Not even by an event that came while it was in flight."""
+    """A `status` during or after the refused subscribe does not shorten its floor."""
     bench.up()
     bench.status()
     bench.answer(BAD)
@@ -231,7 +231,7 @@ def test_a_refused_subscribe_is_not_urged(bench: Bench) -> None:
 
 
 def test_an_answer_to_a_terminal_that_is_up_plans_nothing(bench: Bench) -> None:
-    """A foreign session made us subscribe; the terminal is ours all the same."""
+    """An error to an extra subscribe has no effect while the terminal is connected."""
     bench.come_up()
     bench.to(5)
     bench.authenticated(session="of another socket")
@@ -247,8 +247,8 @@ def test_an_answer_to_a_terminal_that_is_up_plans_nothing(bench: Bench) -> None:
 HELD = View(available=False, status=Status.QUOTA_EXHAUSTED)
 
 
-def test_hold(bench: Bench) -> None:
-    """Nothing goes out before it ends, then at once; the quota is the reason until an answer comes."""
+def test_a_held_account_subscribes_when_the_hold_ends(bench: Bench) -> None:
+    """A held account subscribes as soon as the hold ends, and shows the quota until it gets an answer."""
     bench.machine.hold(400.0, 0.0)
     bench.to(1)
     assert bench.view == View()
@@ -267,11 +267,11 @@ def test_hold(bench: Bench) -> None:
 
 
 def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
-    """That is due at once; a thousand accounts need not be looked at in one turn."""
+    """A hold takes effect at the next tick, which is due at once, so that many accounts need not update in one turn."""
     bench.machine.socket_up("a", "s1", 0.0, 2.0)
     bench.machine.hold(400.0, 0.5)
     bench.machine.hold(500.0, 0.7)
-    assert bench.machine.deadline == 0.5, "one that waits already keeps its turn"
+    assert bench.machine.deadline == 0.5, "an account that already waits keeps its turn"
     assert bench.view == View()
     bench.to(0.7)
     assert bench.view == HELD
@@ -311,10 +311,10 @@ def test_a_hold_shows_with_the_next_look_at_the_clock(bench: Bench) -> None:
         ),
     ],
 )
-def test_who_is_held(
+def test_which_accounts_show_the_quota(
     bench: Bench, before: list[Callable[[Bench], None]], status: Status
 ) -> None:
-    """Who waits to subscribe, has not subscribed, and has no other reason."""
+    """Only an account that waits for its first subscribe, and has no other reason, shows the quota."""
     for step in before:
         step(bench)
     bench.machine.hold(400.0, 0.0)
@@ -323,7 +323,7 @@ def test_who_is_held(
 
 
 def test_a_new_socket_is_held(bench: Bench) -> None:
-    """The subscription went with the old one: nobody sees the account, as if it had been refused."""
+    """A new socket has no subscription, so a held account is out of sight because of the quota."""
     bench.come_up()
     bench.status()
     bench.machine.hold(400.0, 0.0)
@@ -334,8 +334,8 @@ def test_a_new_socket_is_held(bench: Bench) -> None:
     assert bench.view == HELD
 
 
-def test_one_zone_that_hears_is_enough() -> None:
-    """The other one is held, which shows when the first is gone."""
+def test_one_zone_with_an_answer_is_enough() -> None:
+    """A hold of one zone shows only when the other zone, which has an answer, is lost."""
     bench = Bench("a", "b")
     bench.up("a")
     bench.answer(AWAY)
@@ -347,8 +347,8 @@ def test_one_zone_that_hears_is_enough() -> None:
     assert bench.view == HELD
 
 
-def test_a_hold_that_meets_no_socket(bench: Bench) -> None:
-    """It is over when one opens, and held nothing back."""
+def test_a_hold_without_a_socket(bench: Bench) -> None:
+    """A hold that ends before a socket opens has no effect."""
     bench.up()
     bench.answer()
     bench.down()
@@ -360,8 +360,8 @@ def test_a_hold_that_meets_no_socket(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fact", ["deployed", "exists"])
-def test_a_hold_is_over_for_whom_it_held_nothing_back(bench: Bench, fact: str) -> None:
-    """Nothing wanted to subscribe to an account that was not there."""
+def test_a_hold_does_not_show_for_an_absent_account(bench: Bench, fact: str) -> None:
+    """A hold does not show for an account that was not deployed or did not exist meanwhile."""
     bench.facts(**{fact: False})
     bench.machine.hold(50.0, 0.0)
     bench.up()
@@ -395,7 +395,7 @@ def test_a_reconnect_of_a_held_account(
     silence: bool,
     state: View,
 ) -> None:
-    """Its `authenticated` counts; without a subscription, silence afterwards says nothing."""
+    """A held account turns on after a reconnect; without a subscription, later silence is not evidence."""
     bench.machine.hold(400.0, 0.0)
     bench.up()
     bench.machine.reconnect_sent(0.0)
@@ -427,7 +427,7 @@ REFUSALS = pytest.mark.parametrize(
 
 
 def reconnect_refused(bench: Bench, error: MetaApiError) -> None:
-    """Reconnect, after ten seconds, an account whose subscribe MetaApi refused."""
+    """Reconnect, after ten seconds, an account whose subscribe was refused."""
     bench.up()
     bench.answer(error, retry_after=300)
     bench.to(10)
@@ -441,7 +441,7 @@ def reconnect_refused(bench: Bench, error: MetaApiError) -> None:
 def test_a_reconnect_of_a_refused_account(
     bench: Bench, error: MetaApiError, status: Status
 ) -> None:
-    """It is on, then out of sight for the same reason; MetaApi is asked for a subscription after the floor."""
+    """A refused account is on after a reconnect, then out of sight again; the subscribe follows after the floor."""
     reconnect_refused(bench, error)
     assert bench.terminal is True
     bench.to(69.9)
@@ -460,7 +460,7 @@ def test_a_reconnect_of_a_refused_account(
 
 
 def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> None:
-    """A second refusal takes nothing away while a terminal is shown, and is the reason afterwards."""
+    """A second refusal has no effect while a terminal is shown, but is the reason afterwards."""
     reconnect_refused(bench, NotFoundError("who"))
     for when in range(20, 320, 10):
         bench.to(when)
@@ -476,7 +476,7 @@ def test_a_reconnect_of_an_account_that_goes_on_to_be_refused(bench: Bench) -> N
 def test_a_refusal_ends_a_subscription(
     bench: Bench, error: MetaApiError, status: Status
 ) -> None:
-    """What came on the socket before it says nothing of the silence after it."""
+    """After a refusal, silence is not evidence, even if events arrived on this socket before."""
     bench.come_up()
     bench.live(100)
     bench.disconnected()
@@ -501,7 +501,7 @@ def test_a_refusal_ends_a_subscription(
 def test_a_silence_without_a_subscription_is_no_evidence(
     bench: Bench, error: MetaApiError
 ) -> None:
-    """What went wrong with the subscribes says nothing of the terminal: it is out of sight, then on."""
+    """After failed subscribes, silence puts a reconnected terminal out of sight; `authenticated` turns it on."""
     bench.up()
     bench.answer(error)
     bench.machine.reconnect_sent(0)
@@ -524,7 +524,7 @@ def test_a_silence_without_a_subscription_is_no_evidence(
 
 
 def test_a_silence_without_a_subscription_leaves_the_other_zone(pair: Bench) -> None:
-    """One zone that shows the account is enough, and is where it was up last."""
+    """One zone that still shows the account keeps it on when the other is silent without a subscription."""
     pair.machine.subscribe_answered("b", 0, ForbiddenError("no"))
     pair.to(50)
     pair.status()
@@ -535,7 +535,7 @@ def test_a_silence_without_a_subscription_leaves_the_other_zone(pair: Bench) -> 
 
 
 def test_a_silence_without_a_subscription_leaves_what_is_believed(pair: Bench) -> None:
-    """An earlier socket of the other zone showed it, which therefore decides from now on."""
+    """What an earlier socket of the other zone showed still counts, so that zone now decides."""
     pair.renew("s3", "b")
     pair.answer(InternalError("fault"), "b")
     pair.machine.subscribe_answered("a", 0, ForbiddenError("no"))
@@ -550,7 +550,7 @@ def test_a_silence_without_a_subscription_leaves_what_is_believed(pair: Bench) -
 def test_faults_are_given_more_and_more_time_whatever_shows_itself(
     bench: Bench, *, authenticated_first: bool
 ) -> None:
-    """A server that answers each subscribe with an error and shows a terminal all the same is not stormed."""
+    """Pauses grow even if the server shows a terminal with every error, so it is not flooded with subscribes."""
     bench.up()
     while bench.now < 3600:
         if bench.machine._places["a"].subscription.in_flight:
@@ -564,7 +564,7 @@ def test_faults_are_given_more_and_more_time_whatever_shows_itself(
 
 
 def test_a_status_alone_lifts_no_refusal(bench: Bench) -> None:
-    """It shows that there is a subscription, and no terminal."""
+    """A `status` shows a subscription but no terminal, so the refusal remains."""
     bench.up()
     bench.answer(ForbiddenError("no"))
     bench.status()
@@ -572,7 +572,7 @@ def test_a_status_alone_lifts_no_refusal(bench: Bench) -> None:
 
 
 def test_a_second_refusal_is_asked_again_after_the_floor(bench: Bench) -> None:
-    """Also one that came while a terminal was shown."""
+    """A refusal that arrives while a terminal is shown has the usual floor."""
     bench.up()
     bench.authenticated()
     bench.answer(ForbiddenError("no"))
@@ -585,7 +585,7 @@ def test_a_second_refusal_is_asked_again_after_the_floor(bench: Bench) -> None:
 
 
 def test_a_status_makes_a_planned_subscribe_needless(bench: Bench) -> None:
-    """It shows that there is a subscription."""
+    """A `status` shows that there is a subscription, so the planned subscribe is not sent."""
     bench.up()
     bench.authenticated()
     bench.answer(InternalError("fault"))
@@ -596,7 +596,7 @@ def test_a_status_makes_a_planned_subscribe_needless(bench: Bench) -> None:
 
 
 def test_a_refusal_ends_with_a_subscription(bench: Bench) -> None:
-    """One that is given while a reconnected terminal is shown; its silence is evidence from then on."""
+    """An accepted subscribe ends the refusal, so silence is evidence from then on."""
     reconnect_refused(bench, ForbiddenError("no"))
     for when in range(20, 320, 10):
         bench.to(when)
@@ -618,7 +618,7 @@ def test_a_refusal_ends_with_a_subscription(bench: Bench) -> None:
 def test_a_reconnect_of_an_account_without_a_subscription(
     bench: Bench, error: MetaApiError, third: float
 ) -> None:
-    """Whatever went wrong with the last subscribe, the next follows, or else silence would."""
+    """After a reconnect the subscribe is repeated until it succeeds; otherwise no `status` would arrive."""
     bench.up()
     bench.answer(InternalError("fault"))
     bench.to(1)
@@ -640,7 +640,7 @@ def test_a_reconnect_of_an_account_without_a_subscription(
 def test_a_refused_account_that_is_heard_of_is_subscribed(
     bench: Bench, event: str
 ) -> None:
-    """Then its end is one, and silence is evidence."""
+    """A `status` or `disconnected` shows a subscription, so an end or a silence is evidence."""
     reconnect_refused(bench, ForbiddenError("no"))
     if event == "disconnected":
         bench.disconnected()
@@ -656,7 +656,7 @@ def test_a_refused_account_that_is_heard_of_is_subscribed(
 
 
 def test_timeouts_in_a_row_are_counted(bench: Bench) -> None:
-    """Over sockets, in sight or out of it, until anything else is answered."""
+    """Consecutive `TimeoutError` answers are counted across sockets until a different answer arrives."""
     bench.up()
     asked(bench, 21)
     assert bench.view == View(terminal=None, timeouts=3)
@@ -677,7 +677,7 @@ def test_timeouts_in_a_row_are_counted(bench: Bench) -> None:
 
 @pytest.mark.parametrize("error", [None, ForbiddenError("no")])
 def test_another_answer_ends_the_row(bench: Bench, error: MetaApiError | None) -> None:
-    """Accepted or refused: MetaApi knows the account here."""
+    """An accepted or refused subscribe resets the count, because MetaApi knows the account here."""
     bench.up()
     bench.answer(AWAY)
     bench.to(3)
@@ -687,7 +687,7 @@ def test_another_answer_ends_the_row(bench: Bench, error: MetaApiError | None) -
 
 
 def test_a_terminal_ends_the_row(bench: Bench) -> None:
-    """An answer that comes after its `authenticated` begins no new one."""
+    """An `authenticated` resets the count, and a late `TimeoutError` does not start a new one."""
     bench.up()
     bench.answer(AWAY)
     bench.to(3)
@@ -699,7 +699,7 @@ def test_a_terminal_ends_the_row(bench: Bench) -> None:
 
 
 def test_a_zone_where_the_account_is_not_says_nothing_of_where_it_is() -> None:
-    """An account that runs in one zone times out in the other for ever, and nobody is told."""
+    """Timeouts in a zone are not shown while the account runs in another zone."""
     bench = Bench("a", "b")
     bench.up("a")
     bench.up("b")
@@ -715,7 +715,7 @@ def test_a_zone_where_the_account_is_not_says_nothing_of_where_it_is() -> None:
 
 
 def test_every_open_socket_has_to_agree() -> None:
-    """The shortest row counts."""
+    """The lowest count among the open sockets is shown."""
     bench = Bench("a", "b", "c")
     bench.up("a")
     bench.up("b")
@@ -730,8 +730,8 @@ def test_every_open_socket_has_to_agree() -> None:
     assert bench.state.timeouts == 2
 
 
-def test_a_wish_for_later_keeps_an_earlier_one() -> None:
-    """What is wanted at once is not put off."""
+def test_a_later_wanted_time_keeps_an_earlier_one() -> None:
+    """A later wanted time does not postpone an earlier one."""
     subscription = Subscription(TIMING)
     subscription.want(5.0)
     subscription.want_by(10.0)

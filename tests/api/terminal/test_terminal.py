@@ -1,4 +1,4 @@
-"""The state machine of one account: each rule of on, off, unavailable and unknown by name."""
+"""Test the state machine of one account: when it is on, off, unavailable and unknown."""
 
 from api.errors import (
     ConnectionLostError,
@@ -21,7 +21,7 @@ from .bench import ANY, BAD, ONE, QUOTA, TIMING, TWO, Bench, View
 
 
 def test_on_only_at_authenticated(bench: Bench) -> None:
-    """A socket, an accepted subscribe and a status do not turn the terminal on."""
+    """A socket, an accepted subscribe and a `status` do not turn the terminal on; `authenticated` does."""
     bench.up()
     bench.answer()
     bench.status()
@@ -31,14 +31,14 @@ def test_on_only_at_authenticated(bench: Bench) -> None:
 
 
 def test_on_with_the_two_fields_of_the_seed_page(bench: Bench) -> None:
-    """An `authenticated` without host, instance and session counts."""
+    """An `authenticated` without host, instance and session turns the terminal on."""
     bench.up()
     assert bench.authenticated(ANY, None)
     assert bench.terminal is True
 
 
 def test_foreign_session_is_not_on_but_subscribes_at_once(bench: Bench) -> None:
-    """A stale `authenticated` only makes us subscribe, and only once."""
+    """An `authenticated` of another session only triggers one subscribe."""
     bench.up()
     bench.answer()
     bench.to(1)
@@ -52,7 +52,7 @@ def test_foreign_session_is_not_on_but_subscribes_at_once(bench: Bench) -> None:
 
 
 def test_authenticated_before_the_response_counts(bench: Bench) -> None:
-    """The order of `authenticated` and the answer does not matter."""
+    """An `authenticated` counts even if it arrives before the answer to the subscribe."""
     bench.up()
     bench.authenticated()
     bench.answer()
@@ -62,7 +62,7 @@ def test_authenticated_before_the_response_counts(bench: Bench) -> None:
 
 
 def test_authenticated_ends_the_subscribing(bench: Bench) -> None:
-    """Once authenticated, nothing subscribes any more."""
+    """No subscribe is sent once the terminal is authenticated and sends `status`."""
     bench.come_up()
     bench.live(990)
     assert bench.subscribes() == [0]
@@ -72,14 +72,14 @@ def test_authenticated_ends_the_subscribing(bench: Bench) -> None:
 
 
 def test_off_when_the_last_host_disconnects(bench: Bench) -> None:
-    """`disconnected` of the only host is evidence."""
+    """A `disconnected` of the only host turns the terminal off."""
     bench.come_up()
     bench.disconnected()
     assert bench.view == View(terminal=False, status=Status.DISCONNECTED)
 
 
 def test_disconnected_of_one_of_two_hosts_is_no_outage(bench: Bench) -> None:
-    """The account is up while any host is."""
+    """The terminal stays on while at least one host is connected."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.disconnected(ONE)
@@ -89,7 +89,7 @@ def test_disconnected_of_one_of_two_hosts_is_no_outage(bench: Bench) -> None:
 
 
 def test_disconnected_of_one_of_two_zones_is_no_outage(pair: Bench) -> None:
-    """The account is up while any zone shows it."""
+    """The terminal stays on while at least one zone shows it."""
     pair.disconnected(zone="a")
     assert pair.terminal is True
     pair.disconnected(zone="b")
@@ -97,7 +97,7 @@ def test_disconnected_of_one_of_two_zones_is_no_outage(pair: Bench) -> None:
 
 
 def test_missing_host_matches_any(bench: Bench) -> None:
-    """A `disconnected` without a host means all of them; an unnamed host is learnt."""
+    """A `disconnected` without a host ends all hosts; the name of an unnamed host is learned later."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.disconnected(ANY)
@@ -110,8 +110,8 @@ def test_missing_host_matches_any(bench: Bench) -> None:
     assert bench.terminal is False
 
 
-def test_instances_on_one_socket_are_apart(bench: Bench) -> None:
-    """The same host name in two instances is two hosts."""
+def test_instances_on_one_socket_are_separate_hosts(bench: Bench) -> None:
+    """The same host name in two instances counts as two hosts."""
     bench.up()
     bench.authenticated((0, "ps-1"))
     bench.authenticated((1, "ps-1"))
@@ -122,7 +122,7 @@ def test_instances_on_one_socket_are_apart(bench: Bench) -> None:
 
 
 def test_off_after_silence_on_a_living_socket(bench: Bench) -> None:
-    """60 s without status, then 9 s in which a subscribe brought nothing, with a pong after each."""
+    """The terminal turns off after 60 s without `status` and 9 s more without a sign of life, with a pong after each."""
     bench.come_up()
     bench.to(5)
     bench.status()
@@ -146,7 +146,7 @@ def test_off_after_silence_on_a_living_socket(bench: Bench) -> None:
 def test_silence_without_an_answered_ping_is_no_evidence(
     bench: Bench, answered: list[float]
 ) -> None:
-    """A network that goes silent as a whole says nothing about the terminal."""
+    """Silence does not turn the terminal off while pings stay unanswered, as the whole network may be silent."""
     bench.come_up()
     bench.pongs = False
     for when in answered:
@@ -158,7 +158,7 @@ def test_silence_without_an_answered_ping_is_no_evidence(
 
 
 def test_a_ping_answered_that_was_sent_too_early_is_no_evidence(bench: Bench) -> None:
-    """Only pings sent after the 60 s and the 9 s count."""
+    """A pong counts only if its ping was sent after the 60 s or the 9 s had passed."""
     bench.come_up()
     bench.pongs = False
     bench.to(61)
@@ -175,7 +175,7 @@ def test_a_ping_answered_that_was_sent_too_early_is_no_evidence(bench: Bench) ->
 
 @pytest.mark.parametrize("when", [60.5, 68.9])
 def test_a_sign_of_life_during_the_ping_keeps_it_on(bench: Bench, when: float) -> None:
-    """One that was on its way when we asked, or one that a subscribe brought."""
+    """A `status` that arrives during the check for silence keeps the terminal on."""
     bench.come_up()
     bench.pongs = False
     bench.to(60)
@@ -190,14 +190,14 @@ def test_a_sign_of_life_during_the_ping_keeps_it_on(bench: Bench, when: float) -
 
 
 def test_off_when_status_says_not_authenticated(bench: Bench) -> None:
-    """`status.authenticated: false` is evidence."""
+    """A `status` with `authenticated: false` turns the terminal off."""
     bench.come_up()
     bench.status(authenticated=False)
     assert bench.view == View(terminal=False, status=Status.DISCONNECTED)
 
 
 def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
-    """Once MetaApi took the request, the terminal is off until it is authenticated anew."""
+    """An accepted reconnect turns the terminal off until it authenticates again."""
     bench.come_up()
     bench.machine.reconnect_sent(1)
     assert bench.terminal is True
@@ -212,7 +212,7 @@ def test_off_at_an_accepted_reconnect_until_authenticated(bench: Bench) -> None:
 def test_on_when_authenticated_came_before_the_reconnects_response(
     bench: Bench,
 ) -> None:
-    """An `authenticated` between request and response counts as the new one."""
+    """An `authenticated` between a reconnect request and its response keeps the terminal on."""
     bench.come_up()
     bench.machine.reconnect_sent(1)
     bench.authenticated()
@@ -221,7 +221,7 @@ def test_on_when_authenticated_came_before_the_reconnects_response(
 
 
 def test_off_when_rest_says_not_deployed(bench: Bench) -> None:
-    """REST is evidence, and nothing subscribes to an account that does not run."""
+    """An account that is not deployed is off, and no subscribe is sent until it is deployed."""
     bench.come_up()
     bench.facts(deployed=False)
     assert bench.view == View(terminal=False, status=Status.NOT_DEPLOYED)
@@ -234,7 +234,7 @@ def test_off_when_rest_says_not_deployed(bench: Bench) -> None:
 
 
 def test_not_deployed_stays_off_while_our_sockets_are_down(bench: Bench) -> None:
-    """What REST says does not need a socket."""
+    """An account that is not deployed stays off without any socket."""
     bench.facts(deployed=False)
     bench.to(1000)
     assert bench.view == View(terminal=False, status=Status.NOT_DEPLOYED)
@@ -244,7 +244,7 @@ def test_not_deployed_stays_off_while_our_sockets_are_down(bench: Bench) -> None
 def test_off_after_a_round_that_got_nowhere(
     bench: Bench, error: MetaApiError | None
 ) -> None:
-    """A terminal that is down at start is off within 90 s."""
+    """A terminal that is down at startup is off after a round without `authenticated`, within 90 s."""
     bench.to(20)
     bench.up()
     bench.answer(error)
@@ -256,7 +256,7 @@ def test_off_after_a_round_that_got_nowhere(
 
 
 def test_off_at_start_though_it_was_on_in_an_earlier_run() -> None:
-    """It dropped, as far as anybody knows: nothing is wrong with its password."""
+    """A terminal that was on before a restart shows as disconnected, not as never authenticated."""
     bench = Bench(was_on=True)
     bench.up()
     bench.answer(TerminalTimeoutError("away"))
@@ -267,7 +267,7 @@ def test_off_at_start_though_it_was_on_in_an_earlier_run() -> None:
 
 
 def test_round_needs_an_answer(bench: Bench) -> None:
-    """A socket on which no subscribe was answered says nothing."""
+    """A round in which no subscribe was answered does not turn the terminal off."""
     bench.up()
     bench.to(89)
     assert bench.terminal is None
@@ -281,7 +281,7 @@ def test_round_needs_an_answer(bench: Bench) -> None:
     [InternalError("fault"), TooManyRequestsError("slow"), ConnectionLostError("lost")],
 )
 def test_other_errors_break_a_round(bench: Bench, error: MetaApiError) -> None:
-    """An error of MetaApi's own is no evidence about the terminal."""
+    """Errors of MetaApi itself are not evidence about the terminal and restart the round."""
     bench.come_up()
     bench.renew()
     bench.answer()
@@ -292,7 +292,7 @@ def test_other_errors_break_a_round(bench: Bench, error: MetaApiError) -> None:
 
 
 def test_a_subscribe_in_flight_keeps_a_round_open(bench: Bench) -> None:
-    """The last subscribe of the round may still be answered, but not for ever."""
+    """A round waits at its end for a subscribe in flight, but at most 9 s."""
     bench.up()
     bench.answer()
     bench.to(57)
@@ -308,7 +308,7 @@ def test_a_subscribe_in_flight_keeps_a_round_open(bench: Bench) -> None:
 
 
 def test_a_subscribe_that_hangs_keeps_no_round_open(bench: Bench) -> None:
-    """It is overdue when the round ends."""
+    """A round does not wait for a subscribe that is already overdue."""
     bench.away = {"a"}
     bench.up()
     bench.to(40)
@@ -321,7 +321,7 @@ def test_a_subscribe_that_hangs_keeps_no_round_open(bench: Bench) -> None:
 
 
 def test_events_do_not_make_us_subscribe_at_the_servers_pace(bench: Bench) -> None:
-    """A second passes between two subscribes, whatever the server sends."""
+    """Subscribes are at least a second apart, however many events the server sends."""
     bench.up()
     bench.answer()
     for step in range(1000):
@@ -334,7 +334,7 @@ def test_events_do_not_make_us_subscribe_at_the_servers_pace(bench: Bench) -> No
 
 
 def test_a_refusal_of_a_terminal_that_is_up_keeps_its_floor(bench: Bench) -> None:
-    """A 429 after the `authenticated` still means a pause."""
+    """A 429 that arrives after `authenticated` still delays the next subscribe."""
     bench.up()
     bench.authenticated()
     bench.answer(TooManyRequestsError("slow down"), retry_after=300)
@@ -347,7 +347,7 @@ def test_a_refusal_of_a_terminal_that_is_up_keeps_its_floor(bench: Bench) -> Non
 
 
 def test_an_only_terminal_replaces_what_an_earlier_socket_showed(bench: Bench) -> None:
-    """With `replicas` 1 there is no other host to wait for."""
+    """An `authenticated` with `replicas` 1 drops the hosts of an earlier socket."""
     bench.come_up()
     bench.renew()
     bench.machine.authenticated("a", TWO, "s2", bench.now, alone=True)
@@ -356,7 +356,7 @@ def test_an_only_terminal_replaces_what_an_earlier_socket_showed(bench: Bench) -
 
 
 def test_a_zone_out_of_sight_does_not_hide_an_outage(pair: Bench) -> None:
-    """After a minute, what a lost zone showed does not count beside what a living one says."""
+    """One minute after a zone was lost, the other zone alone turns the terminal off."""
     pair.down("b")
     pair.live(70)
     pair.disconnected(zone="a")
@@ -364,7 +364,7 @@ def test_a_zone_out_of_sight_does_not_hide_an_outage(pair: Bench) -> None:
 
 
 def test_a_status_of_a_zone_that_does_not_have_it_is_no_outage() -> None:
-    """At start, `authenticated: false` of one zone says nothing about the other."""
+    """At startup, `authenticated: false` from one zone says nothing about the other."""
     bench = Bench("a", "b")
     bench.up("a")
     bench.up("b")
@@ -373,7 +373,7 @@ def test_a_status_of_a_zone_that_does_not_have_it_is_no_outage() -> None:
 
 
 def test_a_zone_never_seen_does_not_count() -> None:
-    """The other zone's socket never came up: the first zone decides alone."""
+    """A zone whose socket never opened does not prevent the other from deciding."""
     bench = Bench("a", "b")
     bench.away = {"a"}
     bench.up("a")
@@ -382,7 +382,7 @@ def test_a_zone_never_seen_does_not_count() -> None:
 
 
 def test_a_zone_where_it_was_up_must_agree(pair: Bench) -> None:
-    """Where the account was ever up, its socket must be alive before a round decides."""
+    """If both zones showed the account, the rounds of both must end before it turns off."""
     pair.down("a")
     pair.down("b")
     pair.to(10)
@@ -406,7 +406,7 @@ def test_a_zone_where_it_was_up_must_agree(pair: Bench) -> None:
     ],
 )
 def test_on_is_not_believed_for_ever(bench: Bench, error: MetaApiError) -> None:
-    """An on that no socket shows any more is out of sight after two minutes, whatever we hear."""
+    """A terminal that no socket confirms for two minutes becomes unavailable, whatever error is answered."""
     bench.come_up()
     bench.renew()
     bench.answer(error)
@@ -417,7 +417,7 @@ def test_on_is_not_believed_for_ever(bench: Bench, error: MetaApiError) -> None:
 
 
 def test_on_is_not_believed_for_ever_on_a_socket_that_flaps(bench: Bench) -> None:
-    """A socket that is up 50 s and down 50 s is never blind for 60 s, but shows nothing."""
+    """A terminal becomes unavailable even if a flapping socket is never down for 60 s."""
     bench.come_up()
     bench.to(50)
     for cycle in range(5):
@@ -430,7 +430,7 @@ def test_on_is_not_believed_for_ever_on_a_socket_that_flaps(bench: Bench) -> Non
 
 
 def test_a_host_that_does_not_come_back_is_forgotten(bench: Bench) -> None:
-    """What an earlier socket showed does not keep the account on beside a living host."""
+    """A host of an earlier socket does not keep the terminal on when the live host disconnects."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.renew()
@@ -442,11 +442,11 @@ def test_a_host_that_does_not_come_back_is_forgotten(bench: Bench) -> None:
     assert bench.terminal is False
 
 
-# -- unavailable means that we cannot see --------------------------------------------------------
+# -- unavailable: the account is out of sight ----------------------------------------------------
 
 
 def test_unavailable_after_sixty_seconds_without_a_socket(bench: Bench) -> None:
-    """A short loss shows nothing at all; a long one is our blindness, not an outage."""
+    """A short loss of the socket changes nothing; after 60 s the terminal is unavailable."""
     bench.come_up()
     bench.to(10)
     bench.down()
@@ -457,7 +457,7 @@ def test_unavailable_after_sixty_seconds_without_a_socket(bench: Bench) -> None:
 
 
 def test_network_loss_is_on_unavailable_on_and_never_off(bench: Bench) -> None:
-    """The terminal never shows off while only our own link was broken."""
+    """The terminal never shows off while only our own connection is lost."""
     bench.come_up()
     seen: list[bool | str | None] = []
     bench.down()
@@ -477,14 +477,14 @@ def test_network_loss_is_on_unavailable_on_and_never_off(bench: Bench) -> None:
 def test_loss_of_one_of_two_zones_where_it_was_up_is_seen_by_the_other(
     pair: Bench,
 ) -> None:
-    """One eye is enough."""
+    """The terminal stays on while one of its two zones still shows it."""
     pair.down("a")
     pair.live(190, "b")
     assert pair.terminal is True
 
 
 def test_loss_of_the_zone_where_it_was_up_blinds_us() -> None:
-    """A zone that does not have the account is no eye."""
+    """The terminal becomes unavailable when the only zone that showed it is lost."""
     bench = Bench("a", "b")
     bench.come_up("a")
     bench.up("b")
@@ -495,7 +495,7 @@ def test_loss_of_the_zone_where_it_was_up_blinds_us() -> None:
 
 
 def test_unavailable_stays_until_the_round_decides(bench: Bench) -> None:
-    """The socket alone does not make us see again."""
+    """A new socket alone does not end unavailable; the round on it turns the terminal off."""
     bench.come_up()
     bench.down()
     bench.to(100)
@@ -509,7 +509,7 @@ def test_unavailable_stays_until_the_round_decides(bench: Bench) -> None:
 
 
 def test_short_loss_then_terminal_gone_is_off_after_the_round(bench: Bench) -> None:
-    """An outage during a gap of ours is not missed."""
+    """A terminal that went down during a short gap of ours is off after the next round."""
     bench.come_up()
     bench.down()
     bench.to(30)
@@ -522,7 +522,7 @@ def test_short_loss_then_terminal_gone_is_off_after_the_round(bench: Bench) -> N
 
 
 def test_status_after_a_gap_subscribes_but_proves_nothing(bench: Bench) -> None:
-    """Only `authenticated` confirms what an earlier socket showed."""
+    """After a gap a `status` triggers a subscribe, but only `authenticated` confirms the terminal."""
     bench.come_up()
     bench.down()
     bench.away = {"a"}
@@ -549,14 +549,14 @@ def test_status_after_a_gap_subscribes_but_proves_nothing(bench: Bench) -> None:
 def test_unavailable_while_the_subscribe_is_refused(
     bench: Bench, error: MetaApiError, status: Status
 ) -> None:
-    """A refused subscribe leaves us without eyes; the status says why."""
+    """A refused subscribe makes the account unavailable, and the status shows the reason."""
     bench.up()
     bench.answer(error)
     assert bench.view == View(available=False, status=status)
 
 
 def test_a_refusal_in_one_zone_does_not_blind_the_other() -> None:
-    """An account that one zone does not know can be on in the other."""
+    """An account that one zone does not know can still be seen in the other."""
     bench = Bench("a", "b")
     bench.up("a")
     bench.up("b")
@@ -570,7 +570,7 @@ def test_a_refusal_in_one_zone_does_not_blind_the_other() -> None:
 
 
 def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
-    """NotFound in a zone that never had the account does not keep us from deciding."""
+    """A `NotFoundError` in a zone that never had the account leaves the decision to the other zone."""
     bench = Bench("a", "b")
     bench.away = {"a"}
     bench.up("a")
@@ -581,7 +581,7 @@ def test_a_refusal_of_a_zone_never_seen_leaves_the_round_to_the_other() -> None:
 
 
 def test_unavailable_when_the_token_is_refused(bench: Bench) -> None:
-    """Nothing is known with a refused token, and nothing asked."""
+    """With a refused token the account is unavailable, and neither subscribes nor REST reads are sent."""
     refused = View(available=False, status=Status.TOKEN_REFUSED)
     bench.come_up()
     bench.machine.token_refused(1)
@@ -595,7 +595,7 @@ def test_unavailable_when_the_token_is_refused(bench: Bench) -> None:
 
 
 def test_a_token_that_is_taken_again(bench: Bench) -> None:
-    """All goes on by itself."""
+    """After the token is accepted again, the account recovers by itself."""
     bench.come_up()
     bench.machine.token_refused(1)
     bench.down()
@@ -607,7 +607,7 @@ def test_a_token_that_is_taken_again(bench: Bench) -> None:
 
 
 def test_a_token_that_is_taken_again_lifts_the_floor(bench: Bench) -> None:
-    """What a socket said of it was a mistake."""
+    """An accepted token lifts the floor that an `UnauthorizedError` had set."""
     bench.up()
     bench.answer(UnauthorizedError("you"))
     bench.to(10)
@@ -618,7 +618,7 @@ def test_a_token_that_is_taken_again_lifts_the_floor(bench: Bench) -> None:
 
 
 def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
-    """A deleted account is out of sight, and nobody subscribes to it."""
+    """A deleted account is unavailable, and no subscribe is sent until it exists again."""
     bench.come_up()
     bench.facts(exists=False)
     assert bench.view == View(available=False, status=Status.NOT_FOUND)
@@ -633,14 +633,14 @@ def test_unavailable_when_the_account_is_gone_upstream(bench: Bench) -> None:
 
 
 def test_unknown_until_the_first_round_decides(bench: Bench) -> None:
-    """Nothing is claimed at start."""
+    """The terminal is unknown at startup, also once its socket is open."""
     assert bench.view == View(terminal=None, status=Status.UNKNOWN)
     bench.up()
     assert bench.terminal is None
 
 
 def test_unknown_for_ninety_seconds_at_most(bench: Bench) -> None:
-    """What cannot be decided by then is out of sight."""
+    """A terminal that is still undecided after 90 s becomes unavailable."""
     bench.to(50)
     bench.up()
     bench.answer(InternalError("fault"))
@@ -651,7 +651,7 @@ def test_unknown_for_ninety_seconds_at_most(bench: Bench) -> None:
 
 
 def test_unknown_becomes_unavailable_when_no_socket_ever_opens(bench: Bench) -> None:
-    """Without any socket it takes 60 s."""
+    """If no socket ever opens, the terminal becomes unavailable after 60 s."""
     bench.to(60)
     assert bench.view == View(available=False, status=Status.NO_CONNECTION)
 
@@ -660,7 +660,7 @@ def test_unknown_becomes_unavailable_when_no_socket_ever_opens(bench: Bench) -> 
 
 
 def test_broker_is_unknown_while_the_terminal_is_not_on(bench: Bench) -> None:
-    """The broker is only seen through a terminal that is on."""
+    """The broker connection is known only while the terminal is on."""
     bench.up()
     bench.status(connected=False)
     assert bench.state.broker is None
@@ -679,7 +679,7 @@ def test_broker_is_unknown_while_the_terminal_is_not_on(bench: Bench) -> None:
 
 
 def test_broker_is_connected_when_any_host_says_so(bench: Bench) -> None:
-    """Two hosts, one with a broker."""
+    """The broker counts as connected if one of two hosts says so."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.status(ONE, connected=False)
@@ -691,7 +691,7 @@ def test_broker_is_connected_when_any_host_says_so(bench: Bench) -> None:
 
 
 def test_nothing_subscribes_between_a_reconnect_and_its_outcome(bench: Bench) -> None:
-    """An `authenticated` that we provoked would prove no reconnect."""
+    """No subscribe is sent during a reconnect, since its `authenticated` would not prove the reconnect."""
     bench.up()
     bench.answer(TerminalTimeoutError("away"))
     bench.machine.reconnect_sent(1)
@@ -710,7 +710,7 @@ def test_nothing_subscribes_between_a_reconnect_and_its_outcome(bench: Bench) ->
 def test_a_refused_reconnect_of_a_terminal_that_is_on_leaves_it_on(
     bench: Bench,
 ) -> None:
-    """Nothing happened, so nothing is shown."""
+    """A refused reconnect changes nothing for a terminal that is on."""
     bench.come_up()
     bench.machine.reconnect_sent(1)
     bench.machine.reconnect_ended(2, authenticated=False)
@@ -720,7 +720,7 @@ def test_a_refused_reconnect_of_a_terminal_that_is_on_leaves_it_on(
 def test_a_reconnect_that_succeeded_elsewhere_renews_the_subscription(
     bench: Bench,
 ) -> None:
-    """The seed page's extra socket goes away; ours must hear of the terminal."""
+    """After a reconnect that succeeded on the extra socket, our own socket subscribes again."""
     bench.come_up()
     bench.machine.reconnect_sent(1)
     bench.machine.reconnect_accepted(1)
@@ -731,7 +731,7 @@ def test_a_reconnect_that_succeeded_elsewhere_renews_the_subscription(
 
 
 def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None:
-    """However often a person asks, what is refused is not asked more than 12 times an hour."""
+    """A refused account is asked at most 12 times an hour, however often a user reconnects it."""
     bench.up()
     bench.answer(ForbiddenError("no"))
     for now in range(10, 300, 10):
@@ -744,8 +744,8 @@ def test_a_reconnect_does_not_break_the_floor_of_a_refusal(bench: Bench) -> None
     assert bench.subscribes() == [0, 300]
 
 
-def test_news_of_the_broker_by_part_of_a_name() -> None:
-    """A `status` that names only the host is of the terminal that is known in full."""
+def test_a_status_with_part_of_a_name_updates_the_broker() -> None:
+    """A `status` that names only the host updates the host whose full name is known."""
     terminal = Terminal(("a",), 0.0, timing=TIMING)
     terminal.socket_up("a", "s", 0.0)
     terminal.subscribe_answered("a", 0.0)
@@ -758,7 +758,7 @@ def test_news_of_the_broker_by_part_of_a_name() -> None:
 
 
 def test_a_status_that_denies_the_terminal_waits_with_the_next_subscribe() -> None:
-    """As after a `disconnected`, three seconds."""
+    """After `authenticated: false` the next subscribe waits three seconds, as after `disconnected`."""
     terminal = Terminal(("a",), 0.0, timing=TIMING)
     terminal.socket_up("a", "s", 0.0)
     terminal.subscribe_answered("a", 0.0)

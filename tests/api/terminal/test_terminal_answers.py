@@ -1,6 +1,6 @@
-"""MetaApi as it really answers: refusals that pass, zones that are mute, a broker that is away, rare `status`.
+"""Test how MetaApi really answers: temporary refusals, mute zones, a broker that is away, rare `status`.
 
-Nothing that a server says is final, no wait is endless, and no off is shown that the next second refutes.
+No answer of a server is final, no wait is endless, and the terminal never shows off for just a moment.
 """
 
 from api.errors import (
@@ -31,7 +31,7 @@ BROKER_AWAY = "DISCONNECTED_FROM_BROKER"
 
 @pytest.fixture
 def zones() -> Bench:
-    """Return a terminal in the two zones of a region, both sockets just opened."""
+    """Return a terminal in the two zones of a region, with both sockets just opened."""
     bench = Bench("a", "b")
     bench.up("a", "s1")
     bench.up("b", "s2")
@@ -39,7 +39,7 @@ def zones() -> Bench:
 
 
 def steady(bench: Bench, until: float, step: float = 10.0) -> set[bool | str | None]:
-    """Let time pass while zone a says that its terminal is there; return what was shown."""
+    """Advance the clock while zone a sends `status`; return everything that was shown."""
     shown = {bench.terminal}
     while bench.now < until:
         bench.to(min(bench.now + step, until))
@@ -52,7 +52,7 @@ def steady(bench: Bench, until: float, step: float = 10.0) -> set[bool | str | N
 
 
 def test_nobody_deployed_asks_rest_at_once(bench: Bench) -> None:
-    """REST says why: the account is not deployed."""
+    """When no account is deployed, REST is asked at once and gives the reason."""
     bench.up()
     bench.answer(NOBODY_DEPLOYED)
     assert bench.questions() == [0]
@@ -68,7 +68,7 @@ def test_nobody_deployed_asks_rest_at_once(bench: Bench) -> None:
 def test_nobody_deployed_for_a_round(
     bench: Bench, connection: str | None, state: View
 ) -> None:
-    """It never connected, unless REST says that it is connected: then we cannot see it."""
+    """After a round the account was never authenticated, unless REST says it is connected: then it is out of sight."""
     bench.up()
     bench.answer(NOBODY_DEPLOYED)
     if connection:
@@ -83,7 +83,7 @@ def test_nobody_deployed_for_a_round(
 
 
 def test_a_deploy_is_seen_within_a_floor(bench: Bench) -> None:
-    """News of a deploy lifts the floor, and for three minutes the server may still deny that anything is deployed."""
+    """A deployment lifts the floor, and for three minutes a server that does not know of it yet is asked often."""
     bench.facts(deployed=True, connection="CONNECTED")
     bench.to(1000)
     bench.up()
@@ -105,8 +105,8 @@ def test_a_deploy_is_seen_within_a_floor(bench: Bench) -> None:
     assert bench.terminal is True
 
 
-def test_a_deploy_that_comes_and_goes_is_no_storm(bench: Bench) -> None:
-    """The three minutes are granted once an hour."""
+def test_a_flapping_deployment_causes_few_subscribes(bench: Bench) -> None:
+    """The three minutes after a deployment are granted only once an hour."""
     bench.up()
     subscription = bench.machine._places["a"].subscription
     while bench.now < 7200:
@@ -121,7 +121,7 @@ def test_a_deploy_that_comes_and_goes_is_no_storm(bench: Bench) -> None:
 
 
 def test_a_bad_request_is_no_evidence(bench: Bench) -> None:
-    """With `details` it is a fault of ours: out of sight, and asked again."""
+    """A `ValidationError` with `details` is our own fault: out of sight, and retried after the floor."""
     bench.up()
     bench.answer(BAD)
     assert bench.view == NO_ANSWER
@@ -138,7 +138,7 @@ def test_a_bad_request_is_no_evidence(bench: Bench) -> None:
 def test_a_refusal_that_passes_is_over_after_the_floor(
     bench: Bench, error: MetaApiError
 ) -> None:
-    """On the same socket, without REST."""
+    """A temporary refusal ends with the next accepted subscribe, on the same socket and without REST."""
     bench.up()
     bench.answer(error)
     bench.to(300)
@@ -149,10 +149,8 @@ def test_a_refusal_that_passes_is_over_after_the_floor(
 
 
 @pytest.mark.parametrize("cls", SUBSCRIBE)
-def test_every_answer_may_pass_after_a_minute(
-    bench: Bench, cls: type[MetaApiError]
-) -> None:
-    """Whatever it was, it is over within one floor, and within seconds where it speaks of no refusal."""
+def test_every_answer_can_be_temporary(bench: Bench, cls: type[MetaApiError]) -> None:
+    """After a minute of any answer, the next subscribe comes within 300 s and can turn the terminal on."""
     error = cls("because")
     bench.up()
     while bench.now < 60:
@@ -174,7 +172,7 @@ def test_every_answer_may_pass_after_a_minute(
     "error", [ForbiddenError("no"), NotFoundError("who"), NONE_DEPLOYED, QUOTA]
 )
 def test_a_permanent_refusal_costs_little(bench: Bench, error: MetaApiError) -> None:
-    """25 attempts in the first hour, 12 in later ones, whatever else happens."""
+    """A permanent refusal causes at most 25 subscribes in the first hour and 12 in each later one."""
     bench.up()
     while bench.now < 3 * 3600:
         if bench.subscribes()[-1] == bench.now:
@@ -194,7 +192,7 @@ def test_a_permanent_refusal_costs_little(bench: Bench, error: MetaApiError) -> 
 
 @pytest.mark.parametrize("news", ["deployed", "connected"])
 def test_news_lift_a_floor_once_an_hour(bench: Bench, news: str) -> None:
-    """Of each kind that may pass; what was skipped is added to the next floor."""
+    """News from REST lifts the floor only once an hour; the skipped time is added to the next floor."""
     bench.facts(deployed=news != "deployed" or None, connection="DISCONNECTED")
     bench.up()
     bench.answer(ForbiddenError("no"))
@@ -211,7 +209,7 @@ def test_news_lift_a_floor_once_an_hour(bench: Bench, news: str) -> None:
 
 
 def test_a_rate_limit_is_a_matter_of_seconds(bench: Bench) -> None:
-    """A 429 without a type, retry in one second: what is on stays on."""
+    """A 429 without a type delays the subscribe by seconds, and a terminal that is on stays on."""
     bench.come_up()
     bench.renew()
     bench.answer(TooManyRequestsError("slow down"), retry_after=1)
@@ -224,7 +222,7 @@ def test_a_rate_limit_is_a_matter_of_seconds(bench: Bench) -> None:
 
 
 def test_a_slot_that_is_freed_is_taken_within_a_minute(bench: Bench) -> None:
-    """The user's quota recommended two seconds."""
+    """After a quota refusal that recommends two seconds, the retry comes after a minute."""
     bench.up()
     bench.answer(QUOTA, retry_after=2)
     assert bench.state.status is Status.QUOTA_EXHAUSTED
@@ -249,7 +247,7 @@ def test_a_slot_that_is_freed_is_taken_within_a_minute(bench: Bench) -> None:
 def test_mute_zones_let_rest_decide(
     zones: Bench, answered: list[str], connection: str | None, state: View
 ) -> None:
-    """Subscribes unanswered in both, or `TimeoutError` in one; a mute zone abstains."""
+    """REST decides if subscribes are unanswered in both zones, or in one while the other answers `TimeoutError`."""
     zones.away = {*answered}
     for zone in answered:
         zones.answer(AWAY, zone)
@@ -268,7 +266,7 @@ def test_mute_zones_let_rest_decide(
 
 
 def test_mute_zones_without_rest_are_out_of_sight(zones: Bench) -> None:
-    """Within 90 s; REST is asked again every five minutes, and what it says then counts."""
+    """Without REST, mute zones are out of sight after 90 s; REST is asked every five minutes and still counts then."""
     zones.to(89.9)
     assert zones.terminal is None
     zones.to(90)
@@ -280,7 +278,7 @@ def test_mute_zones_without_rest_are_out_of_sight(zones: Bench) -> None:
 
 
 def test_an_old_word_of_rest_decides_nothing(zones: Bench) -> None:
-    """Only a read that began after the round did."""
+    """A REST read that began before the round does not decide it."""
     zones.to(40)
     zones.facts(deployed=True, connection="DISCONNECTED", read_since=-1.0)
     zones.to(89)
@@ -288,7 +286,7 @@ def test_an_old_word_of_rest_decides_nothing(zones: Bench) -> None:
 
 
 def test_subscribes_that_time_out_are_no_answers(bench: Bench) -> None:
-    """Our own word for silence breaks no round, and is no evidence."""
+    """A subscribe that we give up on neither restarts a round nor counts as evidence."""
     bench.up()
     bench.to(59)
     bench.answer(NoResponseError("none"))
@@ -298,7 +296,7 @@ def test_subscribes_that_time_out_are_no_answers(bench: Bench) -> None:
 
 
 def test_not_authenticated_is_an_answer(bench: Bench) -> None:
-    """The terminal has not connected to the application yet."""
+    """A `NotAuthenticatedError` is an answer, so the round can turn the terminal off."""
     bench.up()
     bench.answer(NotAuthenticatedError("early"))
     bench.to(60)
@@ -306,7 +304,7 @@ def test_not_authenticated_is_an_answer(bench: Bench) -> None:
 
 
 def test_a_zone_that_hangs_is_no_evidence_about_what_it_had(zones: Bench) -> None:
-    """Healthy in a; b says `TimeoutError` always; a's socket blinks and a leaves the next subscribe open."""
+    """A terminal stays on if its zone leaves one subscribe open after a new socket and the other answers `TimeoutError`."""
     zones.answer(AWAY, "b")
     zones.away = {"b"}
     zones.answer(zone="a")
@@ -326,7 +324,7 @@ def test_a_zone_that_hangs_is_no_evidence_about_what_it_had(zones: Bench) -> Non
 
 
 def test_a_zone_that_hangs_for_ever_is_out_of_sight(zones: Bench) -> None:
-    """The same, but it never comes back: no answer, after two minutes."""
+    """A terminal becomes unavailable after two minutes if its zone never answers on the new socket."""
     zones.answer(AWAY, "b")
     zones.away = {"b"}
     zones.answer(zone="a")
@@ -346,7 +344,7 @@ def test_a_zone_that_hangs_for_ever_is_out_of_sight(zones: Bench) -> None:
 def test_rest_decides_about_a_zone_that_hangs(
     bench: Bench, connection: str, terminal: bool | str
 ) -> None:
-    """It was asked when half of the round was over."""
+    """If a zone does not answer for half of a round, REST is asked and decides at its end."""
     bench.come_up()
     bench.renew()
     bench.to(30)
@@ -359,7 +357,7 @@ def test_rest_decides_about_a_zone_that_hangs(
 
 
 def test_another_zone_that_answers_faults_abstains(zones: Bench) -> None:
-    """A terminal that was never up anywhere is off where one zone says so."""
+    """A zone that answers only errors does not keep the other from turning the terminal off."""
     zones.away = {"a"}
     zones.answer(AWAY, "a")
     while zones.now < 60:
@@ -379,10 +377,10 @@ def test_another_zone_that_answers_faults_abstains(zones: Bench) -> None:
         (BAD, False),
     ],
 )
-def test_who_vetoes_a_round(
+def test_which_refusals_prevent_a_decision(
     zones: Bench, error: MetaApiError, state: bool | None
 ) -> None:
-    """The account may run where we must not look."""
+    """A quota or `ForbiddenError` in one zone keeps the other from deciding, as the account may run there."""
     zones.away = {"a"}
     zones.answer(AWAY, "a")
     zones.answer(error, "b", retry_after=400)
@@ -391,7 +389,7 @@ def test_who_vetoes_a_round(
 
 
 def test_the_global_url_gives_no_evidence(bench: Bench) -> None:
-    """Where the region is not known, it may be the wrong one."""
+    """While the region is unknown, answers are not evidence, as it may be the wrong region."""
     bench.machine.set_places(["a"], 0.0, region_known=False)
     bench.away = {"a"}
     bench.up()
@@ -408,7 +406,7 @@ def test_the_global_url_gives_no_evidence(bench: Bench) -> None:
 
 
 def test_a_weekend_is_no_outage(bench: Bench) -> None:
-    """After a socket loss MetaApi says `TimeoutError` all weekend, and REST why."""
+    """The terminal stays on over a weekend of `TimeoutError` while REST says that the broker is away."""
     bench.come_up()
     bench.status(connected=False)
     bench.to(10)
@@ -438,7 +436,7 @@ def test_a_weekend_is_no_outage(bench: Bench) -> None:
 def test_a_weekend_ends_with_what_rest_says(
     bench: Bench, says: str | None, terminal: bool
 ) -> None:
-    """Or when REST has not said it again for ten minutes: then `TimeoutError` is evidence."""
+    """The terminal turns off if REST says otherwise, or has not repeated it for ten minutes."""
     bench.come_up()
     bench.away = {"a"}
     bench.renew()
@@ -453,7 +451,7 @@ def test_a_weekend_ends_with_what_rest_says(
 
 
 def test_a_broker_that_is_away_from_the_start(bench: Bench) -> None:
-    """What was not on is off, with that status; and a later word changes it."""
+    """A terminal that was never on is off because of its broker, until REST says otherwise."""
     bench.away = {"a"}
     bench.up()
     bench.connection(BROKER_AWAY)
@@ -465,7 +463,7 @@ def test_a_broker_that_is_away_from_the_start(bench: Bench) -> None:
 
 
 def test_a_broker_that_is_away_after_we_were_blind(bench: Bench) -> None:
-    """Once out of sight, it is not on again without an `authenticated`."""
+    """A terminal that was out of sight does not turn on again without an `authenticated`."""
     bench.come_up()
     bench.down()
     bench.to(100)
@@ -481,7 +479,7 @@ def test_a_broker_that_is_away_after_we_were_blind(bench: Bench) -> None:
 def test_a_terminal_that_disconnected_is_off_whatever_the_broker_does(
     bench: Bench,
 ) -> None:
-    """REST's word is about `TimeoutError` only."""
+    """A `disconnected` turns the terminal off even while REST says that the broker is away."""
     bench.come_up()
     bench.connection(BROKER_AWAY)
     bench.disconnected()
@@ -492,7 +490,7 @@ def test_a_terminal_that_disconnected_is_off_whatever_the_broker_does(
 
 
 def test_rare_status_is_no_outage(bench: Bench) -> None:
-    """Every 61 s, for a day; the server answers a subscribe with `authenticated`."""
+    """A terminal with a `status` every 61 s stays on for a day if subscribes bring `authenticated`."""
     bench.come_up()
     while bench.now < 86400:
         before = len(bench.subscribes())
@@ -509,7 +507,7 @@ def test_rare_status_is_no_outage(bench: Bench) -> None:
 def test_subscriptions_that_are_dropped_are_no_outage(
     bench: Bench, lasts: float
 ) -> None:
-    """Without a word, some time after each subscribe; a real loss still shows within 107 s."""
+    """Subscriptions that end silently do not turn the terminal off; a real loss still does within 107 s."""
     bench.up()
     served = -1.0
     asked = 0
@@ -533,8 +531,8 @@ def test_subscriptions_that_are_dropped_are_no_outage(
     assert bench.state.status is Status.SILENT
 
 
-def test_patience_is_granted_once(bench: Bench) -> None:
-    """90 s, for the rest of the run, and never more; also to hosts and zones that come later."""
+def test_the_silence_limit_is_extended_once(bench: Bench) -> None:
+    """After a refuted silence the limit is 90 s for the rest of the run, also for later hosts and zones."""
     bench.come_up()
     for refuted in (60, 150, 240):
         bench.to(refuted)
@@ -551,7 +549,7 @@ def test_patience_is_granted_once(bench: Bench) -> None:
 
 
 def test_a_silent_terminal_is_looked_for_everywhere(zones: Bench) -> None:
-    """One subscribe in every place, with the pauses as they are; found in the other one it stays on."""
+    """A silent terminal triggers one subscribe in every zone, and stays on if another zone shows it."""
     zones.answer(zone="a")
     zones.authenticated(zone="a")
     zones.away = {"b"}
@@ -570,7 +568,7 @@ def test_a_silent_terminal_is_looked_for_everywhere(zones: Bench) -> None:
 
 
 def test_silence_waits_for_the_end_of_a_reconnect(bench: Bench) -> None:
-    """Nobody can be asked meanwhile."""
+    """Silence is judged only after a running reconnect, because no subscribe can be sent during it."""
     bench.come_up()
     bench.to(50)
     bench.machine.reconnect_sent(50)
@@ -589,7 +587,7 @@ def test_silence_waits_for_the_end_of_a_reconnect(bench: Bench) -> None:
 
 
 def only(zones: Bench) -> Bench:
-    """Let the only terminal of the account be in zone a."""
+    """Put the account's only terminal in zone a."""
     zones.answer(AWAY, "b")
     zones.answer(zone="a")
     zones.machine.authenticated("a", ONE, "s1", 0.0, alone=True)
@@ -598,7 +596,7 @@ def only(zones: Bench) -> Bench:
 
 
 def test_the_only_terminal_ends_the_other_zones_subscribes(zones: Bench) -> None:
-    """`replicas` is 1."""
+    """With `replicas` 1 the other zone is not asked while the terminal is on."""
     only(zones)
     assert steady(zones, 900) == {True}
     assert zones.subscribes("b") == [0]
@@ -606,7 +604,7 @@ def test_the_only_terminal_ends_the_other_zones_subscribes(zones: Bench) -> None
 
 
 def test_high_reliability_runs_two_terminals(zones: Bench) -> None:
-    """Whatever `replicas` says."""
+    """With high reliability the other zone is still asked, whatever `replicas` says."""
     zones.facts(deployed=True, high_reliability=True)
     only(zones)
     steady(zones, 10)
@@ -614,7 +612,7 @@ def test_high_reliability_runs_two_terminals(zones: Bench) -> None:
 
 
 def test_high_reliability_may_be_told_later(zones: Bench) -> None:
-    """The other zone is asked from then on."""
+    """The other zone is asked as soon as REST reports high reliability."""
     only(zones)
     steady(zones, 10)
     zones.facts(deployed=True, high_reliability=True)
@@ -623,7 +621,7 @@ def test_high_reliability_may_be_told_later(zones: Bench) -> None:
 
 @pytest.mark.parametrize("lost", ["socket", "terminal", "silence"])
 def test_a_terminal_that_moved_is_found(zones: Bench, lost: str) -> None:
-    """The server of zone a fails, and the account moves to b."""
+    """When zone a loses the only terminal, zone b is asked at once and shows it."""
     only(zones)
     steady(zones, 100)
     if lost == "socket":
@@ -645,7 +643,7 @@ def test_a_terminal_that_moved_is_found(zones: Bench, lost: str) -> None:
 
 
 def test_the_place_of_the_only_terminal_keeps_its_pause(zones: Bench) -> None:
-    """One to five seconds after a `disconnected`: a thousand accounts may lose theirs together."""
+    """After `disconnected` the zone of the only terminal is asked after 3 s, as many accounts may drop together."""
     only(zones)
     steady(zones, 100)
     zones.disconnected(zone="a")
@@ -655,8 +653,8 @@ def test_the_place_of_the_only_terminal_keeps_its_pause(zones: Bench) -> None:
     assert zones.subscribes("a") == [0, 103]
 
 
-def test_a_second_terminal_ends_the_loneliness(zones: Bench) -> None:
-    """MetaApi says two from now on."""
+def test_a_second_terminal_makes_the_other_zone_be_asked(zones: Bench) -> None:
+    """The other zone is asked again once MetaApi no longer reports a single terminal."""
     only(zones)
     zones.to(10)
     zones.authenticated(zone="a")
@@ -664,7 +662,7 @@ def test_a_second_terminal_ends_the_loneliness(zones: Bench) -> None:
 
 
 def test_the_only_terminal_of_one_id_says_nothing_of_another() -> None:
-    """A replica in another region has an id of its own, and terminals of its own."""
+    """A replica in another region has its own id and terminals, so it is still asked."""
     bench = Bench("a", "b", "replica")
     bench.machine._asker.id_of = lambda place: place == "replica"
     for zone in ("a", "b", "replica"):
@@ -676,11 +674,11 @@ def test_the_only_terminal_of_one_id_says_nothing_of_another() -> None:
     assert bench.subscribes("replica") == [0, 3]
 
 
-# -- input before clock ----------------------------------------------------------------------------
+# -- queued input before the clock -----------------------------------------------------------------
 
 
 def test_what_lies_in_the_socket_is_read_before_the_clock_judges(bench: Bench) -> None:
-    """Our loop stood still for two minutes while an `authenticated` was queued."""
+    """After the event loop stalled, a queued `authenticated` is read before the terminal is judged."""
     bench.come_up()
     bench.renew()
     bench.answer()
@@ -696,7 +694,7 @@ def test_what_lies_in_the_socket_is_read_before_the_clock_judges(bench: Bench) -
 
 
 def test_a_round_is_judged_after_the_pong(bench: Bench) -> None:
-    """Which comes behind all that was queued."""
+    """A round is decided only after a pong whose ping was sent after its end, so queued events count."""
     bench.up()
     bench.answer()
     bench.pongs = False
@@ -709,7 +707,7 @@ def test_a_round_is_judged_after_the_pong(bench: Bench) -> None:
 
 
 def test_an_on_that_nobody_shows_is_given_up_after_the_pong(bench: Bench) -> None:
-    """The same holds for the two minutes."""
+    """An unconfirmed terminal becomes unavailable only after a pong, too."""
     bench.come_up()
     bench.renew()
     bench.answer(InternalError("fault"))
@@ -721,7 +719,7 @@ def test_an_on_that_nobody_shows_is_given_up_after_the_pong(bench: Bench) -> Non
 
 
 def test_a_stall_makes_no_terminal_suspect(bench: Bench) -> None:
-    """A `status` that was queued counts, and is no refuted silence."""
+    """A `status` that was queued during a stall counts, and does not count as a refuted silence."""
     bench.come_up()
     bench.pongs = False
     bench.now = 120.0
@@ -735,7 +733,7 @@ def test_a_stall_makes_no_terminal_suspect(bench: Bench) -> None:
 
 
 def test_a_pong_that_never_comes_judges_nothing(bench: Bench) -> None:
-    """The socket is given up for that, not the account."""
+    """Without a pong nothing is judged; the terminal becomes unavailable once the socket is lost."""
     bench.come_up()
     bench.renew()
     bench.answer()
@@ -751,7 +749,7 @@ def test_a_pong_that_never_comes_judges_nothing(bench: Bench) -> None:
 
 
 def test_an_authenticated_that_is_early_waits_for_its_socket(bench: Bench) -> None:
-    """In the same segment as `40`: of our session it counts, of a foreign one it makes us ask."""
+    """An `authenticated` before its socket is known counts if it is of our session; otherwise it triggers a subscribe."""
     assert not bench.authenticated(session="s1")
     assert bench.terminal is None
     bench.up()
@@ -767,15 +765,15 @@ def test_an_authenticated_that_is_early_waits_for_its_socket(bench: Bench) -> No
 
 
 def test_an_early_authenticated_that_is_taken_back(bench: Bench) -> None:
-    """It waits for no socket any more."""
+    """An early `authenticated` does not count if `disconnected` follows before the socket opens."""
     bench.authenticated(session="s1")
     bench.disconnected()
     bench.up()
     assert bench.terminal is None
 
 
-def test_few_are_early(bench: Bench) -> None:
-    """A server cannot fill us up."""
+def test_at_most_sixteen_early_events_are_kept(bench: Bench) -> None:
+    """At most 16 early events are kept, so a server cannot exhaust the memory."""
     for number in range(100):
         bench.authenticated((0, f"ps-{number}"), session="s1")
     assert len(bench.machine._places["a"].sight.early) <= 16
@@ -786,7 +784,7 @@ def test_few_are_early(bench: Bench) -> None:
 def test_a_terminal_that_was_ours_is_asked_for_though_a_subscribe_hangs(
     bench: Bench,
 ) -> None:
-    """At once, by a subscribe that takes the place of the other."""
+    """A `status` of a known terminal triggers one more subscribe, which replaces the unanswered one."""
     bench.come_up()
     bench.renew()
     bench.to(2)
@@ -801,7 +799,7 @@ def test_a_terminal_that_was_ours_is_asked_for_though_a_subscribe_hangs(
 
 
 def test_no_event_pierces_a_floor_or_a_reconnect(bench: Bench) -> None:
-    """Nor does it subscribe while the token is refused."""
+    """No event triggers a subscribe during a floor or a reconnect."""
     bench.up()
     bench.answer(ForbiddenError("no"))
     bench.to(10)
@@ -823,7 +821,7 @@ def test_no_event_pierces_a_floor_or_a_reconnect(bench: Bench) -> None:
 
 
 def test_a_read_that_is_older_than_a_sign_of_life_denies_nothing(bench: Bench) -> None:
-    """A listing starts, `authenticated` comes, then the listing's DEPLOYING arrives."""
+    """A listing that began before an `authenticated` does not turn the terminal off."""
     bench.up()
     bench.answer()
     bench.to(10)
@@ -842,7 +840,7 @@ def test_a_read_that_is_older_than_a_sign_of_life_denies_nothing(bench: Bench) -
 
 @pytest.mark.parametrize("sign", ["status", "unchanged", "foreign", "before"])
 def test_which_signs_outdate_a_read(bench: Bench, sign: str) -> None:
-    """Each `status` and `authenticated` of the account, also of a host that has gone since."""
+    """Each `status` and `authenticated` outdates an earlier read, even that of a host that has gone since."""
     bench.come_up()
     bench.to(5)
     bench.status()
@@ -862,7 +860,7 @@ def test_which_signs_outdate_a_read(bench: Bench, sign: str) -> None:
 
 
 def test_an_account_that_is_gone_by_an_old_read_is_not(bench: Bench) -> None:
-    """The same holds for a 404."""
+    """A 404 from a read that began before the last `status` does not count."""
     bench.come_up()
     bench.to(1)
     bench.status()
@@ -876,7 +874,7 @@ def test_an_account_that_is_gone_by_an_old_read_is_not(bench: Bench) -> None:
 
 
 def test_a_reconnect_takes_down_where_it_went(pair: Bench) -> None:
-    """The other zone's `status` goes on: high reliability."""
+    """A reconnect in one zone leaves the terminal in the other zone on."""
     pair.machine.reconnect_sent(0)
     pair.machine.reconnect_accepted(0, ["a"])
     pair.status(zone="b")
@@ -895,7 +893,7 @@ def test_a_reconnect_takes_down_where_it_went(pair: Bench) -> None:
 def test_only_hosts_that_showed_themselves_since_outlive_a_reconnect(
     bench: Bench,
 ) -> None:
-    """One that came before the `response` counts."""
+    """Only hosts that authenticated after the request remain after a reconnect, even before its response."""
     bench.come_up()
     bench.authenticated(TWO)
     bench.machine.reconnect_sent(1)
@@ -906,7 +904,7 @@ def test_only_hosts_that_showed_themselves_since_outlive_a_reconnect(
 
 
 def test_subscribe_just_before_a_reconnect(bench: Bench) -> None:
-    """Where the socket holds no subscription; not through what holds every subscribe back."""
+    """An extra subscribe precedes a reconnect only without a subscription, and only if nothing holds it back."""
     assert not bench.machine.subscribe_now("a", 0)
     bench.up()
     assert not bench.machine.subscribe_now("a", 0), "in flight"
@@ -940,7 +938,7 @@ def test_subscribe_just_before_a_reconnect(bench: Bench) -> None:
     "error", [InternalError("fault"), TooManyRequestsError("slow down")]
 )
 def test_hours_of_faults_are_out_of_sight(bench: Bench, error: MetaApiError) -> None:
-    """The terminal may be dead: after 120 s nobody claims that it is on, nor that it is off."""
+    """During hours of errors the terminal becomes unavailable after 120 s and never shows off."""
     bench.come_up()
     bench.renew()
     bench.answer(error)

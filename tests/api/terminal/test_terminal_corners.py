@@ -1,4 +1,4 @@
-"""The state machine of one account: corners that random events seldom reach, one by one."""
+"""Test corner cases of the state machine that random events rarely reach."""
 
 from itertools import pairwise
 from math import inf
@@ -18,11 +18,11 @@ import pytest
 
 from .bench import ANY, AWAY, ONE, TIMING, TWO, Bench, View, asked
 
-# -- what nobody said yet --------------------------------------------------------------------------
+# -- before any event ------------------------------------------------------------------------------
 
 
 def test_nothing_is_known_at_first(bench: Bench) -> None:
-    """REST has not spoken, nothing was tried, nothing is wanted."""
+    """Before any event nothing is known, shown or requested."""
     assert bench.machine.deployed is None
     assert bench.machine.reconnecting is False
     assert bench.machine.up is False
@@ -31,7 +31,7 @@ def test_nothing_is_known_at_first(bench: Bench) -> None:
 
 
 def test_a_terminal_without_zones_waits(bench: Bench) -> None:
-    """It is unknown, then out of sight; the zones come later."""
+    """A terminal without zones becomes unavailable after 90 s, and subscribes when a zone is added later."""
     machine: Terminal[str] = Terminal((), 0.0, timing=TIMING)
     assert View.of(machine.state) == View()
     assert machine.deadline == 90
@@ -48,7 +48,7 @@ def test_a_terminal_without_zones_waits(bench: Bench) -> None:
 
 
 def test_a_status_that_changes_nothing_costs_nothing(bench: Bench) -> None:
-    """The clock is not even looked at; what changes something is."""
+    """A `status` that changes nothing does not run `tick`; one that changes the broker does."""
     bench.come_up()
     bench.status()
     with patch.object(Terminal, "tick") as tick:
@@ -63,7 +63,7 @@ def test_a_status_that_changes_nothing_costs_nothing(bench: Bench) -> None:
 def test_a_status_that_denies_is_evidence_though_nothing_else_changed(
     bench: Bench,
 ) -> None:
-    """The broker is where it was."""
+    """A `status` with `authenticated: false` turns the terminal off even if the broker is unchanged."""
     bench.come_up()
     bench.status()
     bench.status(authenticated=False)
@@ -71,7 +71,7 @@ def test_a_status_that_denies_is_evidence_though_nothing_else_changed(
 
 
 def test_a_status_of_an_unknown_host_that_denies_is_evidence(bench: Bench) -> None:
-    """Where the account has one zone, nobody else can have it."""
+    """With only one zone, `authenticated: false` of an unknown host turns the terminal off."""
     bench.up()
     bench.answer()
     bench.status(TWO, authenticated=False)
@@ -83,7 +83,7 @@ def test_a_status_of_an_unknown_host_that_denies_is_evidence(bench: Bench) -> No
 
 
 def test_the_first_reason_stays(bench: Bench) -> None:
-    """A round that gets nowhere afterwards is no news."""
+    """A failed round after a silence does not change the reason that is shown."""
     bench.come_up()
     bench.to(69)
     assert bench.state.status is Status.SILENT
@@ -92,7 +92,7 @@ def test_the_first_reason_stays(bench: Bench) -> None:
 
 
 def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
-    """After a gap of ours the round decides anew, also for a terminal that was off."""
+    """A terminal that was off becomes unavailable during a gap; the next round turns it off again."""
     bench.come_up()
     bench.disconnected()
     bench.down()
@@ -106,7 +106,7 @@ def test_off_then_out_of_sight_then_off(bench: Bench) -> None:
 
 
 def test_a_probe_can_be_sent_again(bench: Bench) -> None:
-    """A terminal that spoke meanwhile may fall silent later; it is given more time then."""
+    """A terminal that refuted a silence is probed again later, after the longer limit."""
     bench.come_up()
     bench.to(61)
     bench.status()
@@ -119,7 +119,7 @@ def test_a_probe_can_be_sent_again(bench: Bench) -> None:
 
 
 def test_a_zone_that_lost_its_host_begins_a_new_round(pair: Bench) -> None:
-    """Its old one says nothing about now; the other zone's round decides."""
+    """A zone that loses its host starts a new round, and the other zone's round turns the terminal off."""
     pair.renew("s2", "b")
     pair.away = {"b"}
     pair.answer(zone="b")
@@ -134,7 +134,7 @@ def test_a_zone_that_lost_its_host_begins_a_new_round(pair: Bench) -> None:
 
 
 def test_the_zone_where_it_was_up_must_be_there_to_agree(pair: Bench) -> None:
-    """However long the other one says that nobody is there; until nobody believes it any more."""
+    """While a zone that had the terminal is down, the other cannot turn it off; after 120 s it is unavailable."""
     pair.down("a")
     pair.down("b")
     pair.up("a", "s2")
@@ -148,7 +148,7 @@ def test_the_zone_where_it_was_up_must_be_there_to_agree(pair: Bench) -> None:
 def test_what_a_lost_socket_showed_is_forgotten_after_sixty_seconds(
     pair: Bench, *, moment: float, terminal: bool
 ) -> None:
-    """At that moment, where another zone shows the account."""
+    """Hosts of a lost socket are forgotten after exactly 60 s if another zone shows the account."""
     pair.down("b")
     pair.to(30)
     pair.status(zone="a")
@@ -163,7 +163,7 @@ def test_what_a_lost_socket_showed_is_forgotten_after_sixty_seconds(
 def test_a_refused_reconnect_of_a_terminal_that_is_up_subscribes_nothing(
     bench: Bench,
 ) -> None:
-    """It is subscribed already."""
+    """A refused reconnect does not subscribe an account that is already subscribed."""
     bench.come_up()
     bench.machine.reconnect_sent(1)
     bench.machine.reconnect_ended(2, authenticated=False)
@@ -171,8 +171,8 @@ def test_a_refused_reconnect_of_a_terminal_that_is_up_subscribes_nothing(
     assert bench.subscribes() == [0]
 
 
-def test_after_a_reconnect_a_status_urges_again(bench: Bench) -> None:
-    """Once before it, once after it."""
+def test_a_status_triggers_a_subscribe_again_after_a_reconnect(bench: Bench) -> None:
+    """A `status` can trigger one subscribe before a reconnect and one after it."""
     bench.up()
     bench.answer()
     bench.to(1)
@@ -192,7 +192,7 @@ def test_after_a_reconnect_a_status_urges_again(bench: Bench) -> None:
 def test_a_reconnect_as_the_first_request_of_a_socket_subscribes_afterwards(
     bench: Bench,
 ) -> None:
-    """Its `authenticated` comes without a subscription, and no `status` follows it."""
+    """After a reconnect on a new socket a subscribe follows; without it no `status` would arrive."""
     bench.machine.reconnect_sent(0)
     bench.up()
     assert bench.subscribes() == []
@@ -206,7 +206,7 @@ def test_a_reconnect_as_the_first_request_of_a_socket_subscribes_afterwards(
 
 
 def test_facts_that_change_nothing_subscribe_nothing(bench: Bench) -> None:
-    """REST is read again and again."""
+    """Repeated REST reads with the same facts do not trigger a subscribe."""
     bench.come_up()
     for now in (10, 20, 30):
         bench.to(now)
@@ -218,7 +218,7 @@ def test_facts_that_change_nothing_subscribe_nothing(bench: Bench) -> None:
 
 
 def test_deployed_again_keeps_the_reason_that_was(bench: Bench) -> None:
-    """Only the reason that REST gave is taken back."""
+    """A redeployed account shows the reason that it had before it was undeployed."""
     bench.come_up()
     bench.to(69)
     bench.facts(deployed=False)
@@ -230,7 +230,7 @@ def test_deployed_again_keeps_the_reason_that_was(bench: Bench) -> None:
 
 @pytest.mark.parametrize("ever_on", [True, False])
 def test_deployed_again_has_a_reason_of_its_own(bench: Bench, ever_on: bool) -> None:
-    """Nothing is known of it since."""
+    """When it is no longer known that the account is undeployed, the reason depends on whether it was ever on."""
     if ever_on:
         bench.come_up()
     bench.facts(deployed=False)
@@ -244,7 +244,7 @@ def test_deployed_again_has_a_reason_of_its_own(bench: Bench, ever_on: bool) -> 
 
 
 def test_authenticated_knows_better_than_rest() -> None:
-    """A terminal that speaks is deployed, and the other zones are asked again."""
+    """An `authenticated` overrides REST's "not deployed", and the other open zones are asked again."""
     bench = Bench("a", "b", "c")
     for zone in ("a", "b", "c"):
         bench.up(zone)
@@ -262,7 +262,7 @@ def test_authenticated_knows_better_than_rest() -> None:
 def test_authenticated_of_an_account_that_was_gone_keeps_what_rest_said(
     pair: Bench,
 ) -> None:
-    """It exists; that it is deployed is still true. A zone that is up needs no subscribe."""
+    """An `authenticated` overrides a 404 but keeps "deployed"; a zone that is up needs no subscribe."""
     pair.facts(deployed=True)
     pair.facts(exists=False)
     assert pair.terminal == "unavailable"
@@ -275,7 +275,7 @@ def test_authenticated_of_an_account_that_was_gone_keeps_what_rest_said(
 
 
 def test_news_of_rest_lift_the_floor_of_a_refusal(bench: Bench) -> None:
-    """Once an hour; what was left of it is added to the next floor, and to no other."""
+    """News from REST lifts a floor once an hour; the skipped time is added to the next floor only."""
     bench.up()
     bench.answer(NotFoundError("who"))
     for now in (100, 110):
@@ -296,7 +296,7 @@ def test_news_of_rest_lift_the_floor_of_a_refusal(bench: Bench) -> None:
 
 
 def test_what_was_left_of_a_floor_is_forgotten_with_the_refusal(bench: Bench) -> None:
-    """MetaApi took the account: a later refusal is a first one."""
+    """An accepted subscribe drops the skipped time, so a later refusal has the plain floor."""
     bench.up()
     bench.answer(NotFoundError("who"))
     bench.to(100)
@@ -313,7 +313,7 @@ def test_what_was_left_of_a_floor_is_forgotten_with_the_refusal(bench: Bench) ->
 
 
 def test_a_floor_that_is_over_needs_no_lifting(bench: Bench) -> None:
-    """It is lifted when it is needed."""
+    """News after a floor has ended does not use up the one lift per hour."""
     bench.up()
     for now in (300, 350):
         bench.answer(NotFoundError("who"))
@@ -339,7 +339,7 @@ def test_a_floor_that_is_over_needs_no_lifting(bench: Bench) -> None:
 def test_what_lifts_no_floor(
     bench: Bench, error: MetaApiError, deployed: bool | None
 ) -> None:
-    """A terminal that is there now explains no limit; no news are none."""
+    """News does not lift the floor of a limit, and facts without news lift no floor."""
     bench.up()
     bench.answer(error, retry_after=300)
     bench.to(10)
@@ -352,7 +352,7 @@ def test_what_lifts_no_floor(
 
 
 def test_rest_that_changes_its_mind_asks_no_more_often(bench: Bench) -> None:
-    """Twelve times an hour, whenever the hour begins."""
+    """A flapping REST state causes at most twelve subscribes in any hour."""
     bench.up()
     for now in range(0, 3 * 3600, 10):
         bench.to(now)
@@ -374,7 +374,7 @@ def test_rest_that_changes_its_mind_asks_no_more_often(bench: Bench) -> None:
 
 
 def test_zones_come_and_go() -> None:
-    """What is known of those that stay is kept."""
+    """When zones change, the state of those that stay is kept."""
     bench = Bench("a", "b")
     bench.come_up("a")
     bench.machine.set_places(["a", "c"], 5.0)
@@ -390,8 +390,8 @@ def test_zones_come_and_go() -> None:
     assert bench.view == View(available=False, status=Status.NO_CONNECTION)
 
 
-def test_every_zone_has_its_moments() -> None:
-    """One that is down does not hide what is due in another."""
+def test_every_zone_has_its_deadlines() -> None:
+    """A zone that is down does not hide the deadlines of another zone."""
     bench = Bench("a", "b")
     bench.up("b")
     bench.answer(zone="b")
@@ -400,8 +400,8 @@ def test_every_zone_has_its_moments() -> None:
     assert bench.subscribes("b") == [0, 3]
 
 
-def test_spread(bench: Bench) -> None:
-    """The first subscribe is drawn from it; without one there is no drawing."""
+def test_the_spread_delays_the_first_subscribe(bench: Bench) -> None:
+    """The first subscribe is delayed by a random part of the spread; without a spread it is immediate."""
     drawn = []
 
     def jitter(low: float, high: float) -> float:
@@ -417,13 +417,13 @@ def test_spread(bench: Bench) -> None:
     assert machine.pending == [(Action.SUBSCRIBE, "a")]
 
 
-# -- seldom orders, exact moments ------------------------------------------------------------------
+# -- rare sequences, exact times -------------------------------------------------------------------
 
 
 def test_a_reconnect_that_worked_elsewhere_goes_on_until_we_see_it(
     bench: Bench,
 ) -> None:
-    """The `authenticated` came on another socket: ours has to ask, and nothing failed."""
+    """A reconnect that succeeded on another socket shows as reconnecting until our own socket sees the terminal."""
     bench.come_up()
     bench.machine.reconnect_sent(1.0)
     assert bench.machine.reconnecting is True
@@ -435,7 +435,7 @@ def test_a_reconnect_that_worked_elsewhere_goes_on_until_we_see_it(
 
 
 def test_a_deployed_account_is_asked_for_at_once(bench: Bench) -> None:
-    """Also one that was on, for which nothing was going to subscribe."""
+    """An account that was on, undeployed and deployed again is subscribed at once."""
     bench.come_up()
     bench.to(10)
     bench.facts(deployed=False)
@@ -446,7 +446,7 @@ def test_a_deployed_account_is_asked_for_at_once(bench: Bench) -> None:
 
 
 def test_a_forgotten_refusal_hides_nothing() -> None:
-    """The zone sees again, so the loss of another one does not make us blind."""
+    """A zone whose refusal was dropped counts again, so losing the other zone does not make it unavailable."""
     bench = Bench("a", "b")
     bench.up("a")
     bench.up("b")
@@ -459,7 +459,7 @@ def test_a_forgotten_refusal_hides_nothing() -> None:
 
 
 def test_a_zone_that_is_away_for_a_moment_is_waited_for() -> None:
-    """It may be the one that has the account, until it is away for a minute."""
+    """A round waits up to a minute for a zone that lost its socket, as the account may be there."""
     bench = Bench("a", "b")
     bench.up("a")
     bench.up("b")
@@ -476,7 +476,7 @@ def test_a_zone_that_is_away_for_a_moment_is_waited_for() -> None:
 
 
 def test_a_terminal_that_is_believed_counts_timeouts(bench: Bench) -> None:
-    """An earlier socket showed it, and this one does not."""
+    """Timeouts on a new socket are counted while the terminal is still believed to be on."""
     bench.come_up()
     bench.renew()
     bench.answer(AWAY)
@@ -484,9 +484,9 @@ def test_a_terminal_that_is_believed_counts_timeouts(bench: Bench) -> None:
 
 
 def test_when_the_clock_is_looked_at_again(bench: Bench) -> None:
-    """Not before it can change something, and not after it."""
+    """The deadline is always the next moment at which something can change."""
     bench.up()
-    assert bench.machine.deadline == 30  # REST is asked about a zone that is mute
+    assert bench.machine.deadline == 30  # REST is asked about a mute zone
     bench.to(30)
     assert bench.questions() == [30]
     assert bench.machine.deadline == 45  # REST has not answered
@@ -494,7 +494,7 @@ def test_when_the_clock_is_looked_at_again(bench: Bench) -> None:
     assert bench.machine.deadline == 60  # the round
     bench.machine.hold(50.0, 45.0)
     bench.authenticated(session="of another socket")
-    assert bench.machine.deadline == 50  # another subscribe, at once but for the hold
+    assert bench.machine.deadline == 50  # another subscribe, which only the hold delays
     bench.answer(AWAY)
     assert bench.machine.deadline == 50
     bench.machine.reconnect_sent(46.0)
@@ -504,7 +504,7 @@ def test_when_the_clock_is_looked_at_again(bench: Bench) -> None:
 
 
 def test_when_an_on_that_nothing_shows_is_given_up(bench: Bench) -> None:
-    """After two minutes; the clock is looked at then."""
+    """An unconfirmed terminal becomes unavailable after two minutes, and the deadline says so."""
     bench.come_up()
     bench.down()
     bench.to(1)
@@ -518,7 +518,7 @@ def test_when_an_on_that_nothing_shows_is_given_up(bench: Bench) -> None:
 
 
 def test_a_status_says_whether_it_told_anything_new(bench: Bench) -> None:
-    """Only a repetition may be passed over."""
+    """`status()` returns whether the event changed the broker, so that only repetitions are skipped."""
     bench.come_up()
     new = [
         bench.machine.status("a", ONE, connected=connected, authenticated=True, now=now)
@@ -527,7 +527,7 @@ def test_a_status_says_whether_it_told_anything_new(bench: Bench) -> None:
     assert new == [True, False, False, True, False, True]
 
 
-# -- what a person is told -------------------------------------------------------------------------
+# -- diagnostics -----------------------------------------------------------------------------------
 
 NOTHING: dict[str, Any] = {
     "socket": False,
@@ -542,8 +542,8 @@ NOTHING: dict[str, Any] = {
 }
 
 
-def test_what_is_told_of_subscribes(bench: Bench) -> None:
-    """Under way, coming, or not to be; seconds count from now."""
+def test_diagnostics_of_subscribes(bench: Bench) -> None:
+    """Diagnostics show whether a subscribe is in flight, planned or neither, with seconds from now."""
     assert bench.machine.diagnostics(0.0) == {"a": NOTHING}
     bench.up()
     told = NOTHING | {
@@ -563,8 +563,8 @@ def test_what_is_told_of_subscribes(bench: Bench) -> None:
     assert bench.machine.diagnostics(1.06) == {"a": lost}
 
 
-def test_what_is_told_of_hosts_and_refusals() -> None:
-    """Which socket showed a host, and when; for how long a refusal is heeded."""
+def test_diagnostics_of_hosts_and_refusals() -> None:
+    """Diagnostics show which socket showed each host, how long ago, and for how long a refusal lasts."""
     bench = Bench("a", "b")
     bench.come_up("a")
     bench.now = 10.0
@@ -603,7 +603,7 @@ def test_what_is_told_of_hosts_and_refusals() -> None:
 
 
 def test_a_silence_refuted_amid_a_reconnect_is_measured_anew(bench: Bench) -> None:
-    """Nobody is asked for during a reconnect, but the next silence has its deadline again."""
+    """A `status` during a reconnect ends the suspicion and sets the usual deadline for the next silence."""
     bench.come_up()
     bench.machine.reconnect_sent(1)
     bench.to(61)

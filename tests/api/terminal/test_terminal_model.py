@@ -1,49 +1,51 @@
-"""The state machine of one account against a model of what it is meant to be, under random events.
+"""Test the state machine of one account against a model of its intended behavior, under random events.
 
-The model is written from the design's words ("on only at `authenticated`", "off needs evidence",
+The model is written from the design's wording ("on only at `authenticated`", "off needs evidence",
 "unavailable means that we cannot see", "unknown exists only until the first round decides"), not from
-the code. It keeps a log for each zone and works out everything from that: what stands in the log decides,
-and time passes continuously, while the terminal only looks at its clock when somebody lets it. After every
-event, and at every moment the terminal asked for, all four facts shown are compared (available, terminal,
-broker, status), and so is what goes out: every subscribe and every probe, to the moment.
+the code. It keeps a log for each zone and derives everything from it. For the model time passes
+continuously, while the terminal looks at its clock only when it is called. After every event, and at every
+deadline of the terminal, the four facts shown are compared (available, terminal, broker, status), and so
+are all subscribes and pings that are sent, including their exact time.
 
-Where the design leaves room, the model takes what the terminal does:
+Where the design leaves room, the model does what the terminal does:
 
-- A host that an event names in part is every host that it can mean, unless one has exactly that name. The
-  missing part of a host's name is learnt from later events.
-- Nothing is judged by the clock before a ping that was sent after the clock's end was answered on each socket that
-  it is about.
-- A round starts with the first subscribe of a socket, starts afresh with the first one after the zone's last
-  host went away, and with the first one after an error that says nothing about the terminal. No answer is no such
-  error: a zone without any in a whole round is mute. A subscribe in flight is waited for at the end of a round,
-  for 9 s since it went out.
-- Where the account was last up decides: every such zone must have answered. If it was up nowhere, one is enough;
-  but a zone whose round runs, or whose socket is away for less than 60 s, is waited for, and quota and Forbidden
-  forbid the judgment.
-- REST decides where the answers leave doubt: it is asked at once about `TimeoutError` and `ValidationError`, after
-  30 s about a mute zone, a minute apart at least, every 5 min at least, and waited for for 15 s.
-- An on that no socket has shown for 120 s is out of sight, whatever we heard otherwise. What only a lost socket
-  showed is forgotten after 60 s, or with the zone's round, where another one shows the account; and at an
-  `authenticated` that says that it is the only terminal.
-- `status` with `authenticated: false` of a host that nobody knew is evidence where the account has one zone only.
-- A refusal, and the floor that follows it, belong to the account in that zone and outlive the socket; a move to
-  another server lifts both, `authenticated` only the refusal, and news of REST only the floor: once an hour, and
-  what was left of it then is added to the floor that the next answer may bring.
-- An answer about the terminal shows that there is a subscription on the open socket, until a refusal says that there is none,
-  and so does any event of the account but an `authenticated`, which may be a reconnect's. Without one no `status` would
-  follow: then an `authenticated` calls for a subscribe, in its time, a refusal stays, and silence is no evidence but of
-  being out of sight. An event that shows one makes a subscribe that was planned meanwhile needless.
-- An error to a subscribe changes nothing where the account is subscribed and authenticated on this very socket.
-- "Subscribe at once" (a foreign session, a status of a host that is not ours) happens once between two subscribes
-  that were planned, though one may be unanswered, whose place it takes; never through a floor.
-- A person's reconnect asks again what was refused, after the floor.
-- A subscribe that the user's quota holds back counts as refused with it, until it was answered: where the socket is
-  open, something wants to subscribe, and neither an answer about the terminal nor an event of the account (an
-  `authenticated` may be a reconnect's) came on this socket, nor another refusal before.
-- The extra socket of a reconnect speaks for a zone, even for one whose own socket is down; its events have no
-  session. What has one waits for the socket.
-- An account that is taken off a zone is judged by the rounds of the zones that stay.
-- While REST says not deployed, we are never blind: REST sees.
+- An event that names a host only in part refers to every host that it can mean, unless one has exactly that
+  name. The missing part of a host's name is learned from later events.
+- Nothing that depends on a deadline is decided until each socket concerned has answered a ping that was sent
+  after the deadline.
+- A round starts with the first subscribe on a socket. It restarts with the first subscribe after the zone lost
+  its last host, and with the first one after an error that says nothing about the terminal. A missing answer is
+  not such an error: a zone without any answer during a whole round is mute. At its end, a round waits for a
+  subscribe in flight until 9 s after it was sent.
+- The zones where the account was last up decide: each of them must have answered. If it was not up in any zone,
+  one is enough; but a zone whose round is still running, or whose socket has been down for less than 60 s, is
+  waited for, and an exhausted quota or a `ForbiddenError` in any zone prevents the decision.
+- REST decides where the answers are not conclusive. It is asked at once about `TimeoutError` and
+  `ValidationError`, and after 30 s about a mute zone; at most once a minute and at least every 5 min. Its answer
+  is awaited for 15 s.
+- A terminal that is on but that no socket has shown for 120 s goes out of sight, whatever else is received. If
+  another zone shows the account, hosts that only a lost socket showed are forgotten after 60 s or when the zone's
+  round ends. An `authenticated` that says it is the only terminal removes them as well.
+- A `status` with `authenticated: false` from an unknown host is evidence only if the account has a single zone.
+- A refusal and the floor that follows it belong to the account in that zone and outlive the socket. A move to
+  another server lifts both, `authenticated` lifts only the refusal, and news from REST lifts only the floor: once
+  an hour, and the rest of that floor is added to the one that the next answer may bring.
+- An answer about the terminal shows that the open socket has a subscription, until a refusal says that it has none.
+  So does any event of the account except `authenticated`, which may belong to a reconnect. Without a subscription
+  no `status` would follow. An `authenticated` then leads to another subscribe in due time, a refusal stays, and
+  silence only means that the account is out of sight. An event that shows a subscription cancels a subscribe that
+  was planned meanwhile.
+- An error to a subscribe changes nothing if the account is subscribed and authenticated on this very socket.
+- An immediate subscribe (after a foreign session, or a `status` of a host that is not ours) happens once between
+  two planned subscribes, even if one is unanswered, which it then replaces. It never shortens a floor.
+- A user's reconnect leads to another subscribe after a refusal, once the floor is over.
+- A subscribe that the user's quota holds back counts as refused because of it, until it is answered. This holds if
+  the socket is open, a subscribe is due, the socket has received neither an answer about the terminal nor an event
+  of the account (except `authenticated`, which may belong to a reconnect), and there was no earlier refusal.
+- The extra socket of a reconnect speaks for a zone, even if that zone's own socket is down. Its events have no
+  session. An event with a session waits for the socket of that session.
+- An account that is removed from a zone is judged by the rounds of the remaining zones.
+- While REST says that the account is not deployed, it is never out of sight: REST sees it.
 """
 
 from collections.abc import Callable, Iterator
@@ -87,7 +89,7 @@ from hypothesis.stateful import (
 
 from .bench import TIMING, View
 
-# -- the words of the design, as numbers -----------------------------------------------------------
+# -- the durations of the design, in seconds -------------------------------------------------------
 
 SILENCE = 60.0
 ROUND = 60.0
@@ -116,23 +118,23 @@ type Key = tuple[int | None, str | None]
 
 
 class OddError(RequestError):
-    """An error that no table knows."""
+    """An error that no table contains."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """What an answer to a subscribe means."""
+    """The meaning of an answer to a subscribe."""
 
     error: MetaApiError | None
     about: str = ""
-    """What it says about the terminal: it is awaited, away, or nobody is deployed; nothing at all is `none`."""
+    """Its meaning: the terminal is `awaited` or `away`, `nobody` is deployed, or there was no answer (`none`)."""
     refusal: Status | None = None
     floor: str = ""
     passing: bool = False
 
     @property
     def counts(self) -> bool:
-        """Return whether a round was answered."""
+        """Return whether it counts as an answer in a round."""
         return self.about in {"awaited", "away", "nobody"}
 
 
@@ -173,7 +175,7 @@ ANSWERS = {
 }
 
 HELD_BACK = Said(None, refusal=Status.QUOTA_EXHAUSTED)
-"""What the user's quota says in place of an answer."""
+"""Takes the place of an answer while the user's quota holds back the subscribe."""
 
 
 # -- the model -------------------------------------------------------------------------------------
@@ -187,20 +189,20 @@ class Host:
     name: str | None
     seen: float
     socket: int
-    """On which of the zone's sockets it was last shown."""
+    """The number of the zone's socket that last showed it."""
     broker: bool | None = None
     suspected: float | None = None
-    """Since when it is asked for, because it was silent."""
+    """When it was first suspected because of its silence."""
     renewed: bool = True
-    """False for what was shown before a reconnect, until it shows itself."""
+    """False for a host from before a reconnect, until it shows itself again."""
 
     @property
     def key(self) -> Key:
-        """Return what is known of its name."""
+        """Return the known part of its name."""
         return (self.instance, self.name)
 
     def can_be(self, key: Key) -> bool:
-        """Return whether an event that names a host this way can mean this one."""
+        """Return whether an event with this name can mean this host."""
         return all(
             None in (mine, named) or mine == named
             for mine, named in zip(self.key, key, strict=True)
@@ -209,10 +211,10 @@ class Host:
 
 @dataclass
 class Zone:
-    """One zone, and the log of what happened on its socket."""
+    """A zone and the log of what happened on its socket."""
 
     changed: float
-    """When the socket opened or closed."""
+    """When the socket last opened or closed."""
     name: str
     up: bool = False
     socket: int = 0
@@ -221,21 +223,21 @@ class Zone:
     ever: bool = False
     log: list[tuple[float, str, Said | None]] = field(default_factory=list)
     last_said: Said | None = None
-    """The last answer that counts as a refusal, on this socket or an earlier one."""
+    """The last refusal, on this socket or an earlier one."""
     replies: list[Said] = field(default_factory=list)
-    """Every answer since it was last up here."""
+    """All answers since the account was last up here."""
     no_sooner: float = -inf
     lifted_at: float = -inf
     left: float = 0.0
-    """What was left of the floor that was lifted."""
+    """The rest of the floor that was lifted."""
     passing: bool = False
     row_of_limits: int = 0
     heard_at: float = -inf
     read_until: float = -inf
-    """When the last ping went out that was answered."""
+    """When the last answered ping was sent."""
     early: list[tuple[Key, str, bool]] = field(default_factory=list)
     hears: bool = False
-    """Whether MetaApi spoke about the account on this socket, other than by an `authenticated`."""
+    """Whether this socket received anything about the account except `authenticated`."""
     sent_at: float = -inf
     due: float | None = None
     pace: float = FIRST_PAUSE
@@ -245,17 +247,17 @@ class Zone:
     probed_at: float = 0.0
 
     def named(self, key: Key) -> list[Host]:
-        """Return the hosts that an event means."""
+        """Return the hosts that an event refers to."""
         exact = [host for host in self.hosts if host.key == key]
         return exact or [host for host in self.hosts if host.can_be(key)]
 
     @property
     def ours(self) -> list[Host]:
-        """Return the hosts that this very socket showed."""
+        """Return the hosts that the current socket showed."""
         return [host for host in self.hosts if host.socket == self.socket]
 
     def learn(self, host: Host, key: Key) -> None:
-        """Complete a host's name, unless another host has that name already."""
+        """Complete a host's name unless another host already has that name."""
         full = (
             host.instance if key[0] is None else key[0],
             host.name if key[1] is None else key[1],
@@ -265,19 +267,19 @@ class Zone:
 
     @property
     def refusal(self) -> Status | None:
-        """Return why the subscribe is refused here."""
+        """Return the reason why subscribes are refused here."""
         return self.last_said.refusal if self.last_said else None
 
     @property
     def timeouts(self) -> int:
-        """Return how many of the last answers in a row said that nobody is there."""
+        """Return the number of consecutive answers that said the terminal is away."""
         away = ANSWERS["TimeoutError"]
         in_a_row = itertools.takewhile(lambda said: said is away, self.replies[::-1])
         return len(list(in_a_row))
 
     @property
     def round_started(self) -> float | None:
-        """Return when the first subscribe of the running round went out."""
+        """Return when the first subscribe of the current round was sent."""
         start = None
         for when, what, said in self.log:
             if said and not said.about:
@@ -288,7 +290,7 @@ class Zone:
 
     @property
     def round_said(self) -> set[str]:
-        """Return what was answered in the running round."""
+        """Return the answers of the current round."""
         found: set[str] = set()
         started = False
         for _, what, said in self.log:
@@ -302,7 +304,7 @@ class Zone:
 
     @property
     def round_ends(self) -> float | None:
-        """Return when the running round decides, once all is read that came by then."""
+        """Return when the current round decides, provided that all earlier events are read."""
         if (start := self.round_started) is None:
             return None
         ends = start + ROUND
@@ -310,18 +312,18 @@ class Zone:
 
     @property
     def settled(self) -> bool:
-        """Return whether the running round can be judged."""
+        """Return whether the current round can be decided."""
         ends = self.round_ends
         return self.up and ends is not None and self.read_until >= ends
 
     @property
     def says_away(self) -> bool:
-        """Return whether all that is said is that the terminal, or its broker, does not answer."""
+        """Return whether all answers say that the terminal, or its broker, does not answer."""
         return "away" in self.round_said and "awaited" not in self.round_said
 
 
 class Model:
-    """What the account's terminal has to show, by the design."""
+    """What must be shown for the account according to the design."""
 
     def __init__(self, zones: tuple[str, ...], jitter: float) -> None:
         """Start at time zero."""
@@ -353,7 +355,7 @@ class Model:
     # what is shown
 
     def shown(self) -> View:
-        """Return what the design lets a user see now."""
+        """Return what the design shows to a user now."""
         if self.token_refused:
             return View(available=False, status=Status.TOKEN_REFUSED)
         timeouts = min(
@@ -387,7 +389,7 @@ class Model:
         )
 
     def why_blind(self) -> Status:
-        """Return the reason of not seeing: what we do, what was refused, else whose fault it is."""
+        """Return why it is out of sight: a reconnect, a refusal, no answer or no connection."""
         if self.reconnecting:
             return Status.RECONNECTING
         up = [zone for zone in self.zones.values() if zone.up]
@@ -403,24 +405,24 @@ class Model:
 
     @property
     def any_ours(self) -> bool:
-        """Return whether a socket that is not lost shows a terminal."""
+        """Return whether an open socket shows a terminal."""
         return any(zone.ours for zone in self.zones.values())
 
     @property
     def where_up(self) -> list[Zone]:
-        """Return the zones where it was last up."""
+        """Return the zones where the account was last up."""
         return [zone for name, zone in self.zones.items() if name in self.was_up_in]
 
     @property
     def broker_away(self) -> bool:
-        """Return whether REST explains each `TimeoutError`."""
+        """Return whether REST gives a reason for each `TimeoutError`."""
         return not self.any_ours and any(
             zone.says_away and self.rest_says(zone.round_started) == BROKER_AWAY
             for zone in self.where_up or self.zones.values()
         )
 
     def rest_says(self, since: float | None) -> str | None:
-        """Return what REST says by a read that began since."""
+        """Return what REST says, if that read began after `since`."""
         recent = self.now < self.read_began + REST_BELIEVED
         return (
             self.connection
@@ -431,7 +433,7 @@ class Model:
     # time
 
     def pass_time(self, now: float) -> None:
-        """Let everything happen that time alone brings about, each at its moment."""
+        """Advance the clock; apply everything that time alone changes, in order."""
         self.now = now
         self.judge_silences()
         self.look_for_others()
@@ -452,14 +454,14 @@ class Model:
         raise AssertionError(f"the model does not settle: {coming}")
 
     def note_unseen(self) -> None:
-        """Note since when nothing shows a terminal that is on."""
+        """Record since when nothing has shown a terminal that is on."""
         if not self.verdict or self.any_ours or self.broker_away:
             self.unseen_since = None
         elif self.unseen_since is None:
             self.unseen_since = self.now
 
     def judge_silences(self) -> None:
-        """Judge the hosts that are silent, by what was read."""
+        """Decide about silent hosts as far as events are read."""
         for zone in self.zones.values():
             if not zone.up:
                 continue
@@ -487,7 +489,7 @@ class Model:
                         other.due = self.now
 
     def look_for_others(self) -> None:
-        """Ask elsewhere again once the only terminal is not well."""
+        """Resume subscribing in the other zones when the only terminal is not well."""
         if self.alone is None:
             return
         zone = self.zones.get(self.alone)
@@ -498,12 +500,12 @@ class Model:
             self.ask_everywhere(lambda other: other is not zone and not other.ours)
 
     def is_held_back(self, zone: Zone) -> bool:
-        """Return whether a subscribe that wants to go out has nothing to say but that it may not."""
+        """Return whether a due subscribe is held back without any answer so far."""
         wants = zone.due is not None and self.could_subscribe(zone)
         return wants and not (zone.in_flight or zone.ours or zone.hears or zone.refusal)
 
     def brings_time(self) -> Iterator[tuple[float, Callable[[], None]]]:
-        """Yield what the clock alone changes, and when."""
+        """Yield the changes that the clock alone causes, and their times."""
         if self.any_ours:
             for zone in self.zones.values():
                 if zone.settled:
@@ -527,7 +529,7 @@ class Model:
                     yield ends, self.go_blind
 
     def rounds_bring(self) -> Iterator[tuple[float, Callable[[], None]]]:
-        """Yield what the rounds decide."""
+        """Yield the decisions of the rounds."""
         judges = self.where_up or self.witnesses()
         if not judges or not self.region_known:
             return
@@ -565,7 +567,7 @@ class Model:
             yield when, off
 
     def witnesses(self) -> list[Zone]:
-        """Return whose rounds decide where the account was up nowhere; none as long as one is waited for."""
+        """Return the zones whose rounds decide if the account was up nowhere; none while one is waited for."""
         for zone in self.zones.values():
             if not zone.up:
                 if not self.ever_on and self.now < zone.changed + BLIND:
@@ -583,7 +585,7 @@ class Model:
         return [zone for zone in self.zones.values() if zone.settled]
 
     def moments(self) -> Iterator[float]:
-        """Yield the moments that the design's numbers make special."""
+        """Yield the times at which a duration of the design ends."""
         yield UNKNOWN_AT_MOST
         yield self.hold_until
         yield self.asked_at + REST_WAIT
@@ -608,7 +610,7 @@ class Model:
                     yield when + ROUND / 2
 
     def blind_from(self) -> float:
-        """Return from when on no place can show the account."""
+        """Return the time from which no zone can show the account."""
         if where := self.where_up:
             return max(map(self.zone_blind_from, where))
         if up := [zone for zone in self.zones.values() if zone.up]:
@@ -617,22 +619,22 @@ class Model:
 
     @staticmethod
     def zone_blind_from(zone: Zone) -> float:
-        """Return from when on a zone shows nothing."""
+        """Return the time from which a zone shows nothing."""
         if zone.up:
             return inf if zone.refusal is None or zone.ours else -inf
         return zone.changed + BLIND
 
     def go_blind(self) -> None:
-        """See nothing until evidence comes."""
+        """Put the account out of sight until there is evidence."""
         self.blind = True
 
     def forget_strangers(self, zone: Zone) -> None:
-        """Give up the hosts that did not come back on this socket."""
+        """Forget the hosts that did not come back on this socket."""
         zone.hosts = zone.ours
         self.note_where_up()
 
     def will_change(self) -> Iterator[float]:
-        """Yield the moments at which time alone will change something, or let something go out."""
+        """Yield the times at which time alone will change something or send something."""
         for when, _ in self.brings_time():
             yield when
         if not self.token_refused:
@@ -646,24 +648,24 @@ class Model:
     # verdicts
 
     def off(self, why: Status) -> None:
-        """Take evidence about the account as a whole."""
+        """Apply evidence about the account as a whole."""
         for zone in self.zones.values():
             self.take_out(zone, zone.hosts)
         self.verdict, self.why, self.blind = False, why, False
 
     @staticmethod
     def take_out(zone: Zone, hosts: list[Host]) -> None:
-        """Take hosts out, and remember when they gave a sign."""
+        """Remove hosts, and record when they last showed a sign of life."""
         zone.heard_at = max([zone.heard_at] + [host.seen for host in hosts])
         zone.hosts = [host for host in zone.hosts if host not in hosts]
 
     def note_where_up(self) -> None:
-        """Remember where it was last up."""
+        """Record where the account was last up."""
         if where := {name for name, zone in self.zones.items() if zone.hosts}:
             self.was_up_in = where
 
     def gone(self, zone: Zone, hosts: list[Host], why: Status, pause: float) -> None:
-        """Take evidence about some hosts; the last one turns the account off."""
+        """Apply evidence about some hosts; losing the last one turns the account off."""
         lost_ours = any(host in zone.ours for host in hosts)
         self.take_out(zone, hosts)
         if lost_ours and not zone.ours:
@@ -677,7 +679,7 @@ class Model:
             self.verdict, self.why, self.blind = False, why, False
 
     def lose_sight(self, zone: Zone, hosts: list[Host]) -> None:
-        """Give up hosts that are silent without a subscription."""
+        """Remove hosts that are silent without a subscription."""
         self.take_out(zone, hosts)
         if not zone.hosts:
             zone.log.clear()
@@ -686,26 +688,26 @@ class Model:
             self.blind = True
 
     def hear(self, zone: Zone) -> None:
-        """Take an event that only a subscription brings."""
+        """Handle an event that arrives only with a subscription."""
         if zone.ours and not zone.hears:
             zone.last_said = zone.due = None
         zone.hears = True
 
     def urge(self, zone: Zone) -> None:
-        """Subscribe at once, but once."""
+        """Make one subscribe due at once."""
         if not zone.urge:
             zone.urge = "wanted"
             zone.due = self.now
 
     def refuted(self, hosts: list[Host]) -> None:
-        """Grant more silence where a host that was suspected shows itself."""
+        """Allow a longer silence after a suspected host showed itself."""
         if any(host.suspected is not None for host in hosts):
             self.patience = REFUTED
 
     # events
 
     def socket_up(self, zone: Zone, session: str, spread: float) -> None:
-        """Take a new socket."""
+        """Handle a new socket."""
         early, zone.early = zone.early, []
         self.new_socket(zone, up=True)
         zone.session = session
@@ -715,7 +717,7 @@ class Model:
             self.authenticated(zone, key, said, alone)
 
     def new_socket(self, zone: Zone, *, up: bool) -> None:
-        """Stop every clock of the old socket."""
+        """Reset everything that belonged to the old socket."""
         zone.up = up
         zone.socket += 1
         zone.log.clear()
@@ -728,7 +730,7 @@ class Model:
             host.suspected = None
 
     def floor(self, zone: Zone, said: Said, recommended: float | None) -> float:
-        """Return how long nothing goes out after an answer."""
+        """Return for how long an answer forbids another subscribe."""
         if said.floor == "fixed":
             lately = said.about == "nobody" and self.now < self.news_at + NEWS
             return 0.0 if lately else FLOOR
@@ -742,7 +744,7 @@ class Model:
         return max(doubled, recommended or 0.0)
 
     def answered(self, zone: Zone, said: Said, recommended: float | None) -> None:
-        """Take the answer to a subscribe."""
+        """Handle the answer to a subscribe."""
         zone.in_flight = False
         speaks = said.about in {"awaited", "away"}
         zone.hears = speaks or (zone.hears and said.refusal is None)
@@ -767,7 +769,7 @@ class Model:
     def authenticated(
         self, zone: Zone, key: Key, session: str | None, alone: bool
     ) -> bool:
-        """Take an `authenticated`; return whether it counts."""
+        """Handle an `authenticated`; return whether it counts."""
         if session is not None and not zone.up:
             zone.early = [*zone.early, (key, session, alone)][:16]
             return False
@@ -814,7 +816,7 @@ class Model:
         return True
 
     def ask_everywhere(self, where: Callable[[Zone], bool]) -> None:
-        """Let subscribes begin afresh, at once."""
+        """Restart the subscribes at once."""
         for zone in self.zones.values():
             if zone.up and where(zone):
                 zone.pace = FIRST_PAUSE
@@ -823,7 +825,7 @@ class Model:
     def status(
         self, zone: Zone, key: Key, connected: bool | None, authenticated: bool | None
     ) -> None:
-        """Take a `status`."""
+        """Handle a `status`."""
         self.hear(zone)
         named = zone.named(key)
         if authenticated is False:
@@ -844,7 +846,7 @@ class Model:
             self.urge(zone)
 
     def disconnected(self, zone: Zone, key: Key) -> None:
-        """Take a `disconnected`."""
+        """Handle a `disconnected`."""
         self.hear(zone)
         zone.early.clear()
         if hosts := zone.named(key):
@@ -852,19 +854,19 @@ class Model:
             self.gone(zone, hosts, Status.DISCONNECTED, pause)
 
     def probe_answered(self, zone: Zone, sent_at: float) -> None:
-        """Take the answer to a ping."""
+        """Handle the answer to a ping."""
         zone.probing = False
         zone.read_until = max(zone.read_until, sent_at)
 
     def reconnect_sent(self) -> None:
-        """Let a reconnect go out."""
+        """Handle the start of a reconnect."""
         self.reconnecting = True
         for zone in self.zones.values():
             for host in zone.hosts:
                 host.renewed = False
 
     def reconnect_accepted(self, zones: list[Zone]) -> None:
-        """Take MetaApi's word that the terminal restarts in some zones."""
+        """Handle MetaApi's response that the terminal restarts in some zones."""
         for zone in zones:
             self.take_out(zone, [host for host in zone.hosts if not host.renewed])
         if any(zone.hosts for zone in self.zones.values()):
@@ -873,7 +875,7 @@ class Model:
             self.off(Status.RECONNECTING)
 
     def reconnect_ended(self, *, authenticated: bool, elsewhere: bool) -> None:
-        """Take the outcome."""
+        """Handle the outcome of a reconnect."""
         self.reconnecting = False
         if not authenticated and self.verdict is False:
             self.why = Status.RECONNECT_FAILED
@@ -888,7 +890,7 @@ class Model:
         began: float | None,
         two_terminals: bool | None,
     ) -> None:
-        """Take REST's word."""
+        """Handle what REST says."""
         if two_terminals is not None:
             self.two_terminals = two_terminals
         if two_terminals and self.alone:
@@ -934,7 +936,7 @@ class Model:
             self.lift_floors()
 
     def lift_floors(self) -> None:
-        """Let what was refused be asked at once: once an hour."""
+        """Allow another subscribe at once after a refusal, once an hour."""
         for zone in self.zones.values():
             if zone.passing and self.now < zone.no_sooner:
                 if self.now >= zone.lifted_at + HOUR:
@@ -943,10 +945,10 @@ class Model:
                     zone.pace = FIRST_PAUSE
                     zone.due = self.now
 
-    # what goes out
+    # what is sent
 
     def wants_subscribe(self, zone: Zone) -> bool:
-        """Return whether a subscribe goes out now."""
+        """Return whether a subscribe is sent now."""
         return (
             self.may_subscribe(zone)
             and zone.due is not None
@@ -954,11 +956,11 @@ class Model:
         )
 
     def no_sooner(self, zone: Zone) -> float:
-        """Return what holds a subscribe back, whatever wants it."""
+        """Return the time before which no subscribe may be sent."""
         return max(zone.no_sooner, zone.sent_at + APART, self.hold_until)
 
     def may_subscribe(self, zone: Zone) -> bool:
-        """Return whether a subscribe may go out at all."""
+        """Return whether a subscribe is allowed at all."""
         alone_elsewhere = self.alone not in {None, zone.name} and not zone.ours
         return (
             self.could_subscribe(zone)
@@ -969,11 +971,11 @@ class Model:
         )
 
     def could_subscribe(self, zone: Zone) -> bool:
-        """Return whether the account and its socket are there, to subscribe on."""
+        """Return whether the account exists and its socket is open."""
         return zone.up and self.deployed is not False and self.exists
 
     def to_judge(self, zone: Zone) -> Iterator[float]:
-        """Yield the moments up to which a socket is to be read before something can be judged."""
+        """Yield the times up to which a socket must be read before something can be decided."""
         for host in zone.ours:
             suspected = host.suspected
             yield host.seen + self.patience if suspected is None else suspected + GRACE
@@ -985,7 +987,7 @@ class Model:
             yield self.unseen_since + UNSEEN_AT_MOST
 
     def wants_probe(self, zone: Zone) -> bool:
-        """Return whether a ping goes out now."""
+        """Return whether a ping is sent now."""
         return (
             zone.up
             and not zone.probing
@@ -1028,7 +1030,7 @@ OTHER_ANSWERS = st.one_of(GOOD_ANSWERS, st.sampled_from(list(ANSWERS)))
 ANY_ZONE = st.integers(0, 2)
 STEPS = st.sampled_from([0.0, 0.25, 1.0, 2.0, 3.0, 6.0, 12.0, 25.0])
 MOST_AT_ONCE = 100
-"""More changes than this at one moment are a mistake of the model."""
+"""More changes than this at the same time are an error in the model."""
 
 JUMPS = st.one_of(
     STEPS,
@@ -1040,7 +1042,7 @@ JUMPS = st.one_of(
 
 
 def when(where: Callable[[Zone], bool]) -> Callable[[Any], Any]:
-    """Offer a rule only when there is a zone of some kind."""
+    """Return a decorator that enables a rule only if some zone meets a condition."""
     return precondition(
         lambda self: any(where(zone) for zone in self.model.zones.values())
     )
@@ -1057,27 +1059,27 @@ def is_down(zone: Zone) -> bool:
 
 
 def is_asking(zone: Zone) -> bool:
-    """Return whether a subscribe waits for its answer."""
+    """Return whether a subscribe is in flight."""
     return zone.in_flight
 
 
 def is_probing(zone: Zone) -> bool:
-    """Return whether a ping waits for its answer."""
+    """Return whether a ping is in flight."""
     return zone.probing
 
 
 def is_over_quota(zone: Zone) -> bool:
-    """Return whether the last subscribe met a quota."""
+    """Return whether the last subscribe met an exhausted quota."""
     return zone.up and zone.refusal is Status.QUOTA_EXHAUSTED
 
 
 def is_not_found(zone: Zone) -> bool:
-    """Return whether the last subscribe met nobody."""
+    """Return whether the last subscribe was answered with `NotFoundError`."""
     return zone.up and zone.refusal is Status.NOT_FOUND
 
 
 class Machine(RuleBasedStateMachine):
-    """Drive the terminal and the model side by side."""
+    """Drive the terminal and the model in parallel."""
 
     terminal: Terminal[str]
     model: Model
@@ -1109,15 +1111,15 @@ class Machine(RuleBasedStateMachine):
     # helpers
 
     def one(self, number: int, where: Callable[[Zone], bool]) -> str:
-        """Return the name of a zone of some kind; a precondition says that there is one."""
+        """Return the name of a zone that meets a condition; a precondition ensures that there is one."""
         names = [name for name, zone in self.model.zones.items() if where(zone)]
         return names[number % len(names)]
 
     @contextmanager
     def event(self, *, evidence: bool = False, on: bool = False) -> Iterator[None]:
-        """Compare what is shown and what goes out after an event.
+        """Compare what is shown and what is sent after an event.
 
-        `evidence`: it may turn the account off, as a round that is over may at any time; `on`: it may turn it on.
+        `evidence`: the event may turn the account off, as may a round that is over; `on`: it may turn the account on.
         """
         before = self.terminal.state
         yield
@@ -1134,7 +1136,7 @@ class Machine(RuleBasedStateMachine):
         self.check()
 
     def check(self) -> None:
-        """Compare the terminal with the model, and look at what must always be so."""
+        """Compare the terminal with the model, and check what must always hold."""
         for action, name in self.terminal.pending:
             if name is None:
                 assert action is Action.ASK_REST
@@ -1169,7 +1171,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(step=JUMPS)
     def wait(self, step: float) -> None:
-        """Let time pass, stopping wherever the terminal wants to look at it."""
+        """Advance the clock, stopping at every deadline of the terminal."""
         end = self.now + step
         while self.terminal.deadline <= end:
             assert self.terminal.deadline > self.now, "the same moment again"
@@ -1180,13 +1182,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(step=JUMPS)
     def jump(self, step: float) -> None:
-        """Let time pass while nobody looks: a process that stood still."""
+        """Advance the clock without stopping at deadlines, like a process that was suspended."""
         self.now += step
         self.tick()
 
     @rule(number=st.integers(0, 20), aside=st.sampled_from([-0.25, 0.0, 0.25]))
     def brink(self, number: int, aside: float) -> None:
-        """Go to a moment at which something is due, or a little aside of it."""
+        """Advance to a time at which something is due, or slightly before or after it."""
         ahead = sorted({when for when in self.model.moments() if when > self.now})
         if ahead:
             self.wait(max(0.0, ahead[number % len(ahead)] + aside - self.now))
@@ -1199,7 +1201,7 @@ class Machine(RuleBasedStateMachine):
         hang=st.booleans(),
     )
     def round(self, answer: str, other: str, aside: float, hang: bool) -> None:
-        """Let a round run to its end, or just short of it; the server may answer the first subscribe only."""
+        """Run a round to its end, or just before it; with `hang` only its first subscribe is answered."""
         name = self.one(0, is_asking)
         self.answer_zone(name, answer, None)
         if (ends := self.model.zones[name].round_ends) is None:
@@ -1210,13 +1212,13 @@ class Machine(RuleBasedStateMachine):
             self.live(max(0.0, ends + aside - self.now), answer, other, False)
 
     def tick(self) -> None:
-        """Let the clock decide what is due."""
+        """Call `tick` at the current time."""
         with self.event():
             self.terminal.tick(self.now)
 
     @property
     def a_round_is_over(self) -> bool:
-        """Return whether a round lasted its time somewhere."""
+        """Return whether a round has reached its end in some zone."""
         return any(
             zone.up
             and zone.round_started is not None
@@ -1233,7 +1235,7 @@ class Machine(RuleBasedStateMachine):
         self.open(self.one(number, is_down), spread)
 
     def open(self, name: str, spread: float) -> None:
-        """Open the socket of a zone; what came early may be of its session."""
+        """Open the socket of a zone; early events may belong to its session."""
         zone = self.model.zones[name]
         self.sessions += 1
         session = f"s{self.sessions}"
@@ -1256,7 +1258,7 @@ class Machine(RuleBasedStateMachine):
     @when(is_down)
     @rule(number=ANY_ZONE, answer=st.sampled_from(list(ANSWERS)))
     def too_late(self, number: int, answer: str) -> None:
-        """Let a socket be lost twice, and an answer come after it: neither is news."""
+        """Report a lost socket again and an answer after it; both change nothing."""
         name = self.one(number, is_down)
         with self.event():
             self.terminal.socket_down(name, self.now)
@@ -1268,7 +1270,7 @@ class Machine(RuleBasedStateMachine):
         known=st.sampled_from([True, True, True, False]),
     )
     def set_zones(self, count: int, first: int, known: bool) -> None:
-        """Move the account."""
+        """Move the account to other zones."""
         names = [ZONES[(first + index) % 3] for index in range(count)]
         kept = set(names) & set(self.model.zones)
         with self.event():
@@ -1283,7 +1285,7 @@ class Machine(RuleBasedStateMachine):
     @when(is_over_quota)
     @rule(number=ANY_ZONE)
     def moved(self, number: int) -> None:
-        """Go to another server of a zone, because this one has enough of us."""
+        """Move to another server of a zone because the current one is full."""
         name = self.one(number, is_over_quota)
         zone = self.model.zones[name]
         self.sessions += 1
@@ -1316,7 +1318,7 @@ class Machine(RuleBasedStateMachine):
         self.answer_zone(self.one(number, is_asking), answer, recommended)
 
     def answer_zone(self, name: str, answer: str, recommended: float | None) -> None:
-        """Answer the subscribe in flight of a zone."""
+        """Answer the subscribe of a zone that is in flight."""
         zone = self.model.zones[name]
         said = ANSWERS[answer]
         if answer not in {"TooManyRequests", "Quota"}:
@@ -1332,7 +1334,7 @@ class Machine(RuleBasedStateMachine):
         self.answer_probe(self.one(number, is_probing), early)
 
     def answer_probe(self, name: str, early: float) -> None:
-        """Answer the ping of a zone; `early` is how much sooner it was sent than the terminal knows."""
+        """Answer the ping of a zone; `early` is how long before the recorded time it was sent."""
         zone = self.model.zones[name]
         with self.event(evidence=True):
             self.model.probe_answered(zone, zone.probed_at - early)
@@ -1347,7 +1349,7 @@ class Machine(RuleBasedStateMachine):
         alone=st.booleans(),
     )
     def authenticated(self, number: int, key: Key, session: str, alone: bool) -> None:
-        """Let a terminal authenticate; the extra socket's come without session, and for any zone."""
+        """Deliver an `authenticated`; on the extra socket it has no session and can be for any zone."""
         name = self.one(number, lambda zone: True)
         zone = self.model.zones[name]
         said = zone.session if session == "ours" and zone.up else None
@@ -1368,7 +1370,7 @@ class Machine(RuleBasedStateMachine):
     def authenticated_early(
         self, number: int, key: Key, session: str, alone: bool, opens: bool
     ) -> None:
-        """Let a terminal authenticate before its socket is known to be open."""
+        """Deliver an `authenticated` before its socket is known to be open."""
         name = self.one(number, is_down)
         zone = self.model.zones[name]
         said = f"s{self.sessions + 1}" if session == "next" else session
@@ -1383,7 +1385,7 @@ class Machine(RuleBasedStateMachine):
     @when(is_up)
     @rule(number=ANY_ZONE, key=KEYS)
     def authenticated_foreign(self, number: int, key: Key) -> None:
-        """Let the stale answer to another socket arrive."""
+        """Deliver an `authenticated` that belongs to another socket."""
         name = self.one(number, is_up)
         zone = self.model.zones[name]
         with self.event():
@@ -1397,7 +1399,7 @@ class Machine(RuleBasedStateMachine):
     def status(
         self, number: int, key: Key, connected: bool | None, authenticated: bool | None
     ) -> None:
-        """Let a `status` arrive."""
+        """Deliver a `status`."""
         name = self.one(number, is_up)
         zone = self.model.zones[name]
         with self.event(evidence=authenticated is False):
@@ -1413,7 +1415,7 @@ class Machine(RuleBasedStateMachine):
     @when(is_up)
     @rule(number=ANY_ZONE, key=KEYS)
     def disconnected(self, number: int, key: Key) -> None:
-        """Let a `disconnected` arrive."""
+        """Deliver a `disconnected`."""
         name = self.one(number, is_up)
         zone = self.model.zones[name]
         with self.event(evidence=bool(zone.named(key))):
@@ -1428,9 +1430,9 @@ class Machine(RuleBasedStateMachine):
         silent=st.booleans(),
     )
     def live(self, seconds: float, answer: str, other: str, silent: bool) -> None:
-        """Let time pass as it mostly does: subscribes are answered, hosts send `status`.
+        """Advance the clock under normal conditions: subscribes are answered and hosts send `status`.
 
-        The first zone may be silent; the others have an answer of their own.
+        With `silent` the first zone is silent; the other zones answer with `other`.
         """
         end = self.now + seconds
         while True:
@@ -1469,7 +1471,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.reconnecting)
     @rule(number=ANY_ZONE, everywhere=st.booleans())
     def reconnect_accepted(self, number: int, everywhere: bool) -> None:
-        """Let MetaApi take it, in one zone or, by the seed page's form, in all."""
+        """Accept the reconnect in one zone, or in all of them."""
         name = self.one(number, lambda zone: True)
         names = list(self.model.zones) if everywhere else [name]
         with self.event(evidence=True):
@@ -1479,7 +1481,7 @@ class Machine(RuleBasedStateMachine):
     @when(is_up)
     @rule(number=ANY_ZONE)
     def subscribe_now(self, number: int) -> None:
-        """Subscribe just before a reconnect, where nothing forbids it."""
+        """Subscribe just before a reconnect if nothing forbids it."""
         name = self.one(number, is_up)
         zone = self.model.zones[name]
         with self.event():
@@ -1496,7 +1498,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.reconnecting)
     @rule(elsewhere=st.booleans())
     def reconnect_ended(self, elsewhere: bool) -> None:
-        """End it, well where an `authenticated` came."""
+        """End the reconnect, successfully if an `authenticated` arrived."""
         authenticated = self.renewed
         with self.event():
             self.model.reconnect_ended(authenticated=authenticated, elsewhere=elsewhere)
@@ -1522,7 +1524,7 @@ class Machine(RuleBasedStateMachine):
         age: float | None,
         two: bool | None,
     ) -> None:
-        """Let REST speak; an account that is there again is as it was."""
+        """Deliver facts from REST; an account that exists again is as it was before."""
         back = exists and not self.model.exists
         gone = deployed is False and exists
         began = None if age is None else self.now - age
@@ -1547,7 +1549,7 @@ class Machine(RuleBasedStateMachine):
     @when(is_not_found)
     @rule(aside=st.sampled_from([0.0, 60.0, 300.0]))
     def deployed_again(self, aside: float) -> None:
-        """Let REST say that there is a terminal, after it said that there is none."""
+        """Report from REST that a terminal is deployed after none was."""
         self.facts(False, True, None, None, None)
         self.wait(aside)
         self.facts(True, True, None, None, None)
@@ -1559,7 +1561,7 @@ class Machine(RuleBasedStateMachine):
         seconds=st.sampled_from([61.0, 130.0, 700.0]),
     )
     def in_doubt(self, answer: str, connection: str | None, seconds: float) -> None:
-        """Let REST decide what the sockets leave open: a broker that is away, a mute zone, nobody deployed."""
+        """Create a doubt that REST decides: the broker is away, a zone is mute, no account is deployed."""
         end = self.now + seconds
         while True:
             for name, zone in list(self.model.zones.items()):
@@ -1574,7 +1576,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(step=st.sampled_from([-1.0, 0.0, 10.0, 300.0]))
     def hold(self, step: float) -> None:
-        """Hold every subscribe back, or no longer."""
+        """Hold back every subscribe, or stop doing so."""
         with self.event():
             self.model.hold_until = self.now + step
             self.terminal.hold(self.now + step, self.now)
@@ -1584,27 +1586,27 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.now > 5000)
     @rule()
     def token_refused(self) -> None:
-        """Refuse the token."""
+        """Report a refused token."""
         with self.event():
             self.model.token_refused = True
             self.terminal.token_refused(self.now)
 
     @rule()
     def token_accepted(self) -> None:
-        """Take the token again, or find that it was fine all the time."""
+        """Report an accepted token, whether or not it was refused before."""
         was_refused = self.model.token_refused
         with self.event(evidence=was_refused, on=was_refused):
             self.model.token_refused = False
             self.model.lift_floors()
             self.terminal.token_accepted(self.now)
 
-    # what must always be so
+    # what must always hold
 
     @invariant()
     def looks_ahead(self) -> None:
-        """The deadline is in the future; to look again, or early, changes nothing."""
+        """The deadline is in the future, and another tick at the same time changes nothing."""
         assert self.terminal.deadline > self.now
-        # what is past waits for a pong
+        # changes that are overdue wait for a pong
         ahead = [when for when in self.model.will_change() if when > self.now]
         assert self.terminal.deadline <= min(ahead, default=inf)
         before = copy.deepcopy(vars(self.terminal))
@@ -1616,7 +1618,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def makes_sense(self) -> None:
-        """Look at what no history can excuse."""
+        """Some combinations must never be shown, whatever happened before."""
         state = self.terminal.state
         if state.terminal:
             assert self.counted_since_off, "on, but nothing authenticated since"
@@ -1632,7 +1634,7 @@ class Machine(RuleBasedStateMachine):
 
     @override
     def teardown(self) -> None:
-        """Run on: wherever a subscribe is allowed and needed, one goes out in the end."""
+        """Advance the clock: wherever a subscribe is allowed and needed, one is sent in the end."""
         if not hasattr(self, "model"):
             return
         latest = max(
@@ -1650,7 +1652,7 @@ class Machine(RuleBasedStateMachine):
 
 
 FUZZ = float(os.environ.get("FUZZ", "1"))
-"""Multiplies the examples of the default suite; a part of them is always the same part, for mutants.
+"""Multiplies the number of examples; below 1 they are always the same, as mutation tests need.
 
 Set it to more than 1 to have a failure shrunk.
 """
@@ -1658,7 +1660,7 @@ Set it to more than 1 to have a failure shrunk.
 PROFILE = settings(
     max_examples=round(120 * FUZZ),
     derandomize=FUZZ < 1,
-    # To shrink a failure takes minutes, on a busy machine hours
+    # Shrinking a failure takes minutes, or hours on a busy machine
     phases=[Phase.generate, Phase.shrink] if FUZZ > 1 else [Phase.generate],
     stateful_step_count=50,
     deadline=None,
@@ -1669,5 +1671,5 @@ PROFILE = settings(
 
 
 def test_terminal_is_what_the_model_says() -> None:
-    """Random events and clock jumps, in every order."""
+    """The terminal agrees with the model after any sequence of events and clock jumps."""
     run_state_machine_as_test(Machine, settings=PROFILE)

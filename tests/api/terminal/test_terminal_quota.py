@@ -1,4 +1,4 @@
-"""A user's quota of subscriptions over a real socket: who waits says so, who is connected stays so."""
+"""Test a user's subscription quota over a real socket: waiting accounts show it, connected ones stay connected."""
 
 from api.model import Status
 from api.terminal.rules import Limit, limit_of
@@ -11,7 +11,7 @@ HELD = View(available=False, status=Status.QUOTA_EXHAUSTED)
 
 
 async def test_an_account_that_waits_for_the_quota_says_so() -> None:
-    """Another one was refused, which is its own reason as well, until it subscribes."""
+    """An account that waits for the quota shows this as its reason, like the refused one, until it subscribes."""
     async with watched(accounts=3, add=False) as w:
         first, refused, waiting = w.sim.accounts
         w.add(first)
@@ -33,7 +33,7 @@ async def test_an_account_that_waits_for_the_quota_says_so() -> None:
 
 
 async def test_a_quota_for_fewer_accounts_than_there_are() -> None:
-    """All that are beyond it are told at once, whether they were refused or not asked any more."""
+    """Every account beyond the quota shows the limit at once, whether it was refused or not even subscribed."""
     async with watched(
         accounts=6, max_accounts_per_user=2, timing={"jitter_per_account": 0.3}
     ) as w:

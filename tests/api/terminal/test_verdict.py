@@ -1,4 +1,4 @@
-"""What an account shows: each row of the table, and that it comes before the later ones."""
+"""Test the verdict table: what each row shows, and that it takes precedence over later rows."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ ALL: dict[str, Any] = {
     "reason": Status.SILENT,
     "timeouts": 3,
 }
-"""Facts for which every row holds that can; each row takes away what the rows before it look at."""
+"""Facts that match as many rows as possible; each entry of `TABLE` clears what its predecessor matches."""
 
 TABLE: tuple[tuple[dict[str, Any], AccountState], ...] = (
     ({}, AccountState(available=False, status=Status.TOKEN_REFUSED)),
@@ -75,7 +75,7 @@ TABLE: tuple[tuple[dict[str, Any], AccountState], ...] = (
 
 
 def facts_of(row: int) -> Facts:
-    """Return facts for which a row holds, and none before it."""
+    """Return facts that match a row and none before it."""
     facts = Facts(**ALL)
     for changes, _ in TABLE[: row + 1]:
         facts = replace(facts, **changes)
@@ -84,17 +84,17 @@ def facts_of(row: int) -> Facts:
 
 @pytest.mark.parametrize("row", range(len(TABLE)))
 def test_row(row: int) -> None:
-    """It is the first that holds, and says what is shown."""
+    """Each row is the first to match its facts, and determines what is shown."""
     facts = facts_of(row)
     assert [one.holds(facts) for one in ROWS[: row + 1]] == [False] * row + [True]
     assert show(facts) == TABLE[row][1]
 
 
 def test_every_row_is_tested() -> None:
-    """A new one cannot be forgotten."""
+    """`TABLE` has an entry for every row, so a new row cannot be forgotten."""
     assert len(TABLE) == len(ROWS)
 
 
 def test_nothing_is_known() -> None:
-    """At the start."""
+    """Without any facts the default state is shown."""
     assert show(Facts()) == AccountState()

@@ -1,4 +1,4 @@
-"""A custom integration of the walk: compiles statistics without waiting for the five minutes to pass."""
+"""A custom integration for the end-to-end test that compiles statistics on request."""
 
 from homeassistant.components.recorder import get_instance
 from homeassistant.components.recorder.tasks import StatisticsTask
@@ -15,7 +15,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Register the action."""
 
     async def async_compile(_call: ServiceCall) -> None:
-        """Compile the five minutes that run, as Home Assistant does at their end."""
+        """Compile the current five minutes, as Home Assistant does when they end."""
         now = dt_util.utcnow()
         start = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0)
         recorder = get_instance(hass)
