@@ -76,7 +76,7 @@ async def async_setup_entry(
         """Add those of an account."""
         async_add_entities(
             [
-                MetaApiSensor(hass, entry, subentry, STATUS, _status),
+                MetaApiStatusSensor(hass, entry, subentry, STATUS, _status),
                 MetaApiOutageSensor(
                     hass, entry, subentry, DISCONNECTED_SINCE, _disconnected_since
                 ),
@@ -89,19 +89,23 @@ async def async_setup_entry(
 
 
 class MetaApiSensor(MetaApiStateEntity[str], SensorEntity):
-    """A sensor of an account."""
+    """A sensor of what is known of an account's terminal."""
+
+    @property
+    @override
+    def native_value(self) -> str | None:
+        """Return the value."""
+        return self.value_fn(self.account_state)
+
+
+class MetaApiStatusSensor(MetaApiSensor):
+    """The sensor that says why the terminal is on, off or out of sight."""
 
     @property
     @override
     def available(self) -> bool:
         """Return True: it is there to say why nothing else is known."""
         return True
-
-    @property
-    @override
-    def native_value(self) -> str | None:
-        """Return the reason."""
-        return self.value_fn(self.account_state)
 
     @property
     @override
