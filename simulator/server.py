@@ -221,7 +221,7 @@ class Simulator:
             if type in (None, each.type) and account_id in (None, each.account_id)
         ]
 
-    async def wait_for[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:
+    async def wait_for[T](self, condition: Callable[[], T], timeout: float = 30.0) -> T:
         """Wait until a condition is true and return its value; raise TimeoutError otherwise."""
         async with asyncio.timeout(timeout):
             # Polled, since the condition may depend on anything.

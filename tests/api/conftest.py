@@ -4,7 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 import sys
 
+from hypothesis import settings
 import pytest
+
+# A busy machine may take longer for an example than Hypothesis allows
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 CLIENT = Path(__file__).parents[2] / "custom_components" / "metaapi"
 
