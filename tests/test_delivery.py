@@ -311,7 +311,9 @@ async def test_test_message(hass: HomeAssistant, pager: Pager) -> None:
     assert answer["title"] == "Test of your MetaApi alarm"
     assert pager.messages == [f"{answer['title']}: {answer['message']}"]
     (shown,) = hass.data["persistent_notification"].values()
-    assert shown["message"].endswith("everybody was reached: 1.")
+    assert shown["message"].startswith(
+        "As far as Home Assistant can tell, everybody was reached. Messages sent: 1."
+    )
     await notify(hass, test=True)
     (shown,) = hass.data["persistent_notification"].values()
     assert shown["message"].startswith("You have chosen nobody")

@@ -101,7 +101,7 @@ async def _fill_in(walk: Walk, name: str) -> None:
         also = _row(walk, "Also do")
         await also.get_by_role("button", name="Add action").click()
         await add_message(walk, also, "{{ message }}")
-        await page.get_by_role("heading", name="What is told").click()
+        await page.get_by_role("heading", name="What to report").click()
         for label, seconds in SECONDS.items():
             duration = _row(walk, label)
             await duration.locator("input[name=minutes]").fill("0")
