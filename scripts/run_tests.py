@@ -48,7 +48,7 @@ MOST_SECONDS = 2400
 """A command that takes longer hangs."""
 
 # One more than the usual two cores, since tests wait more than they compute
-MAX_PARALLEL = 3
+MAX_PARALLEL = 4
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Scripted MetaApi servers: a test defines the answers and their times, on a `WarpLoop`."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -87,6 +88,7 @@ class Script:
         self.servers = {zone: Raw(self._serve(zone)) for zone in ("a", "b", "global")}
         self.shown: list[tuple[float, bool | str | None]] = []
         self._peers: dict[str, Peer] = {}
+        self._timers: list[asyncio.TimerHandle] = []
         self.started = current_loop().time()
         self.monitor: Monitor
 
@@ -144,7 +146,14 @@ class Script:
         self, when: float, act: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> None:
         """Call a function at a time of the script."""
-        current_loop().call_at(self.started + when, lambda: act(*args, **kwargs))
+        loop = current_loop()
+        timer = loop.call_at(self.started + when, lambda: act(*args, **kwargs))
+        self._timers.append(timer)
+
+    def stop(self) -> None:
+        """Call no function any more."""
+        for timer in self._timers:
+            timer.cancel()
 
     def cut(self, zone: str) -> None:
         """Reset the connections of a zone."""
@@ -192,4 +201,5 @@ async def scripted(
         try:
             yield script
         finally:
+            script.stop()
             await script.monitor.close()
