@@ -47,7 +47,7 @@ COVERAGE = str(VENVS / "coverage.json")
 MOST_SECONDS = 2400
 """A command that takes longer hangs."""
 
-# One more than the usual two cores, since tests wait more than they compute
+# Twice the usual two cores: a default run has four jobs, some of which wait for other processes
 MAX_PARALLEL = 4
 
 
