@@ -3,12 +3,14 @@
 # Import this first, since Home Assistant's test plugin has its own package `custom_components`
 import custom_components.metaapi  # noqa: F401, I001
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, override
 from unittest.mock import AsyncMock, MagicMock, create_autospec, patch
 
+from homeassistant import runner
 from homeassistant.config_entries import (
     ConfigEntry,
     ConfigEntryState,
@@ -48,6 +50,29 @@ from custom_components.metaapi.const import (
 )
 from custom_components.metaapi.data import MetaApiData
 from simulator import make_jwt
+from tests.api.virtual_loop import VirtualLoop, paced_loops
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Any]:
+    """Run tests with sockets on a loop whose clock leaves out what a busy machine takes.
+
+    A test that sets the time of day needs the clock of the machine, which is set with it.
+    """
+    if "socket_enabled" in item.fixturenames and "freezer" not in item.fixturenames:
+        return paced_loops(config, item)
+    return {"home": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+async def configure_event_loop() -> None:
+    """Configure the loop as Home Assistant does, but keep a clock of its own."""
+    loop = asyncio.get_running_loop()
+    runner.configure_event_loop(loop)
+    if isinstance(loop, VirtualLoop):
+        del loop.time
+
 
 TOKEN = make_jwt()
 OWNER = "5f3c1a2b4d5e6f708192a3b4c5d6e7f8"
