@@ -60,7 +60,8 @@ def pytest_asyncio_loop_factories(
 
     A test that sets the time of day needs the clock of the machine, which is set with it.
     """
-    if "socket_enabled" in item.fixturenames and "freezer" not in item.fixturenames:
+    fixtures = getattr(item, "fixturenames", ())
+    if "socket_enabled" in fixtures and "freezer" not in fixtures:
         return paced_loops(config, item)
     return {"home": asyncio.new_event_loop}
 
