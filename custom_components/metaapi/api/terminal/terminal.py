@@ -710,7 +710,7 @@ class Terminal[PlaceT: Hashable]:
                 place, each.key, each.session_id, now, alone=each.alone
             )
         if with_others and not early:
-            self.deadline = min(self.deadline, now)
+            self._tick_soon(now)
         else:
             self.tick(now)
 
@@ -723,7 +723,7 @@ class Terminal[PlaceT: Hashable]:
             one.sight.lose_socket(now)
             one.subscription.forget_socket()
             if with_others:
-                self.deadline = min(self.deadline, now)
+                self._tick_soon(now)
             else:
                 self.tick(now)
 
@@ -907,8 +907,7 @@ class Terminal[PlaceT: Hashable]:
         What that shows waits for the next `tick`, which is due at once: a thousand accounts are held together.
         """
         self._asker.held_until = until
-        # one that is overdue keeps its turn
-        self.deadline = min(self.deadline, now)
+        self._tick_soon(now)
 
     def token_refused(self, now: float) -> None:
         """Note that MetaApi refuses the token: nothing is known, and nothing asked, any more."""
@@ -936,6 +935,10 @@ class Terminal[PlaceT: Hashable]:
                 reconnecting=self._asker.reconnecting,
             )
         )
+
+    def _tick_soon(self, now: float) -> None:
+        """Make the next `tick` due; one that is overdue keeps its turn."""
+        self.deadline = min(self.deadline, now)
 
     def _look_at_clock(self, now: float) -> None:
         """Let the clock decide what is due, and when it is next."""
