@@ -91,7 +91,7 @@ AFTER_FAULT = 60.0
 
 
 class Turn:
-    """Says when others are to have their turn: a thousand accounts at once would keep Home Assistant waiting."""
+    """Limits how long work goes on without a break: a thousand accounts at once would keep Home Assistant waiting."""
 
     def __init__(self) -> None:
         """Begin."""

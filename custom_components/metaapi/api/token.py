@@ -231,6 +231,7 @@ def _spellings(token: str) -> set[str]:
     """Return how a token may be written: in a URL of aiohttp's, in JSON, in Base64."""
     url = URL.build(query={"": token})
     quoted = quote(token, safe="")
+    escaped = json.dumps(token)[1:-1]
     return {
         token,
         quoted,
@@ -240,9 +241,9 @@ def _spellings(token: str) -> set[str]:
         quote_plus(token),
         url.raw_query_string[1:],
         url.query_string[1:],
-        json.dumps(token)[1:-1],
+        escaped,
         # as PHP writes JSON
-        json.dumps(token)[1:-1].replace("/", "\\/"),
+        escaped.replace("/", "\\/"),
         json.dumps(token, ensure_ascii=False)[1:-1],
         *_in_base64(token),
     }
