@@ -7,9 +7,11 @@ from typing import Any
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 
-from homeassistant import runner
+from tests.api.virtual_loop import enable_event_loop_debug
 
 from .clock import HomeLoop
+
+__all__ = ["enable_event_loop_debug"]
 
 
 def pytest_asyncio_loop_factories(
@@ -20,19 +22,14 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture(autouse=True)
-async def configure_event_loop(freezer: FrozenDateTimeFactory) -> None:
-    """Configure the loop as Home Assistant does, but keep its own clock and let the calendar follow it."""
+async def configure_event_loop(
+    configure_event_loop: None, freezer: FrozenDateTimeFactory
+) -> None:
+    """Let the calendar follow the clock of the loop."""
     loop = asyncio.get_running_loop()
-    runner.configure_event_loop(loop)
     # Synchronous tests run on a different kind of loop
     if isinstance(loop, HomeLoop):
-        del loop.time
         loop.calendar = freezer
-
-
-@pytest.fixture(autouse=True)
-async def enable_event_loop_debug() -> None:
-    """Leave debug mode off, because it makes a day take four times as long."""
 
 
 @pytest.fixture

@@ -719,7 +719,6 @@ async def living(hass: HomeAssistant, folder: Path, token: str) -> AsyncIterator
             await hass.async_block_till_done()
 
 
-@pytest.mark.timeout(600)
 async def test_the_token_stays_in_the_entry(
     recorder_mock: Any,
     hass: HomeAssistant,
