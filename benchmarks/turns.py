@@ -137,6 +137,7 @@ class Process:
                     return result
         finally:
             timer.cancel()
+            timer.join()
         self._errors.seek(0)
         sys.exit(f"A process failed:\n{self._errors.read()}")
 
