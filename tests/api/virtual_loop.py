@@ -21,9 +21,6 @@ from typing import Any, override
 
 import pytest
 
-_DRAG = 0.001
-_DRAG_MOST = 0.002
-"""Real seconds per skipped second, and their maximum: the kernel needs time to deliver bytes."""
 _DEADLOCK = 5.0
 """After this many real seconds without a timer, nothing is expected any more."""
 _STORM = 200_000
@@ -66,7 +63,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Start at a fixed time; `paced` means that other processes take part."""
         self._now = _START
         self._paced = paced
-        self._debt = 0.0
         self._rounds = 0
         self._total_rounds = 0
         self._threads = 0
@@ -120,11 +116,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             if found := select(_DEADLOCK):
                 return found
             raise StuckError("Nobody waits for a timer, and no socket has anything")
-        self._debt += min(timeout * _DRAG, _DRAG_MOST)
-        if self._debt >= 0.001:
-            debt, self._debt = self._debt, 0.0
-            if found := select(debt):
-                return found
         self._now += timeout
         return []
 
@@ -152,6 +143,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         future.add_done_callback(done)
         return future
+
+    @override
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Stop the clock while the threads end."""
+        self._threads += 1
+        await super().shutdown_default_executor(timeout)
+        self._threads -= 1
 
 
 def current_loop() -> VirtualLoop:

@@ -40,7 +40,6 @@ from homeassistant.helpers.json import ExtendedJSONEncoder
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from simulator import Simulator, cloud, make_jwt
-from tests.api import virtual_loop
 from tests.api.faults.proxy import Answer, Proxy, text_frame
 from tests.conftest import entry_state, make_entry, setup_entry, value
 
@@ -124,14 +123,8 @@ def events(hass: HomeAssistant) -> dict[str, None]:
 
 @pytest.fixture(autouse=True)
 def quiet_simulator() -> Iterator[None]:
-    """Make the simulator sleep for longer, because no test here changes its speed.
-
-    Leaps may also be quicker, because exact times do not matter here.
-    """
-    with (
-        patch.object(cloud, "STEP", 60.0),
-        patch.object(virtual_loop, "_DRAG_MOST", 0.0004),
-    ):
+    """Make the simulator sleep for longer, because no test here changes its speed."""
+    with patch.object(cloud, "STEP", 60.0):
         yield
 
 
