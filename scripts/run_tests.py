@@ -26,15 +26,17 @@ CLIENT_TESTS = ("tests/api", "tests/peers")
 CLIENT_ONLY = ("--confcutdir=tests/api", *CLIENT_TESTS)
 
 # These do not depend on Home Assistant's release, or take too long for more than one
-ANY_RELEASE = (
-    *CLIENT_TESTS,
+ONE_RELEASE = (
     "tests/day",
     "tests/simulator",
     "tests/test_doctor.py",
     "tests/test_scripts.py",
     "tests/test_setup_env.py",
 )
-INTEGRATION = ("tests", *(f"--ignore={path}" for path in ANY_RELEASE))
+INTEGRATION = (
+    "tests",
+    *(f"--ignore={path}" for path in (*CLIENT_TESTS, *ONE_RELEASE)),
+)
 
 # The test plugin does not support this newer Home Assistant yet
 NEWER_HA_ARGS = ("-p", "tests.compat.newest", "-p", "no:respx")
@@ -47,7 +49,7 @@ COVERAGE = str(VENVS / "coverage.json")
 MOST_SECONDS = 2400
 """A command that takes longer hangs."""
 
-# Twice the usual two cores: a default run has four jobs, some of which wait for other processes
+# Twice the usual two cores, because some jobs wait for other processes
 MAX_PARALLEL = 4
 
 
@@ -101,14 +103,16 @@ def main() -> int:
 
 def whole_runs(environment: str | None, *, every: bool) -> Iterable[Job]:
     """Yield the jobs of a run without a selection, longest first."""
-    if environment is None and not every:
-        yield pytest_job("client, pinned", "pinned", *ANY_RELEASE, *PEERS_MUST_RUN)
     if every or environment == "pinned":
         yield coverage_job()
     if environment in (None, "lowest"):
         yield pytest_job("client, lowest", "lowest", *CLIENT_ONLY, *PEERS_MUST_RUN)
     if environment is None and not every:
         yield pytest_job("integration, pinned", "pinned", *INTEGRATION)
+        client, peers = CLIENT_TESTS
+        yield pytest_job("client, pinned", "pinned", client)
+        yield pytest_job("peers, pinned", "pinned", peers, *PEERS_MUST_RUN)
+        yield pytest_job("simulator and scripts, pinned", "pinned", *ONE_RELEASE)
     for name in ("floor", "newest"):
         if every or environment == name:
             yield pytest_job(f"integration, {name}", name, *INTEGRATION)
