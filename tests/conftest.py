@@ -19,7 +19,7 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_TOKEN, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
-from homeassistant.util import dt as dt_util
+from homeassistant.util import dt as dt_util, executor
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -64,6 +64,10 @@ def pytest_asyncio_loop_factories(
     if "socket_enabled" in fixtures and "freezer" not in fixtures:
         return paced_loops(config, item)
     return {"home": asyncio.new_event_loop}
+
+
+# On a busy machine a thread may take longer to end than Home Assistant gives it
+executor.EXECUTOR_SHUTDOWN_TIMEOUT = 300
 
 
 @pytest.fixture(autouse=True)
@@ -341,7 +345,9 @@ def describe_entities(
         device = dr.async_get(hass).async_get(entity.device_id or "")
         state = hass.states.get(entity.entity_id)
         assert device is not None
-        assert state is not None
+        assert state is not None, (
+            f"{entity.entity_id} has no state; disabled by: {entity.disabled_by}"
+        )
         described[entity.entity_id] = {
             "unique_id": entity.unique_id.replace(entry.entry_id, "<entry id>"),
             "device": device.name,

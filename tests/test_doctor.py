@@ -93,7 +93,7 @@ def run(sim: Sim, *arguments: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -110,7 +110,7 @@ def answer(sim: Sim, said: str) -> str:
             stdin=theirs,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         ).stdout
     finally:
@@ -225,7 +225,7 @@ def test_missing_input(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2
@@ -238,7 +238,7 @@ def test_help() -> None:
         [ROOT / "scripts" / "doctor", "--help"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=True,
     )
     assert "METAAPI_TOKEN" in done.stdout

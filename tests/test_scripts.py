@@ -42,8 +42,8 @@ def run(checkout: Path, script: str, argument: str) -> subprocess.CompletedProce
         },
         capture_output=True,
         text=True,
-        # On an idle machine it takes a fraction of a second
-        timeout=15,
+        # Ends what hangs: on an idle machine it takes a fraction of a second
+        timeout=300,
         check=False,
     )
     assert not list(home.iterdir())
