@@ -573,7 +573,8 @@ async def test_nothing_noisy(
     entities = er.async_entries_for_config_entry(
         er.async_get(hass), mock_config_entry.entry_id
     )
-    assert not [entity for entity in entities if entity.disabled_by]
+    disabled = [entity.entity_id for entity in entities if entity.disabled_by]
+    assert not disabled, "every entity is enabled from the start"
     swing, scalp = (
         {entity_id.replace(name, "") for entity_id in entity_ids_of(hass, account)}
         for name, account in (("swing", SWING), ("scalp", SCALP))
