@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from cProfile import Profile
-from dataclasses import replace
 from functools import partial
 import gc
 from importlib import import_module
@@ -274,7 +273,7 @@ async def run(
     if blind:
         # Not at the top: the import is part of the measured start
         metaapi: Any = import_module("custom_components.metaapi")
-        metaapi.TIMING = replace(metaapi.TIMING, blind=blind)
+        metaapi.TIMING = metaapi.TIMING._replace(blind=blind)
     async with AsyncExitStack() as stack:
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]

@@ -738,7 +738,7 @@ async def test_limited_token_is_not_tested_by_rest(
     result = await to_accounts(hass, LIMITED_TOKEN, limited=True)
     mocks.accounts.assert_not_called()
     shown = result["description_placeholders"]
-    assert (shown["found"], shown["provisioning"]) == ("—", PROVISIONING)
+    assert (shown["found"], shown["provisioning"]) == ("0", PROVISIONING)
 
 
 async def test_region_of_typed_ids(

@@ -3,13 +3,24 @@
 import asyncio
 
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+)
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.metaapi.api import Outcome, ReconnectResult
-from custom_components.metaapi.const import DOMAIN
+from custom_components.metaapi.api import (
+    AccountState,
+    Outcome,
+    ReconnectResult,
+    Status,
+)
+from custom_components.metaapi.const import ATTR_MESSAGE, DOMAIN, EVENT_OUTAGE
+from custom_components.metaapi.messages import Composer
+from custom_components.metaapi.sensor import MetaApiOutageSensor
 from homeassistant.const import STATE_UNKNOWN, Platform
 from homeassistant.core import HomeAssistant, State
+from homeassistant.helpers.translation import async_get_translations
 
 from .conftest import (
     CONNECTED,
@@ -95,3 +106,42 @@ async def test_joined(hass: HomeAssistant, monitor: FakeMonitor) -> None:
     waiting[1].set_result(ReconnectResult(Outcome.AUTHENTICATED, 2.0))
     await calls[1]
     assert shown(hass).attributes["event_type"] == Outcome.AUTHENTICATED
+
+
+AWAY = AccountState(terminal=True, broker=False, status=Status.BROKER_DISCONNECTED)
+
+
+async def test_sentences_follow_the_language(
+    hass: HomeAssistant, monitor: FakeMonitor
+) -> None:
+    """Once the home has another language, the next sentence is in it, even if its texts come late."""
+    events = async_capture_events(hass, EVENT_OUTAGE)
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, AWAY)
+    hass.config.language = "de"
+    # Home Assistant has not loaded them yet
+    monitor.push(SWING.account_id, CONNECTED)
+    await async_get_translations(hass, "de", "common", {DOMAIN})
+    monitor.push(SWING.account_id, AWAY)
+    await hass.async_block_till_done()
+    english, _, german = (event.data[ATTR_MESSAGE] for event in events)
+    assert "broker" in english.casefold()
+    assert german not in (english, "broker_lost")
+    assert Composer(hass).text("broker_lost", account="Swing") in german
+
+
+async def test_broker_costs_little(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that comes and goes reads no sensor of outages, and makes no composer for each sentence."""
+    events = async_capture_events(hass, EVENT_OUTAGE)
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, AWAY)
+    done: list[str] = []
+    for kind, name in ((MetaApiOutageSensor, "_read"), (Composer, "__init__")):
+        monkeypatch.setattr(kind, name, lambda *_, name=name: done.append(name))
+    for state in (CONNECTED, AWAY, CONNECTED):
+        monitor.push(SWING.account_id, state)
+    await hass.async_block_till_done()
+    assert len(events) == 4
+    assert done == []

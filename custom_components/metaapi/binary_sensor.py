@@ -74,7 +74,7 @@ class MetaApiBinarySensor(MetaApiStateEntity[bool], BinarySensorEntity):
     @override
     def is_on(self) -> bool | None:
         """Return whether it is connected; None while not known."""
-        return self.value_fn(self.account_state)
+        return self.shown[1]
 
 
 class MetaApiLinkBinarySensor(MetaApiEntity, BinarySensorEntity):

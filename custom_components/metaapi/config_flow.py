@@ -30,7 +30,7 @@ from .forms import (
     without_token,
 )
 from .subentry_flow import AccountSubentryFlow
-from .texts import NOT_KNOWN, async_expiry_text, enumerate_names, escape_markdown
+from .texts import async_expiry_text, enumerate_names, escape_markdown
 
 TITLE = "MetaApi"
 
@@ -109,7 +109,6 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
         elif self._listing.limited:
             error = FormError("may_not_list")
         offered = offered_accounts(self.hass, self._listing)
-        found = NOT_KNOWN if self._listing.limited else len(self._listing.accounts)
         schema = self.add_suggested_values_to_schema(
             accounts_schema(offered, selected), user_input
         )
@@ -120,7 +119,7 @@ class MetaApiConfigFlow(ConfigFlow, domain=DOMAIN):
                 error,
                 account_field=CONF_ACCOUNTS,
                 expires=await self._async_expiry(self._access.token),
-                found=str(found),
+                found=str(len(self._listing.accounts)),
             )
         )
 

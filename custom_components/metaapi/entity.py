@@ -87,7 +87,8 @@ class MetaApiAccountEntity(MetaApiEntity):
 class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
     """An entity that shows one side of an account's state as soon as it changes."""
 
-    _shown: tuple[bool, ValueT | None] | None = None
+    shown: tuple[bool, ValueT | None]
+    """Whether it is available, and its value."""
 
     def __init__(
         self,
@@ -101,21 +102,16 @@ class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
         self.value_fn = value_fn
 
     @property
-    def account_state(self) -> AccountState:
-        """Return what is known of the account."""
-        return self.monitor.state(self.account_id)
-
-    @property
     @override
     def available(self) -> bool:
         """Return whether the account is in sight as far as this entity needs it."""
-        return self.account_state.available
+        return self.shown[0]
 
     @override
     async def async_added_to_hass(self) -> None:
         """Listen to this account only."""
         await super().async_added_to_hass()
-        self._shown = self._read()
+        self.shown = self._read()
         self.async_on_remove(
             self.monitor.listen(self.account_id, self._async_account_changed)
         )
@@ -123,10 +119,15 @@ class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
     @callback
     def _async_account_changed(self) -> None:
         """Write the state when this side of the account's state changed."""
-        if (now := self._read()) != self._shown:
-            self._shown = now
+        if (now := self._read()) != self.shown:
+            self.shown = now
             self._async_write()
 
     def _read(self) -> tuple[bool, ValueT | None]:
         """Return what is to be shown."""
-        return self.available, self.value_fn(self.account_state)
+        state = self.monitor.state(self.account_id)
+        return self._is_available(state), self.value_fn(state)
+
+    def _is_available(self, state: AccountState) -> bool:
+        """Return whether the account is in sight as far as this entity needs it."""
+        return state.available

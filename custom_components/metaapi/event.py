@@ -13,7 +13,7 @@ from .api import Outcome, ReconnectResult
 from .const import ATTR_MESSAGE, EVENT_OUTAGE
 from .data import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity
-from .messages import Composer, Phase, Told
+from .messages import Phase, Told, async_get_composer
 from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, SIGNAL_RESULT, Facet
 
 PARALLEL_UPDATES = 0
@@ -83,35 +83,27 @@ class MetaApiEvent(MetaApiAccountEntity, EventEntity):
         return {facet: state.last for facet, state in record.facets.items()}
 
     @callback
-    def _async_recorded(self) -> None:
+    def _async_recorded(self, facet: Facet) -> None:
         """Show in Activity that an outage began, or ended and how long it was.
 
         The rows of the account's other entities say neither why nor how long.
         """
         record = self.hass.data[DATA_OUTAGES].record(self.account_id)
-        for facet, state in record.facets.items():
-            before, last = self._last[facet], state.last
-            if last is before:
-                continue
-            self._last[facet] = last
-            if before is None:
-                continue
-            composer = Composer(self.hass)
-            told = [Told(account_id=self.account_id, entry=self.entry, record=record)]
-            phase = Phase.BACK if last else Phase.LOST
-            title = composer.title(facet, phase, told)
-            details = (
-                composer.message(facet, phase, told)
-                if last
-                else composer.status(record)
-            )
-            self.hass.bus.async_fire(
-                EVENT_OUTAGE,
-                {
-                    ATTR_ENTITY_ID: self.entity_id,
-                    ATTR_NAME: composer.name(told[0]),
-                    # The frontend may show the name of the entity in place of that of the row
-                    ATTR_MESSAGE: f"{title} · {details}",
-                },
-                context=record.attempted_by,
-            )
+        before, last = self._last[facet], record.facets[facet].last
+        if last is before:
+            return
+        self._last[facet] = last
+        if before is None:
+            return
+        told = Told(account_id=self.account_id, entry=self.entry, record=record)
+        phase = Phase.BACK if last else Phase.LOST
+        name, sentence = async_get_composer(self.hass).row(facet, phase, told)
+        self.hass.bus.async_fire(
+            EVENT_OUTAGE,
+            {
+                ATTR_ENTITY_ID: self.entity_id,
+                ATTR_NAME: name,
+                ATTR_MESSAGE: sentence,
+            },
+            context=record.attempted_by,
+        )

@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.translation import async_get_cached_translations
 from homeassistant.util import dt as dt_util
+from homeassistant.util.hass_dict import HassKey
 
 from .api import Outcome
 from .const import DOMAIN
@@ -94,36 +95,47 @@ class Composer:
     def __init__(self, hass: HomeAssistant) -> None:
         """Take the texts in the language of the home, which Home Assistant has loaded."""
         self._hass = hass
-        self._common, self._entity = (
-            async_get_cached_translations(hass, hass.config.language, category, DOMAIN)
-            for category in ("common", "entity")
+        self.language = hass.config.language
+        self._common = async_get_cached_translations(
+            hass, self.language, "common", DOMAIN
         )
+        self._entity = async_get_cached_translations(
+            hass, self.language, "entity", DOMAIN
+        )
+
+    @property
+    def has_texts(self) -> bool:
+        """Return whether the texts were loaded; Home Assistant adds to them what it loads later."""
+        return bool(self._common and self._entity)
 
     def text(self, key: str, **values: Any) -> str:
         """Return a text of the category `common`; its key where it is missing."""
         text = self._common.get(f"component.{DOMAIN}.common.{key}")
         return key if text is None else text.format(**values)
 
+    def _entity_text(self, key: str, *, default: str) -> str:
+        """Return a text of the category `entity`."""
+        return self._entity.get(f"component.{DOMAIN}.entity.{key}", default)
+
     def status(self, record: AccountRecord) -> str:
         """Return a status as its sensor shows it."""
         if record.status is None:
             return self.text("not_running")
-        key = f"component.{DOMAIN}.entity.sensor.status.state.{record.status}"
-        return self._entity.get(key, record.status)
+        return self._entity_text(
+            f"sensor.status.state.{record.status}", default=record.status
+        )
 
     def outcome(self, outcome: str) -> str:
         """Return an outcome as its event shows it."""
-        key = (
-            f"component.{DOMAIN}.entity.event.reconnect_result.state_attributes"
-            f".event_type.state.{outcome}"
+        return self._entity_text(
+            f"event.reconnect_result.state_attributes.event_type.state.{outcome}",
+            default=outcome,
         )
-        return self._entity.get(key, outcome)
 
     @property
     def reconnect(self) -> str:
         """Return what the button says."""
-        key = f"component.{DOMAIN}.entity.button.reconnect.name"
-        return self._entity.get(key, "Reconnect")
+        return self._entity_text("button.reconnect.name", default="Reconnect")
 
     def name(self, told: Told) -> str:
         """Return the name of an account."""
@@ -148,6 +160,19 @@ class Composer:
             return self.text(one, account=self.name(told[0]))
         return self.text(many, count=len(told))
 
+    def row(self, facet: Facet, phase: Phase, told: Told) -> tuple[str, str]:
+        """Return the name of an account, and a sentence for its row in Activity.
+
+        The sentence names the account as well: the frontend may show the name of the entity in place of that
+        of the row.
+        """
+        name = self.name(told)
+        title = self.text(TITLES[facet, phase][0], account=name)
+        details = (
+            self._back(facet, told) if phase is Phase.BACK else self.status(told.record)
+        )
+        return name, f"{title} · {details}"
+
     def message(self, facet: Facet, phase: Phase, told: Sequence[Told]) -> str:
         """Return a message about one account or many."""
         if len(told) > 1:
@@ -161,7 +186,9 @@ class Composer:
         """Return a moment in the time of the home; with its day, where that is not today."""
         now = dt_util.now()
         local = now if moment is None else dt_util.as_local(moment)
-        return f"{local:%H:%M}" if local.date() == now.date() else f"{local:%F %H:%M}"
+        # faster than `strftime`
+        time = f"{local.hour:02}:{local.minute:02}"
+        return time if local.date() == now.date() else f"{local.date()} {time}"
 
     def date(self, moment: datetime) -> str:
         """Return a day and its time in words, and whose time it is."""
@@ -280,3 +307,19 @@ class Composer:
         platform, *rest = (device.model or "").split(" · ")
         details = ", ".join(filter(None, (platform, device.serial_number, *rest)))
         return f" ({details})" if details else ""
+
+
+DATA_COMPOSER: HassKey[Composer] = HassKey(f"{DOMAIN}_composer")
+
+
+@callback
+def async_get_composer(hass: HomeAssistant) -> Composer:
+    """Return the composer of the home, which is made anew only if the language changed: each outage needs one."""
+    composer = hass.data.get(DATA_COMPOSER)
+    if (
+        composer is None
+        or composer.language != hass.config.language
+        or not composer.has_texts
+    ):
+        composer = hass.data[DATA_COMPOSER] = Composer(hass)
+    return composer

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from itertools import batched
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from homeassistant.components import persistent_notification
 from homeassistant.config_entries import (
@@ -60,8 +60,11 @@ class Facet(StrEnum):
     SIGHT = "sight"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+BY_WEIGHT = (Facet.SIGHT, Facet.TERMINAL, Facet.BROKER)
+"""What is out of sight says nothing of its terminal, and a terminal that is off nothing of its broker."""
+
+
+class Change(NamedTuple):
     """A new current value of an account's facet."""
 
     account_id: str
@@ -79,8 +82,8 @@ SIGNAL_ATTEMPTED: SignalType[str] = SignalType(f"{DOMAIN}_attempted")
 """An attempt to reconnect an account began or ended."""
 SIGNAL_REMOVED: SignalType[str] = SignalType(f"{DOMAIN}_removed")
 SIGNAL_STARTED: SignalType[()] = SignalType(f"{DOMAIN}_started")
-SIGNAL_ACCOUNT: SignalTypeFormat[()] = SignalTypeFormat(f"{DOMAIN}_account_{{}}")
-"""What is recorded of one account changed."""
+SIGNAL_ACCOUNT: SignalTypeFormat[Facet] = SignalTypeFormat(f"{DOMAIN}_account_{{}}")
+"""What is recorded of a facet of one account changed."""
 SIGNAL_RESULT: SignalTypeFormat[ReconnectResult] = SignalTypeFormat(
     f"{DOMAIN}_result_{{}}"
 )
@@ -177,8 +180,11 @@ class AccountRecord:
     @property
     def lost_since(self) -> datetime | None:
         """Return since when the account is out of sight, its terminal off, or its broker away."""
-        lost = (self.facets[facet] for facet in (Facet.SIGHT, *Facet))
-        return next((state.since for state in lost if state.current is False), None)
+        facets = self.facets
+        for facet in BY_WEIGHT:
+            if (state := facets[facet]).current is False:
+                return state.since
+        return None
 
     def count(self) -> None:
         """Count downtime up to now; a clock that was set back takes nothing away."""
@@ -341,9 +347,9 @@ class Outages:
         """Record the current value of a facet."""
         record = self._records[account_id]
         state = record.facets[facet]
-        before = state.last
         if value is state.current:
             return
+        before = state.last
         record.count()
         state.current = value
         state.holds_since = None if value is None else dt_util.utcnow()
@@ -365,7 +371,7 @@ class Outages:
             self._async_tell(account_id, facet, before)
         else:
             self._early.setdefault((account_id, facet), before)
-        async_dispatcher_send(self._hass, SIGNAL_ACCOUNT.format(account_id))
+        async_dispatcher_send(self._hass, SIGNAL_ACCOUNT.format(account_id), facet)
 
     @callback
     def _async_started(self, _hass: HomeAssistant) -> None:
@@ -410,7 +416,9 @@ class Outages:
         for some in batched(down, AT_ONCE, strict=False):
             for account_id in some:
                 self.record(account_id).count()
-                async_dispatcher_send(self._hass, SIGNAL_ACCOUNT.format(account_id))
+                async_dispatcher_send(
+                    self._hass, SIGNAL_ACCOUNT.format(account_id), Facet.TERMINAL
+                )
             await asyncio.sleep(0)
 
     # -- attempts ------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .api import AccountState, Status
 from .data import MetaApiConfigEntry
 from .entity import MetaApiAccountEntity, MetaApiStateEntity
-from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, AccountRecord
+from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, AccountRecord, Facet
 
 PARALLEL_UPDATES = 0
 
@@ -95,15 +95,14 @@ class MetaApiSensor(MetaApiStateEntity[str], SensorEntity):
     @override
     def native_value(self) -> str | None:
         """Return the value."""
-        return self.value_fn(self.account_state)
+        return self.shown[1]
 
 
 class MetaApiStatusSensor(MetaApiSensor):
     """The sensor that says why the terminal is on, off or out of sight."""
 
-    @property
     @override
-    def available(self) -> bool:
+    def _is_available(self, state: AccountState) -> bool:
         """Return True: it is there to say why nothing else is known."""
         return True
 
@@ -144,8 +143,10 @@ class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
         )
 
     @callback
-    def _async_recorded(self) -> None:
-        """Write the state when it changed."""
+    def _async_recorded(self, facet: Facet) -> None:
+        """Write the state when it changed, which only the terminal can do."""
+        if facet is not Facet.TERMINAL:
+            return
         if (now := self._read()) != self._attr_native_value:
             self._attr_native_value = now
             self._async_write()

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -154,7 +153,7 @@ async def watched(
             token or sim.token,
             endpoints=Endpoints(api_url=sim.url),
             application=application,
-            timing=replace(FAST, **(timing or {})),
+            timing=FAST._replace(**(timing or {})),
         )
         witness = Witness(sim, monitor)
         try:

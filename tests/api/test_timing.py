@@ -1,6 +1,5 @@
 """What the pauses and bounds of terminals are; their timelines are tested with values of their own."""
 
-from dataclasses import asdict
 from pathlib import Path
 import re
 
@@ -30,7 +29,7 @@ DEFAULTS = {
 @pytest.mark.parametrize(("name", "seconds"), DEFAULTS.items())
 def test_default(name: str, seconds: float) -> None:
     """A terminal waits for as long as the documentation, the SDK or a decision of ours says."""
-    assert asdict(Timing())[name] == seconds, (
+    assert Timing()._asdict()[name] == seconds, (
         f"api/timing.py has another default of {name}: if that is meant, change it here, in"
         " ARCHITECTURE.md and in docs where they name it"
     )

@@ -784,6 +784,8 @@ def planted(hass: HomeAssistant, entry: Any, token: str) -> Iterator[None]:
     entry.async_start_reauth(
         hass, context={"title_placeholders": {"name": next(spelled)}}
     )
+    # A listing that succeeds would remove the error, and the request for a new token
+    entry.runtime_data.facts.async_stop()
     entry.runtime_data.facts.last_error = next(spelled)
     with patch.object(Redactor, "redact", lambda _, value: value):
         yield

@@ -108,7 +108,7 @@ async def _fill_in(walk: Walk, name: str) -> None:
             await duration.locator("input[name=seconds]").fill(str(seconds))
         # This may run at a weekend
         await page.get_by_role("heading", name="Quiet times").click()
-        weekend = _row(walk, "Quiet at the weekend")
+        weekend = _row(walk, "Quiet on weekends")
         await weekend.locator("ha-switch").click()
         await expect(weekend.locator("input[type=checkbox]")).not_to_be_checked()
         await page.get_by_role("button", name="Save").click()

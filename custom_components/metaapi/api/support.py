@@ -3,14 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from itertools import count
 import logging
 from math import inf
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 @dataclass(slots=True)
@@ -231,8 +231,7 @@ class Listeners:
 EVENTS_KEPT = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Something that happened."""
 
     when: datetime
@@ -262,7 +261,11 @@ class Journal:
     def diagnostics(self) -> list[dict[str, Any]]:
         """Return the events, the oldest first; `when` is ISO 8601 in UTC."""
         return [
-            {name: value for name, value in asdict(entry).items() if value is not None}
+            {
+                name: value
+                for name, value in entry._asdict().items()
+                if value is not None
+            }
             | {"when": entry.when.isoformat(timespec="milliseconds")}
             for entry in self._entries
         ]

@@ -306,20 +306,25 @@ class _Belief[PlaceT: Hashable]:
     def facts(self, *, token_refused: bool, reconnecting: bool) -> Facts:
         """Return what the table of what is shown looks at."""
         opened = self.opened
-        refusals = (one.subscription.refusal for one in opened)
+        refusal: Status | None = None
+        timeouts = opened[0].subscription.timeouts if opened else 0
+        for one in opened:
+            subscription = one.subscription
+            refusal = refusal or subscription.refusal
+            timeouts = min(timeouts, subscription.timeouts)
         return Facts(
             token_refused=token_refused,
             gone=not self.rest.exists,
             out_of_sight=self.out_of_sight,
             reconnecting=reconnecting,
-            refusal=next(filter(None, refusals), None),
+            refusal=refusal,
             socket_open=bool(opened),
             deployed=self.rest.deployed,
             terminal=self.terminal,
             broker=self._broker,
             broker_away=self.broker_away,
             reason=self.reason,
-            timeouts=min((one.subscription.timeouts for one in opened), default=0),
+            timeouts=timeouts,
         )
 
     @property
