@@ -55,10 +55,10 @@ async def async_setup_entry(
         async_add_entities(
             [
                 MetaApiBinarySensor(
-                    hass, entry, subentry, TERMINAL, lambda state: state.terminal
+                    entry, subentry, TERMINAL, lambda state: state.terminal
                 ),
                 MetaApiBinarySensor(
-                    hass, entry, subentry, BROKER, lambda state: state.broker
+                    entry, subentry, BROKER, lambda state: state.broker
                 ),
             ],
             config_subentry_id=subentry.subentry_id,

@@ -38,10 +38,7 @@ async def async_setup_entry(
     def async_add_account(subentry: ConfigSubentry) -> None:
         """Add those of an account."""
         async_add_entities(
-            [
-                MetaApiButton(hass, entry, subentry, description)
-                for description in BUTTONS
-            ],
+            [MetaApiButton(entry, subentry, description) for description in BUTTONS],
             config_subentry_id=subentry.subentry_id,
         )
 

@@ -5,7 +5,7 @@ from typing import override
 from urllib.parse import quote
 
 from homeassistant.config_entries import ConfigSubentry
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
@@ -38,33 +38,39 @@ class MetaApiAccountEntity(MetaApiEntity):
 
     def __init__(
         self,
-        hass: HomeAssistant,
         entry: MetaApiConfigEntry,
         subentry: ConfigSubentry,
         description: EntityDescription,
     ) -> None:
-        """Describe the device of the account."""
+        """Take the account of a subentry."""
         self.account_id: str = subentry.data[CONF_ACCOUNT_ID]
+        self._subentry = subentry
         super().__init__(entry, self.account_id, description)
-        account = entry.runtime_data.facts.accounts.get(self.account_id)
-        self._attr_device_info = DeviceInfo(
+
+    @property
+    @override
+    def device_info(self) -> DeviceInfo:
+        """Return how to describe the device of the account; it is asked for once, so nothing is kept."""
+        account = self.entry.runtime_data.facts.accounts.get(self.account_id)
+        info = DeviceInfo(
             identifiers={(DOMAIN, self.account_id)},
             entry_type=DeviceEntryType.SERVICE,
             manufacturer=MANUFACTURER,
             configuration_url=f"{ACCOUNT_URL}/{quote(self.account_id, safe='')}",
             via_device_id=dr.async_get_device_id_by_identifier(
-                hass,
-                (DOMAIN, entry.entry_id),
-                config_entry_id=entry.entry_id,
+                self.hass,
+                (DOMAIN, self.entry.entry_id),
+                config_entry_id=self.entry.entry_id,
             ),
         )
         if account is not None:
-            self._attr_device_info["name"] = account.title
-            self._attr_device_info["model"] = account_model(account)
-            self._attr_device_info["serial_number"] = account.login or None
-        elif async_get_device(hass, entry, self.account_id) is None:
+            info["name"] = account.title
+            info["model"] = account_model(account)
+            info["serial_number"] = account.login or None
+        elif async_get_device(self.hass, self.entry, self.account_id) is None:
             # A device that exists keeps what was known: the user may have given the title
-            self._attr_device_info["name"] = subentry.title
+            info["name"] = self._subentry.title
+        return info
 
     @callback
     def _async_write(self) -> None:
@@ -86,14 +92,13 @@ class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
 
     def __init__(
         self,
-        hass: HomeAssistant,
         entry: MetaApiConfigEntry,
         subentry: ConfigSubentry,
         description: EntityDescription,
         value_fn: Callable[[AccountState], ValueT | None],
     ) -> None:
         """Show what `value_fn` returns; that is no part of the description, whose class would be made at each start."""
-        super().__init__(hass, entry, subentry, description)
+        super().__init__(entry, subentry, description)
         self.value_fn = value_fn
 
     @property

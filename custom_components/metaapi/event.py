@@ -38,7 +38,7 @@ async def async_setup_entry(
     def async_add_account(subentry: ConfigSubentry) -> None:
         """Add those of an account."""
         async_add_entities(
-            [MetaApiEvent(hass, entry, subentry, one) for one in EVENTS],
+            [MetaApiEvent(entry, subentry, one) for one in EVENTS],
             config_subentry_id=subentry.subentry_id,
         )
 

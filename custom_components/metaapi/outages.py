@@ -105,7 +105,7 @@ class FacetRecord:
     """Since when the current value holds without a gap."""
     met: bool = False
     """Whether triggers were told of a value since Home Assistant started."""
-    tags: set[str] = field(default_factory=set)
+    tags: frozenset[str] = frozenset()
     """The tags of the messages that told of the running outage."""
 
     @property
@@ -361,7 +361,7 @@ class Outages:
                 state.ended = at if before is False else None
             else:
                 state.since, state.ended = at, None
-                state.tags.clear()
+                state.tags = frozenset()
                 if facet is Facet.TERMINAL:
                     record.attempts, record.attempted_at = 0, None
             self._async_save()

@@ -76,11 +76,11 @@ async def async_setup_entry(
         """Add those of an account."""
         async_add_entities(
             [
-                MetaApiStatusSensor(hass, entry, subentry, STATUS, _status),
+                MetaApiStatusSensor(entry, subentry, STATUS, _status),
                 MetaApiOutageSensor(
-                    hass, entry, subentry, DISCONNECTED_SINCE, _disconnected_since
+                    entry, subentry, DISCONNECTED_SINCE, _disconnected_since
                 ),
-                MetaApiOutageSensor(hass, entry, subentry, DOWNTIME, _downtime),
+                MetaApiOutageSensor(entry, subentry, DOWNTIME, _downtime),
             ],
             config_subentry_id=subentry.subentry_id,
         )
@@ -120,14 +120,13 @@ class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
 
     def __init__(
         self,
-        hass: HomeAssistant,
         entry: MetaApiConfigEntry,
         subentry: ConfigSubentry,
         description: SensorEntityDescription,
         value_fn: Callable[[AccountRecord], datetime | float | None],
     ) -> None:
         """Show what `value_fn` returns."""
-        super().__init__(hass, entry, subentry, description)
+        super().__init__(entry, subentry, description)
         self.value_fn = value_fn
 
     @override

@@ -102,7 +102,7 @@ def _tags(
     states = [one.record.facets[subject.facet] for one in told]
     if phase is not Phase.BACK:
         for state in states:
-            state.tags.add(tag)
+            state.tags |= {tag}
         return tag, []
     over = {tag}.union(*(state.tags for state in states))
     for account_id in subject.target.accounts:
