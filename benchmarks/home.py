@@ -6,8 +6,8 @@ cost of ours remains.
 
 import asyncio
 from bisect import bisect
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from cProfile import Profile
 from dataclasses import replace
 from functools import partial
@@ -136,16 +136,8 @@ class Home:
         """Send a status per second for every account, for profiling."""
         await self.post("hum", seconds=seconds)
 
-    async def unchanged(self, frames: int) -> float:
-        """Return the CPU time of a status that changes nothing."""
-        return await self._flood(frames, changing=0)
-
-    async def changes(self, frames: int) -> float:
-        """Return the CPU time of an event that changes two entities of an account."""
-        return await self._flood(frames, changing=1)
-
-    async def _flood(self, frames: int, changing: int) -> float:
-        """Return the CPU time per frame, until all brokers have changed that have to."""
+    async def flood(self, frames: int, changing: int) -> float:
+        """Return the CPU time of a status that changes nothing, or two entities of an account."""
         # The last broker of each socket turns off at the end, and on again in the next flood
         off = self.count(STATE_OFF, BROKER)
         expected = -(-self._accounts // ACCOUNTS_PER_SOCKET)
@@ -172,13 +164,11 @@ class Home:
 
     async def loss(self, seconds: int) -> dict[str, float]:
         """Measure losing all sockets until everything is unavailable, and the recovery."""
-        with (
-            longest_block() as blocks,
-            self._changes(TERMINAL, STATE_UNAVAILABLE) as changes,
-        ):
-            lost_at = await self.post("drop", seconds=seconds)
-            while len(changes) < self._accounts:  # noqa: ASYNC110
-                await asyncio.sleep(BEAT)
+        async with blocks_of_loop() as blocks:
+            with self._changes(TERMINAL, STATE_UNAVAILABLE) as changes:
+                lost_at = await self.post("drop", seconds=seconds)
+                while len(changes) < self._accounts:  # noqa: ASYNC110
+                    await asyncio.sleep(BEAT)
             await self.all_on()
             back_at = time.monotonic()
         attempts, subscribes = await self.post("log")
@@ -192,14 +182,14 @@ class Home:
 
     async def listing(self, _: int) -> float:
         """Return the longest block of the event loop while all accounts are listed."""
-        with longest_block() as blocks:
+        async with blocks_of_loop() as blocks:
             await self._entry.runtime_data.facts.async_read()
         return max(blocks)
 
     async def diagnostics(self, _: int) -> float:
         """Return the longest block of the event loop during the diagnostics of the entry."""
         module = import_module("custom_components.metaapi.diagnostics")
-        with longest_block() as blocks:
+        async with blocks_of_loop() as blocks:
             await module.async_get_config_entry_diagnostics(self.hass, self._entry)
         return max(blocks)
 
@@ -211,8 +201,8 @@ def busiest(moments: list[float], span: float = 0.1) -> float:
     return most / len(moments)
 
 
-@contextmanager
-def longest_block() -> Iterator[list[float]]:
+@asynccontextmanager
+async def blocks_of_loop() -> AsyncIterator[list[float]]:
     """Record for how long the event loop does not run its timers.
 
     It is measured in CPU time, because real time would include the work of other processes.
@@ -220,25 +210,29 @@ def longest_block() -> Iterator[list[float]]:
     # A full collection would otherwise run at some point, which takes a tenth of a second
     gc.collect()
     blocks: list[float] = []
-    last = time.thread_time()
-
-    def note() -> None:
-        """Record the time since the last call."""
-        nonlocal last
-        now = time.thread_time()
-        blocks.append(now - last)
-        last = now
 
     async def beat() -> None:
-        """Note the time again and again."""
+        """Record the CPU time between two timers."""
         while True:
-            note()
+            before = time.thread_time()
             await asyncio.sleep(BEAT)
+            blocks.append(time.thread_time() - before)
 
     task = asyncio.create_task(beat())
+    await asyncio.sleep(0)
     yield blocks
-    note()
+    # What ran until now is recorded as well
+    await asyncio.sleep(2 * BEAT)
     task.cancel()
+
+
+async def profiled(load: Load, amount: int) -> str:
+    """Return the profile of a load."""
+    text = StringIO()
+    with Profile() as profile:
+        await load(amount)
+    Stats(profile, stream=text).sort_stats("tottime").print_stats(25)
+    return text.getvalue()
 
 
 async def run(
@@ -286,27 +280,19 @@ async def run(
         gc.collect()
         result["memory"] = tracemalloc.get_traced_memory()[0] - before
 
-        async def profiled(load: Load, amount: int) -> str:
-            """Return the profile of a load."""
-            text = StringIO()
-            with Profile() as profile:
-                await load(amount)
-            Stats(profile, stream=text).sort_stats("tottime").print_stats(25)
-            return text.getvalue()
-
+        loads: dict[str, Load] = {
+            "unchanged": partial(home.flood, changing=0),
+            "changes": partial(home.flood, changing=1),
+            "latency": home.latency,
+            "loss": home.loss,
+            "listing": home.listing,
+            "diagnostics": home.diagnostics,
+            "hum": home.hum,
+        }
+        for name, load in [*loads.items()]:
+            loads[f"profiled {name}"] = partial(profiled, load)
         tell(result)
-        await serve(
-            {
-                "unchanged": home.unchanged,
-                "changes": home.changes,
-                "latency": home.latency,
-                "loss": home.loss,
-                "listing": home.listing,
-                "diagnostics": home.diagnostics,
-                "profiled changes": partial(profiled, home.changes),
-                "profiled hum": partial(profiled, home.hum),
-            }
-        )
+        await serve(loads)
     # Home Assistant writes its data
     await hass.async_stop()
 

@@ -85,7 +85,8 @@ async def ours(url: str, on_away: Callable[[], None]) -> AsyncIterator[None]:
 
 async def run(peer: str, server: str) -> None:
     """Measure floods of a client until the input ends."""
-    url = f"{server}/{peer}/1"
+    # The SDK ignores the path of a URL
+    url = server if peer == "sdk" else f"{server}/{peer}/1"
     away = asyncio.Semaphore(0)
 
     async def flood(frames: int) -> float:

@@ -42,8 +42,7 @@ async def connect(url: str, on_away: Callable[[], None]) -> AsyncIterator[None]:
     socketio.connect = partialmethod(socketio.connect, transports=["websocket"])
     api = MetaApi("e30.eyJfaWQiOiJiZW5jaCJ9.c2ln")
     client = api._metaapi_websocket_client  # noqa: SLF001
-    # The SDK ignores the path of the URL
-    client.set_url(url.removesuffix("/sdk/1"))
+    client.set_url(url)
     listener = Listener(on_away)
     (account_id,) = account_ids(1)
     client.add_account_cache(account_id, {"london": account_id})

@@ -1,6 +1,6 @@
 """A MetaApi server that sends pre-encoded frames as fast as they are read, so that only the client is measured.
 
-Each path begins with a user and the user's number of accounts: `/ours/1000/ws/` is a socket of such a user. The
+Each path begins with a user, who ends with the number of accounts: `/ours/1000/ws/` is a socket of such a user. The
 SDK, which ignores the path, uses `/ws/`. Payloads are JSON in a string, as today's servers send them.
 """
 
@@ -95,8 +95,8 @@ class Server:
 
     def __init__(self) -> None:
         """Start without sockets."""
-        self.sessions: dict[tuple[str, str], list[Session]] = defaultdict(list)
-        """Sockets by user and number of accounts."""
+        self.sessions: dict[str, list[Session]] = defaultdict(list)
+        """Sockets by user."""
         self._away_until = 0.0
         self._tried_at: list[float] = []
 
@@ -105,10 +105,9 @@ class Server:
         app = web.Application()
         app.add_routes(
             [
-                web.get("/{user}/{count}/ws/", self.socket),
-                web.get("/ws/", self.socket),
-                web.get("/{user}/{count}/users/current/accounts", self.accounts),
-                web.post("/{user}/{count}/{command}", self.command),
+                web.get("{user:.*}/ws/", self.socket),
+                web.get("{user:.*}/users/current/accounts", self.accounts),
+                web.post("{user:.*}/{command}", self.command),
             ]
         )
         runner = web.AppRunner(app, access_log=None)
@@ -124,7 +123,7 @@ class Server:
         ws = web.WebSocketResponse(compress=False)
         await ws.prepare(request)
         session = Session(request, ws)
-        sessions = self._of(request)
+        sessions = self.sessions[request.match_info["user"]]
         sessions.append(session)
         try:
             await session.serve()
@@ -134,16 +133,17 @@ class Server:
 
     async def accounts(self, request: web.Request) -> web.Response:
         """List all accounts on one page."""
-        first_page = request.query.get("offset", "0") == "0"
-        count = int(request.match_info["count"]) if first_page else 0
+        count = int(request.match_info["user"].rpartition("/")[2])
+        if request.query.get("offset", "0") != "0":
+            count = 0
         return web.Response(text=_listing(count), content_type="application/json")
 
     async def command(self, request: web.Request) -> web.Response:
         """Run a client's command on its own sockets, except those without accounts."""
-        sessions = [session for session in self._of(request) if session.accounts]
+        user, command = request.match_info["user"], request.match_info["command"]
+        sessions = [session for session in self.sessions[user] if session.accounts]
         amounts = {name: float(value) for name, value in request.query.items()}
-        command = getattr(self, request.match_info["command"])
-        return web.json_response(await command(sessions, **amounts))
+        return web.json_response(await getattr(self, command)(sessions, **amounts))
 
     async def flood(
         self, sessions: list[Session], frames: float, changing: float = 0
@@ -202,11 +202,6 @@ class Server:
         """Return when sockets were opened, or tried to, since the last drop, and when accounts subscribed."""
         subscribed_at = [when for session in sessions for when in session.subscribed_at]
         return [self._tried_at, subscribed_at]
-
-    def _of(self, request: web.Request) -> list[Session]:
-        """Return the sockets of a user."""
-        info = request.match_info
-        return self.sessions[info.get("user", "sdk"), info.get("count", "1")]
 
 
 @cache
