@@ -137,7 +137,7 @@ async def run() -> None:
     before, writes = count_rows(folder), record_writes(hass)
     gc.collect()
     process, loop = time.process_time(), time.thread_time()
-    await spend(server.sessions[f"/day/{ACCOUNTS}"])
+    await spend(server.sessions[f"day/{ACCOUNTS}/"])
     await recorder.async_block_till_done()
     process, loop = time.process_time() - process, time.thread_time() - loop
     after = count_rows(folder)

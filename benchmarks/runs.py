@@ -134,9 +134,11 @@ class Bench:
 
         def run() -> Result:
             """Start Home Assistant once."""
-            new = self._home(domain, MANY)
-            known = self._home(None, FEW, config=self._known[domain])
-            with new if what == "setup" else known as home:
+            if what == "setup":
+                home = self._home(domain, MANY)
+            else:
+                home = self._home(None, FEW, config=self._known[domain])
+            with home:
                 return Result(home.started.value[what], home.started.yardstick)
 
         return float(fairest(run))

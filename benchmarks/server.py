@@ -105,9 +105,9 @@ class Server:
         app = web.Application()
         app.add_routes(
             [
-                web.get("{user:.*}/ws/", self.socket),
-                web.get("{user:.*}/users/current/accounts", self.accounts),
-                web.post("{user:.*}/{command}", self.command),
+                web.get("/{user:.*}ws/", self.socket),
+                web.get("/{user:.*}users/current/accounts", self.accounts),
+                web.post(r"/{user:(.*/)?}{command:\w+}", self.command),
             ]
         )
         runner = web.AppRunner(app, access_log=None)
@@ -133,7 +133,7 @@ class Server:
 
     async def accounts(self, request: web.Request) -> web.Response:
         """List all accounts on one page."""
-        count = int(request.match_info["user"].rpartition("/")[2])
+        count = int(request.match_info["user"].split("/")[1])
         if request.query.get("offset", "0") != "0":
             count = 0
         return web.Response(text=_listing(count), content_type="application/json")
