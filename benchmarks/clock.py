@@ -19,7 +19,6 @@ class Clock(selectors.DefaultSelector):
 
     ahead = 0.0
     threads = 0
-    _owed = 0.0
     backlog: Callable[[], int] | None = None
     """Returns the size of the recorder's backlog; the clock leaps only while this is set."""
 
@@ -33,12 +32,6 @@ class Clock(selectors.DefaultSelector):
             return super().select(timeout)
         if Clock.threads or Clock.backlog():
             return super().select(0.001)
-        # The kernel may need a moment to deliver a byte
-        self._owed += min(timeout / 1000, 0.001)
-        if self._owed >= 0.001:
-            self._owed = 0.0
-            if found := super().select(0.001):
-                return found
         Clock.ahead += timeout
         return found
 

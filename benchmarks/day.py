@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from functools import cache
 import gc
-from itertools import pairwise
+from math import inf
 from pathlib import Path
 import random
 import sqlite3
@@ -17,12 +17,15 @@ from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers.recorder import get_instance
 
 from .clock import Clock
-from .home import Home, start
-from .server import Server, Session, account_ids
-from .turns import serve, tell
+from .home import BROKER, Home, start
+from .server import Server, Session
+from .turns import tell
 
+ACCOUNTS = 1000
 DAY = 24 * 3600
 OUTAGES = 10
+"""Outages of each account in a day; the first of them, with a tenth of the day, is measured and multiplied."""
+SLOT = DAY / OUTAGES
 MEAN = 300
 """Average duration of an outage in seconds; most are shorter."""
 HUM = 50
@@ -32,45 +35,41 @@ AT_ONCE = 1
 """Seconds before and after a change within which a written state belongs to it."""
 SHOWN = ("_terminal", "_broker", "_status")
 
+type Writes = list[tuple[str, float, bool]]
 
-class Written:
-    """Records the states that are written, and when accounts changed."""
 
-    def __init__(self, hass: HomeAssistant) -> None:
-        """Start listening."""
-        self.writes: dict[str, list[float]] = defaultdict(list)
-        self._changes: dict[str, list[float]] = defaultdict(list)
-        """Times at which the terminal, broker or status of an account changed, by account."""
+def record_writes(hass: HomeAssistant) -> Writes:
+    """Record which states are written, when, and whether that changed what is shown of an account."""
+    writes: Writes = []
 
-        @callback
-        def note(event: Event[Any]) -> None:
-            """Record a written state, whether or not it changed."""
-            self.writes[event.data["entity_id"]].append(event.time_fired_timestamp)
+    @callback
+    def note(event: Event[Any]) -> None:
+        """Record a written state, whether or not it changed."""
+        entity_id, new = event.data["entity_id"], event.data["new_state"]
+        old = event.data.get("old_state")
+        # Not where only the attributes of a state changed
+        changed = entity_id.endswith(SHOWN) and old and new and old.state != new.state
+        writes.append((entity_id, event.time_fired_timestamp, bool(changed)))
 
-        @callback
-        def changed(event: Event[Any]) -> None:
-            """Record a change of a state itself, not only of its attributes."""
-            entity_id, old, new = event.data.values()
-            if entity_id.endswith(SHOWN) and old and new and old.state != new.state:
-                account = _account_of(entity_id)
-                self._changes[account].append(event.time_fired_timestamp)
+    hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    hass.bus.async_listen(EVENT_STATE_REPORTED, note, callback(lambda _: True))
+    return writes
 
-        hass.bus.async_listen(EVENT_STATE_CHANGED, note)
-        hass.bus.async_listen(EVENT_STATE_CHANGED, changed)
-        hass.bus.async_listen(EVENT_STATE_REPORTED, note, callback(lambda _: True))
 
-    def too_often(self) -> int:
-        """Return how many states were written less than a minute after the previous one, except around changes."""
-        count = 0
-        for entity_id, writes in self.writes.items():
-            changes = self._changes[_account_of(entity_id)]
-            others = [
-                write
-                for write in writes
-                if not any(abs(write - change) < AT_ONCE for change in changes)
-            ]
-            count += sum(now - before < MINUTE for before, now in pairwise(others))
-        return count
+def too_often(writes: Writes) -> int:
+    """Return how many states were written less than a minute after the previous one, except around changes."""
+    changes: dict[str, list[float]] = defaultdict(list)
+    for entity_id, when, changed in writes:
+        if changed:
+            changes[_account_of(entity_id)].append(when)
+    count = 0
+    last: dict[str, float] = {}
+    for entity_id, when, _ in writes:
+        moments = changes[_account_of(entity_id)]
+        if all(abs(when - moment) >= AT_ONCE for moment in moments):
+            count += when - last.get(entity_id, -inf) < MINUTE
+            last[entity_id] = when
+    return count
 
 
 def _account_of(entity_id: str) -> str:
@@ -78,16 +77,16 @@ def _account_of(entity_id: str) -> str:
     return "".join(filter(str.isdigit, entity_id))
 
 
-async def spend(sessions: list[Session], accounts: list[str], outages: int) -> None:
-    """Play the outages of every terminal, while all others send `status`."""
+async def spend(sessions: list[Session]) -> None:
+    """Play an outage of every terminal, while all others send `status`."""
     rng = random.Random(0)
-    slot = DAY / OUTAGES
     plan = []
-    for account in accounts:
-        for number in range(outages):
-            lost = (number + rng.random() / 2) * slot
-            lasts = min(rng.expovariate(1 / MEAN), slot / 2 - 1)
-            plan += [(lost, account, False), (lost + lasts, account, True)]
+    for session in sessions:
+        for account in session.accounts:
+            lost = rng.random() / 2 * SLOT
+            lasts = min(rng.expovariate(1 / MEAN), SLOT / 2 - 1)
+            plan.append((lost, account, False, session))
+            plan.append((lost + lasts, account, True, session))
 
     async def hum() -> None:
         """Send the status of each account periodically, one socket after another."""
@@ -100,56 +99,56 @@ async def spend(sessions: list[Session], accounts: list[str], outages: int) -> N
 
     humming = asyncio.create_task(hum())
     began = time.monotonic()
-    for when, account, back in sorted(plan):
+    for when, account, back, session in sorted(plan, key=lambda event: event[0]):
         await asyncio.sleep(max(0.0, began + when - time.monotonic()))
-        session = next(one for one in sessions if account in one.accounts)
         if back:
             session.down.remove(account)
             session.come_back(account)
         else:
             session.down.add(account)
             session.write(session.event(account, "disconnected"))
-    await asyncio.sleep(began + outages * slot - time.monotonic())
+    await asyncio.sleep(began + SLOT - time.monotonic())
     humming.cancel()
 
 
-def rows(folder: Path) -> dict[str, int]:
-    """Return the number of rows in each of the recorder's tables."""
+def count_rows(folder: Path) -> tuple[int, int]:
+    """Return the number of the recorder's rows of states and events, and of statistics."""
     with sqlite3.connect(folder / "home-assistant_v2.db") as database:
-        return {
-            table: database.execute(f"select count(*) from {table}").fetchone()[0]  # noqa: S608
+        states, events, long, short = (
+            database.execute(f"select count(*) from {table}").fetchone()[0]  # noqa: S608
             for table in ("states", "events", "statistics", "statistics_short_term")
-        }
+        )
+    return states + events, long + short
 
 
 async def run() -> None:
-    """Run some of the day's outages, and print the cost extrapolated to the whole day."""
-    folder, count, outages = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    """Measure a part of the day, and print the cost of the whole day."""
+    folder = Path(sys.argv[1])
     server = Server()
     url = await server.start()
     hass = await start(folder, "recorder:\n")
     recorder = get_instance(hass)
-    home = Home(hass, f"{url}/day/{count}", count)
+    home = Home(hass, f"{url}/day/{ACCOUNTS}", ACCOUNTS)
     await home.add("metaapi")
-    await home.all_on()
+    await home.all_on(BROKER)
     Clock.backlog = lambda: recorder.backlog
     await asyncio.sleep(60)
     await recorder.async_block_till_done()
-    before, written = rows(folder), Written(hass)
+    before, writes = count_rows(folder), record_writes(hass)
     gc.collect()
-    began = time.process_time(), time.thread_time()
-    await spend(server.sessions["day", str(count)], account_ids(count), outages)
+    process, loop = time.process_time(), time.thread_time()
+    await spend(server.sessions[f"day/{ACCOUNTS}/"])
     await recorder.async_block_till_done()
-    loop = time.thread_time() - began[1]
-    day = {
-        "loop": loop,
-        "recorder": time.process_time() - began[0] - loop,
-        "writes": sum(map(len, written.writes.values())),
-        **{table: now - before[table] for table, now in rows(folder).items()},
-    }
+    process, loop = time.process_time() - process, time.thread_time() - loop
+    after = count_rows(folder)
     Clock.backlog = None
-    day = {name: value * OUTAGES / outages for name, value in day.items()}
-    tell({"day": {**day, "too often": written.too_often()}})
-    await serve({})
-    await home.close()
-    tell({})
+    part = {
+        "loop": loop,
+        "recorder": process - loop,
+        "writes": len(writes),
+        "rows": after[0] - before[0],
+        "statistics rows": after[1] - before[1],
+    }
+    day = {name: value * OUTAGES for name, value in part.items()}
+    tell({**day, "too often": too_often(writes)})
+    await hass.async_stop()

@@ -6,9 +6,8 @@ cost of ours remains.
 
 import asyncio
 from bisect import bisect
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from cProfile import Profile
 from functools import partial
 import gc
@@ -22,8 +21,6 @@ import time
 import tracemalloc
 from typing import Any
 
-import aiohttp
-
 import custom_components
 from homeassistant import bootstrap
 from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigSubentryData
@@ -34,11 +31,12 @@ from homeassistant.const import (
     STATE_UNAVAILABLE,
 )
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.runner import RuntimeConfig
 
 from .fed import feed
-from .server import account_ids, sockets_for
-from .turns import Load, in_front, serve, tell
+from .server import ACCOUNTS_PER_SOCKET, account_ids
+from .turns import SETTLE, Load, in_front, serve, tell
 
 BEAT = 0.001
 FLIP = 0.008
@@ -71,7 +69,6 @@ class Home:
         self.hass = hass
         self._url = url
         self._accounts = accounts
-        self._session = aiohttp.ClientSession()
 
     async def add(self, domain: str) -> None:
         """Add a config entry and wait until it is set up."""
@@ -98,124 +95,102 @@ class Home:
         await self.hass.config_entries.async_add(self._entry)
         await self.hass.async_block_till_done()
 
-    async def all_on(self) -> None:
-        """Wait until every terminal is on."""
-        while self.count(STATE_ON) < self._accounts:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-
-    def count(self, value: str, kind: str = TERMINAL) -> int:
+    def count(self, value: str, kind: str) -> int:
         """Return the number of entities of a kind that have a state."""
         return sum(
             state.state == value and state.entity_id.endswith(kind)
             for state in self.hass.states.async_all("binary_sensor")
         )
 
-    async def post(self, command: str, **amounts: float) -> Any:
-        """Send a command to the server, and return its response."""
-        url = f"{self._url}/{command}"
-        async with self._session.post(url, params=amounts) as response:
-            return await response.json()
-
-    async def hum(self, seconds: int) -> dict[str, Any]:
-        """Send a status per second for every account, for profiling."""
-        await self.post("hum", seconds=seconds)
-        return {}
-
-    async def unchanged(self, frames: int) -> dict[str, Any]:
-        """Measure the CPU time of a status that changes nothing."""
-        # Brokers that are off turn on, and the last broker of each socket turns off at the end
-        away = self.count(STATE_OFF, BROKER)
-        return await self._flood(frames, 0, away + sockets_for(self._accounts))
-
-    async def changes(self, frames: int) -> dict[str, Any]:
-        """Measure the CPU time of an event that changes two entities of an account."""
-        away = self.count(STATE_OFF, BROKER)
-        changes = frames + sockets_for(self._accounts) - away
-        return await self._flood(frames, 1, changes)
-
-    async def _flood(self, frames: int, changing: int, changes: int) -> dict[str, Any]:
-        """Measure the CPU time per frame, until the brokers have changed `changes` times."""
-        with self._changes(BROKER) as changed:
-            started = time.process_time()
-            await self.post("flood", frames=frames, changing=changing)
-            while len(changed) < changes:  # noqa: ASYNC110
-                await asyncio.sleep(BEAT)
-        return {"cost": (time.process_time() - started) / frames}
-
-    async def latency(self, times: int) -> dict[str, Any]:
-        """Return when each `authenticated` was sent and when its state was written, while all accounts send `status`."""
-        with self._changes(TERMINAL) as changed, in_front():
-            told = await self.post("flip", times=times, pause=FLIP)
-            while len(changed) < 2 * times:  # noqa: ASYNC110
-                await asyncio.sleep(BEAT)
-        written: dict[str, list[float]] = defaultdict(list)
-        for entity_id, value, when in changed:
-            if value == STATE_ON:
-                written[entity_id].append(when)
-        sent: dict[str, list[float]] = defaultdict(list)
-        for when, account_id in told:
-            number = account_ids(self._accounts).index(account_id)
-            sent[f"binary_sensor.account_{number}{TERMINAL}"].append(when)
-        return {
-            "pairs": [
-                pair
-                for entity_id, moments in sent.items()
-                for pair in zip(moments, written[entity_id], strict=True)
-            ]
-        }
+    async def all_on(self, kind: str = TERMINAL) -> None:
+        """Wait until every account's entity of a kind is on."""
+        while self.count(STATE_ON, kind) < self._accounts:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
     @contextmanager
-    def _changes(self, kind: str) -> Iterator[list[tuple[str, str, float]]]:
-        """Record the changes of entities of a kind: entity, state and time."""
-        changed: list[tuple[str, str, float]] = []
+    def _changes(self, kind: str, *values: str) -> Iterator[list[tuple[str, float]]]:
+        """Record which entities of a kind change to some values, and when."""
+        changes: list[tuple[str, float]] = []
 
         @callback
         def note(event: Event[EventStateChangedData]) -> None:
             """Record a change."""
             state = event.data["new_state"]
-            if state is not None and state.entity_id.endswith(kind):
-                changed.append((state.entity_id, state.state, time.monotonic()))
+            assert state is not None
+            if state.entity_id.endswith(kind) and state.state in values:
+                changes.append((state.entity_id, time.monotonic()))
 
         stop = self.hass.bus.async_listen(EVENT_STATE_CHANGED, note)
-        yield changed
+        yield changes
         stop()
 
-    async def loss(self, seconds: int) -> dict[str, Any]:
-        """Measure losing all sockets until everything is unavailable, and the recovery."""
-        with longest_block() as block, self._changes(TERMINAL) as changed:
-            lost_at = await self.post("drop", seconds=seconds)
-            while self.count(STATE_UNAVAILABLE) < self._accounts:  # noqa: ASYNC110
+    async def post(self, command: str, **amounts: float) -> Any:
+        """Send a command to the server, and return its response."""
+        url = f"{self._url}/{command}"
+        session = async_get_clientsession(self.hass)
+        async with session.post(url, params=amounts) as response:
+            return await response.json()
+
+    async def hum(self, seconds: int) -> None:
+        """Send a status per second for every account, for profiling."""
+        await self.post("hum", seconds=seconds)
+
+    async def flood(self, frames: int, changing: int) -> float:
+        """Return the CPU time of a status that changes nothing, or two entities of an account."""
+        # The last broker of each socket turns off at the end, and on again in the next flood
+        off = self.count(STATE_OFF, BROKER)
+        expected = -(-self._accounts // ACCOUNTS_PER_SOCKET)
+        expected += frames - off if changing else off
+        with self._changes(BROKER, STATE_ON, STATE_OFF) as changes:
+            started = time.process_time()
+            await self.post("flood", frames=frames, changing=changing)
+            while len(changes) < expected:  # noqa: ASYNC110
                 await asyncio.sleep(BEAT)
-            spread = changed[-1][2] - changed[0][2]
+        return (time.process_time() - started) / frames
+
+    async def latency(self, times: int) -> list[tuple[float, float]]:
+        """Return when each `authenticated` was sent and its state written, while all accounts send `status`."""
+        with self._changes(TERMINAL, STATE_ON) as changes, in_front():
+            sent = await self.post("flip", times=times, pause=FLIP)
+            while len(changes) < times:  # noqa: ASYNC110
+                await asyncio.sleep(BEAT)
+        moments = sorted(
+            (f"binary_sensor.account_{int(account_id[-12:])}{TERMINAL}", when)
+            for account_id, when in sent
+        )
+        pairs = zip(moments, sorted(changes), strict=True)
+        return [(when, written) for (_, when), (_, written) in pairs]
+
+    async def loss(self, seconds: int) -> dict[str, float]:
+        """Measure losing all sockets until everything is unavailable, and the recovery."""
+        async with blocks_of_loop() as blocks:
+            with self._changes(TERMINAL, STATE_UNAVAILABLE) as changes:
+                lost_at = await self.post("drop", seconds=seconds)
+                while len(changes) < self._accounts:  # noqa: ASYNC110
+                    await asyncio.sleep(BEAT)
             await self.all_on()
             back_at = time.monotonic()
         attempts, subscribes = await self.post("log")
-        loss = {
+        return {
             "back": back_at - lost_at - seconds,
-            "block": block(),
-            "spread": spread,
+            "block": max(blocks),
+            "spread": changes[-1][1] - changes[0][1],
             "attempts": busiest(attempts),
             "subscribes": busiest(subscribes),
         }
-        return {"loss": loss}
 
-    async def listing(self, _: int) -> dict[str, Any]:
-        """Measure the longest block of the event loop while all accounts are listed."""
-        with longest_block() as block:
+    async def listing(self, _: int) -> float:
+        """Return the longest block of the event loop while all accounts are listed."""
+        async with blocks_of_loop() as blocks:
             await self._entry.runtime_data.facts.async_read()
-        return {"block": block()}
+        return max(blocks)
 
-    async def diagnostics(self, _: int) -> dict[str, Any]:
-        """Measure the longest block of the event loop during the diagnostics of the entry."""
+    async def diagnostics(self, _: int) -> float:
+        """Return the longest block of the event loop during the diagnostics of the entry."""
         module = import_module("custom_components.metaapi.diagnostics")
-        with longest_block() as block:
+        async with blocks_of_loop() as blocks:
             await module.async_get_config_entry_diagnostics(self.hass, self._entry)
-        return {"block": block()}
-
-    async def close(self) -> None:
-        """Stop Home Assistant normally, so that it writes its data."""
-        await self._session.close()
-        await self.hass.async_stop()
+        return max(blocks)
 
 
 def busiest(moments: list[float], span: float = 0.1) -> float:
@@ -225,29 +200,38 @@ def busiest(moments: list[float], span: float = 0.1) -> float:
     return most / len(moments)
 
 
-@contextmanager
-def longest_block() -> Iterator[Callable[[], float]]:
-    """Measure the longest time for which the event loop does not run its timers.
+@asynccontextmanager
+async def blocks_of_loop() -> AsyncIterator[list[float]]:
+    """Record for how long the event loop does not run its timers.
 
     It is measured in CPU time, because real time would include the work of other processes.
     """
     # A full collection would otherwise run at some point, which takes a tenth of a second
     gc.collect()
-    loop = asyncio.get_running_loop()
-    longest, last = 0.0, time.thread_time()
+    blocks: list[float] = []
 
-    handle: asyncio.Handle
+    async def beat() -> None:
+        """Record the CPU time between two timers."""
+        while True:
+            before = time.thread_time()
+            await asyncio.sleep(BEAT)
+            blocks.append(time.thread_time() - before)
 
-    def beat() -> None:
-        """Compare the time with that of the last call."""
-        nonlocal longest, last, handle
-        now = time.thread_time()
-        longest, last = max(longest, now - last), now
-        handle = loop.call_later(BEAT, beat)
+    task = asyncio.create_task(beat())
+    await asyncio.sleep(0)
+    yield blocks
+    # What ran until now is recorded as well
+    await asyncio.sleep(2 * BEAT)
+    task.cancel()
 
-    handle = loop.call_soon(beat)
-    yield lambda: max(longest, time.thread_time() - last)
-    handle.cancel()
+
+async def profiled(load: Load, amount: int) -> str:
+    """Return the profile of a load."""
+    text = StringIO()
+    with Profile() as profile:
+        await load(amount)
+    Stats(profile, stream=text).sort_stats("tottime").print_stats(25)
+    return text.getvalue()
 
 
 async def run(
@@ -289,37 +273,27 @@ async def run(
         if domain == "raw":
             await stack.enter_async_context(feed(hass, url, accounts))
         if domain in {"raw", "metaapi"}:
-            await home.all_on()
+            await home.all_on(BROKER)
+        if memory:
+            await asyncio.sleep(SETTLE)
         gc.collect()
-
-        async def measure(_: int) -> dict[str, Any]:
-            """Return the memory allocated since before the entry was added."""
-            gc.collect()
-            return {"memory": tracemalloc.get_traced_memory()[0] - before}
-
-        async def profiled(load: Load, amount: int) -> dict[str, Any]:
-            """Return the profile of a load."""
-            text = StringIO()
-            with Profile() as profile:
-                await load(amount)
-            Stats(profile, stream=text).sort_stats("tottime").print_stats(25)
-            return {"profile": text.getvalue()}
+        result["memory"] = tracemalloc.get_traced_memory()[0] - before
 
         loads: dict[str, Load] = {
-            "memory": measure,
-            "unchanged": home.unchanged,
-            "changes": home.changes,
+            "unchanged": partial(home.flood, changing=0),
+            "changes": partial(home.flood, changing=1),
             "latency": home.latency,
             "loss": home.loss,
             "listing": home.listing,
             "diagnostics": home.diagnostics,
-            "profiled changes": partial(profiled, home.changes),
-            "profiled hum": partial(profiled, home.hum),
+            "hum": home.hum,
         }
+        for name, load in [*loads.items()]:
+            loads[f"profiled {name}"] = partial(profiled, load)
         tell(result)
         await serve(loads)
-    await home.close()
-    tell({})
+    # Home Assistant writes its data
+    await hass.async_stop()
 
 
 if __name__ == "__main__":

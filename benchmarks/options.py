@@ -16,12 +16,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         prog="scripts/bench", description=DESCRIPTION, allow_abbrev=False
     )
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument(
-        "--outages",
-        type=int,
-        default=1,
-        help="so many tenths of the day of 1,000 accounts are spent (default: %(default)s)",
-    )
     parser.add_argument("--save", type=Path, help="write what was measured to a file")
     parser.add_argument(
         "--write",
@@ -30,12 +24,5 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="measure nothing: put the table of some saved runs into a page, and the plot beside it",
     )
     parser.add_argument("--profile", action="store_true", help="where the time goes")
-    parser.add_argument(
-        "--any", action="store_true", help="no error, whatever goal is missed"
-    )
     parser.add_argument("runs", type=Path, nargs="*", help="for --write: saved runs")
     return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    parse()

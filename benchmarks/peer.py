@@ -4,51 +4,65 @@ The clients read the same frames: a minimal client, MetaApi's own SDK, and ours.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from importlib import import_module
+from itertools import batched
+import json
 import sys
 import time
 from typing import Any
 
 import aiohttp
 
-from .server import SOCKET, account_ids
+from .server import ACCOUNTS_PER_SOCKET, SOCKET, account_ids
 from .turns import serve, tell
 
 WARM_UP = 5_000
 
 
 @asynccontextmanager
-async def raw(
-    url: str, _account_id: str, on_away: Callable[[], None]
+async def subscribed(
+    url: str,
+    count: int,
+    read: Callable[[aiohttp.ClientWebSocketResponse], Coroutine[Any, Any, None]],
 ) -> AsyncIterator[None]:
-    """Decode every event with `orjson` and ignore it, except for the field that marks the end of a flood."""
-    loads = import_module("orjson").loads
-
-    async def read() -> None:
-        async for message in ws:
-            if message.data.startswith("42"):
-                event = loads(loads(message.data[2:])[1])
-                if event["connected"] is False:
-                    on_away()
-
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(f"{url}/{SOCKET}") as ws,
-        asyncio.TaskGroup() as group,
-    ):
-        group.create_task(read())
+    """Subscribe to some accounts, and read the sockets they need, with nothing but aiohttp."""
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        sockets = []
+        for ids in batched(account_ids(count), ACCOUNTS_PER_SOCKET, strict=False):
+            ws = await session.ws_connect(f"{url}/{SOCKET}")
+            for one in ids:
+                request = {"type": "subscribe", "accountId": one, "requestId": one}
+                await ws.send_str(f"42{json.dumps(['request', request])}")
+            sockets.append(ws)
+            group.create_task(read(ws))
         yield
-        await ws.close()
+        for ws in sockets:
+            await ws.close()
 
 
 @asynccontextmanager
-async def ours(
-    url: str, account_id: str, on_away: Callable[[], None]
-) -> AsyncIterator[None]:
+async def raw(url: str, on_away: Callable[[], None]) -> AsyncIterator[None]:
+    """Decode every event with `orjson` and ignore it, except for the field that marks the end of a flood."""
+    loads = import_module("orjson").loads
+
+    async def read(ws: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in ws:
+            if message.data.startswith("42"):
+                event = loads(loads(message.data[2:])[1])
+                if event.get("connected") is False:
+                    on_away()
+
+    async with subscribed(url, 1, read):
+        yield
+
+
+@asynccontextmanager
+async def ours(url: str, on_away: Callable[[], None]) -> AsyncIterator[None]:
     """Watch the account with our complete client, from the socket to the state."""
     api: Any = import_module("custom_components.metaapi.api")
+    (account_id,) = account_ids(1)
     on = asyncio.Event()
 
     def changed() -> None:
@@ -71,29 +85,25 @@ async def ours(
 
 async def run(peer: str, server: str) -> None:
     """Measure floods of a client until the input ends."""
-    url = f"{server}/{peer}/1"
+    # The SDK ignores the path of a URL
+    url = server if peer == "sdk" else f"{server}/{peer}/1"
     away = asyncio.Semaphore(0)
 
-    async def flood(frames: int) -> dict[str, Any]:
+    async def flood(frames: int) -> float:
         """Return the CPU time per frame, from the first frame to the last."""
         started = time.process_time()
         await session.post(f"{url}/flood", params={"frames": frames})
         await away.acquire()
-        return {"cost": (time.process_time() - started) / frames}
+        return (time.process_time() - started) / frames
 
     if peer == "sdk":
         connect = import_module(f"{__package__}.sdk").connect
     else:
         connect = {"raw": raw, "ours": ours}[peer]
-    (account_id,) = account_ids(1)
-    async with (
-        connect(url, account_id, away.release),
-        aiohttp.ClientSession() as session,
-    ):
+    async with connect(url, away.release), aiohttp.ClientSession() as session:
         await flood(WARM_UP)
-        tell({})
+        tell(None)
         await serve({"flood": flood})
-    tell({})
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The goals, and the table of what was measured in some runs."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from math import inf
 from statistics import median
+from typing import NamedTuple
 
-from .runs import FEW, MANY, SOME, Samples
+from .runs import Samples
 
 TOLERATED = 0.2
 """Missing a goal by more than this share is an error."""
@@ -42,8 +42,7 @@ HOW: dict[str, Callable[[float, float], float]] = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A figure: our value, or our value combined with another; with or without a goal."""
 
     what: str
@@ -61,11 +60,10 @@ class Row:
 
     def cell(self, samples: Samples) -> str:
         """Return the value as text, with the two parts that it is computed from."""
-        unit, *units = self.units.split(" ")
+        unit, _, of = self.units.partition(" ")
         text = _text(self.value(samples), unit, "+" if self.how == "-" else "")
         if not self.how:
             return text
-        of = units[0] if units else ""
         two = (median(samples[name]) * UNITS[of] for name in (self.ours, self.other))
         return f"{text} ({', '.join(_text(one, of) for one in two)})"
 
@@ -90,54 +88,16 @@ def _text(value: float, unit: str, sign: str = "") -> str:
     return f"{value:{sign},.{digits}f} {unit}".strip()
 
 
-ROWS = [
-    Row(*(cell.strip() for cell in line.split("|")))
-    for line in TABLE.strip().splitlines()
-]
-
-
-def derived(measured: Mapping[str, list[float]]) -> Samples:
-    """Return what was measured together with the figures computed from it."""
-    samples = dict(measured)
-
-    def combine(name: str, how: Callable[[float, float], float], *of: str) -> None:
-        """Add a figure that is computed from two others."""
-        samples[name] = list(map(how, *(samples[one] for one in of), strict=True))
-
-    for domain in ("metaapi", "raw"):
-        two = f"change {domain} {MANY}", f"change {domain} {FEW}"
-        combine(f"growth {domain}", HOW["/"], *two)
-    for domain in ("metaapi", "empty"):
-        for name, more, less in (("", MANY, SOME), (" few", SOME, FEW)):
-            two = f"memory {domain} {more}", f"memory {domain} {less}"
-            combine(f"memory {domain}{name}", HOW["-"], *two)
-            each = [
-                taken / (more - less) for taken in samples[f"memory {domain}{name}"]
-            ]
-            samples[f"memory {domain}{name}"] = each
-    combine("day rows", HOW["+"], "day states", "day events")
-    statistics = "day statistics", "day statistics_short_term"
-    combine("day statistics rows", HOW["+"], *statistics)
-    return samples
+ROWS = [Row(*map(str.strip, line.split("|"))) for line in TABLE.strip().splitlines()]
 
 
 def table(runs: Sequence[Samples]) -> str:
     """Return the results of some runs as a Markdown table."""
     names = [f"run {number}" for number in range(1, len(runs) + 1)]
-    goals = {"<=": "≤", ">=": "≥"}
-    lines = [
-        ("what", *names, "goal", ""),
-        ("---",) * (len(runs) + 3),
-        *(
-            (
-                row.what,
-                *(row.cell(run) for run in runs),
-                f"{goals.get(row.goal[:2], '')}{row.goal[2:]}",
-                row.verdict(runs),
-            )
-            for row in ROWS
-        ),
-    ]
+    lines = [("what", *names, "goal", ""), ("---",) * (len(runs) + 3)]
+    for row in ROWS:
+        goal = row.goal.replace("<=", "≤").replace(">=", "≥")
+        lines.append((row.what, *map(row.cell, runs), goal, row.verdict(runs)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from metaapi_cloud_sdk import MetaApi, SynchronizationListener
 from metaapi_cloud_sdk.clients.metaapi.reconnect_listener import ReconnectListener
 
+from .server import account_ids
+
 
 class Listener(SynchronizationListener, ReconnectListener):  # type: ignore[misc]
     """A listener that checks the field that marks the end of a flood."""
@@ -33,18 +35,16 @@ class Listener(SynchronizationListener, ReconnectListener):  # type: ignore[misc
 
 
 @asynccontextmanager
-async def connect(
-    url: str, account_id: str, on_away: Callable[[], None]
-) -> AsyncIterator[None]:
+async def connect(url: str, on_away: Callable[[], None]) -> AsyncIterator[None]:
     """Subscribe to the account and wait until it is on."""
     # The SDK has no option for the transport, and its type hints are for another version
     socketio: Any = import_module("socketio").AsyncClient
     socketio.connect = partialmethod(socketio.connect, transports=["websocket"])
     api = MetaApi("e30.eyJfaWQiOiJiZW5jaCJ9.c2ln")
     client = api._metaapi_websocket_client  # noqa: SLF001
-    # The SDK ignores the path of the URL
-    client.set_url(url.removesuffix("/sdk/1"))
+    client.set_url(url)
     listener = Listener(on_away)
+    (account_id,) = account_ids(1)
     client.add_account_cache(account_id, {"london": account_id})
     client.add_synchronization_listener(account_id, listener)
     client.add_reconnect_listener(listener, account_id)

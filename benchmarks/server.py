@@ -1,6 +1,6 @@
 """A MetaApi server that sends pre-encoded frames as fast as they are read, so that only the client is measured.
 
-Each path begins with a user and the user's number of accounts: `/ours/1000/ws/` is a socket of such a user. The
+Each path begins with a user, who ends with the number of accounts: `/ours/1000/ws/` is a socket of such a user. The
 SDK, which ignores the path, uses `/ws/`. Payloads are JSON in a string, as today's servers send them.
 """
 
@@ -12,30 +12,20 @@ import json
 import random
 import time
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from aiohttp import WSMsgType, web
 
 from .turns import in_front, serve, tell
 
 OPEN = '0{"sid":"bench","upgrades":[],"pingInterval":25000,"pingTimeout":5000}'
-BURST = 500
-"""Number of frames that a flood writes at once."""
-BACKLOG = 1024 * 1024
-"""Maximum size of the write buffer of a socket, in bytes."""
 ACCOUNTS_PER_SOCKET = 100
 SOCKET = "ws/?transport=websocket&auth-token=bench&protocol=3&EIO=3"
 
 
 @cache
 def account_ids(count: int) -> list[str]:
-    """Return account IDs, which are the same in every process."""
-    return [str(uuid5(NAMESPACE_URL, f"benchmark/{number}")) for number in range(count)]
-
-
-def sockets_for(accounts: int) -> int:
-    """Return the number of sockets that some accounts need."""
-    return -(-accounts // ACCOUNTS_PER_SOCKET)
+    """Return account IDs, which are the same in every process and end with the account's number."""
+    return [f"5c7e1a90-3b1f-4d2e-8f6a-{number:012}" for number in range(count)]
 
 
 class Session:
@@ -50,13 +40,7 @@ class Session:
         self.subscribed_at: list[float] = []
         self.write = request.transport.write
         self.drop = request.transport.abort
-        self.waiting = request.transport.get_write_buffer_size
         self._ws = ws
-
-    @property
-    def served(self) -> list[str]:
-        """Return the accounts whose events are sent; a client that does not subscribe gets one account's events."""
-        return list(self.accounts) or account_ids(1)
 
     def event(
         self, account_id: str, kind: str, name: str = "synchronization", **fields: Any
@@ -80,29 +64,25 @@ class Session:
 
     async def serve(self) -> None:
         """Answer requests until the socket is closed."""
+        await self._ws.send_str(OPEN)
+        await self._ws.send_str("40")
         async for message in self._ws:
             if message.type is not WSMsgType.TEXT:
                 continue
             if message.data == "2":
                 await self._ws.send_str("3")
             elif message.data.startswith("42"):
-                self._answer(**json.loads(message.data[2:])[1])
+                self._answer(json.loads(message.data[2:])[1])
 
-    def _answer(
-        self,
-        accountId: str,
-        requestId: str,
-        type: str,
-        sessionId: str | None = None,
-        **_: Any,
-    ) -> None:
+    def _answer(self, request: dict[str, Any]) -> None:
         """Answer a request; a subscribe also sends `authenticated` unless the terminal is down."""
-        self.write(self.event(accountId, "response", "response", requestId=requestId))
-        if type == "subscribe":
-            self.accounts[accountId] = None
+        account_id, request_id = request["accountId"], request["requestId"]
+        self.write(self.event(account_id, "response", "response", requestId=request_id))
+        if request["type"] == "subscribe":
+            self.accounts[account_id] = None
             self.subscribed_at.append(time.monotonic())
-            if accountId not in self.down:
-                self.come_back(accountId, sessionId)
+            if account_id not in self.down:
+                self.come_back(account_id, request.get("sessionId"))
 
     def come_back(self, account_id: str, session_id: str | None = None) -> None:
         """Send that a terminal is on."""
@@ -115,8 +95,8 @@ class Server:
 
     def __init__(self) -> None:
         """Start without sockets."""
-        self.sessions: dict[tuple[str, str], list[Session]] = defaultdict(list)
-        """Sockets by user and number of accounts."""
+        self.sessions: dict[str, list[Session]] = defaultdict(list)
+        """Sockets by user."""
         self._away_until = 0.0
         self._tried_at: list[float] = []
 
@@ -125,10 +105,9 @@ class Server:
         app = web.Application()
         app.add_routes(
             [
-                web.get("/{user}/{count}/ws/", self.socket),
-                web.get("/ws/", self.socket),
-                web.get("/{user}/{count}/users/current/accounts", self.accounts),
-                web.post("/{user}/{count}/{command}", self.command),
+                web.get("/{user:.*}ws/", self.socket),
+                web.get("/{user:.*}users/current/accounts", self.accounts),
+                web.post(r"/{user:(.*/)?}{command:\w+}", self.command),
             ]
         )
         runner = web.AppRunner(app, access_log=None)
@@ -144,11 +123,9 @@ class Server:
         ws = web.WebSocketResponse(compress=False)
         await ws.prepare(request)
         session = Session(request, ws)
-        sessions = self._of(request)
+        sessions = self.sessions[request.match_info["user"]]
         sessions.append(session)
         try:
-            await ws.send_str(OPEN)
-            await ws.send_str("40")
             await session.serve()
         finally:
             sessions.remove(session)
@@ -156,44 +133,38 @@ class Server:
 
     async def accounts(self, request: web.Request) -> web.Response:
         """List all accounts on one page."""
-        first_page = request.query.get("offset", "0") == "0"
-        count = int(request.match_info["count"]) if first_page else 0
+        count = int(request.match_info["user"].split("/")[1])
+        if request.query.get("offset", "0") != "0":
+            count = 0
         return web.Response(text=_listing(count), content_type="application/json")
 
     async def command(self, request: web.Request) -> web.Response:
-        """Run a client's command on its own sockets: on those that subscribed, or on all if none did."""
-        sessions = self._of(request)
-        subscribed = [session for session in sessions if session.accounts]
+        """Run a client's command on its own sockets, except those without accounts."""
+        user, command = request.match_info["user"], request.match_info["command"]
+        sessions = [session for session in self.sessions[user] if session.accounts]
         amounts = {name: float(value) for name, value in request.query.items()}
-        command = getattr(self, request.match_info["command"])
-        return web.json_response(await command(subscribed or sessions, **amounts))
+        return web.json_response(await getattr(self, command)(sessions, **amounts))
 
     async def flood(
         self, sessions: list[Session], frames: float, changing: float = 0
     ) -> None:
-        """Send frames over all sockets in parallel; the last frame of each socket says that a broker went away.
+        """Send frames over all sockets at once; the last frame of each socket says that a broker went away.
 
         With `changing`, the other frames alternate between brokers that went away and that came back; otherwise
         all brokers are connected.
         """
-
-        async def send(session: Session) -> None:
-            """Send a socket's share of the frames as fast as they are read."""
-            well = [session.status(one) for one in session.served]
-            away = [session.status(one, broker=False) for one in session.served]
-            all_frames = cycle(away + well if changing else well)
-            share = islice(all_frames, int(frames) // len(sessions))
-            while burst := b"".join(islice(share, BURST)):
-                while session.waiting() > BACKLOG:  # noqa: ASYNC110
-                    await asyncio.sleep(0.001)
-                session.write(burst)
-            session.write(away[-1])
-
-        await asyncio.gather(*map(send, sessions))
+        for session in sessions:
+            well = [session.status(one) for one in session.accounts]
+            away = [session.status(one, broker=False) for one in session.accounts]
+            share = int(frames) // len(sessions)
+            most = b"".join(islice(cycle(away + well if changing else well), share))
+            session.write(most + away[-1])
 
     async def hum(self, sessions: list[Session], seconds: float) -> None:
         """Send each account's status once a second, evenly distributed over time."""
-        statuses = [(one, one.status(each)) for one in sessions for each in one.served]
+        statuses = [
+            (one, one.status(each)) for one in sessions for each in one.accounts
+        ]
         random.Random(0).shuffle(statuses)
         due = time.monotonic()
         for session, frame in islice(cycle(statuses), int(len(statuses) * seconds)):
@@ -203,21 +174,21 @@ class Server:
 
     async def flip(
         self, sessions: list[Session], times: float, pause: float
-    ) -> list[tuple[float, str]]:
+    ) -> list[tuple[str, float]]:
         """Drop and restore terminals while all others send `status`; return when each `authenticated` was sent."""
-        told = []
-        terminals = cycle([(one, each) for one in sessions for each in one.served])
+        sent = []
+        terminals = cycle([(one, each) for one in sessions for each in one.accounts])
         hum = asyncio.create_task(self.hum(sessions, times * pause + 1))
         with in_front():
             for session, account_id in islice(terminals, int(times)):
                 session.write(session.event(account_id, "disconnected"))
                 await asyncio.sleep(pause / 2)
                 frame = session.event(account_id, "authenticated", replicas=1)
-                told.append((time.monotonic(), account_id))
+                sent.append((account_id, time.monotonic()))
                 session.write(frame)
                 await asyncio.sleep(pause / 2)
         hum.cancel()
-        return told
+        return sent
 
     async def drop(self, sessions: list[Session], seconds: float) -> float:
         """Close every socket and refuse new ones for some seconds; return the start time."""
@@ -231,11 +202,6 @@ class Server:
         """Return when sockets were opened, or tried to, since the last drop, and when accounts subscribed."""
         subscribed_at = [when for session in sessions for when in session.subscribed_at]
         return [self._tried_at, subscribed_at]
-
-    def _of(self, request: web.Request) -> list[Session]:
-        """Return the sockets of a user."""
-        info = request.match_info
-        return self.sessions[info.get("user", "sdk"), info.get("count", "1")]
 
 
 @cache
@@ -264,9 +230,8 @@ def _dumps(value: Any) -> str:
 
 async def main() -> None:
     """Print the URL, then serve until the input ends."""
-    tell({"url": await Server().start()})
+    tell(await Server().start())
     await serve({})
-    tell({})
 
 
 if __name__ == "__main__":

@@ -1,29 +1,34 @@
-"""A witness of one processor: a process that only sleeps and records when it woke up late.
+"""Witnesses of the processors: threads that only sleep and record when they woke up late.
 
 A virtual machine is paused now and then while its host does something else, and no client can write a state then.
 A witness has real-time priority, so nothing inside the machine delays it: the client does not cause what it records.
 """
 
-import asyncio
-from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 import os
-import sys
-from threading import Thread
+from threading import Event, Thread
 import time
-from typing import Any
 
-from .turns import in_front, serve, tell
+from .turns import in_front
 
 NAP = 0.001
 LATE = 0.0005
 
+type Stalls = list[tuple[float, float]]
 
-def watch(processor: int, stalls: deque[tuple[float, float]]) -> None:
-    """Record the times during which the processor was stalled."""
-    os.sched_setaffinity(0, {processor})
-    with in_front(priority=2) as allowed:
+
+@contextmanager
+def witnesses() -> Iterator[Stalls]:
+    """Record when a processor was stalled, while this process has nothing else to do."""
+    stalls: Stalls = []
+    ended = Event()
+
+    def watch(processor: int) -> None:
+        """Record the stalls of a processor."""
+        os.sched_setaffinity(0, {processor})
         before = time.monotonic()
-        while allowed:
+        while not ended.is_set():
             time.sleep(NAP)
             now = time.monotonic()
             if now - before > NAP + LATE:
@@ -31,20 +36,14 @@ def watch(processor: int, stalls: deque[tuple[float, float]]) -> None:
                 stalls.append((before, now + (now - before)))
             before = now
 
-
-async def main() -> None:
-    """Watch one processor until the input ends."""
-    stalls: deque[tuple[float, float]] = deque(maxlen=100_000)
-    Thread(target=watch, args=(int(sys.argv[1]), stalls), daemon=True).start()
-
-    async def report(_: int) -> dict[str, Any]:
-        """Return the stalls since the last call."""
-        return {"stalls": [stalls.popleft() for _ in range(len(stalls))]}
-
-    tell({})
-    await serve({"report": report})
-    tell({})
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+    threads = [Thread(target=watch, args=(one,)) for one in os.sched_getaffinity(0)]
+    for thread in threads:
+        thread.start()
+    try:
+        with in_front(priority=2) as allowed:
+            # Without priority, a witness wakes up late whenever the client works
+            yield stalls if allowed else []
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()

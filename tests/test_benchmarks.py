@@ -4,13 +4,14 @@ from datetime import timedelta
 import json
 from math import inf
 from pathlib import Path
+from subprocess import TimeoutExpired
 import sys
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 
 from benchmarks.__main__ import BEGIN, END, write
-from benchmarks.day import Written
+from benchmarks.day import record_writes, too_often
 from benchmarks.home import busiest
 from benchmarks.report import ROWS, Row, missed
 from benchmarks.runs import COUNTS, MANY
@@ -23,7 +24,12 @@ MEASURED = {
     for name in (
         *(f"flood {peer}" for peer in ("raw", "ours", "sdk")),
         *(f"change {who} {count}" for who in ("metaapi", "raw") for count in COUNTS),
-        *(f"memory {who} {count}" for who in ("metaapi", "empty") for count in COUNTS),
+        *(f"growth {who}" for who in ("metaapi", "raw")),
+        *(
+            f"{what}{count}"
+            for what in ("memory metaapi", "memory empty")
+            for count in ("", " few")
+        ),
         *(
             f"{what} {who}"
             for what in ("start", "setup")
@@ -33,8 +39,8 @@ MEASURED = {
         *(f"p99 {count}" for count in (1, MANY)),
         *(f"loss {what}" for what in ("block", "spread", "back", "attempts")),
         *("loss subscribes", "listing block", "diagnostics block", "day too often"),
-        *(f"day {what}" for what in ("writes", "loop", "recorder", "states", "events")),
-        *("day statistics", "day statistics_short_term"),
+        *(f"day {what}" for what in ("writes", "loop", "recorder")),
+        *("day rows", "day statistics rows"),
     )
 }
 RATIO = Row("ratio", "x µs", "ours", "/", "raw", ">= 24")
@@ -123,22 +129,50 @@ def test_page_without_marks(tmp_path: Path) -> None:
     assert page.read_text() == "text\n"
 
 
+@pytest.fixture(name="quickest")
+def quickest_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the yardstick take a second at its best."""
+    monkeypatch.setattr(Process, "quickest", 1.0)
+
+
+@pytest.mark.usefixtures("quickest")
 def test_turn_is_taken_again_where_the_machine_is_slow(tmp_path: Path) -> None:
     """It counts once the yardstick is what it can be, or at its best of two."""
-    yardsticks = [1.0, 1.1, 2.0, 1.1, 5.0, 3.0, 1.0]
+    yardsticks = [1.0, 1.1, 2.0, 1.1, 5.0, 3.0]
     script = (
         "import sys\n"
         f"for cost, yardstick in enumerate({yardsticks}):\n"
         "    print('log')\n"
-        '    print(\'= {"cost": %d, "yardstick": %f}\' % (cost, yardstick), flush=True)\n'
+        "    print('= [%d, %f]' % (cost, yardstick), flush=True)\n"
         "    sys.stdin.readline()\n"
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Process, "quickest", 1.0)
-        process = Process(sys.executable, "-c", script, cwd=tmp_path, env={})
-        assert process.started["cost"] == 0
-        assert [process.turn("load")["cost"] for _ in range(3)] == [1, 3, 5]
-        assert process.close()["cost"] == 6
+    with Process(sys.executable, "-c", script, cwd=tmp_path) as process:
+        assert process.started.value == 0
+        assert [process.turn("load") for _ in range(3)] == [1, 3, 5]
+
+
+@pytest.mark.usefixtures("quickest")
+@pytest.mark.parametrize("last", ["sys.exit('reason')", "time.sleep(60)"])
+@pytest.mark.parametrize("when", ["at its start", "in a turn", "at its end"])
+def test_process_that_fails_or_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, last: str
+) -> None:
+    """It ends the run, which tells which process it was and what it said."""
+    monkeypatch.setattr("benchmarks.turns.LIMIT", 0.5)
+    steps = ["print('= [0, 1]', flush=True)", "sys.stdin.readline()"]
+    steps = [] if when == "at its start" else steps
+    script = "; ".join(["import sys, time", *steps, last])
+
+    def run() -> None:
+        """Start a process, and run a load if it fails there."""
+        with Process(sys.executable, "-c", script, cwd=tmp_path) as process:
+            if when == "in a turn":
+                process.turn("load")
+
+    with pytest.raises((SystemExit, TimeoutExpired)) as raised:
+        run()
+    assert script in str(raised.value)
+    assert "reason" in str(raised.value) or "sleep" in last
 
 
 def test_busiest() -> None:
@@ -152,13 +186,13 @@ async def test_states_written_too_often(
     """What is written twice within a minute counts, the same state as well, unless the account changed."""
     hass.states.async_set("binary_sensor.account_1_terminal", "on")
     hass.states.async_set("sensor.account_1_downtime", "0")
-    written = Written(hass)
+    writes = record_writes(hass)
 
     def after(seconds: float, entity_id: str, value: str) -> int:
         """Write a state later; return how many were too early by then."""
         freezer.tick(timedelta(seconds=seconds))
         hass.states.async_set(entity_id, value)
-        return written.too_often()
+        return too_often(writes)
 
     assert after(100, "sensor.account_1_downtime", "1") == 0
     assert after(60, "sensor.account_1_downtime", "2") == 0

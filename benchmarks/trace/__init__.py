@@ -1,1 +1,0 @@
-"""How much code an event passes in the client. Run it with `scripts/trace`."""
