@@ -559,7 +559,7 @@ def test_down(hass: HomeAssistant, strategy: Strategy) -> None:
             "error",
             "Gold",
             "Broker disconnected",
-            "Down since Nov 24, 23:14 (2 days 7 hr)",
+            "Without its broker since Nov 24, 23:14 (2 days 7 hr)",
         ),
         alert(
             "error",
@@ -616,7 +616,12 @@ def test_since_when_survives_a_restart(hass: HomeAssistant, strategy: Strategy) 
     hass.states.async_set(entity(2, "status"), "no_connection", since)
     assert render(hass, strategy, home).split("\n\n") == [
         "## Down now",
-        alert("error", "Gold", "Broker disconnected", "Down since 04:55 (2 hr 4 min)"),
+        alert(
+            "error",
+            "Gold",
+            "Broker disconnected",
+            "Without its broker since 04:55 (2 hr 4 min)",
+        ),
         "## Out of sight",
         alert(
             "warning",
@@ -644,7 +649,12 @@ def test_since_when_without_the_sensor(
     hass.states.async_set(entity(2, "status"), "reconnect_failed")
     freezer.tick(timedelta(minutes=1))
     assert render(hass, strategy, home).split("\n\n")[1:] == [
-        alert("error", "Gold", "Broker disconnected", "Down since 07:10 (1 min)"),
+        alert(
+            "error",
+            "Gold",
+            "Broker disconnected",
+            "Without its broker since 07:10 (1 min)",
+        ),
         alert("error", "Scalper", "Reconnect failed", "Down since 07:00 (11 min)"),
     ]
 
