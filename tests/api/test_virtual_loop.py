@@ -42,6 +42,17 @@ async def test_no_time_passes_while_a_thread_works() -> None:
     assert done == {work}
 
 
+async def test_no_time_passes_while_threads_end() -> None:
+    """The limit for the threads to end is not skipped."""
+    loop = current_loop()
+    executor = ThreadPoolExecutor(1)
+    loop.set_default_executor(executor)
+    executor.submit(time.sleep, 0.1)
+    start = loop.time()
+    await loop.shutdown_default_executor(300)
+    assert loop.time() - start < 1
+
+
 async def test_bytes_come_before_the_clock_skips() -> None:
     """Sent bytes are read before a later timer ends."""
     received = asyncio.Event()
