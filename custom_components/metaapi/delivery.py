@@ -30,7 +30,7 @@ from homeassistant.helpers import (
 from homeassistant.util import slugify
 
 from .const import DOMAIN, LOGGER, SERVICE_NOTIFY
-from .messages import Composer
+from .messages import Composer, async_get_composer
 from .services import async_restricted_caller
 
 NOTIFY = "notify"
@@ -108,7 +108,7 @@ async def _async_handle_notify(call: ServiceCall) -> ServiceResponse:
     """Deliver a message to each target, all at once, and answer who could not be reached."""
     hass, data = call.hass, call.data
     test: bool = data["test"]
-    composer = Composer(hass)
+    composer = async_get_composer(hass)
     title: str | None = composer.text("test_title") if test else data.get("title")
     text: str = composer.text("test_message") if test else data["message"]
     tag = TEST_TAG if test else data.get("tag")

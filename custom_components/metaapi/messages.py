@@ -314,7 +314,7 @@ DATA_COMPOSER: HassKey[Composer] = HassKey(f"{DOMAIN}_composer")
 
 @callback
 def async_get_composer(hass: HomeAssistant) -> Composer:
-    """Return the composer of the home, which is made anew only if the language changed: each outage needs one."""
+    """Return the composer of the home, which is made anew only if the language changed."""
     composer = hass.data.get(DATA_COMPOSER)
     if (
         composer is None

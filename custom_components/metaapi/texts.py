@@ -7,7 +7,7 @@ from homeassistant.core import HomeAssistant, callback
 
 from .api import PROVISIONING, STREAMING, Account, read_claims
 from .const import ACCOUNT_URL, TOKEN_URL
-from .messages import Composer
+from .messages import async_get_composer
 
 NAMED_MAX = 10
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+.!|~&:-])")
@@ -53,7 +53,7 @@ def enumerate_names(names: Sequence[str]) -> str:
 def async_expiry_text(hass: HomeAssistant, token: str) -> str:
     """Return when a token expires, in the language and the time zone of the home."""
     expires_at = read_claims(token).expires_at
-    return Composer(hass).date(expires_at) if expires_at else NOT_KNOWN
+    return async_get_composer(hass).date(expires_at) if expires_at else NOT_KNOWN
 
 
 def escape_markdown(text: str) -> str:

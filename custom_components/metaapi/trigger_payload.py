@@ -8,7 +8,7 @@ from homeassistant.const import ATTR_DEVICE_ID, ATTR_ENTITY_ID
 from .api import Status
 from .const import DOMAIN, RECONNECT_ACTION
 from .device import async_get_device
-from .messages import Composer, Phase, Told
+from .messages import Composer, Phase, Told, async_get_composer
 from .outages import Facet
 from .trigger_subject import Subject
 
@@ -23,7 +23,7 @@ def trigger_payload(
     already: bool,
 ) -> dict[str, Any]:
     """Return what is told of accounts; `delayed` by a quiet time."""
-    composer = Composer(subject.hass)
+    composer = async_get_composer(subject.hass)
     states = [one.record.facets[subject.facet] for one in told]
     devices = [
         device.id
