@@ -234,11 +234,11 @@ const nowTemplate = (hass, accounts, texts) => {
 {%- set tried = as_datetime(states(account.result), none) if account.result else none -%}
 {%- set outcome = outcomes.get(state_attr(account.result, "event_type")) if tried and since and tried > since else none -%}
 {%- set lines = [reasons[status]] -%}
-{%- if status == "broker_disconnected" -%}{%- set lasting_text = ${literal(texts.common("without_broker_since"))} -%}
-{%- elif is_down -%}{%- set lasting_text = ${literal(texts.common("down_since"))} -%}
-{%- else -%}{%- set lasting_text = ${literal(texts.common("out_of_sight_since"))} -%}
+{%- if status == "broker_disconnected" -%}{%- set since_text = ${literal(texts.common("without_broker_since"))} -%}
+{%- elif is_down -%}{%- set since_text = ${literal(texts.common("down_since"))} -%}
+{%- else -%}{%- set since_text = ${literal(texts.common("out_of_sight_since"))} -%}
 {%- endif -%}
-{%- if since -%}{%- set lines = lines + [lasting_text.format(time=clock(since), duration=lasting(since))] -%}{%- endif -%}
+{%- if since -%}{%- set lines = lines + [since_text.format(time=clock(since), duration=lasting(since))] -%}{%- endif -%}
 {%- if outcome -%}{%- set lines = lines + [${literal(texts.common("tried"))}.format(time=clock(tried), outcome=outcome)] -%}{%- endif -%}
 {%- set details = lines | join("<br>") -%}
 {%- set groups = found.down if is_down else found.out_of_sight -%}
