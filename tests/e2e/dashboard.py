@@ -39,7 +39,7 @@ async def add_the_dashboard(walk: Walk) -> None:
 async def reconnect_on_the_dashboard(walk: Walk) -> None:
     """Drop an account, then reconnect it with its button."""
     down = on_top(walk)
-    async with walk.step("See an account down", image="dashboard-down"):
+    async with walk.step("See an account down"):
         await walk.set_terminal(DOWN, up=False)
         await expect(section(walk, DOWN.name)).to_contain_text("Disconnected")
         await expect(down).to_contain_text(DOWN.name)
