@@ -14,7 +14,7 @@ from .api import AccountState
 from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
 from .data import MetaApiConfigEntry
 from .device import account_model, async_get_device
-from .outages import DATA_OUTAGES
+from .outages import DATA_OUTAGES, AccountRecord, News
 
 
 class MetaApiEntity(Entity):
@@ -72,19 +72,41 @@ class MetaApiAccountEntity(MetaApiEntity):
             info["name"] = self._subentry.title
         return info
 
+
+class MetaApiRecordEntity(MetaApiAccountEntity):
+    """An entity of an account that shows what is recorded of it."""
+
+    record: AccountRecord
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen to the record of this account only."""
+        await super().async_added_to_hass()
+        self.record = self.hass.data[DATA_OUTAGES].kept(self.account_id)
+        self.record.listeners.append(self)
+
+    @override
+    async def async_will_remove_from_hass(self) -> None:
+        """Listen no more."""
+        self.record.listeners.remove(self)
+        await super().async_will_remove_from_hass()
+
+    @callback
+    def async_take(self, news: News) -> None:
+        """Called with what is new; leads to nothing by itself."""
+
     @callback
     def _async_write(self) -> None:
         """Write the state; while an attempt to reconnect is under way, in the name of whoever makes it.
 
         The context is set anew for each write, since an entity forgets it after a few seconds.
         """
-        record = self.hass.data[DATA_OUTAGES].record(self.account_id)
-        if record.attempted_by is not None:
-            self.async_set_context(record.attempted_by)
+        if self.record.attempted_by is not None:
+            self.async_set_context(self.record.attempted_by)
         self.async_write_ha_state()
 
 
-class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
+class MetaApiStateEntity[ValueT: bool | str](MetaApiRecordEntity):
     """An entity that shows one side of an account's state as soon as it changes."""
 
     shown: tuple[bool, ValueT | None]
