@@ -21,8 +21,10 @@ from custom_components.metaapi.outages import (
     AccountRecord,
     Facet,
     News,
+    Outages,
 )
 from custom_components.metaapi.sensor import MetaApiOutageSensor
+from custom_components.metaapi.watcher import Watcher
 from homeassistant.components import automation
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import (
@@ -523,6 +525,23 @@ async def test_fault_of_a_listener(
     assert value(hass, SINCE) != STATE_UNKNOWN
     assert "no state can be written" in caplog.text
     caplog.clear()
+
+
+async def test_fault_of_the_record(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If what an account shows cannot be recorded, it is shown and watched all the same."""
+    monitor.push(SWING.account_id, CONNECTED)
+    watched: list[AccountState] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Watcher, "async_account_changed", lambda *args: watched.append(args[-1])
+        )
+        patch.setattr(Outages, "_async_set", MagicMock(side_effect=RuntimeError))
+        with pytest.raises(RuntimeError):
+            monitor.push(SWING.account_id, DISCONNECTED)
+    assert value(hass, TERMINAL) == STATE_OFF
+    assert watched == [DISCONNECTED]
 
 
 def test_listener_removed_by_another() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import batched
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -172,8 +173,22 @@ class Accounts:
         else:
             # found, or nothing proves any more that it is gone
             async_account_not_deleted(self._hass, subentry)
-        self._watcher.async_add(subentry)
-        outages.async_follow(self._entry, self._monitor, account_id)
+        state = self._monitor.state(account_id)
+        self._watcher.async_add(subentry, state)
+        self._entry.async_on_unload(
+            self._monitor.listen(account_id, partial(self._async_changed, subentry))
+        )
+        outages.async_take(account_id, state)
+
+    @callback
+    def _async_changed(self, subentry: ConfigSubentry) -> None:
+        """Pass on what an account shows: first to the record, so that entities show what is recorded as well."""
+        account_id = subentry.data[CONF_ACCOUNT_ID]
+        state = self._monitor.state(account_id)
+        try:
+            self._hass.data[DATA_OUTAGES].async_take(account_id, state)
+        finally:
+            self._watcher.async_account_changed(subentry, state)
 
     @callback
     def _async_add(self, subentry: ConfigSubentry) -> None:
@@ -263,6 +278,8 @@ class Accounts:
     def _async_close(self) -> None:
         """Take no more accounts: the entry is unloaded."""
         self._closed = True
+        for account_id in self._watched.values():
+            self._hass.data[DATA_OUTAGES].async_lose(account_id)
         if self._asked_about:
             self._cancel_answer()
         self._facts.async_stop()

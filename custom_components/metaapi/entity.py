@@ -93,7 +93,8 @@ class MetaApiRecordEntity(MetaApiAccountEntity):
 
     @callback
     def async_take(self, news: News) -> None:
-        """Called with what is new; leads to nothing by itself."""
+        """Show what is new."""
+        raise NotImplementedError
 
     @callback
     def _async_write(self) -> None:
@@ -131,23 +132,20 @@ class MetaApiStateEntity[ValueT: bool | str](MetaApiRecordEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen to this account only."""
+        """Show this side of the account's state."""
         await super().async_added_to_hass()
-        self.shown = self._read()
-        self.async_on_remove(
-            self.monitor.listen(self.account_id, self._async_account_changed)
-        )
+        self.shown = self._read(self.monitor.state(self.account_id))
 
     @callback
-    def _async_account_changed(self) -> None:
+    @override
+    def async_take(self, news: News) -> None:
         """Write the state when this side of the account's state changed."""
-        if (now := self._read()) != self.shown:
+        if isinstance(news, AccountState) and (now := self._read(news)) != self.shown:
             self.shown = now
             self._async_write()
 
-    def _read(self) -> tuple[bool, ValueT | None]:
+    def _read(self, state: AccountState) -> tuple[bool, ValueT | None]:
         """Return what is to be shown."""
-        state = self.monitor.state(self.account_id)
         return self._is_available(state), self.value_fn(state)
 
     def _is_available(self, state: AccountState) -> bool:

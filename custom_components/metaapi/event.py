@@ -56,11 +56,11 @@ class MetaApiEvent(MetaApiRecordEntity, EventEntity):
     @callback
     @override
     def async_take(self, news: News) -> None:
-        """Fire when an attempt ended, or show in Activity what was recorded."""
-        if isinstance(news, ReconnectResult):
-            self._async_reconnected(news)
-        else:
+        """Show in Activity what was recorded, or fire when an attempt ended."""
+        if isinstance(news, Facet):
             self._async_recorded(news)
+        elif isinstance(news, ReconnectResult):
+            self._async_reconnected(news)
 
     @callback
     def _async_reconnected(self, result: ReconnectResult) -> None:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from itertools import batched
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -31,7 +30,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.signal_type import SignalType
 
-from .api import AccountState, Monitor, ReconnectResult, Status
+from .api import AccountState, ReconnectResult, Status
 from .const import CONF_ACCOUNT_ID, DOMAIN, LOGGER, SUBENTRY_ACCOUNT
 
 AT_ONCE = 50
@@ -83,8 +82,8 @@ SIGNAL_ATTEMPTED: SignalType[str] = SignalType(f"{DOMAIN}_attempted")
 SIGNAL_REMOVED: SignalType[str] = SignalType(f"{DOMAIN}_removed")
 SIGNAL_STARTED: SignalType[()] = SignalType(f"{DOMAIN}_started")
 
-type News = Facet | ReconnectResult
-"""What is new of an account: a facet of which something else is recorded, or how an attempt ended."""
+type News = Facet | AccountState | ReconnectResult
+"""What is new of an account: a facet of which something else is recorded, what it shows, or how an attempt ended."""
 
 
 class Listener(Protocol):
@@ -303,25 +302,17 @@ class Outages:
     # -- what accounts show --------------------------------------------------------------------
 
     @callback
-    def async_follow(
-        self, entry: ConfigEntry, monitor: Monitor, account_id: str
-    ) -> None:
-        """Record what an account shows from now on, until its entry is unloaded."""
-
-        @callback
-        def async_changed() -> None:
-            """Record what it shows."""
-            self._async_take(account_id, monitor.state(account_id))
-
-        entry.async_on_unload(monitor.listen(account_id, async_changed))
-        entry.async_on_unload(partial(self._async_lose, account_id))
-        async_changed()
+    def async_take(self, account_id: str, state: AccountState) -> None:
+        """Record what an account shows, then tell those who show it."""
+        try:
+            if not self._stopped:
+                self._async_record(account_id, state)
+        finally:
+            self.record(account_id).async_tell(state)
 
     @callback
-    def _async_take(self, account_id: str, state: AccountState) -> None:
+    def _async_record(self, account_id: str, state: AccountState) -> None:
         """Record what an account shows."""
-        if self._stopped:
-            return
         record = self.kept(account_id)
         record.status = state.status
         now = dt_util.utcnow()
@@ -349,7 +340,7 @@ class Outages:
         )
 
     @callback
-    def _async_lose(self, account_id: str) -> None:
+    def async_lose(self, account_id: str) -> None:
         """Record that nobody watches an account any more."""
         if account_id in self._records:
             for facet in Facet:
@@ -509,7 +500,7 @@ class Outages:
     def _async_stop(self, _event: Event) -> None:
         """Stop counting: what happens until the next start is out of sight."""
         for account_id in self._records:
-            self._async_lose(account_id)
+            self.async_lose(account_id)
         self._stopped = True
 
     async def async_remove_store(self) -> None:
