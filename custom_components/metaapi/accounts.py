@@ -15,6 +15,7 @@ from homeassistant.core import (
     HomeAssistant,
     callback,
 )
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_call_later
 
 from .api import (
@@ -26,7 +27,12 @@ from .api import (
     ReconnectResult,
 )
 from .const import CONF_ACCOUNT_ID, CONF_REGION, DOMAIN, REREAD_DELAY
-from .device import account_subentries, async_follow_account
+from .device import (
+    account_subentries,
+    async_create_device,
+    async_follow_account,
+    async_get_device,
+)
 from .facts import SINGLE_READS, Facts
 from .issues import async_account_deleted, async_account_not_deleted
 from .outages import DATA_OUTAGES
@@ -94,6 +100,11 @@ class Accounts:
         for subentry in self.subentries:
             add(subentry)
 
+    @callback
+    def async_device(self, account_id: str) -> dr.DeviceEntry | None:
+        """Return the device of an account, which is there for as long as the account is under watch."""
+        return async_get_device(self._hass, self._entry, account_id)
+
     async def async_update(self) -> None:
         """Let accounts go that were removed, and watch those that are new; the others do not notice."""
         async with self._updating:
@@ -160,6 +171,7 @@ class Accounts:
         account_id = subentry.data[CONF_ACCOUNT_ID]
         self._watched[subentry.subentry_id] = account_id
         account = self._facts.accounts.get(account_id)
+        async_create_device(self._hass, self._entry, subentry, account)
         outages = self._hass.data[DATA_OUTAGES]
         self._monitor.add_account(
             account_id,

@@ -2,18 +2,14 @@
 
 from collections.abc import Callable
 from typing import override
-from urllib.parse import quote
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import callback
-from homeassistant.helpers import device_registry as dr
-from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
 
 from .api import AccountState
-from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
+from .const import CONF_ACCOUNT_ID
 from .data import MetaApiConfigEntry
-from .device import account_model, async_get_device
 from .outages import DATA_OUTAGES, AccountRecord, News
 
 
@@ -44,33 +40,9 @@ class MetaApiAccountEntity(MetaApiEntity):
     ) -> None:
         """Take the account of a subentry."""
         self.account_id: str = subentry.data[CONF_ACCOUNT_ID]
-        self._subentry = subentry
         super().__init__(entry, self.account_id, description)
-
-    @property
-    @override
-    def device_info(self) -> DeviceInfo:
-        """Return how to describe the device of the account; it is asked for once, so nothing is kept."""
-        account = self.entry.runtime_data.facts.accounts.get(self.account_id)
-        info = DeviceInfo(
-            identifiers={(DOMAIN, self.account_id)},
-            entry_type=DeviceEntryType.SERVICE,
-            manufacturer=MANUFACTURER,
-            configuration_url=f"{ACCOUNT_URL}/{quote(self.account_id, safe='')}",
-            via_device_id=dr.async_get_device_id_by_identifier(
-                self.hass,
-                (DOMAIN, self.entry.entry_id),
-                config_entry_id=self.entry.entry_id,
-            ),
-        )
-        if account is not None:
-            info["name"] = account.title
-            info["model"] = account_model(account)
-            info["serial_number"] = account.login or None
-        elif async_get_device(self.hass, self.entry, self.account_id) is None:
-            # A device that exists keeps what was known: the user may have given the title
-            info["name"] = self._subentry.title
-        return info
+        # A description of the device would be compared with it for each entity
+        self.device_entry = entry.runtime_data.accounts.async_device(self.account_id)
 
 
 class MetaApiRecordEntity(MetaApiAccountEntity):
