@@ -6,7 +6,7 @@ cost of ours remains.
 
 import asyncio
 from bisect import bisect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from cProfile import Profile
 from functools import partial
@@ -61,12 +61,35 @@ async def start(folder: Path, configuration: str = "") -> HomeAssistant:
     return hass
 
 
+type Interval = tuple[float, float]
+"""When something began and ended."""
+
+
 class Block(NamedTuple):
     """CPU time during which the event loop ran no timer, in seconds."""
 
     whole: float
     own: float
     """Without Python's garbage collector."""
+
+
+@contextmanager
+def collections(clock: Callable[[], float]) -> Iterator[list[Interval]]:
+    """Record when Python's garbage collector runs."""
+    found: list[Interval] = []
+    began = 0.0
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        """Record a collection at its end."""
+        nonlocal began
+        if phase == "start":
+            began = clock()
+        else:
+            found.append((began, clock()))
+
+    gc.callbacks.append(note)
+    yield found
+    gc.callbacks.remove(note)
 
 
 class Home:
@@ -156,9 +179,16 @@ class Home:
                 await asyncio.sleep(BEAT)
         return (time.process_time() - started) / frames
 
-    async def latency(self, times: int) -> list[tuple[float, float]]:
-        """Return when each `authenticated` was sent and its state written, while all accounts send `status`."""
-        with self._changes(TERMINAL, STATE_ON) as changes, in_front():
+    async def latency(self, times: int) -> tuple[list[Interval], list[Interval]]:
+        """Return when each `authenticated` was sent and its state written, while all accounts send `status`.
+
+        The second list tells when the garbage collector ran.
+        """
+        with (
+            self._changes(TERMINAL, STATE_ON) as changes,
+            in_front(),
+            collections(time.monotonic) as collected,
+        ):
             sent = await self.post("flip", times=times, pause=FLIP)
             while len(changes) < times:  # noqa: ASYNC110
                 await asyncio.sleep(BEAT)
@@ -167,7 +197,7 @@ class Home:
             for account_id, when in sent
         )
         pairs = zip(moments, sorted(changes), strict=True)
-        return [(when, written) for (_, when), (_, written) in pairs]
+        return [(when, written) for (_, when), (_, written) in pairs], collected
 
     async def loss(self, seconds: int) -> dict[str, float]:
         """Measure losing all sockets until everything is unavailable, and the recovery."""
@@ -218,29 +248,25 @@ async def blocks_of_loop() -> AsyncIterator[list[Block]]:
     # A full collection would otherwise run at some point, which takes a tenth of a second
     gc.collect()
     blocks: list[Block] = []
-    collecting = 0.0
-
-    def collector(phase: str, _: dict[str, int]) -> None:
-        """Add up the CPU time of the garbage collector."""
-        nonlocal collecting
-        collecting += time.thread_time() * (-1 if phase == "start" else 1)
 
     async def beat() -> None:
         """Record the CPU time between two timers."""
         while True:
-            before, collected = time.thread_time(), collecting
+            before = time.thread_time()
             await asyncio.sleep(BEAT)
             whole = time.thread_time() - before
-            blocks.append(Block(whole, whole - (collecting - collected)))
+            blocks.append(
+                Block(whole, whole - sum(end - began for began, end in collected))
+            )
+            collected.clear()
 
-    gc.callbacks.append(collector)
-    task = asyncio.create_task(beat())
-    await asyncio.sleep(0)
-    yield blocks
-    # What ran until now is recorded as well
-    await asyncio.sleep(2 * BEAT)
-    task.cancel()
-    gc.callbacks.remove(collector)
+    with collections(time.thread_time) as collected:
+        task = asyncio.create_task(beat())
+        await asyncio.sleep(0)
+        yield blocks
+        # What ran until now is recorded as well
+        await asyncio.sleep(2 * BEAT)
+        task.cancel()
 
 
 async def profiled(load: Load, amount: int) -> str:

@@ -36,7 +36,7 @@ MEASURED = {
             for who in ("metaapi", "empty")
         ),
         *(f"unchanged {count}" for count in COUNTS),
-        *(f"p99 {count}" for count in (1, MANY)),
+        *(f"{p99} {count}" for p99 in ("p99", "own p99") for count in (1, MANY)),
         *(f"loss {what}" for what in ("block", "own block", "spread", "back")),
         *(
             "loss attempts",
