@@ -6,7 +6,7 @@ cost of ours remains.
 
 import asyncio
 from bisect import bisect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from cProfile import Profile
 from functools import partial
@@ -19,7 +19,7 @@ from pstats import Stats
 import sys
 import time
 import tracemalloc
-from typing import Any
+from typing import Any, NamedTuple
 
 import custom_components
 from homeassistant import bootstrap
@@ -59,6 +59,37 @@ async def start(folder: Path, configuration: str = "") -> HomeAssistant:
     await hass.async_start()
     await hass.async_block_till_done()
     return hass
+
+
+type Interval = tuple[float, float]
+"""When something began and ended."""
+
+
+class Block(NamedTuple):
+    """CPU time during which the event loop ran no timer, in seconds."""
+
+    whole: float
+    own: float
+    """Without Python's garbage collector."""
+
+
+@contextmanager
+def collections(clock: Callable[[], float]) -> Iterator[list[Interval]]:
+    """Record when Python's garbage collector runs."""
+    found: list[Interval] = []
+    began = 0.0
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        """Record a collection at its end."""
+        nonlocal began
+        if phase == "start":
+            began = clock()
+        else:
+            found.append((began, clock()))
+
+    gc.callbacks.append(note)
+    yield found
+    gc.callbacks.remove(note)
 
 
 class Home:
@@ -148,9 +179,16 @@ class Home:
                 await asyncio.sleep(BEAT)
         return (time.process_time() - started) / frames
 
-    async def latency(self, times: int) -> list[tuple[float, float]]:
-        """Return when each `authenticated` was sent and its state written, while all accounts send `status`."""
-        with self._changes(TERMINAL, STATE_ON) as changes, in_front():
+    async def latency(self, times: int) -> tuple[list[Interval], list[Interval]]:
+        """Return when each `authenticated` was sent and its state written, while all accounts send `status`.
+
+        The second list tells when the garbage collector ran.
+        """
+        with (
+            self._changes(TERMINAL, STATE_ON) as changes,
+            in_front(),
+            collections(time.monotonic) as collected,
+        ):
             sent = await self.post("flip", times=times, pause=FLIP)
             while len(changes) < times:  # noqa: ASYNC110
                 await asyncio.sleep(BEAT)
@@ -159,7 +197,7 @@ class Home:
             for account_id, when in sent
         )
         pairs = zip(moments, sorted(changes), strict=True)
-        return [(when, written) for (_, when), (_, written) in pairs]
+        return [(when, written) for (_, when), (_, written) in pairs], collected
 
     async def loss(self, seconds: int) -> dict[str, float]:
         """Measure losing all sockets until everything is unavailable, and the recovery."""
@@ -173,7 +211,8 @@ class Home:
         attempts, subscribes = await self.post("log")
         return {
             "back": back_at - lost_at - seconds,
-            "block": max(blocks),
+            "block": max(block.whole for block in blocks),
+            "own block": max(block.own for block in blocks),
             "spread": changes[-1][1] - changes[0][1],
             "attempts": busiest(attempts),
             "subscribes": busiest(subscribes),
@@ -183,14 +222,14 @@ class Home:
         """Return the longest block of the event loop while all accounts are listed."""
         async with blocks_of_loop() as blocks:
             await self._entry.runtime_data.facts.async_read()
-        return max(blocks)
+        return max(block.whole for block in blocks)
 
     async def diagnostics(self, _: int) -> float:
         """Return the longest block of the event loop during the diagnostics of the entry."""
         module = import_module("custom_components.metaapi.diagnostics")
         async with blocks_of_loop() as blocks:
             await module.async_get_config_entry_diagnostics(self.hass, self._entry)
-        return max(blocks)
+        return max(block.whole for block in blocks)
 
 
 def busiest(moments: list[float], span: float = 0.1) -> float:
@@ -201,28 +240,33 @@ def busiest(moments: list[float], span: float = 0.1) -> float:
 
 
 @asynccontextmanager
-async def blocks_of_loop() -> AsyncIterator[list[float]]:
+async def blocks_of_loop() -> AsyncIterator[list[Block]]:
     """Record for how long the event loop does not run its timers.
 
     It is measured in CPU time, because real time would include the work of other processes.
     """
     # A full collection would otherwise run at some point, which takes a tenth of a second
     gc.collect()
-    blocks: list[float] = []
+    blocks: list[Block] = []
 
     async def beat() -> None:
         """Record the CPU time between two timers."""
         while True:
             before = time.thread_time()
             await asyncio.sleep(BEAT)
-            blocks.append(time.thread_time() - before)
+            whole = time.thread_time() - before
+            blocks.append(
+                Block(whole, whole - sum(end - began for began, end in collected))
+            )
+            collected.clear()
 
-    task = asyncio.create_task(beat())
-    await asyncio.sleep(0)
-    yield blocks
-    # What ran until now is recorded as well
-    await asyncio.sleep(2 * BEAT)
-    task.cancel()
+    with collections(time.thread_time) as collected:
+        task = asyncio.create_task(beat())
+        await asyncio.sleep(0)
+        yield blocks
+        # What ran until now is recorded as well
+        await asyncio.sleep(2 * BEAT)
+        task.cancel()
 
 
 async def profiled(load: Load, amount: int) -> str:

@@ -17,7 +17,9 @@ the same: so many times cheaper than the official SDK | x µs | flood sdk | / | 
 a change (two states written) at 10 accounts, against the least client before the same entities | x µs | change metaapi 10 | / | change raw 10 | <= 1.6
 a change at 1,000 against 10: its growth, against the least client's | x x | growth metaapi | / | growth raw | <= 1.05
 `authenticated` → state, p99, 1,000 accounts beyond 1 | ms ms | p99 1000 | - | p99 1 | <= 0.5
+the same, without Python's garbage collector | ms ms | own p99 1000 | - | own p99 1 | <= 0.5
 1,000 accounts lose their sockets: longest block | ms | loss block | | | <= 10
+the same, without Python's garbage collector | ms | loss own block | | | <= 10
 the same: from the first that is unavailable to the last | s | loss spread | | | <= 1
 all back after a loss of all | s | loss back | | | <= 8
 the same: most connects in 0.1 s | % | loss attempts | | | <= 10

@@ -169,26 +169,30 @@ class Bench:
 
     def _latencies(self, homes: dict[int, Process]) -> None:
         """Measure the time from each `authenticated` to its state; leave out those during a stall of a processor."""
-        every: dict[int, list[float]] = {count: [] for count in homes}
-        calm: dict[int, list[float]] = {count: [] for count in homes}
+        every, calm, own = (defaultdict[int, list[float]](list) for _ in range(3))
         with witnesses() as stalls:
             for _ in range(PATIENCE):
                 for count, home in homes.items():
                     if len(calm[count]) >= ENOUGH:
                         continue
                     stalls.clear()
-                    for sent, written in home.turn("latency", FLIPS, tries=1):
+                    pairs, collected = home.turn("latency", FLIPS, tries=1)
+                    for sent, written in pairs:
+                        took = written - sent
                         # The `status` events can trigger a subscribe that turns the terminal on earlier
-                        if written > sent:
-                            every[count].append(written - sent)
-                            if not any(a < written and b > sent for a, b in stalls):
-                                calm[count].append(written - sent)
+                        if took < 0:
+                            continue
+                        every[count].append(took)
+                        if not any(a < written and b > sent for a, b in stalls):
+                            calm[count].append(took)
+                            if not any(a < written and b > sent for a, b in collected):
+                                own[count].append(took)
         for count in homes:
-            took = calm[count]
-            if len(took) < ENOUGH:
-                Process.spoiled += 1
-                took = every[count]
+            enough = len(calm[count]) >= ENOUGH
+            Process.spoiled += not enough
+            took = calm[count] if enough else every[count]
             self.samples[f"p99 {count}"].append(quantiles(took, n=100)[-1])
+            self.samples[f"own p99 {count}"].append(quantiles(own[count], n=100)[-1])
 
     def _home(
         self, domain: str | None, count: int, config: str | None = None, **more: float

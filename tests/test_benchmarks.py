@@ -36,9 +36,15 @@ MEASURED = {
             for who in ("metaapi", "empty")
         ),
         *(f"unchanged {count}" for count in COUNTS),
-        *(f"p99 {count}" for count in (1, MANY)),
-        *(f"loss {what}" for what in ("block", "spread", "back", "attempts")),
-        *("loss subscribes", "listing block", "diagnostics block", "day too often"),
+        *(f"{p99} {count}" for p99 in ("p99", "own p99") for count in (1, MANY)),
+        *(f"loss {what}" for what in ("block", "own block", "spread", "back")),
+        *(
+            "loss attempts",
+            "loss subscribes",
+            "listing block",
+            "diagnostics block",
+            "day too often",
+        ),
         *(f"day {what}" for what in ("writes", "loop", "recorder")),
         *("day rows", "day statistics rows"),
     )

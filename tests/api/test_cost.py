@@ -8,10 +8,11 @@ from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
-from api.account import WatchedAccount
+from api.account import Place, WatchedAccount
 from api.endpoints import Endpoints, Zone
 from api.support import TURN
 from api.terminal.terminal import Terminal
+from api.timing import Timing
 from api.transport import channel, socketio2
 import orjson
 import pytest
@@ -295,6 +296,29 @@ async def test_a_socket_comes_and_goes_without_a_look_at_its_accounts() -> None:
             await all_on(w)
             await w.until(lambda: w.monitor.sockets == (1, 1))
         assert looks == []
+
+
+async def test_subscribes_after_a_connect_are_spread() -> None:
+    """They are not sent in a few batches, whose answers would all arrive at once."""
+    sent: list[float] = []
+
+    def note(place: Place, now: float) -> None:
+        sent.append(now)
+        subscribe_sent(place, now)
+
+    subscribe_sent = Place.subscribe_sent
+    real = Timing()
+    spread = {
+        name: getattr(real, name)
+        for name in ("sweep", "jitter_per_account", "jitter_max")
+    }
+    async with watched(accounts=100, timing={**spread, "blind": 60.0}) as w:
+        await all_on(w)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Place, "subscribe_sent", note)
+            w.sim.drop_sockets()
+            await w.until(lambda: len(sent) >= 100, 10.0)
+    assert len({round(at, 2) for at in sent}) > 30
 
 
 async def test_only_due_accounts_are_checked() -> None:

@@ -83,7 +83,7 @@ class Tasks:
 
 _LOGGER = logging.getLogger(__name__)
 
-TURN = 0.004
+TURN = 0.002
 """How long work goes on without a break for others, in seconds."""
 
 AFTER_FAULT = 60.0

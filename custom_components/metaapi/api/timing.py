@@ -92,7 +92,7 @@ class Timing(NamedTuple):
     """A token that is refused is tried again so often."""
     token_trial: float = 5.0
     """A socket with a token that is refused is closed sooner than this."""
-    sweep: float = 0.25
+    sweep: float = 0.05
     """The clocks that are due are looked at no more often than this."""
     jitter_per_account: float = 0.05
     jitter_max: float = 3.0
