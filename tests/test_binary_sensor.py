@@ -7,6 +7,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
 from custom_components.metaapi.api import AccountState, Status
+from custom_components.metaapi.outages import DATA_OUTAGES
 from homeassistant.const import (
     STATE_OFF,
     STATE_ON,
@@ -174,13 +175,12 @@ async def test_nothing_written_without_a_change(
     assert written == []
 
 
-def listening(monitor: FakeMonitor, account_id: str) -> set[str]:
-    """Return the entities that listen to an account."""
-    owners = [
-        getattr(listener, "__self__", None)
-        for listener in monitor.listeners[account_id]
-    ]
-    return {owner.entity_id for owner in owners if isinstance(owner, Entity)}
+def listening(hass: HomeAssistant, account_id: str) -> set[str]:
+    """Return the entities that listen to an account, each of them once."""
+    listeners = hass.data[DATA_OUTAGES].record(account_id).listeners
+    entity_ids = {one.entity_id for one in listeners if isinstance(one, Entity)}
+    assert len(entity_ids) == len(listeners)
+    return entity_ids
 
 
 async def test_listeners_end_with_the_entities(
@@ -188,18 +188,18 @@ async def test_listeners_end_with_the_entities(
 ) -> None:
     """Each entity listens to its own account, until it is removed."""
     for account, name in ((SWING, "swing"), (SCALP, "scalp")):
-        entity_ids = listening(monitor, account.account_id)
+        entity_ids = listening(hass, account.account_id)
         assert all(f".{name}" in entity_id for entity_id in entity_ids)
-        # the watcher, and the record of outages
-        assert len(monitor.listeners[account.account_id]) == len(entity_ids) + 2
-    before = listening(monitor, SWING.account_id)
+        # by one listener, who tells the watcher as well
+        assert len(monitor.listeners[account.account_id]) == 1
+    before = listening(hass, SWING.account_id)
     assert {TERMINAL, BROKER} < before
     await hass.config_entries.async_unload_platforms(
         mock_config_entry, [Platform.BINARY_SENSOR]
     )
-    left = listening(monitor, SWING.account_id)
+    left = listening(hass, SWING.account_id)
     assert left == {one for one in before if not one.startswith("binary_sensor.")}
-    assert len(monitor.listeners[SWING.account_id]) == len(left) + 2
+    assert len(monitor.listeners[SWING.account_id]) == 1
     assert len(monitor.link_listeners) == 1
     await hass.config_entries.async_forward_entry_setups(
         mock_config_entry, [Platform.BINARY_SENSOR]

@@ -14,14 +14,25 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
-from custom_components.metaapi.const import DOMAIN
-from custom_components.metaapi.outages import STORAGE_KEY
+from custom_components.metaapi.const import DOMAIN, EVENT_OUTAGE
+from custom_components.metaapi.outages import (
+    DATA_OUTAGES,
+    STORAGE_KEY,
+    AccountRecord,
+    Facet,
+    News,
+    Outages,
+)
+from custom_components.metaapi.sensor import MetaApiOutageSensor
+from custom_components.metaapi.watcher import Watcher
 from homeassistant.components import automation
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import (
+    ATTR_ENTITY_ID,
     EVENT_HOMEASSISTANT_FINAL_WRITE,
     EVENT_HOMEASSISTANT_STOP,
     EVENT_STATE_CHANGED,
+    STATE_OFF,
     STATE_UNKNOWN,
 )
 from homeassistant.core import Event, HomeAssistant, callback
@@ -38,6 +49,7 @@ from .conftest import (
     value,
 )
 
+TERMINAL = "binary_sensor.swing_terminal"
 SINCE = "sensor.swing_disconnected_since"
 DOWNTIME = "sensor.swing_downtime"
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -482,3 +494,88 @@ async def test_attempt_of_a_connected_terminal(
     hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
     await hass.async_block_till_done()
     assert hass_storage[STORAGE_KEY]["data"][SWING.account_id]["attempts"] == 1
+
+
+async def test_fault_of_a_listener(
+    hass: HomeAssistant,
+    monitor: FakeMonitor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A sensor that raises an exception costs neither the others nor the record."""
+    monitor.push(SWING.account_id, CONNECTED)
+    take = MetaApiOutageSensor.async_take
+
+    def fail(sensor: MetaApiOutageSensor, news: News) -> None:
+        if sensor.entity_id == SINCE:
+            raise RuntimeError("no state can be written")
+        take(sensor, news)
+
+    monkeypatch.setattr(MetaApiOutageSensor, "async_take", fail)
+    rows = async_capture_events(hass, EVENT_OUTAGE)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    assert value(hass, TERMINAL) == STATE_OFF
+    assert [event.data[ATTR_ENTITY_ID] for event in rows] == [
+        "event.swing_reconnect_result"
+    ]
+    monkeypatch.undo()
+    monitor.push(SWING.account_id, CONNECTED)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    assert value(hass, SINCE) != STATE_UNKNOWN
+    assert "no state can be written" in caplog.text
+    caplog.clear()
+
+
+async def test_fault_of_the_record(
+    hass: HomeAssistant, monitor: FakeMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If what an account shows cannot be recorded, it is shown and watched all the same."""
+    monitor.push(SWING.account_id, CONNECTED)
+    watched: list[AccountState] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Watcher, "async_account_changed", lambda *args: watched.append(args[-1])
+        )
+        patch.setattr(Outages, "_async_set", MagicMock(side_effect=RuntimeError))
+        with pytest.raises(RuntimeError):
+            monitor.push(SWING.account_id, DISCONNECTED)
+    assert value(hass, TERMINAL) == STATE_OFF
+    assert watched == [DISCONNECTED]
+
+
+def test_listener_removed_by_another() -> None:
+    """A listener that goes while others are called costs none of them its news."""
+    record = AccountRecord()
+    told: list[str] = []
+
+    class Listener:
+        """Notes what it is told, then goes."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def async_take(self, news: News) -> None:
+            told.append(f"{self._name} {news}")
+            record.listeners.remove(self)
+
+    record.listeners += [Listener(name) for name in "abc"]
+    record.async_tell(Facet.TERMINAL)
+    record.async_tell(Facet.BROKER)
+    assert told == ["a terminal", "b terminal", "c terminal"]
+
+
+async def test_entities_listen_to_their_record(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """After a reload each entity listens once, and none that was removed."""
+    record = hass.data[DATA_OUTAGES].record(SWING.account_id)
+    before = list(record.listeners)
+    assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    after = hass.data[DATA_OUTAGES].record(SWING.account_id).listeners
+    assert len(after) == len(before)
+    assert not set(map(id, after)) & set(map(id, before))
+    for subentry_id in mock_config_entry.subentries:
+        hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
+    await hass.async_block_till_done()
+    assert after == []

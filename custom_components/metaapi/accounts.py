@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import batched
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
@@ -14,6 +15,7 @@ from homeassistant.core import (
     HomeAssistant,
     callback,
 )
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_call_later
 
 from .api import (
@@ -25,7 +27,12 @@ from .api import (
     ReconnectResult,
 )
 from .const import CONF_ACCOUNT_ID, CONF_REGION, DOMAIN, REREAD_DELAY
-from .device import account_subentries, async_follow_account
+from .device import (
+    account_subentries,
+    async_create_device,
+    async_follow_account,
+    async_get_device,
+)
 from .facts import SINGLE_READS, Facts
 from .issues import async_account_deleted, async_account_not_deleted
 from .outages import DATA_OUTAGES
@@ -93,6 +100,11 @@ class Accounts:
         for subentry in self.subentries:
             add(subentry)
 
+    @callback
+    def async_device(self, account_id: str) -> dr.DeviceEntry | None:
+        """Return the device of an account, which is there for as long as the account is under watch."""
+        return async_get_device(self._hass, self._entry, account_id)
+
     async def async_update(self) -> None:
         """Let accounts go that were removed, and watch those that are new; the others do not notice."""
         async with self._updating:
@@ -159,6 +171,7 @@ class Accounts:
         account_id = subentry.data[CONF_ACCOUNT_ID]
         self._watched[subentry.subentry_id] = account_id
         account = self._facts.accounts.get(account_id)
+        async_create_device(self._hass, self._entry, subentry, account)
         outages = self._hass.data[DATA_OUTAGES]
         self._monitor.add_account(
             account_id,
@@ -172,8 +185,22 @@ class Accounts:
         else:
             # found, or nothing proves any more that it is gone
             async_account_not_deleted(self._hass, subentry)
-        self._watcher.async_add(subentry)
-        outages.async_follow(self._entry, self._monitor, account_id)
+        state = self._monitor.state(account_id)
+        self._watcher.async_add(subentry, state)
+        self._entry.async_on_unload(
+            self._monitor.listen(account_id, partial(self._async_changed, subentry))
+        )
+        outages.async_take(account_id, state)
+
+    @callback
+    def _async_changed(self, subentry: ConfigSubentry) -> None:
+        """Pass on what an account shows: first to the record, so that entities show what is recorded as well."""
+        account_id = subentry.data[CONF_ACCOUNT_ID]
+        state = self._monitor.state(account_id)
+        try:
+            self._hass.data[DATA_OUTAGES].async_take(account_id, state)
+        finally:
+            self._watcher.async_account_changed(subentry, state)
 
     @callback
     def _async_add(self, subentry: ConfigSubentry) -> None:
@@ -263,6 +290,8 @@ class Accounts:
     def _async_close(self) -> None:
         """Take no more accounts: the entry is unloaded."""
         self._closed = True
+        for account_id in self._watched.values():
+            self._hass.data[DATA_OUTAGES].async_lose(account_id)
         if self._asked_about:
             self._cancel_answer()
         self._facts.async_stop()

@@ -13,6 +13,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .api import AccountState
 from .const import DOMAIN
 from .data import MetaApiConfigEntry
 from .entity import MetaApiEntity, MetaApiStateEntity
@@ -41,6 +42,16 @@ LINK = BinarySensorEntityDescription(
 )
 
 
+def _terminal(state: AccountState) -> bool | None:
+    """Return whether the terminal is authenticated."""
+    return state.terminal
+
+
+def _broker(state: AccountState) -> bool | None:
+    """Return whether the terminal is connected to its broker."""
+    return state.broker
+
+
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: MetaApiConfigEntry,
@@ -54,12 +65,8 @@ async def async_setup_entry(
         """Add those of an account."""
         async_add_entities(
             [
-                MetaApiBinarySensor(
-                    entry, subentry, TERMINAL, lambda state: state.terminal
-                ),
-                MetaApiBinarySensor(
-                    entry, subentry, BROKER, lambda state: state.broker
-                ),
+                MetaApiBinarySensor(entry, subentry, TERMINAL, _terminal),
+                MetaApiBinarySensor(entry, subentry, BROKER, _broker),
             ],
             config_subentry_id=subentry.subentry_id,
         )

@@ -1,11 +1,14 @@
 """How an account shows in Home Assistant: its device and title, kept up with what MetaApi says."""
 
+from urllib.parse import quote
+
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
 from .api import Account
 from .const import (
+    ACCOUNT_URL,
     CONF_ACCOUNT_ID,
     CONF_REGION,
     DOMAIN,
@@ -25,6 +28,36 @@ def async_update_hub(hass: HomeAssistant, entry: ConfigEntry) -> None:
         name=entry.title,
         manufacturer=MANUFACTURER,
         configuration_url=WEB_APP_URL,
+    )
+
+
+@callback
+def async_create_device(
+    hass: HomeAssistant,
+    entry: ConfigEntry,
+    subentry: ConfigSubentry,
+    account: Account | None,
+) -> None:
+    """Create the device of an account, or update it; None if nothing is known of the account."""
+    account_id = subentry.data[CONF_ACCOUNT_ID]
+    info = dr.DeviceInfo(
+        identifiers={(DOMAIN, account_id)},
+        entry_type=dr.DeviceEntryType.SERVICE,
+        manufacturer=MANUFACTURER,
+        configuration_url=f"{ACCOUNT_URL}/{quote(account_id, safe='')}",
+        via_device_id=dr.async_get_device_id_by_identifier(
+            hass, (DOMAIN, entry.entry_id), config_entry_id=entry.entry_id
+        ),
+    )
+    if account is not None:
+        info["name"] = account.title
+        info["model"] = account_model(account)
+        info["serial_number"] = account.login or None
+    elif async_get_device(hass, entry, account_id) is None:
+        # A device that exists keeps what was known: the user may have given the title
+        info["name"] = subentry.title
+    dr.async_get(hass).async_get_or_create(
+        config_entry_id=entry.entry_id, config_subentry_id=subentry.subentry_id, **info
     )
 
 

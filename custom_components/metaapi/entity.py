@@ -2,19 +2,15 @@
 
 from collections.abc import Callable
 from typing import override
-from urllib.parse import quote
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import callback
-from homeassistant.helpers import device_registry as dr
-from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
 
 from .api import AccountState
-from .const import ACCOUNT_URL, CONF_ACCOUNT_ID, DOMAIN, MANUFACTURER
+from .const import CONF_ACCOUNT_ID
 from .data import MetaApiConfigEntry
-from .device import account_model, async_get_device
-from .outages import DATA_OUTAGES
+from .outages import DATA_OUTAGES, AccountRecord, News
 
 
 class MetaApiEntity(Entity):
@@ -44,33 +40,33 @@ class MetaApiAccountEntity(MetaApiEntity):
     ) -> None:
         """Take the account of a subentry."""
         self.account_id: str = subentry.data[CONF_ACCOUNT_ID]
-        self._subentry = subentry
         super().__init__(entry, self.account_id, description)
+        # A description of the device would be compared with it for each entity
+        self.device_entry = entry.runtime_data.accounts.async_device(self.account_id)
 
-    @property
+
+class MetaApiRecordEntity(MetaApiAccountEntity):
+    """An entity of an account that shows what is recorded of it."""
+
+    record: AccountRecord
+
     @override
-    def device_info(self) -> DeviceInfo:
-        """Return how to describe the device of the account; it is asked for once, so nothing is kept."""
-        account = self.entry.runtime_data.facts.accounts.get(self.account_id)
-        info = DeviceInfo(
-            identifiers={(DOMAIN, self.account_id)},
-            entry_type=DeviceEntryType.SERVICE,
-            manufacturer=MANUFACTURER,
-            configuration_url=f"{ACCOUNT_URL}/{quote(self.account_id, safe='')}",
-            via_device_id=dr.async_get_device_id_by_identifier(
-                self.hass,
-                (DOMAIN, self.entry.entry_id),
-                config_entry_id=self.entry.entry_id,
-            ),
-        )
-        if account is not None:
-            info["name"] = account.title
-            info["model"] = account_model(account)
-            info["serial_number"] = account.login or None
-        elif async_get_device(self.hass, self.entry, self.account_id) is None:
-            # A device that exists keeps what was known: the user may have given the title
-            info["name"] = self._subentry.title
-        return info
+    async def async_added_to_hass(self) -> None:
+        """Listen to the record of this account only."""
+        await super().async_added_to_hass()
+        self.record = self.hass.data[DATA_OUTAGES].kept(self.account_id)
+        self.record.listeners.append(self)
+
+    @override
+    async def async_will_remove_from_hass(self) -> None:
+        """Listen no more."""
+        self.record.listeners.remove(self)
+        await super().async_will_remove_from_hass()
+
+    @callback
+    def async_take(self, news: News) -> None:
+        """Show what is new."""
+        raise NotImplementedError
 
     @callback
     def _async_write(self) -> None:
@@ -78,13 +74,12 @@ class MetaApiAccountEntity(MetaApiEntity):
 
         The context is set anew for each write, since an entity forgets it after a few seconds.
         """
-        record = self.hass.data[DATA_OUTAGES].record(self.account_id)
-        if record.attempted_by is not None:
-            self.async_set_context(record.attempted_by)
+        if self.record.attempted_by is not None:
+            self.async_set_context(self.record.attempted_by)
         self.async_write_ha_state()
 
 
-class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
+class MetaApiStateEntity[ValueT: bool | str](MetaApiRecordEntity):
     """An entity that shows one side of an account's state as soon as it changes."""
 
     shown: tuple[bool, ValueT | None]
@@ -109,23 +104,20 @@ class MetaApiStateEntity[ValueT: bool | str](MetaApiAccountEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen to this account only."""
+        """Show this side of the account's state."""
         await super().async_added_to_hass()
-        self.shown = self._read()
-        self.async_on_remove(
-            self.monitor.listen(self.account_id, self._async_account_changed)
-        )
+        self.shown = self._read(self.monitor.state(self.account_id))
 
     @callback
-    def _async_account_changed(self) -> None:
+    @override
+    def async_take(self, news: News) -> None:
         """Write the state when this side of the account's state changed."""
-        if (now := self._read()) != self.shown:
+        if isinstance(news, AccountState) and (now := self._read(news)) != self.shown:
             self.shown = now
             self._async_write()
 
-    def _read(self) -> tuple[bool, ValueT | None]:
+    def _read(self, state: AccountState) -> tuple[bool, ValueT | None]:
         """Return what is to be shown."""
-        state = self.monitor.state(self.account_id)
         return self._is_available(state), self.value_fn(state)
 
     def _is_available(self, state: AccountState) -> bool:

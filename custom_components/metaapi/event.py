@@ -6,15 +6,14 @@ from homeassistant.components.event import EventEntity, EventEntityDescription
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import ATTR_ENTITY_ID, ATTR_NAME
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import Outcome, ReconnectResult
 from .const import ATTR_MESSAGE, EVENT_OUTAGE
 from .data import MetaApiConfigEntry
-from .entity import MetaApiAccountEntity
+from .entity import MetaApiRecordEntity
 from .messages import Phase, Told, async_get_composer
-from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, SIGNAL_RESULT, Facet
+from .outages import Facet, News
 
 PARALLEL_UPDATES = 0
 
@@ -45,28 +44,23 @@ async def async_setup_entry(
     entry.runtime_data.accounts.async_on_account(async_add_account)
 
 
-class MetaApiEvent(MetaApiAccountEntity, EventEntity):
+class MetaApiEvent(MetaApiRecordEntity, EventEntity):
     """Fires when an attempt ended; always available, or each gap would be a row in Activity."""
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen to the attempts and the outages of this account only."""
+        """Note the last value of each facet of the account."""
         await super().async_added_to_hass()
-        self._last = self._read_last()
-        self.async_on_remove(
-            async_dispatcher_connect(
-                self.hass,
-                SIGNAL_ACCOUNT.format(self.account_id),
-                self._async_recorded,
-            )
-        )
-        self.async_on_remove(
-            async_dispatcher_connect(
-                self.hass,
-                SIGNAL_RESULT.format(self.account_id),
-                self._async_reconnected,
-            )
-        )
+        self._last = {facet: state.last for facet, state in self.record.facets.items()}
+
+    @callback
+    @override
+    def async_take(self, news: News) -> None:
+        """Show in Activity what was recorded, or fire when an attempt ended."""
+        if isinstance(news, Facet):
+            self._async_recorded(news)
+        elif isinstance(news, ReconnectResult):
+            self._async_reconnected(news)
 
     @callback
     def _async_reconnected(self, result: ReconnectResult) -> None:
@@ -77,18 +71,13 @@ class MetaApiEvent(MetaApiAccountEntity, EventEntity):
         )
         self._async_write()
 
-    def _read_last(self) -> dict[Facet, bool | None]:
-        """Return the last value of each facet of the account."""
-        record = self.hass.data[DATA_OUTAGES].record(self.account_id)
-        return {facet: state.last for facet, state in record.facets.items()}
-
     @callback
     def _async_recorded(self, facet: Facet) -> None:
         """Show in Activity that an outage began, or ended and how long it was.
 
         The rows of the account's other entities say neither why nor how long.
         """
-        record = self.hass.data[DATA_OUTAGES].record(self.account_id)
+        record = self.record
         before, last = self._last[facet], record.facets[facet].last
         if last is before:
             return

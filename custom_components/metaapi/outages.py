@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from itertools import batched
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from homeassistant.components import persistent_notification
 from homeassistant.config_entries import (
@@ -29,9 +28,9 @@ from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
-from homeassistant.util.signal_type import SignalType, SignalTypeFormat
+from homeassistant.util.signal_type import SignalType
 
-from .api import AccountState, Monitor, ReconnectResult, Status
+from .api import AccountState, ReconnectResult, Status
 from .const import CONF_ACCOUNT_ID, DOMAIN, LOGGER, SUBENTRY_ACCOUNT
 
 AT_ONCE = 50
@@ -82,11 +81,16 @@ SIGNAL_ATTEMPTED: SignalType[str] = SignalType(f"{DOMAIN}_attempted")
 """An attempt to reconnect an account began or ended."""
 SIGNAL_REMOVED: SignalType[str] = SignalType(f"{DOMAIN}_removed")
 SIGNAL_STARTED: SignalType[()] = SignalType(f"{DOMAIN}_started")
-SIGNAL_ACCOUNT: SignalTypeFormat[Facet] = SignalTypeFormat(f"{DOMAIN}_account_{{}}")
-"""What is recorded of a facet of one account changed."""
-SIGNAL_RESULT: SignalTypeFormat[ReconnectResult] = SignalTypeFormat(
-    f"{DOMAIN}_result_{{}}"
-)
+
+type News = Facet | AccountState | ReconnectResult
+"""What is new of an account: a facet of which something else is recorded, what it shows, or how an attempt ended."""
+
+
+class Listener(Protocol):
+    """Who is told what is new of an account."""
+
+    def async_take(self, news: News) -> None:
+        """Called with what is new."""
 
 
 @dataclass(slots=True)
@@ -171,6 +175,7 @@ class AccountRecord:
     """Callers that wait for an attempt."""
     attempted_by: Context | None = None
     """The person or automation whose attempt is under way: the first, if several callers wait for it."""
+    listeners: list[Listener] = field(default_factory=list)
 
     @property
     def terminal(self) -> FacetRecord:
@@ -192,6 +197,15 @@ class AccountRecord:
             now = dt_util.utcnow()
             self.downtime += max((now - self.counted_to).total_seconds(), 0)
             self.counted_to = now
+
+    @callback
+    def async_tell(self, news: News) -> None:
+        """Tell listeners what is new; a fault of one must cost neither the others nor the record."""
+        for listener in tuple(self.listeners):
+            try:
+                listener.async_take(news)
+            except Exception:  # noqa: BLE001  # logged
+                LOGGER.exception("Error in a listener")
 
     def as_json(self) -> dict[str, Any]:
         """Return what to store."""
@@ -278,7 +292,7 @@ class Outages:
         key = (account_id, facet)
         return self._early.get(key, self.facet(account_id, facet).last)
 
-    def _kept(self, account_id: str) -> AccountRecord:
+    def kept(self, account_id: str) -> AccountRecord:
         """Return what is known of an account, to be kept from now on."""
         record = self._records.get(account_id)
         if record is None:
@@ -288,26 +302,18 @@ class Outages:
     # -- what accounts show --------------------------------------------------------------------
 
     @callback
-    def async_follow(
-        self, entry: ConfigEntry, monitor: Monitor, account_id: str
-    ) -> None:
-        """Record what an account shows from now on, until its entry is unloaded."""
-
-        @callback
-        def async_changed() -> None:
-            """Record what it shows."""
-            self._async_take(account_id, monitor.state(account_id))
-
-        entry.async_on_unload(monitor.listen(account_id, async_changed))
-        entry.async_on_unload(partial(self._async_lose, account_id))
-        async_changed()
+    def async_take(self, account_id: str, state: AccountState) -> None:
+        """Record what an account shows, then tell those who show it."""
+        try:
+            if not self._stopped:
+                self._async_record(account_id, state)
+        finally:
+            self.record(account_id).async_tell(state)
 
     @callback
-    def _async_take(self, account_id: str, state: AccountState) -> None:
+    def _async_record(self, account_id: str, state: AccountState) -> None:
         """Record what an account shows."""
-        if self._stopped:
-            return
-        record = self._kept(account_id)
+        record = self.kept(account_id)
         record.status = state.status
         now = dt_util.utcnow()
         terminal = state.terminal if state.available else None
@@ -334,7 +340,7 @@ class Outages:
         )
 
     @callback
-    def _async_lose(self, account_id: str) -> None:
+    def async_lose(self, account_id: str) -> None:
         """Record that nobody watches an account any more."""
         if account_id in self._records:
             for facet in Facet:
@@ -371,7 +377,7 @@ class Outages:
             self._async_tell(account_id, facet, before)
         else:
             self._early.setdefault((account_id, facet), before)
-        async_dispatcher_send(self._hass, SIGNAL_ACCOUNT.format(account_id), facet)
+        record.async_tell(facet)
 
     @callback
     def _async_started(self, _hass: HomeAssistant) -> None:
@@ -415,10 +421,9 @@ class Outages:
             self._stop_tick = None
         for some in batched(down, AT_ONCE, strict=False):
             for account_id in some:
-                self.record(account_id).count()
-                async_dispatcher_send(
-                    self._hass, SIGNAL_ACCOUNT.format(account_id), Facet.TERMINAL
-                )
+                record = self.record(account_id)
+                record.count()
+                record.async_tell(Facet.TERMINAL)
             await asyncio.sleep(0)
 
     # -- attempts ------------------------------------------------------------------------------
@@ -431,7 +436,7 @@ class Outages:
 
         Callers that wait for the same attempt make one, whose result is that of the last.
         """
-        record = self._kept(account_id)
+        record = self.kept(account_id)
         results: list[ReconnectResult] = []
         if record.under_way == 0:
             record.attempted_at = dt_util.utcnow()
@@ -450,9 +455,7 @@ class Outages:
                     # it was up when the attempt began
                     record.attempted_at = dt_util.utcnow()
                     self._async_count_attempt(record)
-                async_dispatcher_send(
-                    self._hass, SIGNAL_RESULT.format(account_id), results[0]
-                )
+                record.async_tell(results[0])
             if record.under_way == 0:
                 record.attempted_by = None
             async_dispatcher_send(self._hass, SIGNAL_ATTEMPTED, account_id)
@@ -475,7 +478,7 @@ class Outages:
             return
         if change is not ConfigEntryChange.REMOVED and entry.state in FAILED_STATES:
             for account_id in _account_ids(entry):
-                self._kept(account_id).status = None
+                self.kept(account_id).status = None
                 self._async_set(account_id, Facet.SIGHT, False, dt_util.utcnow())
         for account_id in self._records.keys() - _all_account_ids(self._hass):
             self._async_forget(account_id)
@@ -497,7 +500,7 @@ class Outages:
     def _async_stop(self, _event: Event) -> None:
         """Stop counting: what happens until the next start is out of sight."""
         for account_id in self._records:
-            self._async_lose(account_id)
+            self.async_lose(account_id)
         self._stopped = True
 
     async def async_remove_store(self) -> None:

@@ -13,13 +13,12 @@ from homeassistant.components.sensor import (
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import UnitOfTime
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api import AccountState, Status
 from .data import MetaApiConfigEntry
-from .entity import MetaApiAccountEntity, MetaApiStateEntity
-from .outages import DATA_OUTAGES, SIGNAL_ACCOUNT, AccountRecord, Facet
+from .entity import MetaApiRecordEntity, MetaApiStateEntity
+from .outages import AccountRecord, Facet, News
 
 PARALLEL_UPDATES = 0
 
@@ -110,12 +109,11 @@ class MetaApiStatusSensor(MetaApiSensor):
     @override
     def extra_state_attributes(self) -> dict[str, str | None]:
         """Return since when: the state alone would say since the start of Home Assistant."""
-        outages = self.hass.data[DATA_OUTAGES]
-        since = outages.record(self.account_id).lost_since
+        since = self.record.lost_since
         return {"since": since.isoformat() if since else None}
 
 
-class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
+class MetaApiOutageSensor(MetaApiRecordEntity, SensorEntity):
     """A sensor of an account's outages: always available, whatever can be seen of the account."""
 
     def __init__(
@@ -131,21 +129,15 @@ class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen to what is recorded of this account only."""
+        """Show what there is to show."""
         await super().async_added_to_hass()
         self._attr_native_value = self._read()
-        self.async_on_remove(
-            async_dispatcher_connect(
-                self.hass,
-                SIGNAL_ACCOUNT.format(self.account_id),
-                self._async_recorded,
-            )
-        )
 
     @callback
-    def _async_recorded(self, facet: Facet) -> None:
+    @override
+    def async_take(self, news: News) -> None:
         """Write the state when it changed, which only the terminal can do."""
-        if facet is not Facet.TERMINAL:
+        if news is not Facet.TERMINAL:
             return
         if (now := self._read()) != self._attr_native_value:
             self._attr_native_value = now
@@ -153,5 +145,4 @@ class MetaApiOutageSensor(MetaApiAccountEntity, SensorEntity):
 
     def _read(self) -> datetime | float | None:
         """Return what there is to show."""
-        outages = self.hass.data[DATA_OUTAGES]
-        return self.value_fn(outages.record(self.account_id))
+        return self.value_fn(self.record)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 
 from homeassistant.config_entries import (
     SOURCE_REAUTH,
@@ -22,7 +21,7 @@ TIMEOUTS = 5
 
 
 class Watcher:
-    """Listens to the accounts of an entry, and to its link to MetaApi."""
+    """Is told what the accounts of an entry show, and listens to its link to MetaApi."""
 
     def __init__(
         self,
@@ -44,8 +43,6 @@ class Watcher:
         self._quota_issue = QuotaIssue(hass, entry)
         self._states: dict[str, AccountState] = {}
         """By subentry."""
-        self._listening: dict[str, CALLBACK_TYPE] = {}
-        """What ends it, by subentry."""
         self._connected: bool | None = None
         self._asking: CALLBACK_TYPE | None = None
         """While MetaApi refuses the token: what ends the requests for a new one."""
@@ -53,46 +50,32 @@ class Watcher:
     @callback
     def async_start(self) -> None:
         """Listen to the link to MetaApi."""
-        self._entry.async_on_unload(self._async_stop)
+        self._entry.async_on_unload(self._async_stop_asking)
         self._entry.async_on_unload(self._monitor.listen_link(self._async_link_changed))
 
     @callback
-    def async_add(self, subentry: ConfigSubentry) -> None:
-        """Listen to an account that the monitor watches."""
-        account_id = subentry.data[CONF_ACCOUNT_ID]
-        self._states[subentry.subentry_id] = self._monitor.state(account_id)
-        self._listening[subentry.subentry_id] = self._monitor.listen(
-            account_id, partial(self._async_account_changed, subentry)
-        )
+    def async_add(self, subentry: ConfigSubentry, state: AccountState) -> None:
+        """Take what an account shows when it comes under watch."""
+        self._states[subentry.subentry_id] = state
 
     @callback
     def async_forget(self, subentry_id: str) -> None:
         """Forget an account that was removed."""
         self._states.pop(subentry_id, None)
-        # Nothing is left of it if the entry was unloaded meanwhile
-        if stop := self._listening.pop(subentry_id, None):
-            stop()
         self._quota_issue.async_forget(subentry_id)
 
     @callback
-    def _async_stop(self) -> None:
-        """Listen to nothing any more."""
-        for stop in self._listening.values():
-            stop()
-        self._listening.clear()
-        self._async_stop_asking()
-
-    @callback
-    def _async_account_changed(self, subentry: ConfigSubentry) -> None:
+    def async_account_changed(
+        self, subentry: ConfigSubentry, now: AccountState
+    ) -> None:
         """Update the repair issue; read the facts again where they may explain a change."""
-        account_id = subentry.data[CONF_ACCOUNT_ID]
         before = self._states[subentry.subentry_id]
-        now = self._states[subentry.subentry_id] = self._monitor.state(account_id)
+        self._states[subentry.subentry_id] = now
         self._quota_issue.async_update(
             subentry.subentry_id,
             subentry.title,
             now.status,
-            self._monitor.limit(account_id),
+            self._monitor.limit(subentry.data[CONF_ACCOUNT_ID]),
         )
         if now.status is Status.NOT_DEPLOYED:
             return
