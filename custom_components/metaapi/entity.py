@@ -1,6 +1,7 @@
 """What the entities share."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import override
 
 from homeassistant.config_entries import ConfigSubentry
@@ -56,12 +57,8 @@ class MetaApiRecordEntity(MetaApiAccountEntity):
         await super().async_added_to_hass()
         self.record = self.hass.data[DATA_OUTAGES].kept(self.account_id)
         self.record.listeners.append(self)
-
-    @override
-    async def async_will_remove_from_hass(self) -> None:
-        """Listen no more."""
-        self.record.listeners.remove(self)
-        await super().async_will_remove_from_hass()
+        # That an entity will be removed is not said of one that could not be added
+        self.async_on_remove(partial(self.record.listeners.remove, self))
 
     @callback
     def async_take(self, news: News) -> None:
