@@ -34,6 +34,7 @@ from homeassistant.const import (
     EVENT_HOMEASSISTANT_STOP,
     EVENT_STATE_CHANGED,
     STATE_OFF,
+    STATE_ON,
     STATE_UNKNOWN,
 )
 from homeassistant.core import Event, HomeAssistant, callback
@@ -46,6 +47,7 @@ from .conftest import (
     SCALP,
     SWING,
     FakeMonitor,
+    make_entry,
     setup_entry,
     value,
 )
@@ -601,3 +603,15 @@ async def test_entity_that_cannot_be_added(
         assert "Error in a listener" not in caplog.text
         assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
     assert value(hass, TERMINAL) == STATE_UNKNOWN
+
+
+async def test_account_of_two_entries(
+    hass: HomeAssistant, monitor: FakeMonitor, monitors: list[FakeMonitor]
+) -> None:
+    """Entities show what their own entry sees, though the entries share the record."""
+    await setup_entry(hass, make_entry(SWING, unique_id="another owner"))
+    monitors[1].push(
+        SWING.account_id, AccountState(available=False, status=Status.TOKEN_REFUSED)
+    )
+    assert value(hass, TERMINAL) == STATE_ON
+    assert value(hass, "sensor.swing_status") == Status.CONNECTED
