@@ -24,9 +24,10 @@ def check(real: type, fake: type, names: Iterable[str], file: str) -> None:
         if not callable(method):
             continue
         own = getattr(fake, name)
-        assert taken(own) == taken(method), (
-            f"{fake.__name__}.{name} in {file} is not called"
-            f" like {real.__name__}.{name}{signature(method)}"
+        different = dict(taken(own).items() ^ taken(method).items())
+        assert not different, (
+            f"{fake.__name__}.{name} in {file} takes {', '.join(different)} differently"
+            f" from {real.__name__}.{name}{signature(method)}"
         )
         assert iscoroutinefunction(own) is iscoroutinefunction(method), name
 

@@ -45,6 +45,7 @@ from .conftest import (
     SWING,
     TOKEN,
     FakeMonitor,
+    data_of,
     entry_state,
     make_entry,
     setup_entry,
@@ -194,7 +195,7 @@ async def test_account_that_is_back_and_seen_by_a_reconnect(
     monitor.reconnect_results[SWING.account_id] = [
         ReconnectResult(Outcome.NOT_DEPLOYED, 0.0)
     ]
-    await mock_config_entry.runtime_data.accounts.async_reconnect(SWING.account_id, 60)
+    await data_of(mock_config_entry).accounts.async_reconnect(SWING.account_id, 60)
 
     assert issues(hass) == {}
 

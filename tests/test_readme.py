@@ -4,18 +4,19 @@ import json
 from pathlib import Path
 import re
 from typing import Any
+from unittest.mock import MagicMock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from custom_components.metaapi.api import Outcome
+from custom_components.metaapi.api import Outcome, ReconnectResult
 from custom_components.metaapi.const import (
     DEFAULT_TIMEOUT,
     DOMAIN,
     MAX_TIMEOUT,
     MIN_TIMEOUT,
 )
-from custom_components.metaapi.services import RECONNECT_SCHEMA
+from custom_components.metaapi.services import RECONNECT_SCHEMA, Ended
 from homeassistant.components import automation
 from homeassistant.components.automation.config import (
     AutomationConfig,
@@ -116,12 +117,14 @@ def test_every_entity_is_described() -> None:
 def test_every_field_is_described() -> None:
     """The tables of `docs/automations.md` have each option of actions, triggers and conditions."""
     page = (ROOT / "docs" / "automations.md").read_text()
-    rows = re.findall(r"^\|([^|]*)\|", page, re.MULTILINE)
-    described = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    sections = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
     for category, shapes in DESCRIPTIONS.items():
         for key, shape in shapes.items():
+            title = (key if category == "services" else category).title()
+            rows = re.findall(r"^\|([^|]*)\|", sections[title], re.MULTILINE)
+            described = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
             assert set(shape["fields"]) - described == set(), (
-                f"docs/automations.md has no row for these fields of {category}, {key}"
+                f"docs/automations.md has no row below {title} for these fields of {key}"
             )
 
 
@@ -144,14 +147,11 @@ async def test_yaml(hass: HomeAssistant, page: Path) -> None:
             # Tested by the module of that page
             continue
         if "accounts" in block:
+            ended = Ended(MagicMock(), "", ReconnectResult(Outcome.AUTHENTICATED, 1.0))
             for account in block["accounts"]:
-                assert account.keys() == {
-                    "account_id",
-                    "name",
-                    "outcome",
-                    "seconds",
-                    "error",
-                }
+                assert list(account) == list(ended.response), (
+                    f"{page.name}: the fields of the response are {list(ended.response)}"
+                )
                 Outcome(account["outcome"])
             continue
         whole: dict[str, Any] = {

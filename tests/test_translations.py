@@ -382,7 +382,8 @@ async def test_home_assistant_shows_the_action(hass: HomeAssistant) -> None:
     delivery.async_setup_delivery(hass)
     descriptions = await homeassistant.helpers.service.async_get_all_descriptions(hass)
     for key, shown in descriptions["metaapi"].items():
-        assert set(shown["fields"]) == set(TEXTS["services"][key]["fields"])
+        missing = set(shown["fields"]) ^ set(TEXTS["services"][key]["fields"])
+        assert not missing, f"{key}: field without texts, or texts without a field"
     assert descriptions["metaapi"]["reconnect"]["target"]
 
 

@@ -31,6 +31,7 @@ from homeassistant.exceptions import (
     UnknownUser,
 )
 from homeassistant.helpers import config_validation as cv, entity_registry as er
+from homeassistant.util.json import JsonValueType
 
 from .account_target import async_target_accounts
 from .api import Outcome, ReconnectResult
@@ -105,6 +106,17 @@ class Ended:
         name = self.target.name
         return f"{name} ({self.error})" if self.error else name
 
+    @property
+    def response(self) -> dict[str, JsonValueType]:
+        """Return what the response of the action says of the account."""
+        return {
+            "account_id": self.target.account_id,
+            "name": self.target.name,
+            "outcome": self.outcome,
+            "seconds": round(self.result.seconds, 1),
+            "error": self.error,
+        }
+
 
 @callback
 def async_setup_services(hass: HomeAssistant) -> None:
@@ -156,13 +168,7 @@ async def _async_handle_reconnect(call: ServiceCall) -> ServiceResponse:
         return None
     return {
         "accounts": [
-            {
-                "account_id": ended.target.account_id,
-                "name": ended.target.name,
-                "outcome": ended.outcome,
-                "seconds": round(ended.result.seconds, 1),
-                "error": ended.error,
-            }
+            ended.response
             for ended in await _async_reconnect(
                 call.hass, targets, timeout, call.context
             )

@@ -1,11 +1,12 @@
 """Support for tests of the monitor with the simulator, with a shortened timing."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 from api.endpoints import Endpoints
+from api.model import ReconnectResult
 from api.monitor import Monitor
 from api.terminal.terminal import AccountState
 from api.timing import Timing
@@ -117,6 +118,12 @@ class Witness:
     def subscribed_since(self, count: int) -> bool:
         """Return whether another subscribe has reached the simulator."""
         return len(self.sim.requests_of("subscribe")) > count
+
+    def reconnect(
+        self, timeout: float, account_id: str | None = None
+    ) -> Coroutine[Any, Any, ReconnectResult]:
+        """Reconnect an account, the first by default."""
+        return self.monitor.reconnect(account_id or self.id, timeout)
 
     async def until[T](self, condition: Callable[[], T], timeout: float = 5.0) -> T:
         """Wait for a condition."""

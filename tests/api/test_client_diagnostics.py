@@ -240,7 +240,7 @@ async def test_events() -> None:
             **answered,
             "detail": "TerminalTimeoutError",
         }
-        assert (await w.monitor.reconnect(w.id, 5)).outcome == "authenticated"
+        assert (await w.reconnect(5)).outcome == "authenticated"
         assert {
             "what": "reconnect",
             "account_id": w.id,
@@ -260,7 +260,7 @@ async def test_a_reconnect_of_an_account_that_is_not_deployed() -> None:
     """The event has the same outcome as the caller's."""
     async with watched(add=False) as w:
         w.add(w.id, deployed=False)
-        await w.monitor.reconnect(w.id, 5)
+        await w.reconnect(5)
         assert events(w)[-1]["detail"] == "not_deployed"
 
 

@@ -174,7 +174,7 @@ async def test_reconnect_does_not_end_a_floor() -> None:
         await w.until(
             lambda: w.monitor.diagnostics()["sockets"][0]["state"] == "backing off"
         )
-        result = await w.monitor.reconnect(w.id, 0.2)
+        result = await w.reconnect(0.2)
         assert result.outcome == "no_connection"
         assert len(w.sim.handshakes) == 1
 
@@ -206,7 +206,7 @@ async def test_the_seed_pages_answers_turn_it_on(
             timeout=3,
         )
         monkeypatch.setattr("api.transport.channel.new_request_id", lambda: request_id)
-        reconnect = asyncio.create_task(w.monitor.reconnect(account_id, 5))
+        reconnect = asyncio.create_task(w.reconnect(5, account_id))
         await w.until(lambda: w.sim.requests_of("reconnect", account_id))
         assert w.sim.requests_of("reconnect")[0].payload == {
             "type": "reconnect",

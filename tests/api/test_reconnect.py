@@ -25,7 +25,7 @@ async def test_brings_a_terminal_back() -> None:
     """A terminal that is down is back, with its time."""
     async with watched() as w:
         await down(w)
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert 0 < result.seconds < 5
         assert result.error is None
@@ -45,7 +45,7 @@ async def test_of_a_terminal_that_is_up_shows_off_then_on() -> None:
     """Each state is shown when it changes."""
     async with watched() as w:
         await w.terminal(True)
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert w.terminals() == [None, True, False, True]
         assert Status.RECONNECTING in [state.status for state in w.seen[w.id]]
@@ -56,7 +56,7 @@ async def test_authenticated_before_the_response_keeps_it_on() -> None:
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "authenticated_first")
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert w.state.terminal is True
 
@@ -70,7 +70,7 @@ async def test_refused_says_what_metaapi_said(error: str) -> None:
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "refuse", error=error)
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.REFUSED
         assert result.error is not None
         # MetaApi's texts end with a trace id.
@@ -84,7 +84,7 @@ async def test_refused_in_both_forms() -> None:
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "refuse", error="ValidationError")
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.REFUSED
         first, second = w.sim.requests_of("reconnect")
         assert first.socket is not second.socket
@@ -95,7 +95,7 @@ async def test_second_form_is_exactly_the_seed_pages() -> None:
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "legacy_only")
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert w.monitor.reconnect_form == "seed_page"
         second = w.sim.requests_of("reconnect")[1]
@@ -111,7 +111,7 @@ async def test_silence_calls_for_the_second_form_and_then_times_out() -> None:
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
-        result = await w.monitor.reconnect(w.id, 0.5)
+        result = await w.reconnect(0.5)
         assert result.outcome is Outcome.TIMED_OUT
         assert 0.4 < result.seconds < 1
         assert len(w.sim.requests_of("reconnect")) == 2
@@ -123,7 +123,7 @@ async def test_timed_out_subscribes_again_at_once() -> None:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
         started = asyncio.get_running_loop().time()
-        result = await w.monitor.reconnect(w.id, 0.3)
+        result = await w.reconnect(0.3)
         assert result.outcome is Outcome.TIMED_OUT
         assert w.state.status is Status.RECONNECT_FAILED
         subscribes = len(w.sim.requests_of("subscribe"))
@@ -142,7 +142,7 @@ async def test_an_account_whose_subscribe_is_refused() -> None:
         w.sim.set_subscribe_mode(w.id, "refuse")
         w.add(w.id)
         await w.until(lambda: w.state.status is Status.FORBIDDEN)
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert w.state.terminal is True
         await w.until(lambda: w.state.status is Status.FORBIDDEN)
@@ -157,7 +157,7 @@ async def test_not_deployed_sends_no_request() -> None:
     async with watched(add=False) as w:
         w.sim.undeploy(w.id)
         w.add(w.id, deployed=False)
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.NOT_DEPLOYED
         assert w.sim.requests_of("reconnect") == []
 
@@ -168,7 +168,7 @@ async def test_no_connection_after_the_whole_timeout() -> None:
         await w.terminal(True)
         await w.sim.stop_listening()
         await w.until(lambda: not w.monitor._pool.any_open)
-        result = await w.monitor.reconnect(w.id, 0.3)
+        result = await w.reconnect(0.3)
         assert result.outcome is Outcome.NO_CONNECTION
         assert result.seconds >= 0.3
 
@@ -181,7 +181,7 @@ async def test_wakes_the_back_off_and_waits_for_the_socket() -> None:
         await w.terminal(False)
         w.sim.drop_sockets()
         await w.until(lambda: not w.monitor._pool.any_open)
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
         assert result.seconds < 5
 
@@ -191,7 +191,7 @@ async def test_socket_lost_while_waiting_is_no_connection() -> None:
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
-        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 20))
+        attempt = asyncio.create_task(w.reconnect(20))
         await w.until(lambda: w.state.status is Status.RECONNECTING)
         await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.drop_sockets()
@@ -206,8 +206,8 @@ async def test_second_caller_joins_and_keeps_its_own_timeout() -> None:
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
-        impatient = asyncio.create_task(w.monitor.reconnect(w.id, 0.2))
-        patient = asyncio.create_task(w.monitor.reconnect(w.id, 5))
+        impatient = asyncio.create_task(w.reconnect(0.2))
+        patient = asyncio.create_task(w.reconnect(5))
         first = await impatient
         assert first.outcome is Outcome.TIMED_OUT
         assert first.seconds < 1
@@ -222,8 +222,8 @@ async def test_a_cancelled_caller_does_not_end_the_attempt_of_another() -> None:
     """The attempt continues while a caller waits."""
     async with watched(reconnect_delay=0.3) as w:
         await down(w)
-        one = asyncio.create_task(w.monitor.reconnect(w.id, 5))
-        two = asyncio.create_task(w.monitor.reconnect(w.id, 5))
+        one = asyncio.create_task(w.reconnect(5))
+        two = asyncio.create_task(w.reconnect(5))
         await w.until(lambda: w.sim.requests_of("reconnect"))
         one.cancel()
         assert (await two).outcome is Outcome.AUTHENTICATED
@@ -237,7 +237,7 @@ async def test_several_accounts_at_once() -> None:
         w.sim.set_reconnect_mode(two, "never")
         w.sim.set_reconnect_mode(three, "refuse", error="ForbiddenError")
         results = await asyncio.gather(
-            *(w.monitor.reconnect(i, 0.6) for i in (one, two, three))
+            *(w.reconnect(0.6, i) for i in (one, two, three))
         )
         assert [result.outcome for result in results] == [
             Outcome.AUTHENTICATED,
@@ -251,7 +251,7 @@ async def test_a_subscribe_in_flight_is_not_awaited() -> None:
     async with watched(add=False, reply_delay=0.2) as w:
         w.add(w.id)
         await w.until(w.in_flight)
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
         types = [request.type for request in w.sim.requests]
         assert types == ["subscribe", "reconnect"]
@@ -265,7 +265,7 @@ async def test_a_subscribe_just_accepted_may_still_show_another_terminal() -> No
     async with watched(timing={"subscribe_settle": 0.3}) as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "never")
-        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 1.0))
+        attempt = asyncio.create_task(w.reconnect(1.0))
         await w.until(lambda: w.monitor._accounts[w.id].terminal.reconnecting)
         assert w.sim.inject_event(w.id, {"type": "authenticated", "host": "another"})
         assert (await attempt).outcome is Outcome.TIMED_OUT
@@ -285,7 +285,7 @@ async def test_going_away_ends_the_attempt(
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "never")
-        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 20))
+        attempt = asyncio.create_task(w.reconnect(20))
         await w.until(lambda: w.sim.requests_of("reconnect"))
         subscribes = len(w.sim.requests_of("subscribe"))
         await end(w)
@@ -301,7 +301,7 @@ async def test_both_zones_are_asked_when_it_was_never_up() -> None:
     async with watched() as w:
         w.sim.set_terminal(w.id, up=False)
         await w.terminal(False)
-        assert (await w.monitor.reconnect(w.id, 5)).outcome is Outcome.AUTHENTICATED
+        assert (await w.reconnect(5)).outcome is Outcome.AUTHENTICATED
 
 
 async def test_authenticated_without_a_response_is_a_success() -> None:
@@ -309,7 +309,7 @@ async def test_authenticated_without_a_response_is_a_success() -> None:
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
-        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 5))
+        attempt = asyncio.create_task(w.reconnect(5))
         await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.set_terminal(w.id, up=True)
         result = await attempt
@@ -323,7 +323,7 @@ async def test_another_accounts_authenticated_proves_nothing() -> None:
     async with watched(accounts=2) as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
-        attempt = asyncio.create_task(w.monitor.reconnect(w.id, 0.8))
+        attempt = asyncio.create_task(w.reconnect(0.8))
         await w.until(lambda: len(w.sim.requests_of("reconnect")) == 2)
         other = list(w.sim.accounts)[1]
         w.sim.inject(
@@ -340,7 +340,7 @@ async def test_refused_token_ends_at_once() -> None:
         w.sim.revoke()
         w.sim.drop_sockets()
         await w.until(lambda: w.monitor.token_refused)
-        result = await w.monitor.reconnect(w.id, 20)
+        result = await w.reconnect(20)
         assert result.outcome is Outcome.TOKEN_REFUSED
         assert result.error is None
         assert result.seconds < 1
@@ -349,9 +349,7 @@ async def test_refused_token_ends_at_once() -> None:
 async def test_an_unknown_account_has_no_connection() -> None:
     """An unknown account has an outcome, and raises no error."""
     async with watched() as w:
-        assert (await w.monitor.reconnect("nobody", 1)).outcome is (
-            Outcome.NO_CONNECTION
-        )
+        assert (await w.reconnect(1, "nobody")).outcome is (Outcome.NO_CONNECTION)
 
 
 async def test_an_unanswered_reconnect_logs_nothing(
@@ -361,7 +359,7 @@ async def test_an_unanswered_reconnect_logs_nothing(
     async with watched() as w:
         await down(w)
         w.sim.set_reconnect_mode(w.id, "ignore")
-        await w.monitor.reconnect(w.id, 0.1)
+        await w.reconnect(0.1)
     gc.collect()
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
@@ -380,7 +378,7 @@ async def test_hung_connect_is_restarted() -> None:
             )
         )
         w.sim.timing.handshake_delay = 0.0
-        result = await w.monitor.reconnect(w.id, 5)
+        result = await w.reconnect(5)
         assert result.outcome is Outcome.AUTHENTICATED
 
 
@@ -389,7 +387,7 @@ async def test_a_move_ends_the_attempt() -> None:
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "never")
-        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        reconnect = asyncio.create_task(w.reconnect(10))
         await w.until(lambda: w.sim.requests_of("reconnect"))
         await w.until(lambda: w.monitor.state(w.id).terminal is False)
         w.monitor.endpoints = Endpoints(api_url=w.sim.url + "/")
@@ -404,7 +402,7 @@ async def test_a_token_that_is_refused_meanwhile_ends_the_attempt() -> None:
     async with watched() as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "never")
-        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        reconnect = asyncio.create_task(w.reconnect(10))
         await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.revoke()
         w.sim.inject('42["processingError",{"error":"UnauthorizedError"}]')
@@ -421,7 +419,7 @@ async def test_a_socket_lost_while_a_subscribe_is_unanswered() -> None:
         w.sim.set_subscribe_mode(w.id, "ignore")
         w.add(w.id)
         await w.until(lambda: w.sim.requests_of("subscribe"))
-        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        reconnect = asyncio.create_task(w.reconnect(10))
         await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.refuse_sockets(502)
         w.sim.drop_sockets()
@@ -442,7 +440,7 @@ async def test_an_answer_after_the_authenticated(answer: str, form: str | None) 
     async with watched(timing={"subscribe_settle": 1.0}) as w:
         await w.terminal(True)
         w.sim.set_reconnect_mode(w.id, "ignore")
-        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        reconnect = asyncio.create_task(w.reconnect(10))
         (request,) = await w.until(lambda: w.sim.requests_of("reconnect"))
         w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
         attempt: Any = w.monitor._accounts[w.id].attempt
@@ -461,7 +459,7 @@ async def test_the_second_form_fails_after_the_terminal_came_back() -> None:
         await w.terminal(True)
         (first,) = w.sim.sockets
         w.sim.set_reconnect_mode(w.id, "refuse", then="ignore")
-        reconnect = asyncio.create_task(w.monitor.reconnect(w.id, 10))
+        reconnect = asyncio.create_task(w.reconnect(10))
         await w.until(lambda: len(w.sim.requests_of("reconnect")) == 2)
         w.sim.inject_event(w.id, {"type": "authenticated", "accountId": w.id})
         attempt: Any = w.monitor._accounts[w.id].attempt

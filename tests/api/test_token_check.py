@@ -49,7 +49,7 @@ async def test_revoked_token_ends_in_one_request_for_a_new_one(form: str) -> Non
         assert w.hub.count(False) == 1
         assert View.of(w.state) == View(available=False, status=Status.TOKEN_REFUSED)
         attempts = len(w.sim.handshakes)
-        result = await w.monitor.reconnect(w.id, 0.1)
+        result = await w.reconnect(0.1)
         assert result.outcome == "token_refused"
         assert len(w.sim.handshakes) == attempts
 
@@ -308,7 +308,7 @@ async def test_rests_401_closes_no_socket_that_shows_events() -> None:
         calls = len(w.sim.rest_calls)
         await w.until(lambda: len(w.sim.rest_calls) > calls)
         assert len(w.sim.handshakes) == 1
-        assert (await w.monitor.reconnect(w.id, 5)).outcome == "authenticated"
+        assert (await w.reconnect(5)).outcome == "authenticated"
         assert "unavailable" not in w.terminals()
         w.sim.fail_rest(None)
         await w.until(lambda: not w.monitor.token_refused)

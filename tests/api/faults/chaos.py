@@ -517,9 +517,7 @@ class Chaos:
             facts.pressed = True
             self.update(account_id)
             before = sim.accounts[account_id].reconnects
-            result = await self.rig.monitor.reconnect(
-                account_id, self._random_seconds(5, 60)
-            )
+            result = await self.rig.reconnect(account_id, self._random_seconds(5, 60))
             facts.pressed = False
             self.update(account_id)
             if (

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 import logging
@@ -12,6 +12,7 @@ from typing import Any, override
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from api.endpoints import Endpoints, Zone
+from api.model import ReconnectResult
 from api.monitor import Monitor
 from api.terminal.terminal import AccountState
 from api.timing import Timing
@@ -214,6 +215,12 @@ class Rig:
         """Return whether there was an event of a terminal after a time."""
         heard = self.monitor.heard[account_id]
         return bool(heard) and heard[-1][0] > since
+
+    def reconnect(
+        self, account_id: str, timeout: float
+    ) -> Coroutine[Any, Any, ReconnectResult]:
+        """Reconnect an account."""
+        return self.monitor.reconnect(account_id, timeout)
 
     async def until(
         self, condition: Callable[[], Any], within: float, what: str = ""

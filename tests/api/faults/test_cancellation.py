@@ -204,7 +204,7 @@ async def test_reconnect(mode: Any, tables: Tables) -> None:
         usual = len(census.take().tasks)
         for rounds in range(0, ROUNDS, 1 if mode == "accept" else 3):
             rig.sim.set_reconnect_mode(account_id, mode)
-            done = await cancel_after(rounds, rig.monitor.reconnect(account_id, 3.0))
+            done = await cancel_after(rounds, rig.reconnect(account_id, 3.0))
             await rig.until(
                 lambda: rig.monitor._accounts[account_id].attempt is None, 3.0 + GRACE
             )
@@ -224,7 +224,7 @@ async def test_reconnect(mode: Any, tables: Tables) -> None:
                 break
             sweep.moments += 1
         assert done
-        result = await rig.monitor.reconnect(account_id, 10.0)
+        result = await rig.reconnect(account_id, 10.0)
         assert result.outcome is Outcome.AUTHENTICATED
 
 
@@ -283,7 +283,7 @@ async def test_close_from_every_state(
                     STATES[state](rig)
                     await fill(rig)
                 reconnect = asyncio.create_task(
-                    rig.monitor.reconnect(first, 5.0), name="a person"
+                    rig.reconnect(first, 5.0), name="a person"
                 )
                 rig.monitor.place_account(second, "elsewhere")
                 reached = asyncio.Event()

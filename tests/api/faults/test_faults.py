@@ -506,7 +506,7 @@ async def test_a_reconnect_that_comes_first_on_a_socket_leaves_it_subscribed() -
         await refuse(rig)
         await asyncio.sleep(TEN_MINUTES)
         await listen(rig)
-        result = await rig.monitor.reconnect(account_id, 30)
+        result = await rig.reconnect(account_id, 30)
         assert result.outcome is Outcome.AUTHENTICATED
         (socket,) = rig.sim.sockets
         await rig.until(
