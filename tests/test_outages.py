@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 import json
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, patch
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -14,6 +14,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.metaapi.api import AccountState, Outcome, ReconnectResult, Status
+from custom_components.metaapi.binary_sensor import MetaApiBinarySensor
 from custom_components.metaapi.const import DOMAIN, EVENT_OUTAGE
 from custom_components.metaapi.outages import (
     DATA_OUTAGES,
@@ -33,6 +34,7 @@ from homeassistant.const import (
     EVENT_HOMEASSISTANT_STOP,
     EVENT_STATE_CHANGED,
     STATE_OFF,
+    STATE_ON,
     STATE_UNKNOWN,
 )
 from homeassistant.core import Event, HomeAssistant, callback
@@ -45,6 +47,7 @@ from .conftest import (
     SCALP,
     SWING,
     FakeMonitor,
+    make_entry,
     setup_entry,
     value,
 )
@@ -579,3 +582,36 @@ async def test_entities_listen_to_their_record(
         hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
     await hass.async_block_till_done()
     assert after == []
+
+
+async def test_entity_that_cannot_be_added(
+    hass: HomeAssistant,
+    monitors: list[FakeMonitor],
+    mock_config_entry: MockConfigEntry,
+    provisioning: MagicMock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An entity whose first state cannot be written is told of nothing, not even after a reload."""
+    fault = RuntimeError("no state can be written")
+    with patch.object(MetaApiBinarySensor, "async_write_ha_state", side_effect=fault):
+        await setup_entry(hass, mock_config_entry)
+    assert "no state can be written" in caplog.text
+    caplog.clear()
+    for _ in range(2):
+        for state in (CONNECTED, DISCONNECTED):
+            monitors[-1].push(SWING.account_id, state)
+        assert "Error in a listener" not in caplog.text
+        assert await hass.config_entries.async_reload(mock_config_entry.entry_id)
+    assert value(hass, TERMINAL) == STATE_UNKNOWN
+
+
+async def test_account_of_two_entries(
+    hass: HomeAssistant, monitor: FakeMonitor, monitors: list[FakeMonitor]
+) -> None:
+    """Entities show what their own entry sees, though the entries share the record."""
+    await setup_entry(hass, make_entry(SWING, unique_id="another owner"))
+    monitors[1].push(
+        SWING.account_id, AccountState(available=False, status=Status.TOKEN_REFUSED)
+    )
+    assert value(hass, TERMINAL) == STATE_ON
+    assert value(hass, "sensor.swing_status") == Status.CONNECTED

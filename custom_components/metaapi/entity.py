@@ -1,6 +1,7 @@
 """What the entities share."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import override
 
 from homeassistant.config_entries import ConfigSubentry
@@ -56,12 +57,8 @@ class MetaApiRecordEntity(MetaApiAccountEntity):
         await super().async_added_to_hass()
         self.record = self.hass.data[DATA_OUTAGES].kept(self.account_id)
         self.record.listeners.append(self)
-
-    @override
-    async def async_will_remove_from_hass(self) -> None:
-        """Listen no more."""
-        self.record.listeners.remove(self)
-        await super().async_will_remove_from_hass()
+        # That an entity will be removed is not said of one that could not be added
+        self.async_on_remove(partial(self.record.listeners.remove, self))
 
     @callback
     def async_take(self, news: News) -> None:
@@ -106,18 +103,20 @@ class MetaApiStateEntity[ValueT: bool | str](MetaApiRecordEntity):
     async def async_added_to_hass(self) -> None:
         """Show this side of the account's state."""
         await super().async_added_to_hass()
-        self.shown = self._read(self.monitor.state(self.account_id))
+        self.shown = self._read()
 
     @callback
     @override
     def async_take(self, news: News) -> None:
         """Write the state when this side of the account's state changed."""
-        if isinstance(news, AccountState) and (now := self._read(news)) != self.shown:
+        if isinstance(news, AccountState) and (now := self._read()) != self.shown:
             self.shown = now
             self._async_write()
 
-    def _read(self, state: AccountState) -> tuple[bool, ValueT | None]:
+    def _read(self) -> tuple[bool, ValueT | None]:
         """Return what is to be shown."""
+        # Not what is told: another entry may have the account, and record what it sees
+        state = self.monitor.state(self.account_id)
         return self._is_available(state), self.value_fn(state)
 
     def _is_available(self, state: AccountState) -> bool:
