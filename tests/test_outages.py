@@ -18,8 +18,10 @@ from custom_components.metaapi.binary_sensor import MetaApiBinarySensor
 from custom_components.metaapi.const import DOMAIN, EVENT_OUTAGE
 from custom_components.metaapi.outages import (
     DATA_OUTAGES,
+    SIGNAL_CHANGED,
     STORAGE_KEY,
     AccountRecord,
+    Change,
     Facet,
     News,
     Outages,
@@ -38,6 +40,7 @@ from homeassistant.const import (
     STATE_UNKNOWN,
 )
 from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.setup import async_setup_component
 
 from .conftest import (
@@ -545,6 +548,28 @@ async def test_fault_of_the_record(
             monitor.push(SWING.account_id, DISCONNECTED)
     assert value(hass, TERMINAL) == STATE_OFF
     assert watched == [DISCONNECTED]
+
+
+async def test_account_removed_by_its_alarm(
+    hass: HomeAssistant, monitor: FakeMonitor, mock_config_entry: MockConfigEntry
+) -> None:
+    """What follows a change may remove the account before all of the change is recorded."""
+    monitor.push(SWING.account_id, CONNECTED)
+    (subentry_id,) = (
+        one.subentry_id
+        for one in mock_config_entry.subentries.values()
+        if one.unique_id == SWING.account_id
+    )
+
+    @callback
+    def remove(change: Change) -> None:
+        if subentry_id in mock_config_entry.subentries:
+            hass.config_entries.async_remove_subentry(mock_config_entry, subentry_id)
+
+    async_dispatcher_connect(hass, SIGNAL_CHANGED, remove)
+    monitor.push(SWING.account_id, DISCONNECTED)
+    await hass.async_block_till_done()
+    assert hass.states.get(TERMINAL) is None
 
 
 def test_listener_removed_by_another() -> None:

@@ -351,9 +351,9 @@ class Outages:
         self, account_id: str, facet: Facet, value: bool | None, at: datetime
     ) -> None:
         """Record the current value of a facet."""
-        record = self._records[account_id]
-        state = record.facets[facet]
-        if value is state.current:
+        record = self._records.get(account_id)
+        # Who was told of another facet may have removed the account
+        if record is None or value is (state := record.facets[facet]).current:
             return
         before = state.last
         record.count()
@@ -499,7 +499,7 @@ class Outages:
     @callback
     def _async_stop(self, _event: Event) -> None:
         """Stop counting: what happens until the next start is out of sight."""
-        for account_id in self._records:
+        for account_id in tuple(self._records):
             self.async_lose(account_id)
         self._stopped = True
 
