@@ -1,7 +1,6 @@
 """What the entities share."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import override
 
 from homeassistant.config_entries import ConfigSubentry
@@ -58,7 +57,12 @@ class MetaApiRecordEntity(MetaApiAccountEntity):
         self.record = self.hass.data[DATA_OUTAGES].kept(self.account_id)
         self.record.listeners.append(self)
         # That an entity will be removed is not said of one that could not be added
-        self.async_on_remove(partial(self.record.listeners.remove, self))
+        self.async_on_remove(self._async_stop_listening)
+
+    @callback
+    def _async_stop_listening(self) -> None:
+        """Listen no more."""
+        self.record.listeners.remove(self)
 
     @callback
     def async_take(self, news: News) -> None:

@@ -59,7 +59,7 @@ class Subscription:
     timing: Timing
     round: Clock = field(init=False)
     """Runs from the first subscribe of a round."""
-    heard: set[Evidence] = field(default_factory=set)
+    heard: frozenset[Evidence] = frozenset()
     """What was answered in the round; empty while the place is mute."""
     floor: Floor = field(init=False)
     refusal: Status | None = None
@@ -114,7 +114,7 @@ class Subscription:
         self.urge = Urge.SPENT if self.urge is Urge.WANTED else Urge.NONE
         if not self.round.running:
             self.round.start(now)
-            self.heard.clear()
+            self.heard = frozenset()
 
     def want(self, when: float) -> None:
         """Subscribe at a moment, and with short pauses again."""
@@ -159,10 +159,10 @@ class Subscription:
         self.asking.stop()
         match evidence:
             case Evidence.ACCEPTED | Evidence.AWAY:
-                self.heard.add(evidence)
+                self.heard |= {evidence}
                 self.subscribed = True
             case Evidence.INVALID:
-                self.heard.add(evidence)
+                self.heard |= {evidence}
             case Evidence.FAULT:
                 self.round.stop()
         self.subscribed &= refusal is None
