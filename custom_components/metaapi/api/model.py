@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 import re
-from sys import intern
 from typing import Any, Self
 
 DEPLOYED = "DEPLOYED"
@@ -167,15 +166,15 @@ class Account:
             account_id=account_id,
             name=_string(data, "name").strip(),
             login=_string(data, "login"),
-            server=intern(_string(data, "server")),
+            server=_string(data, "server"),
             version=version
             if isinstance(version, int) and version in _VERSIONS
             else None,
-            type=intern(_string(data, "type")),
-            region=intern(_string(data, "region")),
-            state=intern(_string(data, "state")),
-            connection_status=intern(_string(data, "connectionStatus")),
-            reliability=intern(_string(data, "reliability")),
+            type=_string(data, "type"),
+            region=_string(data, "region"),
+            state=_string(data, "state"),
+            connection_status=_string(data, "connectionStatus"),
+            reliability=_string(data, "reliability"),
             replicas=tuple(
                 replica
                 for item in (replicas if isinstance(replicas, list) else ())[
