@@ -200,7 +200,7 @@ class AccountRecord:
 
     @callback
     def async_tell(self, news: News) -> None:
-        """Tell listeners what is new; a fault of one must cost neither the others nor the record."""
+        """Notify listeners of what is new; a fault of one must cost neither the others nor the record."""
         for listener in tuple(self.listeners):
             try:
                 listener.async_take(news)
